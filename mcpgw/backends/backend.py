@@ -1,0 +1,580 @@
+"""One backend: a supervised task that keeps an MCP server running while it is wanted."""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import attrs
+import trio
+
+from mcpgw.backends.backoff import delay
+from mcpgw.backends.breaker import BreakerState, CircuitBreaker
+from mcpgw.backends.concurrency import ConcurrencyLimit
+from mcpgw.backends.connection import (
+    LISTS,
+    Connection,
+    HandshakeFailed,
+    handshake,
+    read_lists,
+)
+from mcpgw.backends.guardian import Guardian
+from mcpgw.backends.manifest import Manifest, ManifestStore
+from mcpgw.backends.process import ChildProcess, SpawnFailed, open_process
+from mcpgw.backends.rate_limit import TokenBucket
+from mcpgw.config.schema import BackendConfig, FailsafeConfig
+from mcpgw.observe.log import get_logger
+from mcpgw.protocol.errors import ConnectionLost, RpcError
+from mcpgw.protocol.peer import Params, Peer, Request
+
+log = get_logger("mcpgw.backend")
+
+EXIT_DRAIN: Final = 0.25
+"""Seconds to read what a child wrote before it exited."""
+SETTLED: Final = 10.0
+"""Seconds after which a connection that then ends counts as a new story for the backoff."""
+
+
+class State(enum.Enum):
+    """Where a backend stands."""
+
+    IDLE = "idle"
+    STARTING = "starting"
+    READY = "ready"
+    BACKING_OFF = "backing off"
+    OPEN = "open"
+    STOPPED = "stopped"
+
+
+class Unavailable(Exception):
+    """A backend cannot take a call now; the text says why and what to do."""
+
+
+class Host(Protocol):
+    """What a backend needs of the gateway around it."""
+
+    guardian: Guardian
+    manifests: ManifestStore | None
+    environ: Mapping[str, str]
+    message_limit: int
+    list_ttl: float
+
+    def client_capabilities(self) -> Params:
+        """Return the client capabilities that can be served now."""
+
+    async def serve_backend(self, backend: Backend, request: Request) -> Params:
+        """Answer a request of the backend (sampling, elicitation, roots)."""
+
+    def backend_notified(self, backend: Backend, method: str, params: Params) -> None:
+        """Take a notification of the backend that is not about its lists."""
+
+    def backend_listed(self, backend: Backend, changed: frozenset[str]) -> None:
+        """Take note that the backend's lists were read; `changed` names those that differ."""
+
+    def wanted_log_level(self) -> str | None:
+        """Return the level that clients want of backends' log messages, if any asked."""
+
+
+@attrs.frozen
+class Failure:
+    """Why a backend does not run: the cause in words, and whether trying again is useless."""
+
+    reason: str
+    permanent: bool = False
+    at: float = attrs.field(factory=time.time)
+
+
+@attrs.define(eq=False)
+class Backend:
+    """A supervised MCP server.
+
+    It is started at the first demand, restarted with backoff when it dies, and owns its
+    circuit breaker, rate limit and concurrency limit. `run` is its task; the other methods
+    are called from other tasks of the same Trio loop.
+    """
+
+    config: BackendConfig
+    failsafe: FailsafeConfig
+    host: Host
+    name: str = attrs.field(init=False)
+    breaker: CircuitBreaker = attrs.field(init=False)
+    bucket: TokenBucket | None = attrs.field(init=False)
+    concurrency: ConcurrencyLimit | None = attrs.field(init=False)
+    manifest: Manifest | None = None
+    connection: Connection | None = None
+    """The live conversation; None while there is none."""
+    failure: Failure | None = None
+    """The last failure, kept until the backend is ready again."""
+    starts: int = 0
+    last_used: float = 0.0
+    killed: bool = False
+    retired: bool = False
+    _phase: State = State.IDLE
+    _since: float = 0.0
+    _wanted: bool = False
+    _failed_starts: int = 0
+    _row: int = 0
+    _lost: int = 0
+    _changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    _scope: trio.CancelScope | None = None
+    _child: ChildProcess | None = None
+    _stale: set[str] = attrs.field(factory=set)
+    _relist: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    _tools: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.name = self.config.name
+        breaker, rate, limit = (
+            self.failsafe.circuit_breaker,
+            self.failsafe.rate_limit,
+            self.failsafe.concurrency,
+        )
+        self.breaker = CircuitBreaker(
+            failure_threshold=breaker.failure_threshold,
+            success_threshold=breaker.success_threshold,
+            reset_timeout=breaker.reset_timeout,
+        )
+        self.bucket = (
+            TokenBucket(rate=rate.requests_per_second, burst=rate.burst_size)
+            if rate.enabled
+            else None
+        )
+        self.concurrency = ConcurrencyLimit(limit.max_in_flight) if limit.enabled else None
+        if self.host.manifests is not None:
+            self._take(self.host.manifests.load(self.name, self.config.fingerprint()))
+
+    def __repr__(self) -> str:
+        pid = f" pid={self._child.popen.pid}" if self._child else ""
+        pending = self.connection.peer.pending if self.connection else 0
+        why = f" why={self.failure.reason!r:.120}" if self.failure else ""
+        return (
+            f"<Backend {self.name!r} {self.state.name}{pid} pending={pending}"
+            f" failures={self._row} starts={self.starts} tools={len(self._tools)}{why}>"
+        )
+
+    # -- what others look at -----------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Where the backend stands now."""
+        if self.killed or (self.failure is not None and self.failure.permanent):
+            return State.STOPPED
+        if self._phase is State.READY or self._phase is State.STARTING:
+            return self._phase
+        if self.breaker_open:
+            return State.OPEN
+        return self._phase
+
+    @property
+    def breaker_open(self) -> bool:
+        """Tell whether the circuit breaker refuses calls."""
+        return (
+            self.failsafe.circuit_breaker.enabled and self.breaker.state is BreakerState.OPEN
+        )
+
+    @property
+    def known(self) -> bool:
+        """Tell whether what the backend offers was ever learned (now or in an earlier run)."""
+        return self.manifest is not None
+
+    @property
+    def tools(self) -> Mapping[str, dict[str, Any]]:
+        """The tools by name, as last listed (live, or by the manifest)."""
+        return self._tools
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the running child."""
+        return self._child.popen.pid if self._child else None
+
+    def situation(self) -> str:
+        """Say in one sentence where the backend stands and why."""
+        for_seconds = trio.current_time() - self._since
+        if self.killed:
+            return f"Server '{self.name}' is disabled by the operator's kill switch"
+        text = f"Server '{self.name}' is {self.state.value}"
+        if self._phase is State.STARTING:
+            text += f" for {for_seconds:.0f} s and has not answered `initialize` yet"
+            if tail := self._child.stderr_tail() if self._child else "":
+                text += f"; its stderr ends: {tail}"
+        if self.failure is not None:
+            text += f": {self.failure.reason}"
+        return text
+
+    # -- what others ask for -------------------------------------------------------------
+
+    def want(self) -> None:
+        """Ask for the backend to run; it starts now or after its backoff."""
+        if not self._wanted:
+            self._wanted = True
+            self._tell()
+
+    async def connected(self) -> Connection:
+        """Return the live connection, waiting through starts and restarts.
+
+        The caller sets the deadline. Gives up after as many failed starts as
+        `failsafe.retry.max_attempts` allows, counted from this call.
+
+        Raises:
+          Unavailable: it is stopped, its breaker opened, or it failed to start too often.
+        """
+        failed_before = self._failed_starts
+        patience = max(1, self.failsafe.retry.max_attempts) if self.failsafe.retry.enabled else 1
+        while True:
+            if self.connection is not None:
+                return self.connection
+            failed = self._failed_starts - failed_before
+            if (
+                self.state is State.STOPPED
+                or self.retired
+                or failed >= patience
+                or (failed and self.breaker_open)
+            ):
+                raise Unavailable(self.situation())
+            self.want()
+            await self._changed.park()
+
+    async def learned(self) -> None:
+        """Wait until the lists were read from the live backend, starting it where needed.
+
+        Raises:
+          Unavailable: it cannot be started.
+        """
+        connection = await self.connected()
+        await connection.listed.wait()
+
+    async def settled(self) -> None:
+        """Wait until a lost connection's cause is known (the child is reaped)."""
+        lost = self._lost
+        while self._child is not None and self._lost == lost:
+            await self._changed.park()
+
+    def kill(self) -> bool:
+        """Stop the backend until `revive`. True where it was not killed already."""
+        was, self.killed = self.killed, True
+        self._wanted = False
+        self._end_connection()
+        self._tell()
+        return not was
+
+    def revive(self) -> None:
+        """Lift the kill switch, close the breaker, and forget failures."""
+        self.killed = False
+        self.failure = None
+        self._row = 0
+        self.breaker.reset()
+        self._tell()
+
+    async def retire(self, grace: float) -> None:
+        """Take no new calls, let those in flight finish for up to `grace` seconds, then end."""
+        self.retired = True
+        connection = self.connection
+        self._tell()
+        if connection is not None:
+            with trio.move_on_after(grace):
+                while connection.peer.pending and self.connection is connection:
+                    await trio.sleep(0.02)
+        self._end_connection()
+        self._tell()
+
+    def pass_log_level(self) -> None:
+        """Tell the live backend soon which log messages are wanted."""
+        if self.connection is not None and self.connection.declares("logging"):
+            self._stale.add("logging")
+            self._relist.unpark_all()
+
+    # -- the supervised task ---------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep the server running while it is wanted, until retired or cancelled."""
+        task_status.started()
+        while not self.retired:
+            if not self._wanted or self.state is State.STOPPED:
+                self._enter(State.IDLE)
+                await self._changed.park()
+                continue
+            was_ready = await self._live()
+            if self.failure is None or self.killed or self.retired:
+                continue
+            if self.failure.permanent:
+                log.error("backend.unusable", server=self.name, reason=self.failure.reason)
+                self._failed_starts += 1
+                self._wanted = False
+                continue
+            await self._back_off(was_ready)
+
+    async def _back_off(self, was_ready: bool) -> None:
+        """Count the failure, and wait before the next start."""
+        assert self.failure is not None
+        if was_ready and trio.current_time() - self._since > SETTLED:
+            self._row = 0
+        self._row += 1
+        if not was_ready:
+            self._failed_starts += 1
+        self.breaker.record_failure(self.failure.reason)
+        log.warning("backend.failed", server=self.name, reason=self.failure.reason, row=self._row)
+        if self.breaker_open:
+            # Calls that come after the breaker's time are what starts it again.
+            self._wanted = False
+            self._enter(State.IDLE)
+            return
+        retry = self.failsafe.retry
+        self._enter(State.BACKING_OFF)
+        if self._row > 1 or not was_ready:
+            seconds = delay(
+                self._row + 1,
+                initial=retry.initial_backoff,
+                maximum=retry.max_backoff,
+                multiplier=retry.multiplier,
+            )
+            with trio.move_on_after(seconds):
+                while not self.retired and not self.killed:
+                    await self._changed.park()
+
+    async def _live(self) -> bool:
+        """Start the server and converse until it ends. Return whether it had been ready."""
+        self._enter(State.STARTING)
+        self.starts += 1
+        ready = False
+        child: ChildProcess | None = None
+        note = ""
+        try:
+            async with open_process(
+                self.config.command,
+                env=self.config.env,
+                environ=self.host.environ,
+                cwd=self.config.cwd,
+                limit=self.host.message_limit,
+                guardian=self.host.guardian,
+            ) as child:
+                self._child = child
+                ready, note = await self._converse(child)
+        except SpawnFailed as error:
+            self.failure = Failure(error.reason, permanent=error.permanent)
+        finally:
+            self.connection = None
+            self._child = None
+        if child is not None and note:
+            tail = child.stderr_tail()
+            self.failure = Failure(
+                f"{note} ({child.ending()})" + (f"; its stderr ends: {tail}" if tail else "")
+            )
+        self._lost += 1
+        self._tell()
+        return ready
+
+    async def _converse(self, child: ChildProcess) -> tuple[bool, str]:
+        """Shake hands and serve. Return whether it was ready, and what went wrong ("": nothing)."""
+        peer = Peer(
+            child.channel,
+            self.name,
+            serve=self._serve,
+            immediate={"ping": lambda _params: {}},
+            notified=self._notified,
+        )
+        ready = False
+        note = "it ended before it answered `initialize`"
+
+        async def talk() -> None:
+            await peer.run()
+            if self.connection is not None:
+                self.connection = None
+                self._enter(State.BACKING_OFF)
+            nursery.cancel_scope.cancel()
+
+        async def watch() -> None:
+            await child.exited.wait()
+            await trio.sleep(EXIT_DRAIN)
+            self.connection = None
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            self._scope = nursery.cancel_scope
+            nursery.start_soon(talk)
+            nursery.start_soon(watch)
+            try:
+                with trio.move_on_after(self.config.start_timeout) as start:
+                    connection = await handshake(
+                        peer,
+                        capabilities=self.host.client_capabilities(),
+                        protocol_version=self.config.protocol_version,
+                    )
+                if start.cancelled_caught:
+                    note = f"it did not answer `initialize` within {self.config.start_timeout:g} s"
+                    nursery.cancel_scope.cancel()
+                else:
+                    ready = True
+                    note = "it ended unexpectedly"
+                    self._ready(connection, child)
+                    note = await self._attend(connection) or note
+                    nursery.cancel_scope.cancel()
+            except HandshakeFailed as error:
+                note = str(error)
+                nursery.cancel_scope.cancel()
+            except ConnectionLost:
+                await trio.sleep_forever()  # `talk` or `watch` ends us
+        self._scope = None
+        if self.killed or self.retired or self._phase is State.IDLE:
+            note = ""
+        return ready, note
+
+    def _ready(self, connection: Connection, child: ChildProcess) -> None:
+        self.failure = None
+        self.last_used = trio.current_time()
+        self.connection = connection
+        log.info(
+            "backend.ready",
+            server=self.name,
+            pid=child.popen.pid,
+            protocol=connection.protocol_version,
+            seconds=round(trio.current_time() - self._since, 3),
+        )
+        self._enter(State.READY)
+
+    async def _attend(self, connection: Connection) -> str:
+        """Keep lists fresh, probe health, stop when idle. Return why it has to end."""
+        reasons: list[str] = []
+
+        async def end_after(part: Any) -> None:
+            reasons.append(await part(connection))
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_lists, connection)
+            if self.failsafe.health_check.enabled:
+                nursery.start_soon(end_after, self._probe)
+            if self.config.stop_when_idle_for is not None:
+                nursery.start_soon(end_after, self._idle)
+            await trio.sleep_forever()
+        return reasons[0] if reasons else ""
+
+    async def _probe(self, connection: Connection) -> str:
+        """Ping while nothing else proves that the server lives; return when it does not."""
+        check = self.failsafe.health_check
+        missed = 0
+        while missed < 2:
+            await trio.sleep(check.interval if not missed else check.timeout)
+            if connection.peer.pending:
+                continue  # a server that works on a call may have no time for a ping
+            with trio.move_on_after(check.timeout) as probe:
+                try:
+                    await connection.peer.request("ping")
+                except RpcError:
+                    pass  # an answer, if an odd one
+                except ConnectionLost:
+                    await trio.sleep_forever()
+            missed = missed + 1 if probe.cancelled_caught else 0
+        return f"it did not answer {missed} pings within {check.timeout:g} s each"
+
+    async def _idle(self, connection: Connection) -> str:
+        """Return when no call was made for `stop_when_idle_for`."""
+        allowed = self.config.stop_when_idle_for or 0.0
+        while True:
+            await trio.sleep_until(self.last_used + allowed)
+            unused = trio.current_time() - self.last_used >= allowed
+            if unused and not connection.peer.pending:
+                self._wanted = False
+                self.connection = None
+                self._enter(State.IDLE)
+                log.info("backend.idle", server=self.name)
+                return ""
+            if unused:
+                self.last_used = trio.current_time()
+
+    async def _keep_lists(self, connection: Connection) -> None:
+        """Read all lists, and again whenever the backend says that one has changed."""
+        names = frozenset(LISTS)
+        while True:
+            try:
+                if "logging" in self._stale or names == frozenset(LISTS):
+                    await self._pass_log_level(connection)
+                lists = await read_lists(connection, names & frozenset(LISTS))
+            except ConnectionLost:
+                return
+            self._take_lists(connection, lists)
+            connection.listed.set()
+            self._tell()
+            with trio.move_on_after(self._list_ttl(connection)) as waiting:
+                while not self._stale:
+                    await self._relist.park()
+            names = frozenset(LISTS) if waiting.cancelled_caught else frozenset(self._stale)
+            await trio.sleep(0.02)  # a server that changes several tools says so several times
+            names |= self._stale
+            self._stale.clear()
+
+    def _list_ttl(self, connection: Connection) -> float:
+        tools = connection.capabilities.get("tools")
+        tells = isinstance(tools, Mapping) and tools.get("listChanged") is True
+        if connection.declares("tools") and not self._tools:
+            return 5.0  # some servers list nothing right after their start
+        return float("inf") if tells else self.host.list_ttl
+
+    async def _pass_log_level(self, connection: Connection) -> None:
+        level = self.host.wanted_log_level()
+        if level is not None and connection.declares("logging"):
+            try:
+                await connection.peer.request("logging/setLevel", {"level": level})
+            except RpcError as error:
+                log.info("backend.log_level", server=self.name, reason=str(error))
+
+    def _take_lists(self, connection: Connection, lists: Mapping[str, Any]) -> None:
+        old = self.manifest
+        fields: dict[str, Any] = {
+            name: lists.get(name, getattr(old, name) if old else ()) for name in LISTS
+        }
+        new = Manifest(
+            backend=self.name,
+            fingerprint=self.config.fingerprint(),
+            protocol_version=connection.protocol_version,
+            server_info=connection.server_info,
+            capabilities=connection.capabilities,
+            instructions=connection.instructions,
+            saved_at=time.time(),
+            **fields,
+        )
+        changed = new.differs_from(old) if old is not None else frozenset(LISTS)
+        if changed:
+            self._take(new)
+            if self.host.manifests is not None:
+                try:
+                    self.host.manifests.save(new)
+                except OSError as error:
+                    log.warning("manifest.not_saved", server=self.name, reason=str(error))
+        self.host.backend_listed(self, changed)
+
+    def _take(self, manifest: Manifest | None) -> None:
+        self.manifest = manifest
+        self._tools = {}
+        for tool in manifest.tools if manifest else ():
+            if isinstance(name := tool.get("name"), str):
+                self._tools[name] = tool
+
+    async def _serve(self, request: Request) -> Params:
+        return await self.host.serve_backend(self, request)
+
+    def _notified(self, method: str, params: Params) -> None:
+        if method == "notifications/tools/list_changed":
+            self._stale.add("tools")
+        elif method == "notifications/prompts/list_changed":
+            self._stale.add("prompts")
+        elif method == "notifications/resources/list_changed":
+            self._stale |= {"resources", "resource_templates"}
+        else:
+            self.host.backend_notified(self, method, params)
+            return
+        self._relist.unpark_all()
+
+    def _enter(self, phase: State) -> None:
+        self._phase = phase
+        self._since = trio.current_time()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.unpark_all()
+
+    def _end_connection(self) -> None:
+        self.connection = None
+        if self._scope is not None:
+            self._scope.cancel()

@@ -1,0 +1,139 @@
+"""All backends of a configuration, each a child task of one nursery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+import trio
+
+from mcpgw.backends.backend import Backend, Host, Unavailable
+from mcpgw.config.schema import BackendConfig, GatewayConfig
+
+
+@attrs.define(eq=False)
+class BackendPool:
+    """The backends by name. `run` is the nursery that they live in."""
+
+    host: Host
+    _backends: dict[str, Backend] = attrs.field(factory=dict)
+    _nursery: trio.Nursery | None = None
+
+    def __repr__(self) -> str:
+        return f"<BackendPool {list(self._backends.values())!r}>"
+
+    def __iter__(self) -> Iterator[Backend]:
+        return iter(tuple(self._backends.values()))
+
+    def __len__(self) -> int:
+        return len(self._backends)
+
+    def get(self, name: str) -> Backend | None:
+        """Return the enabled backend of this name."""
+        return self._backends.get(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all enabled backends, in the order of the configuration."""
+        return tuple(self._backends)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Hold the backends' tasks; on cancellation all end in parallel."""
+        async with trio.open_nursery() as self._nursery:
+            task_status.started()
+            await trio.sleep_forever()
+
+    def apply(self, config: GatewayConfig) -> None:
+        """Make the backends those of a configuration.
+
+        Backends whose settings are the same go on untouched. One that is changed or gone
+        takes no new calls, finishes those in flight within `server.shutdown_timeout`, and
+        ends; its successor is there at once.
+        """
+        assert self._nursery is not None, "the pool must run first"
+        wanted = {
+            name: settings for name, settings in config.backends.items() if _usable(settings)
+        }
+        backends: dict[str, Backend] = {}
+        for name, settings in wanted.items():
+            failsafe = config.failsafe.for_backend(settings)
+            old = self._backends.get(name)
+            if old is not None and (old.config, old.failsafe) == (settings, failsafe):
+                backends[name] = old
+                continue
+            backends[name] = Backend(settings, failsafe, self.host)
+            self._nursery.start_soon(backends[name].run)
+            if old is not None and old.killed:
+                backends[name].kill()
+        for name, old in self._backends.items():
+            if backends.get(name) is not old:
+                self._nursery.start_soon(old.retire, config.server.shutdown_timeout)
+        self._backends = backends
+
+    async def learn(self, *, patience: float, at_once: int = 4) -> tuple[str, ...]:
+        """Start the backends of which nothing is known, and wait for their lists.
+
+        Waits until all have answered or failed; once some have answered, for half as long
+        again as the slowest of them took, and for `patience` seconds at the most. So one
+        that hangs is not waited for. Those not done go on in the background.
+
+        Args:
+          patience: seconds at the most.
+          at_once: how many may be starting together, for the first seconds of each.
+
+        Returns:
+          The names of those that are not known yet.
+        """
+        unknown = [backend for backend in self if not backend.known and not backend.killed]
+        fresh = [backend for backend in unknown if backend.starts == 0]
+        if fresh:
+            await _Lesson(fresh, patience, trio.Semaphore(at_once)).run()
+        return tuple(b.name for b in unknown if not b.known and b.failure is None)
+
+
+@attrs.define(eq=False)
+class _Lesson:
+    """One round of starting backends to learn what they offer."""
+
+    backends: list[Backend]
+    patience: float
+    starting: trio.Semaphore
+    _waiting: int = 0
+    _longest: float = 0.0
+    _end: float = 0.0
+    _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    async def run(self) -> None:
+        self._waiting = len(self.backends)
+        self._end = self._scope.deadline = trio.current_time() + self.patience
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                for backend in self.backends:
+                    nursery.start_soon(self._learn, backend)
+
+    async def _learn(self, backend: Backend) -> None:
+        async with self.starting:
+            self._waiting -= 1
+            began = trio.current_time()
+            with trio.move_on_after(2.0):
+                await _learned(backend)
+        if not backend.known and backend.failure is None:
+            await _learned(backend)
+        if backend.known:
+            now = trio.current_time()
+            self._longest = max(self._longest, now - began)
+            if not self._waiting:
+                self._scope.deadline = min(self._end, now + max(0.3, 0.5 * self._longest))
+
+
+async def _learned(backend: Backend) -> None:
+    try:
+        await backend.learned()
+    except Unavailable:
+        return
+
+
+def _usable(settings: BackendConfig) -> bool:
+    return settings.enabled and bool(settings.command)
+
+

@@ -1,0 +1,289 @@
+"""A child process that speaks MCP over its stdin and stdout, from its start to a clean end."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import attrs
+import trio
+
+from mcpgw.backends.guardian import Guardian
+from mcpgw.observe.redact import redact
+from mcpgw.transports.lines import LineChannel
+from mcpgw.transports.pipes import PipeReader, PipeWriter
+
+EOF_GRACE: Final = 2.0
+"""Seconds between closing a child's stdin and SIGTERM to its group."""
+TERM_GRACE: Final = 2.0
+"""Seconds between SIGTERM and SIGKILL to the group."""
+STDERR_TAIL: Final = 12
+"""Lines of stderr kept for the diagnosis."""
+
+_PASSED_ON: Final = (
+    "HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM",
+    "TMPDIR", "TZ", "USER", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
+    "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE",
+    "VIRTUAL_ENV", "PYENV_ROOT", "PYENV_VERSION", "NVM_DIR", "NVM_BIN", "VOLTA_HOME",
+    "NPM_CONFIG_REGISTRY", "npm_config_registry", "NPM_CONFIG_CACHE", "PIP_INDEX_URL",
+    "UV_INDEX_URL", "UV_CACHE_DIR", "DISPLAY", "WAYLAND_DISPLAY", "SSH_AUTH_SOCK",
+    "DBUS_SESSION_BUS_ADDRESS", "SYSTEMROOT",
+)  # fmt: skip
+"""Environment variables that every child gets; the rest must be named in its `env`."""
+
+
+@attrs.frozen
+class SpawnFailed(Exception):
+    """The command could not be started.
+
+    `permanent` is True where trying again is useless until the configuration changes.
+    """
+
+    reason: str
+    permanent: bool
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@attrs.define(eq=False)
+class ChildProcess:
+    """A running child: its channel, its last words on stderr, and how it ended."""
+
+    command: tuple[str, ...]
+    popen: subprocess.Popen[bytes]
+    channel: LineChannel
+    stderr: PipeReader
+    secrets: tuple[str, ...]
+    _tail: deque[str] = attrs.field(factory=lambda: deque(maxlen=STDERR_TAIL))
+    exited: trio.Event = attrs.field(factory=trio.Event)
+
+    def __repr__(self) -> str:
+        state = "RUNNING" if self.popen.returncode is None else self.ending()
+        return f"<ChildProcess {self.command[0]!r} pid={self.popen.pid} {state}>"
+
+    def stderr_tail(self) -> str:
+        """Return the last lines of stderr, secrets redacted."""
+        return "\n".join(redact(line, self.secrets) for line in self._tail)
+
+    def ending(self) -> str:
+        """Say how the process ended, in words."""
+        code = self.popen.returncode
+        if code is None:
+            return "still running"
+        if code >= 0:
+            return f"exit status {code}"
+        with contextlib.suppress(ValueError):
+            return f"killed by {signal.Signals(-code).name}"
+        return f"killed by signal {-code}"
+
+    async def drain_stderr(self) -> None:
+        """Read stderr to its end, keeping the last lines: a full pipe would stall the child."""
+        partial = b""
+        # Shielded, to have the last words too; closing the stream ends it.
+        with (
+            trio.CancelScope(shield=True),
+            contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError),
+        ):
+            while data := await self.stderr.receive_some():
+                *lines, partial = (partial + data).split(b"\n")
+                partial = partial[-2000:]
+                for line in lines[-STDERR_TAIL:]:
+                    if text := line[-2000:].decode("utf-8", "replace").strip():
+                        self._tail.append(text)
+        if text := partial.decode("utf-8", "replace").strip():
+            self._tail.append(text)
+
+    async def watch(self) -> None:
+        """Wait for the end of the process and reap it."""
+        # Shielded, as the polite end is: it waits for this event. The exit always comes.
+        with trio.CancelScope(shield=True):
+            await _wait_for_exit(self.popen)
+        self.exited.set()
+
+    async def end(self) -> None:
+        """End the child politely: close its stdin, wait, SIGTERM, wait, SIGKILL to the group.
+
+        Whatever is left of its process group when the child has exited is ended too.
+        """
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await self.channel.writer.aclose()
+        with trio.move_on_after(EOF_GRACE):
+            await self.exited.wait()
+        group = self.popen.pid
+        if not self.exited.is_set() or _group_alive(group):
+            _signal_group(group, signal.SIGTERM)
+            with trio.move_on_after(TERM_GRACE):
+                await self.exited.wait()
+                while _group_alive(group):
+                    await trio.sleep(0.02)
+        if not self.exited.is_set() or _group_alive(group):
+            _signal_group(group, signal.SIGKILL)
+            await self.exited.wait()
+
+
+@asynccontextmanager
+async def open_process(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    environ: Mapping[str, str],
+    cwd: str | None,
+    limit: int,
+    guardian: Guardian,
+) -> AsyncIterator[ChildProcess]:
+    """Start a command and end it, with all its children, when the block is left.
+
+    Args:
+      command: program and arguments; there is no shell.
+      env: variables of its own, over a small safe part of `environ`.
+      environ: the gateway's (layered) environment.
+      cwd: working folder; the gateway's own where None.
+      limit: the largest message accepted, in bytes.
+      guardian: keeper of the process group if this process is killed.
+
+    Raises:
+      SpawnFailed: the command cannot be started.
+    """
+    child_env = {name: environ[name] for name in _PASSED_ON if name in environ} | dict(env)
+    popen = _spawn(command, child_env, cwd)
+    guardian.add(popen.pid)
+    writer = PipeWriter(_detach(popen.stdin))
+    channel = LineChannel(
+        PipeReader(_detach(popen.stdout)), writer, limit, write_now=writer.write_now
+    )
+    secrets = tuple(value for value in env.values() if not os.path.isabs(value))
+    child = ChildProcess(tuple(command), popen, channel, PipeReader(_detach(popen.stderr)), secrets)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(child.watch)
+        nursery.start_soon(child.drain_stderr)
+        nursery.start_soon(channel.run)
+        try:
+            yield child
+        finally:
+            with trio.CancelScope(shield=True):
+                await child.end()
+                guardian.drop(popen.pid)
+                await channel.aclose()
+                await child.stderr.aclose()
+            nursery.cancel_scope.cancel()
+
+
+def _detach(stream: object) -> int:
+    """Take the descriptor out of a Popen pipe object, so that only we close it."""
+    fd = os.dup(stream.fileno())  # type: ignore[attr-defined]
+    stream.close()  # type: ignore[attr-defined]
+    return fd
+
+
+def _spawn(
+    command: Sequence[str], env: Mapping[str, str], cwd: str | None
+) -> subprocess.Popen[bytes]:
+    if cwd is not None and not os.path.isdir(cwd):
+        raise SpawnFailed(f"the working folder {cwd!r} does not exist", permanent=True)
+    program = shutil.which(command[0], path=env.get("PATH", os.defpath))
+    if program is None and os.sep in command[0] and cwd is not None:
+        program = shutil.which(os.path.abspath(os.path.join(cwd, command[0])))
+    if program is None:
+        raise SpawnFailed(_not_found(command[0], env), permanent=True)
+    try:
+        # In this thread, not a worker: the parent-death signal is bound to the thread that
+        # forks, and workers end when idle.
+        return subprocess.Popen(
+            [program, *command[1:]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(env),
+            cwd=cwd,
+            start_new_session=True,
+            preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
+        )
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        number = getattr(error, "errno", None)
+        passing = number in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+        raise SpawnFailed(f"cannot start {command[0]!r}: {error}", permanent=not passing) from error
+
+
+def _not_found(program: str, env: Mapping[str, str]) -> str:
+    if os.sep in program:
+        exists = os.path.exists(program)
+        return f"{program!r} {'is not executable' if exists else 'does not exist'}"
+    hint = {
+        "npx": "install Node.js",
+        "node": "install Node.js",
+        "uvx": "install uv",
+        "uv": "install uv",
+        "docker": "install Docker",
+    }.get(program, "install it, or give its full path")
+    return f"command not found: {program!r} is not in PATH ({hint}); PATH={env.get('PATH', '')}"
+
+
+def _die_with_parent() -> object:
+    """Return what a child runs before exec so that the kernel kills it with its parent."""
+    import ctypes
+
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        return None
+    parent = os.getpid()
+
+    def arm() -> None:
+        prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG, see prctl(2)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return arm
+
+
+async def _wait_for_exit(popen: subprocess.Popen[bytes]) -> None:
+    if popen.poll() is not None:
+        return
+    try:
+        descriptor = os.pidfd_open(popen.pid)
+    except (AttributeError, OSError):
+        await trio.to_thread.run_sync(popen.wait, abandon_on_cancel=True)
+        return
+    try:
+        await trio.lowlevel.wait_readable(descriptor)
+        popen.wait()
+    finally:
+        trio.lowlevel.notify_closing(descriptor)
+        os.close(descriptor)
+
+
+def _group_alive(group: int) -> bool:
+    """Tell whether a process group still has a member that is no zombie."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return sys.platform != "linux" or any(_living_members(group))
+
+
+def _living_members(group: int) -> Iterator[int]:
+    # Where nobody reaps orphans (many containers), zombies keep a group's number in use.
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{entry.name}/stat", "rb") as file:
+                state, _parent, its_group = file.read().rpartition(b") ")[2].split(b" ", 3)[:3]
+                if int(its_group) == group and state not in (b"Z", b"X"):
+                    yield int(entry.name)
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)

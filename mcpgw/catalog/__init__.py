@@ -1,0 +1,1 @@
+"""What can be called, and the index that finds it."""

@@ -1,0 +1,120 @@
+"""Fields: which texts of a tool definition are worth finding it by, and how much each counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import attrs
+
+MAX_TEXT: Final = 4_000
+"""Characters read of one text; what follows says nothing new about a tool."""
+
+MAX_DEPTH: Final = 5
+"""Levels of nested schemas read."""
+
+MAX_PROPERTIES: Final = 80
+"""Properties read of one schema, nested ones included."""
+
+MAX_CHOICES: Final = 12
+"""Values read of one enumeration."""
+
+
+@attrs.frozen
+class Field:
+    """How one kind of text counts.
+
+    `weight` is what a word in it is worth; `norm` (0 to 1) how strongly a text longer than
+    `usual` words is discounted.
+    """
+
+    name: str
+    weight: float
+    norm: float
+    usual: float
+
+
+# The weights sit in the middle of wide plateaus: halving or doubling one of them moves the
+# measures of `scripts/bench_search.py` by a few hundredths. Only the name must stand out, so
+# that a tool named by the query beats one whose texts repeat two of its three words.
+NAME: Final = Field("name", 4.5, 0.3, 3.0)
+TITLE: Final = Field("title", 1.0, 0.5, 4.0)
+SERVER: Final = Field("server", 1.5, 0.3, 2.0)
+SERVER_TEXT: Final = Field("server_description", 0.5, 0.75, 12.0)
+PARAMETERS: Final = Field("parameters", 0.7, 0.6, 6.0)
+PARAMETER_TEXT: Final = Field("parameter_descriptions", 0.4, 0.75, 30.0)
+DESCRIPTION: Final = Field("description", 1.0, 0.5, 20.0)
+
+
+def string_of(definition: Mapping[str, Any], key: str) -> str:
+    """Return a text of a definition, "" where it is missing or no string, cut to `MAX_TEXT`."""
+    value = definition.get(key)
+    return value[:MAX_TEXT] if isinstance(value, str) else ""
+
+
+def title_of(definition: Mapping[str, Any]) -> str:
+    """Return the title of a tool, which older servers keep in its annotations."""
+    title = string_of(definition, "title")
+    if title:
+        return title
+    annotations = definition.get("annotations")
+    return string_of(annotations, "title") if isinstance(annotations, Mapping) else ""
+
+
+def parameter_texts(schema: object) -> tuple[list[str], list[str]]:
+    """Return the names of all parameters of a schema, and the texts that explain them.
+
+    Nested objects, arrays and alternatives are followed to `MAX_DEPTH` levels and
+    `MAX_PROPERTIES` properties, so that no schema, however odd, is expensive.
+    """
+    names: list[str] = []
+    texts: list[str] = []
+    waiting: list[tuple[object, int]] = [(schema, 0)]
+    steps = 0
+    for node, depth in waiting:
+        steps += 1
+        if steps > 2 * MAX_PROPERTIES:
+            break
+        if not isinstance(node, Mapping):
+            continue
+        properties = node.get("properties")
+        if isinstance(properties, Mapping):
+            for key, value in properties.items():
+                if len(names) >= MAX_PROPERTIES:
+                    return names, texts
+                if isinstance(key, str):
+                    names.append(key[:MAX_TEXT])
+                if isinstance(value, Mapping):
+                    _note_text(value, texts)
+                    if depth < MAX_DEPTH and not value.keys().isdisjoint(_DEEPER):
+                        waiting.append((value, depth + 1))
+        if depth < MAX_DEPTH:
+            waiting.extend((inner, depth + 1) for inner in _inner_schemas(node))
+    return names, texts
+
+
+_DEEPER: Final = frozenset({"properties", "items", "anyOf", "oneOf", "allOf", "$defs"})
+
+
+def _note_text(value: Mapping[str, Any], texts: list[str]) -> None:
+    text = value.get("description")
+    if isinstance(text, str):
+        texts.append(text[:MAX_TEXT])
+    choices = value.get("enum")
+    if isinstance(choices, list):
+        texts.extend(
+            str(choice)[:64] for choice in choices[:MAX_CHOICES] if isinstance(choice, str)
+        )
+
+
+def _inner_schemas(node: Mapping[str, Any]) -> Iterator[object]:
+    items = node.get("items")
+    if isinstance(items, Mapping):
+        yield items
+    for key in ("anyOf", "oneOf", "allOf"):
+        alternatives = node.get(key)
+        if isinstance(alternatives, list):
+            yield from alternatives[:MAX_CHOICES]
+    definitions = node.get("$defs")
+    if isinstance(definitions, Mapping):
+        yield from list(definitions.values())[:MAX_CHOICES]

@@ -1,0 +1,105 @@
+"""The command line: the group, and how a command's module is found when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, Final
+
+import click
+
+from mcpgw import __version__
+from mcpgw.cli.exits import INTERRUPTED, OK
+from mcpgw.observe import log
+
+_COMMANDS: Final = {
+    "serve": ("mcpgw.cli.serve", "Run the gateway for an AI client."),
+    "tool": ("mcpgw.cli.tool", "List, inspect and call tools from a shell."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command's module and return its `command`."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(_COMMANDS[cmd_name][0])
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands and what they do, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+def log_options(function: Any) -> Any:
+    """Add the options that every command understands."""
+    function = click.option(
+        "--log-format",
+        envvar="MCP_GATEWAY_LOG_FORMAT",
+        default="text",
+        show_default=True,
+        type=click.Choice(["text", "json"]),
+        help="Form of the log lines on stderr.",
+    )(function)
+    function = click.option(
+        "--log-level",
+        envvar="MCP_GATEWAY_LOG_LEVEL",
+        default=None,
+        type=click.Choice(list(log.LEVELS), case_sensitive=False),
+        help="Least severe log lines to write (serve: info, other commands: warning).",
+    )(function)
+    return click.option(
+        "-c",
+        "--config",
+        envvar="MCP_GATEWAY_CONFIG",
+        default=None,
+        metavar="FILE",
+        help="The gateway.yaml to use; else it is looked for in the usual places.",
+    )(function)
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit statuses and environment variables: docs/reference.md",
+)
+@click.version_option(__version__, "-V", "--version", message="mcp-gateway %(version)s")
+@log_options
+@click.pass_context
+def group(
+    ctx: click.Context, config: str | None, log_level: str | None, log_format: str
+) -> None:
+    """One MCP server in front of all your MCP servers."""
+    ctx.obj = {"config": config, "log_level": log_level, "log_format": log_format}
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        ctx.exit(OK)
+
+
+def settle(
+    ctx: click.Context, config: str | None, log_level: str | None, log_format: str, *, level: str
+) -> str | None:
+    """Configure logging and return the config path, from the command's options or the group's."""
+    above = ctx.find_root().obj or {}
+    log.configure(
+        level=log_level or above.get("log_level") or level,
+        form=log_format if log_format != "text" else above.get("log_format", "text"),
+    )
+    return config or above.get("config")
+
+
+def app() -> None:
+    """Run the command line and exit with its status."""
+    try:
+        group(prog_name="mcp-gateway")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,73 @@
+"""The commands that must start in an instant, without the command line library.
+
+What is not understood here, a typing error included, is left to `mcpgw.cli.app`, which
+knows all options, their help and their errors.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+from typing import Final
+
+from mcpgw import __version__
+from mcpgw.observe import log
+
+_WITH_VALUE: Final = {
+    "-c": "config",
+    "--config": "config",
+    "--mode": "mode",
+    "--log-level": "log_level",
+    "--log-format": "log_format",
+}
+
+
+def run_quickly(arguments: list[str]) -> int | None:
+    """Run `--version` or `serve` in stdio mode. Return its exit status, or None: not ours."""
+    if arguments in (["--version"], ["-V"]):
+        print(f"mcp-gateway {__version__}")
+        return 0
+    options = _parse(arguments)
+    if options is None or options.get("mode") != "stdio":
+        return None
+    level = options.get("log_level") or os.environ.get("MCP_GATEWAY_LOG_LEVEL") or "info"
+    if level.lower() not in log.LEVELS:
+        return None
+    form = options.get("log_format") or os.environ.get("MCP_GATEWAY_LOG_FORMAT") or "text"
+    log.configure(level=level, form=form)
+    return serve(config=options.get("config") or os.environ.get("MCP_GATEWAY_CONFIG") or "")
+
+
+def serve(*, config: str) -> int:
+    """Serve one client over stdin and stdout. Return the exit status."""
+    import trio
+
+    from mcpgw.gateway import serve_stdio
+
+    gc.freeze()
+    gc.enable()
+    return trio.run(
+        serve_stdio, Path(config).expanduser() if config else None, dict(os.environ)
+    )
+
+
+def _parse(arguments: list[str]) -> dict[str, str] | None:
+    options: dict[str, str] = {}
+    words = iter(arguments)
+    served = False
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word == "serve" and not served:
+            served = True
+        elif word == "--stdio":
+            options["mode"] = "stdio"
+        elif name in _WITH_VALUE and (equals or name == word):
+            if not equals:
+                value = next(words, "")
+            if not value:
+                return None
+            options[_WITH_VALUE[name]] = value
+        else:
+            return None
+    return options if served else None

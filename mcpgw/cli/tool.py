@@ -1,0 +1,318 @@
+"""`mcp-gateway tool`: the configured servers' tools for shell scripts.
+
+Results go to stdout, everything else to stderr; the exit status says how it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+import trio
+
+from mcpgw.cli.app import log_options, settle
+from mcpgw.cli.exits import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
+from mcpgw.meta.surface import Surface
+
+_STATUS_OF: Final = {
+    "TOOL_NOT_FOUND": NOT_FOUND,
+    "INVALID_PARAM": TOOL_ERROR,
+    "BACKEND_ERROR": UNAVAILABLE,
+    "BACKEND_TIMEOUT": UNAVAILABLE,
+    "BACKEND_UNREACHABLE": UNAVAILABLE,
+    "CIRCUIT_OPEN": UNAVAILABLE,
+    "RATE_LIMITED": UNAVAILABLE,
+    "SERVER_DISABLED": UNAVAILABLE,
+}
+LEARNING: Final = 60.0
+"""Seconds that a command waits at most for servers that were never started."""
+
+
+def _format_option(default: str) -> Any:
+    return click.option(
+        "-f",
+        "--format",
+        "form",
+        type=click.Choice(["table", "json", "plain"]),
+        default=default,
+        show_default=True,
+        help="Form of the output.",
+    )
+
+
+@click.group("tool")
+def command() -> None:
+    """List, inspect and call the tools of the configured servers."""
+
+
+@command.command("list")
+@click.option("-s", "--server", default=None, help="Only this server's tools.")
+@_format_option("table")
+@log_options
+@click.pass_context
+def list_command(
+    ctx: click.Context, server: str | None, form: str, **options: Any
+) -> None:
+    """List the tools of all servers.
+
+    Servers that were never started are started once, to learn what they offer.
+    """
+
+    async def run(surface: Surface) -> int:
+        if server is not None and surface.pool.get(server) is None:
+            _no_server(surface, server)
+        pending = await surface.pool.learn(patience=LEARNING)
+        rows = [
+            {"server": backend.name, "name": name, "description": _one_line(tool)}
+            for backend in surface.pool
+            if server in (None, backend.name)
+            for name, tool in backend.tools.items()
+        ]
+        _print_list(rows, form)
+        silent = [b for b in surface.pool if not b.known and server in (None, b.name)]
+        for backend in silent:
+            click.echo(f"Warning: {backend.situation()}", err=True)
+        return OK if not silent and not pending else FAILED
+
+    ctx.exit(_with_surface(ctx, options, run))
+
+
+@command.command("inspect")
+@click.argument("tool")
+@_format_option("table")
+@log_options
+@click.pass_context
+def inspect_command(ctx: click.Context, tool: str, form: str, **options: Any) -> None:
+    """Show a tool's definition. TOOL is SERVER:TOOL, or a name that only one server has."""
+
+    async def run(surface: Surface) -> int:
+        server, definition = await _find(surface, tool)
+        if form == "json":
+            click.echo(_pretty({"server": server, **definition}))
+        else:
+            _print_definition(server, definition)
+        return OK
+
+    ctx.exit(_with_surface(ctx, options, run))
+
+
+@command.command("invoke")
+@click.argument("tool")
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("-j", "--json", "-a", "--args", "json_text", default=None, help="Arguments as JSON.")
+@_format_option("json")
+@log_options
+@click.pass_context
+def invoke_command(
+    ctx: click.Context,
+    tool: str,
+    arguments: tuple[str, ...],
+    json_text: str | None,
+    form: str,
+    **options: Any,
+) -> None:
+    """Call a tool and print its result.
+
+    TOOL is SERVER:TOOL, or a name that only one server has. Arguments come as a JSON object
+    on stdin, by --json, and as KEY=VALUE; later ones win. A value is read as JSON where the
+    tool's schema does not ask for a string.
+
+    With --format plain only the texts of the result are printed.
+    """
+    given = _json_object(_piped(), "stdin") | _json_object(json_text or "", "--json")
+
+    async def run(surface: Surface) -> int:
+        from mcpgw.meta.invoke import invoke
+
+        server, definition = await _find(surface, tool)
+        given.update(_pairs(arguments, definition))
+        result = await invoke(
+            surface, {"server": server, "tool": definition["name"], "arguments": given}, None
+        )
+        return _print_result(result, form)
+
+    ctx.exit(_with_surface(ctx, options, run))
+
+
+def _with_surface(
+    ctx: click.Context,
+    options: Mapping[str, Any],
+    run: Callable[[Surface], Awaitable[int]],
+) -> int:
+    """Run a gateway without a client for as long as `run` takes; return its exit status."""
+    path = settle(ctx, **options, level="warning")
+
+    async def main() -> int:
+        from mcpgw.core import Gateway
+
+        gateway = Gateway(Path(path).expanduser() if path else None, dict(os.environ))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(gateway.run)
+            try:
+                if gateway.problem:
+                    click.echo(f"Error: {gateway.problem}", err=True)
+                    return FAILED
+                return await run(gateway.surface)
+            except _Stop as stop:
+                click.echo(f"Error: {stop.message}", err=True)
+                return stop.status
+            finally:
+                nursery.cancel_scope.cancel()
+        raise AssertionError("unreachable")
+
+    return trio.run(main)
+
+
+class _Stop(Exception):
+    """The command ends with a message and a status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+def _no_server(surface: Surface, name: str) -> NoReturn:
+    from mcpgw.catalog.suggest import did_you_mean
+
+    hint = did_you_mean(name, surface.pool.names) or (
+        f" Configured: {', '.join(surface.pool.names) or 'none'}."
+    )
+    raise _Stop(f"Server '{name}' not found.{hint}", NOT_FOUND)
+
+
+async def _find(surface: Surface, wanted: str) -> tuple[str, dict[str, Any]]:
+    """Return the server and the definition of a tool, learning only what is needed."""
+    from mcpgw.backends.backend import Unavailable
+    from mcpgw.catalog.suggest import did_you_mean
+
+    server, colon, name = wanted.partition(":")
+    if colon:
+        backend = surface.pool.get(server)
+        if backend is None:
+            _no_server(surface, server)
+        if name not in backend.tools:
+            with trio.move_on_after(LEARNING):
+                try:
+                    await backend.learned()
+                except Unavailable as error:
+                    raise _Stop(str(error), UNAVAILABLE) from error
+        owners = [backend]
+    else:
+        name = wanted
+        if not any(name in backend.tools for backend in surface.pool):
+            await surface.pool.learn(patience=LEARNING)
+        owners = list(surface.pool)
+    found = [(backend.name, backend.tools[name]) for backend in owners if name in backend.tools]
+    if len(found) > 1:
+        choices = ", ".join(f"{owner}:{name}" for owner, _ in found)
+        raise _Stop(f"Several servers have '{name}': {choices}. Name one of them.", USAGE)
+    if not found:
+        known = [tool for backend in owners for tool in backend.tools]
+        raise _Stop(f"Tool not found: '{wanted}'.{did_you_mean(name, known)}", NOT_FOUND)
+    return found[0]
+
+
+def _piped() -> str:
+    if sys.stdin is None or sys.stdin.isatty():
+        return ""
+    import select
+
+    # A script's stdin may be an open pipe that nobody writes to: only what is there counts.
+    try:
+        ready, _, _ = select.select([sys.stdin], [], [], 0.05)
+    except (OSError, ValueError):
+        return ""
+    return sys.stdin.read() if ready else ""
+
+
+def _json_object(text: str, source: str) -> dict[str, Any]:
+    if not text.strip():
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"Invalid JSON from {source}: {error}") from error
+    if not isinstance(value, dict):
+        raise click.UsageError(f"The JSON from {source} is an object with the arguments")
+    return value
+
+
+def _pairs(pairs: tuple[str, ...], definition: Mapping[str, Any]) -> dict[str, Any]:
+    schema = definition.get("inputSchema")
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    arguments: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise _Stop(f"Expected key=value, got: {pair}", USAGE)
+        wanted = properties.get(key) if isinstance(properties, Mapping) else None
+        kind = wanted.get("type") if isinstance(wanted, Mapping) else None
+        arguments[key] = value if kind == "string" else _json_or_text(value)
+    return arguments
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _print_result(result: Mapping[str, Any], form: str) -> int:
+    if form == "json":
+        click.echo(_pretty(result))
+    else:
+        for block in result.get("content", ()):
+            if isinstance(block, Mapping) and block.get("type") == "text":
+                click.echo(block.get("text", ""))
+            elif isinstance(block, Mapping):
+                click.echo(f"[{block.get('type')} {block.get('mimeType', '')}]".replace(" ]", "]"))
+    if not result.get("isError"):
+        return OK
+    recovery = result.get("recovery")
+    code = recovery.get("error_code") if isinstance(recovery, Mapping) else None
+    return _STATUS_OF.get(code or "", TOOL_ERROR)
+
+
+def _print_list(rows: list[dict[str, str]], form: str) -> None:
+    if form == "json":
+        click.echo(_pretty(rows))
+    elif form == "plain":
+        for row in rows:
+            click.echo(f"{row['server']}:{row['name']}")
+    elif rows:
+        server = max(len("SERVER"), *(len(row["server"]) for row in rows))
+        name = max(len("TOOL"), *(len(row["name"]) for row in rows))
+        click.echo(f"{'SERVER':{server}}  {'TOOL':{name}}  DESCRIPTION")
+        for row in rows:
+            text = row["description"]
+            text = text if len(text) <= 60 else text[:59] + "…"
+            click.echo(f"{row['server']:{server}}  {row['name']:{name}}  {text}".rstrip())
+
+
+def _print_definition(server: str, definition: Mapping[str, Any]) -> None:
+    from mcpgw.catalog.summary import input_summary
+
+    click.echo(f"Server:       {server}")
+    click.echo(f"Tool:         {definition['name']}")
+    if definition.get("title"):
+        click.echo(f"Title:        {definition['title']}")
+    click.echo(f"Description:  {_one_line(definition)}")
+    click.echo(f"Arguments:    {input_summary(definition.get('inputSchema'))}")
+    click.echo("Input schema:")
+    click.echo(_pretty(definition.get("inputSchema")))
+
+
+def _one_line(tool: Mapping[str, Any]) -> str:
+    text = tool.get("description") or tool.get("title") or ""
+    return " ".join(text.split()) if isinstance(text, str) else ""
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,0 +1,262 @@
+"""Finding and reading gateway.yaml: file, dotenv files and override variables in, settings out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from mcpgw.config.backend_form import BackendForms
+from mcpgw.config.dotenv import parse_dotenv
+from mcpgw.config.expansion import expand_home
+from mcpgw.config.kinds import noun
+from mcpgw.config.names import check_names, nearest
+from mcpgw.config.overrides import Overridden, apply_overrides
+from mcpgw.config.problems import ConfigError, Finding, Findings, Problem, dotted
+from mcpgw.config.problems import Path as KeyPath
+from mcpgw.config.schema import ALL_BACKENDS, BackendConfig, GatewayConfig
+
+
+@attrs.frozen
+class Loaded:
+    """A configuration that can be used, with what it was made of.
+
+    `environ` is the layered environment: the process's own with the dotenv files over it.
+    `watched` are the files whose change asks for a reload, absolute, whether they exist or not.
+    """
+
+    config: GatewayConfig
+    path: Path | None = None
+    warnings: tuple[Problem, ...] = ()
+    watched: tuple[Path, ...] = ()
+    environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+
+def load(path: Path | None, *, environ: Mapping[str, str]) -> Loaded:
+    """Read a gateway.yaml, or with None only the override variables over the defaults.
+
+    The environment given is read and never changed. Raises ConfigError with all the problems
+    of the file; anything that stops nothing is in `warnings`.
+    """
+    text = "" if path is None else _read_text(path)
+    data = {} if path is None else _parse(path, text)
+    env_files = _env_files(data, environ)
+    layered, env_problems = _layered(env_files, environ)
+    overridden = apply_overrides(data, layered)
+    found = Findings()
+    config = _build(overridden.data, layered, found)
+    problems = [
+        *env_problems,
+        *overridden.problems,
+        *_Places(path, text, overridden).locate(found),
+    ]
+    if any(problem.level == "error" for problem in problems):
+        raise ConfigError(problems)
+    return Loaded(
+        config=config,
+        path=path,
+        warnings=tuple(problems),
+        watched=(*(() if path is None else (path.absolute(),)), *env_files),
+        environ=layered,
+    )
+
+
+def find(environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """Return the first gateway.yaml of the usual places, or None.
+
+    `config.yaml` is a name that many programs use: it is ours only if it is a map with at least
+    one of our top-level keys.
+    """
+    usual = Path(expand_home("~/.config/mcp-gateway/gateway.yaml", environ))
+    places = (
+        cwd / "gateway.yaml",
+        cwd / "config.yaml",
+        usual,
+        Path("/etc/mcp-gateway/gateway.yaml"),
+    )
+    for place in places:
+        if _is_file(place) and (place.name == "gateway.yaml" or _is_ours(place)):
+            return place
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _is_ours(path: Path) -> bool:
+    from mcpgw.config.known_keys import KNOWN_KEYS
+    from mcpgw.config.yamlfile import YamlSyntaxError, parse
+
+    try:
+        data = parse(path.read_text("utf-8-sig"))
+    except (OSError, UnicodeDecodeError, YamlSyntaxError):
+        return False
+    return isinstance(data, Mapping) and any(key in KNOWN_KEYS for key in data)
+
+
+def _read_text(path: Path) -> str:
+    name = str(path)
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        problem = Problem(name, None, "", "there is no such file", "Look at the path given.")
+    except IsADirectoryError:
+        hint = "Give the path of the gateway.yaml in it."
+        problem = Problem(name, None, "", "this is a folder, not a file", hint)
+    except PermissionError:
+        problem = Problem(name, None, "", "the file may not be read", "Look at its permissions.")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problem = Problem(name, line, "", "the text is not UTF-8", "Save the file as UTF-8.")
+    except OSError as error:
+        problem = Problem(name, None, "", f"the file cannot be read: {error.strerror}")
+    raise ConfigError([problem])
+
+
+def _parse(path: Path, text: str) -> Mapping[object, object]:
+    from mcpgw.config.yamlfile import YamlSyntaxError, parse
+
+    try:
+        data = parse(text)
+    except YamlSyntaxError as error:
+        column = "" if error.column is None else f"column {error.column}: "
+        raise ConfigError([Problem(str(path), error.line, "", column + error.message)]) from None
+    if data is None:
+        return {}
+    if not isinstance(data, Mapping):
+        message = f"the file wants a map of keys at its top, and holds {noun(data)}"
+        hint = "It begins like 'backends:', with names and settings below it."
+        raise ConfigError([Problem(str(path), 1, "", message, hint)])
+    return data
+
+
+def _env_files(data: Mapping[object, object], environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """List the dotenv files; an entry of a wrong type is told of when the settings are read."""
+    listed = data.get("env_files")
+    names: list[object] = listed if isinstance(listed, list) else []
+    return tuple(
+        Path(expand_home(name, environ)).absolute() for name in names if isinstance(name, str)
+    )
+
+
+def _layered(
+    files: Sequence[Path], environ: Mapping[str, str]
+) -> tuple[Mapping[str, str], list[Problem]]:
+    layered = dict(environ)
+    problems: list[Problem] = []
+
+    def warn(file: Path, line: int | None, message: str) -> None:
+        problems.append(Problem(str(file), line, "", message, level="warning"))
+
+    for file in files:
+        try:
+            text = file.read_bytes().decode("utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except UnicodeDecodeError:
+            warn(file, None, "the text is not UTF-8; the file is passed over")
+            continue
+        except OSError as error:
+            warn(file, None, f"the file cannot be read ({error.strerror}) and is passed over")
+            continue
+        parsed = parse_dotenv(text)
+        layered |= parsed.variables
+        for line, message in parsed.faults:
+            warn(file, line, message)
+    return MappingProxyType(layered), problems
+
+
+def _build(
+    data: Mapping[object, object], environ: Mapping[str, str], found: Findings
+) -> GatewayConfig:
+    """Check and read everything; with a fault in `found`, the result is not to be used."""
+    check_names(data, found)
+    config = _structured(data, GatewayConfig, (), found) or GatewayConfig()
+    raw_backends = data.get("backends")
+    if raw_backends is not None and not isinstance(raw_backends, Mapping):
+        found.error(
+            ("backends",),
+            f"wants a map of names to settings, and this is {noun(raw_backends)}",
+            "Write each backend as 'name:' with its settings below it.",
+        )
+        raw_backends = None
+    forms = BackendForms(environ, config.failsafe, found)
+    backends: dict[str, BackendConfig] = {}
+    for name, raw in (raw_backends or {}).items():
+        form = forms.prepare(name, raw) if isinstance(name, str) else None
+        if form is None:
+            continue
+        backend = _structured(form, BackendConfig, ("backends", name), found)
+        if backend is not None:
+            backends[name] = backend
+    _check_warm_start(config.meta_mcp.warm_start, raw_backends or {}, found)
+    return attrs.evolve(config, backends=MappingProxyType(backends))
+
+
+def _structured(data: Any, of: type[Any], path: KeyPath, found: Findings) -> Any:
+    from mcpgw.config.structure import faults, structure
+
+    try:
+        return structure(data, of)
+    except ExceptionGroup as error:
+        for key, fault in faults(error, path):
+            found.error(key, fault.message, fault.hint)
+    return None
+
+
+def _check_warm_start(
+    names: Sequence[str], backends: Mapping[object, object], found: Findings
+) -> None:
+    for name in names:
+        if name != ALL_BACKENDS and name not in backends:
+            near = nearest(name, (key for key in backends if isinstance(key, str)))
+            hint = f"Did you mean {near!r}?" if near is not None else ""
+            path = ("meta_mcp", "warm_start", names.index(name))
+            found.warn(path, f"there is no backend {name!r}", hint)
+
+
+@attrs.frozen
+class _Places:
+    """Tells for each finding where it stands: a line of the file, or a variable."""
+
+    file: Path | None
+    text: str = attrs.field(repr=False)
+    overridden: Overridden
+
+    def locate(self, found: Findings) -> list[Problem]:
+        """Return the findings as problems, in the order of their lines."""
+        findings = list(found)
+        if not findings:
+            return []
+        from mcpgw.config.yamlfile import Lines
+
+        lines = Lines.of(self.text)
+        problems = [self._located(finding, lines) for finding in findings]
+        return sorted(problems, key=lambda problem: problem.line or 0)
+
+    def _located(self, finding: Finding, lines: Any) -> Problem:
+        file, line = self._place(finding.path, lines)
+        key = dotted(finding.path)
+        return Problem(file, line, key, finding.message, finding.hint, finding.level)
+
+    def _place(self, path: KeyPath, lines: Any) -> tuple[str, int | None]:
+        variables = self.overridden.variables
+        for end in range(len(path), 0, -1):
+            if path[:end] in variables:
+                return variables[path[:end]], None
+        if (line := lines.find(path)) is not None:
+            return str(self.file), line
+        for key, variable in variables.items():
+            if key[: len(path)] == path:
+                return variable, None
+        for end in range(len(path) - 1, 0, -1):
+            if (line := lines.find(path[:end])) is not None:
+                return str(self.file), line
+        return ("" if self.file is None else str(self.file)), None

@@ -1,0 +1,47 @@
+"""The table of all settings, read off the schema, for the docs generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from mcpgw.config.schema import BACKEND_FORM_KEYS, GatewayConfig
+
+_EACH_NAME = "<name>"
+
+
+@attrs.frozen
+class Row:
+    """One setting: its dotted key, kind in words, default as YAML, sentence, way of reload."""
+
+    key: str
+    type: str
+    default: str
+    doc: str
+    reload: str
+
+
+def settings_table() -> list[Row]:
+    """Return a row for every key that gateway.yaml may have, in the order of the schema."""
+    return list(_rows(GatewayConfig, ""))
+
+
+def _rows(of: type[attrs.AttrsInstance], prefix: str) -> Iterator[Row]:
+    for field in attrs.fields(of):
+        key, metadata = f"{prefix}{field.name}", field.metadata
+        doc: str = metadata.get("doc", "")
+        if "each" in metadata:
+            below = f"{key}.{_EACH_NAME}."
+            yield from _rows(metadata["each"], below)
+            for form in BACKEND_FORM_KEYS:
+                shown = form.kind.show(form.kind.read(form.default))
+                yield Row(f"{below}{form.name}", form.kind.words, shown, form.doc, "live")
+        elif "section" in metadata and field.default is None:
+            default = f"as failsafe.{field.name}"
+            yield Row(key, "map", default, doc, "live")
+        elif "section" in metadata:
+            yield from _rows(metadata["section"], f"{key}.")
+        elif "kind" in metadata:
+            kind = metadata["kind"]
+            yield Row(key, kind.words, kind.show(field.default), doc, metadata["reload"])

@@ -1,0 +1,308 @@
+"""The core behind the fronts: configuration, backends, index and pipeline as one task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from mcpgw.backends.backend import Backend
+from mcpgw.backends.guardian import Guardian
+from mcpgw.backends.manifest import ManifestStore
+from mcpgw.backends.pool import BackendPool
+from mcpgw.catalog.index import ToolIndex
+from mcpgw.config.schema import GatewayConfig
+from mcpgw.front import methods
+from mcpgw.front.session import END_GRACE, Session
+from mcpgw.meta.surface import Surface
+from mcpgw.observe.log import get_logger
+from mcpgw.observe.stats import Stats
+from mcpgw.pipeline.order import Pipeline
+from mcpgw.protocol.errors import INTERNAL_ERROR, METHOD_NOT_FOUND, ConnectionLost, RpcError
+from mcpgw.protocol.mcp import LOG_LEVELS
+from mcpgw.protocol.peer import Params, Request
+from mcpgw.state.folder import state_folder
+
+log = get_logger("mcpgw.gateway")
+
+POLL: Final = 1.0
+"""Seconds between looks at the configuration files."""
+SETTLE: Final = 0.05
+"""Seconds in which several changes become one notification."""
+
+_ANNOUNCED: Final[Mapping[str, str]] = {
+    "tools": "notifications/tools/list_changed",
+    "resources": "notifications/resources/list_changed",
+    "resource_templates": "notifications/resources/list_changed",
+    "prompts": "notifications/prompts/list_changed",
+}
+
+
+@attrs.define(eq=False)
+class Gateway:
+    """The core behind the fronts: configuration, backends, index, pipeline.
+
+    `run` is its task. Requests that come before the configuration is loaded wait for it.
+
+    Args:
+      config_path: the file to load; None to look in the usual places.
+      process_environ: the environment of the process; never changed.
+      must_exist: whether a missing `config_path` is an error; else it is a warning, and the
+        file is loaded as soon as it appears.
+    """
+
+    config_path: Path | None
+    process_environ: Mapping[str, str]
+    must_exist: bool = True
+    config: GatewayConfig = attrs.field(factory=GatewayConfig)
+    problem: str = ""
+    """Why the configuration could not be loaded at the start; empty where it was."""
+    environ: Mapping[str, str] = attrs.field(factory=dict)
+    """The environment with the files of `env_files` over it."""
+    guardian: Guardian = attrs.field(factory=Guardian)
+    manifests: ManifestStore | None = None
+    message_limit: int = attrs.field(init=False)
+    list_ttl: float = 300.0
+    sessions: list[Session] = attrs.field(factory=list)
+    loaded: trio.Event = attrs.field(factory=trio.Event)
+    pool: BackendPool = attrs.field(init=False)
+    index: ToolIndex = attrs.field(init=False)
+    surface: Surface = attrs.field(init=False)
+    _watched: tuple[Path, ...] = ()
+    _changed: set[str] = attrs.field(factory=set)
+    _news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+
+    def __attrs_post_init__(self) -> None:
+        stats = Stats()
+        self.pool = BackendPool(self)
+        self.index = ToolIndex()
+        self.message_limit = self.config.server.max_body_size
+        self.surface = Surface(
+            self.pool, self.index, Pipeline(self.pool, stats), stats, self._reload_for_client
+        )
+
+    def __repr__(self) -> str:
+        state = "LOADED" if self.loaded.is_set() else "NEW"
+        return f"<Gateway {state} {self.pool!r} sessions={self.sessions!r}>"
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Load the configuration and keep the core running until cancelled."""
+        self.manifests = ManifestStore(state_folder(self.process_environ) / "manifests")
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.pool.run)
+                self._first_load()
+                self.loaded.set()
+                for session in self.sessions:
+                    self.attach(session)
+                task_status.started()
+                nursery.start_soon(self._watch)
+                nursery.start_soon(self._announce)
+                if self.sessions:
+                    nursery.start_soon(self._warm_first)
+        finally:
+            self.guardian.close()
+
+    # -- configuration ---------------------------------------------------------------------
+
+    def _first_load(self) -> None:
+        from mcpgw.config.problems import ConfigError
+
+        try:
+            self._load()
+        except ConfigError as error:
+            # The session goes on, so that the person is told in the client too and a
+            # corrected file takes effect; the exit status still tells a script.
+            self.problem = f"The configuration could not be loaded:\n{error}"
+            self.surface.config_problem = self.problem
+            log.error("config.broken", reason=str(error))
+
+    def _load(self) -> Params:
+        """Load the file and apply what changed; where it raises, nothing has changed.
+
+        Raises:
+          ConfigError: the file cannot be used.
+        """
+        from mcpgw.config import changes, loader
+
+        path = self.config_path or loader.find(self.process_environ, Path.cwd())
+        places = (path.absolute(),) if path else loader.places(self.process_environ, Path.cwd())
+        self._watched = self._watched or places
+        if path is not None and not path.exists() and not self.must_exist:
+            log.warning("config.missing", path=str(path), hint="the defaults are used")
+            path = None
+        fresh = loader.load(path, environ=self.process_environ)
+        outcome = changes.diff(self.config, fresh.config)
+        for warning in fresh.warnings:
+            log.warning("config.warning", problem=str(warning))
+        self._watched = fresh.watched or places
+        self._apply(fresh.config, fresh.environ)
+        restart = [change.name for change in outcome.sections if change.outcome == "restart"]
+        return {
+            "status": "ok",
+            "changes": outcome.describe(),
+            "restart_required": bool(restart),
+            "restart_reason": f"changed: {', '.join(restart)}" if restart else None,
+        }
+
+    def _apply(self, config: GatewayConfig, environ: Mapping[str, str]) -> None:
+        self.config = self.surface.config = config
+        self.environ = environ
+        self.message_limit = config.server.max_body_size
+        self.list_ttl = config.meta_mcp.cache_ttl
+        before = {backend.name: backend for backend in self.pool}
+        self.pool.apply(config)
+        for name in before.keys() - set(self.pool.names):
+            self.index.remove(name)
+        for backend in self.pool:
+            if before.get(backend.name) is not backend:
+                self._index(backend)
+        if before:
+            self._note(frozenset(_ANNOUNCED))
+        for session in self.sessions:
+            self.attach(session)
+        self.problem = self.surface.config_problem = ""
+        self.surface.config_loaded = True
+
+    def _reload(self) -> Params:
+        """Load again; where the file is broken, keep what runs and say so to everybody."""
+        from mcpgw.config.problems import ConfigError
+
+        try:
+            outcome = self._load()
+        except ConfigError as error:
+            self.surface.config_problem = f"gateway.yaml has changed but is not used:\n{error}"
+            log.error("config.not_reloaded", reason=str(error))
+            for session in self.sessions:
+                session.log_message(
+                    "mcp-gateway", {"level": "error", "data": self.surface.config_problem}
+                )
+            raise
+        log.info("config.reloaded", changes=outcome["changes"])
+        self._warm()
+        return outcome
+
+    async def _reload_for_client(self) -> Params:
+        from mcpgw.config.problems import ConfigError
+
+        try:
+            return self._reload()
+        except ConfigError as error:
+            raise RpcError(INTERNAL_ERROR, f"Failed to parse config: {error}") from error
+
+    async def _watch(self) -> None:
+        """Reload when a watched file has changed and rests."""
+        from mcpgw.config.problems import ConfigError
+
+        seen = _stamps(self._watched)
+        while True:
+            await trio.sleep(POLL)
+            now = _stamps(self._watched)
+            if now == seen:
+                continue
+            await trio.sleep(POLL / 4)  # an editor may write in several steps
+            if (settled := _stamps(self._watched)) != now:
+                continue
+            try:
+                self._reload()
+                seen = _stamps(self._watched)
+            except ConfigError:
+                seen = settled
+
+    async def _warm_first(self) -> None:
+        """Start what `meta_mcp.warm_start` names, once the client's capabilities are known."""
+        with trio.move_on_after(2.0):
+            for session in self.sessions:
+                await session.initialized.wait()
+        self._warm()
+
+    def _warm(self) -> None:
+        names = self.config.meta_mcp.warm_start
+        for backend in self.pool:
+            if "all" in names or backend.name in names:
+                backend.want()
+
+    # -- what sessions need ------------------------------------------------------------------
+
+    def attach(self, session: Session) -> None:
+        """Let a session call the meta-tools. The configuration must be loaded."""
+        session.set_limits(
+            self.message_limit, min(END_GRACE, self.config.server.shutdown_timeout)
+        )
+        session.attach(self.surface, methods.METHODS)
+
+    # -- what backends need (backends.backend.Host) -----------------------------------------
+
+    def client_capabilities(self) -> Params:
+        """Return the client capabilities that can be served now: the union over sessions."""
+        union: Params = {}
+        for session in self.sessions:
+            union |= session.forwardable_capabilities()
+        return union
+
+    async def serve_backend(self, backend: Backend, request: Request) -> Params:
+        """Pass a backend's request to the client and the answer back."""
+        if len(self.sessions) != 1:
+            raise RpcError(METHOD_NOT_FOUND, f"there is no client to answer {request.method}")
+        try:
+            return await self.sessions[0].ask_client(request.method, request.params)
+        except ConnectionLost as error:
+            raise RpcError(INTERNAL_ERROR, "the client has gone") from error
+
+    def backend_notified(self, backend: Backend, method: str, params: Params) -> None:
+        """Pass log messages and completed elicitations on."""
+        for session in self.sessions:
+            if method == "notifications/message":
+                session.log_message(backend.name, params)
+            elif method == "notifications/elicitation/complete":
+                session.tell(method, params)
+
+    def backend_listed(self, backend: Backend, changed: frozenset[str]) -> None:
+        """Bring the index up to date and tell the clients."""
+        if changed and self.pool.get(backend.name) is backend:
+            if "tools" in changed:
+                self._index(backend)
+            self._note(changed)
+
+    def wanted_log_level(self) -> str | None:
+        """Return the lowest level that a session asked for."""
+        levels = [session.log_level for session in self.sessions if session.log_level]
+        return min(levels, key=LOG_LEVELS.index) if levels else None
+
+    def _index(self, backend: Backend) -> None:
+        tools = tuple(backend.tools.values())
+        self.index.replace(backend.name, tools, description=backend.config.description)
+
+    # -- telling clients ---------------------------------------------------------------------
+
+    def _note(self, kinds: frozenset[str]) -> None:
+        self._changed |= {_ANNOUNCED[kind] for kind in kinds if kind in _ANNOUNCED}
+        self._news.unpark_all()
+
+    async def _announce(self) -> None:
+        """Tell every session once of what changed within a moment."""
+        while True:
+            while not self._changed:
+                await self._news.park()
+            await trio.sleep(SETTLE)
+            methods, self._changed = self._changed, set()
+            for session in self.sessions:
+                for method in sorted(methods):
+                    if session.initialized.is_set() and not session.tell(method):
+                        self._changed.add(method)
+            if self._changed:
+                await trio.sleep(POLL)  # a client that does not read is told later
+
+
+def _stamps(paths: tuple[Path, ...]) -> tuple[object, ...]:
+    stamps: list[object] = []
+    for path in paths:
+        try:
+            status = path.stat()
+            stamps.append((path, status.st_mtime_ns, status.st_size, status.st_ino))
+        except OSError:
+            stamps.append((path, None))
+    return tuple(stamps)

@@ -1,0 +1,1 @@
+"""The edges that face AI clients."""

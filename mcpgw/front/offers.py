@@ -1,0 +1,174 @@
+"""Resources and prompts of all backends as one list, and the way back to their owner."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from mcpgw.backends.backend import Backend
+from mcpgw.meta.surface import Surface
+from mcpgw.pipeline.call import Call, CallFailed
+from mcpgw.protocol.errors import (
+    BACKEND_UNAVAILABLE,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    RESOURCE_NOT_FOUND,
+    RpcError,
+)
+from mcpgw.protocol.peer import Params, Request
+
+LIST_PATIENCE: Final = 10.0
+"""Seconds that a list waits at most for servers that were never started."""
+
+OWNED: Final = "mcpgw://"
+"""Scheme of the address `mcpgw://SERVER/URI` that says which server a resource is of."""
+
+
+async def resources(surface: Surface) -> list[dict[str, Any]]:
+    """List the resources of all servers.
+
+    A URI that several servers offer is the first one's; the others' are listed under
+    `mcpgw://SERVER/URI`, which is understood for every resource.
+    """
+    await surface.pool.learn(patience=LIST_PATIENCE)
+    return list(_claimed(surface, "resources", "uri"))
+
+
+async def resource_templates(surface: Surface) -> list[dict[str, Any]]:
+    """List the resource templates of all servers."""
+    await surface.pool.learn(patience=LIST_PATIENCE)
+    return [template for _owner, template in _offered(surface, "resource_templates")]
+
+
+async def prompts(surface: Surface) -> list[dict[str, Any]]:
+    """List the prompts of all servers, named `SERVER/PROMPT`."""
+    await surface.pool.learn(patience=LIST_PATIENCE)
+    return [
+        {**prompt, "name": f"{owner.name}/{prompt['name']}"}
+        for owner, prompt in _offered(surface, "prompts")
+        if isinstance(prompt.get("name"), str)
+    ]
+
+
+async def read_resource(surface: Surface, request: Request) -> Params:
+    """Read a resource from the server that offers it.
+
+    Raises:
+      RpcError: -32002 where no server has it; else what the server answered.
+    """
+    uri = request.params.get("uri")
+    if not isinstance(uri, str) or not uri:
+        raise RpcError(INVALID_PARAMS, "Missing 'uri' parameter")
+    owners, uri = await _owners(surface, uri)
+    for position, owner in enumerate(owners):
+        try:
+            return await _ask(surface, owner, "resources/read", {"uri": uri}, request)
+        except RpcError as error:
+            missing = error.code in (RESOURCE_NOT_FOUND, INVALID_PARAMS, METHOD_NOT_FOUND)
+            if not missing or (position == 0 and len(owners) == 1):
+                raise
+    raise RpcError(RESOURCE_NOT_FOUND, f"Resource not found: {uri}", {"uri": uri})
+
+
+async def get_prompt(surface: Surface, request: Request) -> Params:
+    """Get a prompt from its server, by `SERVER/PROMPT` or a name that only one server has.
+
+    Raises:
+      RpcError: -32602 where there is no such prompt; else what the server answered.
+    """
+    name = request.params.get("name")
+    if not isinstance(name, str) or not name:
+        raise RpcError(INVALID_PARAMS, "Missing 'name' parameter")
+    server, _, own_name = name.partition("/")
+    owner = surface.pool.get(server)
+    if owner is None or not own_name:
+        await surface.pool.learn(patience=LIST_PATIENCE)
+        holders = [o for o, prompt in _offered(surface, "prompts") if prompt.get("name") == name]
+        if len(holders) != 1:
+            raise _no_prompt(surface, name)
+        owner, own_name = holders[0], name
+    params = {**request.params, "name": own_name}
+    return await _ask(surface, owner, "prompts/get", params, request)
+
+
+def _no_prompt(surface: Surface, name: str) -> RpcError:
+    from mcpgw.catalog.suggest import did_you_mean
+
+    known = [f"{o.name}/{p.get('name')}" for o, p in _offered(surface, "prompts")]
+    holders = [prompt for prompt in known if prompt.endswith(f"/{name}")]
+    hint = f" Several servers have it: {', '.join(holders)}." if holders else ""
+    return RpcError(INVALID_PARAMS, f"Unknown prompt: {name}.{hint or did_you_mean(name, known)}")
+
+
+async def _ask(
+    surface: Surface, owner: Backend, method: str, params: Params, request: Request
+) -> Params:
+    call = Call(owner.name, method, method, params, request, backend=owner)
+    try:
+        return await surface.pipeline.ask(call)
+    except CallFailed as error:
+        raise RpcError(BACKEND_UNAVAILABLE, str(error), error.data) from error
+
+
+def _offered(surface: Surface, kind: str) -> Iterator[tuple[Backend, dict[str, Any]]]:
+    for backend in surface.pool:
+        if backend.manifest is not None and not backend.killed:
+            for entry in getattr(backend.manifest, kind):
+                yield backend, entry
+
+
+def _claimed(surface: Surface, kind: str, key: str) -> Iterator[dict[str, Any]]:
+    owners: dict[str, Backend] = {}
+    for backend, entry in _offered(surface, kind):
+        uri = entry.get(key)
+        if not isinstance(uri, str):
+            continue
+        if owners.setdefault(uri, backend) is not backend:
+            entry = {**entry, key: f"{OWNED}{quote(backend.name)}/{quote(uri, safe='')}"}
+        yield entry
+
+
+async def _owners(surface: Surface, uri: str) -> tuple[list[Backend], str]:
+    """Return the servers to ask for a URI, the likeliest first, and the URI as they know it."""
+    if uri.startswith(OWNED):
+        server, _, inner = uri.removeprefix(OWNED).partition("/")
+        owner = surface.pool.get(unquote(server))
+        return ([owner] if owner else []), unquote(inner)
+    await surface.pool.learn(patience=LIST_PATIENCE)
+    for kind, fits in (("resources", _equal), ("resource_templates", _matches)):
+        for backend, entry in _offered(surface, kind):
+            if fits(entry, uri):
+                return [backend], uri
+    able = [
+        backend
+        for backend in surface.pool
+        if backend.manifest is not None and "resources" in backend.manifest.capabilities
+    ]
+    return [backend for backend in able if not backend.killed], uri
+
+
+def _equal(entry: Mapping[str, Any], uri: str) -> bool:
+    return entry.get("uri") == uri
+
+
+def _matches(entry: Mapping[str, Any], uri: str) -> bool:
+    template = entry.get("uriTemplate")
+    return isinstance(template, str) and _pattern(template).fullmatch(uri) is not None
+
+
+@lru_cache(maxsize=512)
+def _pattern(template: str) -> re.Pattern[str]:
+    """Return what a URI made from a template looks like (RFC 6570; values taken loosely)."""
+    parts = re.split(r"(\{[^{}]*\})", template)
+    pattern = ""
+    for part in parts:
+        if part.startswith("{") and part.endswith("}"):
+            pattern += ".*" if part[1:2] in ("+", "#", "/", "?", "&", ";", ".") else "[^/?#]+"
+        else:
+            pattern += re.escape(part)
+    return re.compile(pattern, re.DOTALL)
+
+

@@ -1,0 +1,112 @@
+"""Structured log lines on stderr, without the price of a logging library at the start.
+
+`get_logger` gives a light front for structlog, which is imported with the first line that is
+really written. Lines below the level cost one comparison.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, Any, Final
+
+import attrs
+
+LEVELS: Final = {"trace": 5, "debug": 10, "info": 20, "warning": 30, "warn": 30, "error": 40}
+
+
+@attrs.define
+class _Settings:
+    threshold: int = LEVELS["warning"]
+    json: bool = False
+    output: IO[str] | None = None
+    logger: Any = None
+
+
+# Like every logging library, this module keeps the process-wide settings of its output.
+_settings = _Settings()
+
+
+def configure(*, level: str = "info", form: str = "text", output: IO[str] | None = None) -> None:
+    """Set level, form and output of all log lines of this process.
+
+    Args:
+      level: trace, debug, info, warning (or warn) or error; anything else raises ValueError.
+      form: `json` for one JSON object a line; any other word means text.
+      output: where lines go; stderr where None.
+    """
+    if level.lower() not in LEVELS:
+        raise ValueError(f"unknown log level {level!r}; choose one of {', '.join(LEVELS)}")
+    _settings.threshold = LEVELS[level.lower()]
+    _settings.json = form == "json"
+    _settings.output = output
+    _settings.logger = None
+
+
+@attrs.frozen
+class Logger:
+    """A named source of log lines; event names are short constants, data goes in keys."""
+
+    name: str
+
+    def enabled(self, level: str) -> bool:
+        """Tell whether lines of this level are written."""
+        return LEVELS[level] >= _settings.threshold
+
+    def debug(self, event: str, **data: Any) -> None:
+        """Write a line for somebody who looks for a fault."""
+        if _settings.threshold <= 10:
+            _write("debug", self.name, event, data)
+
+    def info(self, event: str, **data: Any) -> None:
+        """Write a line about a normal change of state."""
+        if _settings.threshold <= 20:
+            _write("info", self.name, event, data)
+
+    def warning(self, event: str, **data: Any) -> None:
+        """Write a line about something that a person may want to change."""
+        if _settings.threshold <= 30:
+            _write("warning", self.name, event, data)
+
+    def error(self, event: str, **data: Any) -> None:
+        """Write a line about something that failed."""
+        _write("error", self.name, event, data)
+
+
+def get_logger(name: str) -> Logger:
+    """Return the source of log lines with this name."""
+    return Logger(name)
+
+
+def _write(level: str, name: str, event: str, data: dict[str, Any]) -> None:
+    if _settings.logger is None:
+        _settings.logger = _make()
+    getattr(_settings.logger, level)(event, source=name, **data)
+
+
+def _make() -> Any:
+    import structlog
+
+    from mcpgw.observe.redact import redact
+
+    def redact_values(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+        return {k: redact(v) if isinstance(v, str) else v for k, v in event.items()}
+
+    output = _settings.output or sys.stderr
+    renderer: Any = (
+        structlog.processors.JSONRenderer(default=repr)
+        if _settings.json
+        else structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback, pad_event_to=28
+        )
+    )
+    chain = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact_values,
+        renderer,
+    ]
+    return structlog.wrap_logger(
+        structlog.PrintLogger(output), processors=chain, wrapper_class=structlog.BoundLogger
+    )

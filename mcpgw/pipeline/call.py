@@ -1,0 +1,110 @@
+"""One call on its way to a backend, and what can go wrong with it."""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import attrs
+import trio
+
+from mcpgw.backends.backend import Backend
+from mcpgw.protocol.peer import Params, Request
+
+
+class Recovery(enum.Enum):
+    """Why a call failed, in words that a model can act on."""
+
+    INVALID_PARAM = ("INVALID_PARAM", True, "an argument is wrong; correct it and call again")
+    TOOL_NOT_FOUND = ("TOOL_NOT_FOUND", False, "no such server or tool; use a suggested name")
+    BACKEND_ERROR = ("BACKEND_ERROR", True, "the server failed or its process ended")
+    BACKEND_TIMEOUT = ("BACKEND_TIMEOUT", True, "the server did not answer in time")
+    BACKEND_UNREACHABLE = ("BACKEND_UNREACHABLE", False, "the server cannot be started")
+    CIRCUIT_OPEN = ("CIRCUIT_OPEN", False, "the server failed repeatedly; wait, or revive it")
+    RATE_LIMITED = ("RATE_LIMITED", True, "too many calls; wait and call again")
+    SERVER_DISABLED = ("SERVER_DISABLED", False, "an operator has disabled the server")
+
+    def __init__(self, code: str, retry: bool, meaning: str) -> None:
+        self.code = code
+        self.retry = retry
+        self.meaning = meaning
+
+
+@attrs.define(eq=False)
+class CallFailed(Exception):
+    """A call that ends without an answer of the backend.
+
+    Args:
+      recovery: the kind of failure.
+      message: what happened, with the values involved.
+      suggest: what to do next.
+      related: names of tools or servers that may have been meant.
+      data: more for a program, such as the backend's own error.
+    """
+
+    recovery: Recovery
+    message: str
+    suggest: str = ""
+    related: tuple[str, ...] = ()
+    data: Mapping[str, Any] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.suggest}".rstrip()
+
+
+@attrs.define(slots=True, eq=False)
+class Call:
+    """A request for a backend on its way through the stages.
+
+    `asker` is the client's request that caused it; progress goes back to it.
+    """
+
+    server: str
+    method: str
+    name: str
+    params: Params
+    asker: Request | None = None
+    trace_id: str = ""
+    backend: Backend = attrs.field(default=None)  # set by the stage `resolve`
+    tool: Mapping[str, Any] | None = None
+    deadline: trio.CancelScope = attrs.field(default=None)  # set by the stage `deadline`
+    sent: bool = False
+
+    def __repr__(self) -> str:
+        state = "SENT" if self.sent else "WAITING"
+        return f"<Call {self.server}:{self.name} {self.method} {state} {self.trace_id}>"
+
+    @property
+    def timed_out(self) -> bool:
+        """Tell whether the call's own time is up."""
+        return trio.current_time() >= self.deadline.deadline
+
+
+Proceed = Callable[[Call], Awaitable[Params]]
+Stage = Callable[[Call, Proceed], Awaitable[Params]]
+
+
+def compose(stages: tuple[Stage, ...], last: Proceed) -> Proceed:
+    """Chain stages in their order: each gets the call and a function that goes on."""
+    proceed = last
+    for stage in reversed(stages):
+        proceed = _bind(stage, proceed)
+    return proceed
+
+
+def _bind(stage: Stage, proceed: Proceed) -> Proceed:
+    def go_on(call: Call) -> Awaitable[Params]:
+        return stage(call, proceed)
+
+    return go_on
+
+
+def new_trace_id() -> str:
+    """Return `gw-` and a random UUID (RFC 9562, version 4)."""
+    digits = bytearray(os.urandom(16))
+    digits[6] = digits[6] & 0x0F | 0x40
+    digits[8] = digits[8] & 0x3F | 0x80
+    text = digits.hex()
+    return f"gw-{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,0 +1,58 @@
+"""Find the tool's definition, or the names that may have been meant."""
+
+from __future__ import annotations
+
+import attrs
+
+from mcpgw.backends.backend import Backend, Unavailable
+from mcpgw.backends.pool import BackendPool
+from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
+from mcpgw.pipeline.stages.resolve import unreachable
+from mcpgw.protocol.peer import Params
+
+
+@attrs.frozen
+class FindTool:
+    """The stage that looks a tool up in its backend's list."""
+
+    pool: BackendPool
+
+    async def __call__(self, call: Call, proceed: Proceed) -> Params:
+        """Attach the definition; refuse a name that the live backend does not list.
+
+        A manifest may be old, so a name that is not in it is looked for in the live list
+        first, which starts the backend.
+        """
+        if call.method == "tools/call":
+            call.tool = call.backend.tools.get(call.name)
+            if call.tool is None and not call.backend.breaker_open:
+                await self._look_again(call, call.backend)
+        return await proceed(call)
+
+    async def _look_again(self, call: Call, backend: Backend) -> None:
+        connection = backend.connection
+        if connection is None or not connection.listed.is_set():
+            try:
+                await backend.learned()
+            except Unavailable as error:
+                raise unreachable(backend, error) from error
+        call.tool = backend.tools.get(call.name)
+        if call.tool is None and backend.tools:
+            raise self._no_tool(call, backend)
+
+    def _no_tool(self, call: Call, backend: Backend) -> CallFailed:
+        from mcpgw.catalog.suggest import nearest
+
+        near = tuple(nearest(call.name, backend.tools))
+        others = tuple(b.name for b in self.pool if call.name in b.tools)
+        hint = f"Did you mean: {', '.join(near)}?" if near else ""
+        if others:
+            hint = f"{hint} It exists on: {', '.join(others)}.".strip()
+        if not hint:
+            hint = f"List its tools with gateway_list_tools (server: {backend.name})."
+        return CallFailed(
+            Recovery.TOOL_NOT_FOUND,
+            f"Tool '{call.name}' not found on server '{backend.name}'.",
+            hint,
+            related=near or tuple(f"{name}:{call.name}" for name in others),
+        )

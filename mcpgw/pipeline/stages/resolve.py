@@ -1,0 +1,57 @@
+"""Find the backend that a call names, or the names it may have meant."""
+
+from __future__ import annotations
+
+import attrs
+
+from mcpgw.backends.backend import Backend, Unavailable
+from mcpgw.backends.pool import BackendPool
+from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
+from mcpgw.protocol.peer import Params
+
+
+@attrs.frozen
+class Resolve:
+    """The stage that turns a server's name into its backend."""
+
+    pool: BackendPool
+
+    async def __call__(self, call: Call, proceed: Proceed) -> Params:
+        """Resolve the name; refuse with the nearest right ones."""
+        backend = self.pool.get(call.server)
+        if backend is None:
+            raise self._no_server(call)
+        call.backend = backend
+        return await proceed(call)
+
+    def _no_server(self, call: Call) -> CallFailed:
+        from mcpgw.catalog.suggest import nearest
+
+        names = self.pool.names
+        near = tuple(nearest(call.server, names))
+        owners = tuple(b.name for b in self.pool if call.name in b.tools)
+        hint = f"Did you mean: {', '.join(near)}?" if near else ""
+        if owners:
+            hint = f"{hint} The tool '{call.name}' is on: {', '.join(owners)}.".strip()
+        if not hint:
+            known = ", ".join(names[:20]) or "none; add one to gateway.yaml"
+            hint = f"Configured servers: {known}."
+        return CallFailed(
+            Recovery.TOOL_NOT_FOUND,
+            f"Server '{call.server}' not found.",
+            hint,
+            related=near or owners,
+        )
+
+
+def unreachable(backend: Backend, error: Unavailable) -> CallFailed:
+    """Turn a backend's own words about why it does not run into a failed call."""
+    if backend.killed:
+        return CallFailed(
+            Recovery.SERVER_DISABLED, f"{error}.", "gateway_revive_server enables it again."
+        )
+    if backend.failure is not None and backend.failure.permanent:
+        hint = "Correct its entry in gateway.yaml; it is loaded again by itself."
+    else:
+        hint = "gateway_list_servers shows its state."
+    return CallFailed(Recovery.BACKEND_UNREACHABLE, f"{error}.", hint)

@@ -1,0 +1,61 @@
+"""Repeat what a lost connection interrupted, where repeating is safe."""
+
+from __future__ import annotations
+
+import trio
+
+from mcpgw.backends.backoff import delay
+from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
+from mcpgw.protocol.errors import ConnectionLost
+from mcpgw.protocol.mcp import is_repeatable
+from mcpgw.protocol.peer import Params
+
+
+async def retry(call: Call, proceed: Proceed) -> Params:
+    """Try again when the connection was lost before the call was sent, or the tool declares
+    that it may be repeated (read-only or idempotent); else say that it may have happened."""
+    settings = call.backend.failsafe.retry
+    attempts = max(1, settings.max_attempts) if settings.enabled else 1
+    attempt = 1
+    while True:
+        try:
+            return await proceed(call)
+        except ConnectionLost as lost:
+            safe = not lost.sent or _may_repeat(call)
+            if not safe or attempt >= attempts:
+                raise await _explain(call, safe, attempt) from lost
+        attempt += 1
+        call.sent = False
+        await trio.sleep(
+            delay(
+                attempt,
+                initial=settings.initial_backoff,
+                maximum=settings.max_backoff,
+                multiplier=settings.multiplier,
+            )
+        )
+
+
+def _may_repeat(call: Call) -> bool:
+    if call.method != "tools/call":
+        return True  # reading resources and prompts changes nothing
+    return call.tool is not None and is_repeatable(call.tool)
+
+
+async def _explain(call: Call, safe: bool, attempts: int) -> CallFailed:
+    await call.backend.settled()
+    failure = call.backend.failure
+    cause = failure.reason if failure else "its process ended"
+    if safe:
+        return CallFailed(
+            Recovery.BACKEND_ERROR,
+            f"Server '{call.server}' was lost {attempts} times while '{call.name}' ran: {cause}.",
+            "gateway_list_servers shows its state.",
+        )
+    return CallFailed(
+        Recovery.BACKEND_ERROR,
+        f"Server '{call.server}' was lost while '{call.name}' ran: {cause}."
+        " The call may have taken effect and was not repeated, since the tool is not"
+        " declared read-only or idempotent.",
+        "Check its effect before calling again; the server restarts by itself.",
+    )

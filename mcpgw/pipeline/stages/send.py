@@ -1,0 +1,33 @@
+"""Do it: hand the request to the live backend, and pass its progress back."""
+
+from __future__ import annotations
+
+import trio
+
+from mcpgw.pipeline.call import Call
+from mcpgw.pipeline.stages.deadline import CEILING
+from mcpgw.protocol.peer import Params
+
+
+async def send(call: Call) -> Params:
+    """Send the request as soon as the backend is ready, and return its answer.
+
+    Raises:
+      Unavailable, ConnectionLost, RpcError: see the stages before this one.
+    """
+    backend = call.backend
+    connection = backend.connection or await backend.connected()
+    backend.last_used = trio.current_time()
+    call.sent = True
+    asker = call.asker
+    if asker is None or asker.progress_token is None:
+        return await connection.peer.request(call.method, call.params)
+
+    timeout = backend.config.timeout
+    latest = trio.current_time() + timeout * CEILING
+
+    def progressed(params: Params) -> None:
+        call.deadline.deadline = min(latest, trio.current_time() + timeout)
+        asker.send_progress(params)
+
+    return await connection.peer.request(call.method, call.params, on_progress=progressed)

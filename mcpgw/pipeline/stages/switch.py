@@ -1,0 +1,17 @@
+"""Refuse calls to a server that an operator has switched off."""
+
+from __future__ import annotations
+
+from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
+from mcpgw.protocol.peer import Params
+
+
+async def switch(call: Call, proceed: Proceed) -> Params:
+    """Let the call through unless its server is killed."""
+    if call.backend.killed:
+        raise CallFailed(
+            Recovery.SERVER_DISABLED,
+            f"Server '{call.server}' is currently disabled by operator kill switch.",
+            "gateway_revive_server enables it again.",
+        )
+    return await proceed(call)

@@ -1,0 +1,123 @@
+"""JSON-RPC error codes in one table, and the exceptions that carry them.
+
+The table is read by the code and by the documentation generator, so that a code
+cannot be used without standing in the reference page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+
+class ErrorCode(int):
+    """A JSON-RPC error code that knows its name and meaning."""
+
+    name: str
+    meaning: str
+
+    def __new__(cls, value: int, name: str, meaning: str) -> ErrorCode:
+        code = super().__new__(cls, value)
+        code.name = name
+        code.meaning = meaning
+        return code
+
+
+PARSE_ERROR = ErrorCode(-32700, "parse error", "the line is not JSON")
+INVALID_REQUEST = ErrorCode(
+    -32600,
+    "invalid request",
+    "JSON, but no valid request: a batch, a wrong or repeated id, a request before `initialize`,"
+    " a second `initialize`, a message over the size limit",
+)
+METHOD_NOT_FOUND = ErrorCode(
+    -32601, "method not found", "an unknown method, or one whose capability was not declared"
+)
+INVALID_PARAMS = ErrorCode(
+    -32602, "invalid params", "parameters of the wrong shape, an unknown tool, a missing argument"
+)
+INTERNAL_ERROR = ErrorCode(-32603, "internal error", "a fault of the gateway itself; see its log")
+BACKEND_UNAVAILABLE = ErrorCode(
+    -32000,
+    "backend unavailable",
+    "the server is killed, its breaker is open, it does not start, it did not answer in time",
+)
+NOT_FOUND = ErrorCode(-32001, "not found", "no such server in the configuration")
+RESOURCE_NOT_FOUND = ErrorCode(
+    -32002, "resource not found", "no server offers this resource (MCP up to 2025-11-25)"
+)
+URL_ELICITATION_REQUIRED = ErrorCode(
+    -32042,
+    "URL elicitation required",
+    "a backend wants the person to open a URL first (MCP 2025-11-25); passed on as it came",
+)
+
+ERROR_CODES: tuple[ErrorCode, ...] = (
+    PARSE_ERROR,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    INVALID_PARAMS,
+    INTERNAL_ERROR,
+    BACKEND_UNAVAILABLE,
+    NOT_FOUND,
+    RESOURCE_NOT_FOUND,
+    URL_ELICITATION_REQUIRED,
+)
+
+
+class RpcError(Exception):
+    """An error answer of JSON-RPC, on its way out or as a peer sent it.
+
+    Args:
+      code: the JSON-RPC code.
+      message: one sentence for a person.
+      data: anything more, as the protocol carries it.
+    """
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code = int(code)
+        self.message = message
+        self.data = data
+
+    def __str__(self) -> str:
+        return f"{self.message} (code {self.code})"
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the `error` object of a response."""
+        error: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.data is not None:
+            error["data"] = self.data
+        return error
+
+    @classmethod
+    def from_wire(cls, error: Any) -> RpcError:
+        """Read the `error` object of a response; odd shapes become an internal error."""
+        if not isinstance(error, Mapping):
+            return cls(INTERNAL_ERROR, f"malformed error object: {error!r:.200}")
+        code = error.get("code")
+        message = error.get("message")
+        if not isinstance(code, int) or isinstance(code, bool):
+            code = INTERNAL_ERROR
+        if not isinstance(message, str):
+            message = "error without a message"
+        return cls(code, message, error.get("data"))
+
+
+@attrs.frozen
+class ConnectionLost(Exception):
+    """The conversation ended while an answer was awaited.
+
+    `sent` is False only where the request surely never left this process, so that
+    repeating it is safe whatever it does.
+    """
+
+    peer: str
+    sent: bool
+
+    def __str__(self) -> str:
+        return f"the connection to {self.peer} was lost" + (
+            " while the answer was awaited" if self.sent else " before the request was sent"
+        )

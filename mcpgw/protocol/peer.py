@@ -1,0 +1,413 @@
+"""One end of a JSON-RPC conversation over a channel of messages.
+
+The front session is a peer, and each backend connection is a peer: the same class
+numbers requests, matches answers, and carries progress and cancellation both ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
+
+import attrs
+import trio
+from outcome import Error, Value
+
+from mcpgw.observe.log import get_logger
+from mcpgw.protocol.errors import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    ConnectionLost,
+    RpcError,
+)
+from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, check, valid_id
+
+log = get_logger("mcpgw.peer")
+
+Params = dict[str, Any]
+ProgressCallback = Callable[[Params], None]
+
+MAX_IN_FLIGHT: Final = 4096
+"""Requests that one other side may have in flight; one more is answered with an error."""
+
+
+class Channel(Protocol):
+    """What a peer needs of a transport (a `trio.abc.Channel` of messages with two extras)."""
+
+    async def receive(self) -> Message | list[Any] | Malformed:
+        """Return the next message; raise `trio.EndOfChannel` at the end of input."""
+
+    async def send(self, message: Message | list[Message]) -> None:
+        """Hand over a message; wait while too much is queued. Never cut by cancellation."""
+
+    def send_nowait(self, message: Message) -> bool:
+        """Hand over a message without waiting; False where too much is queued."""
+
+    def set_limit(self, limit: int) -> None:
+        """Change the largest message accepted, in bytes."""
+
+
+@attrs.define(slots=True, eq=False)
+class Request:
+    """A request that arrived: what was asked, and by which peer."""
+
+    peer: Peer
+    id: RequestId
+    method: str
+    params: Params
+    scope: trio.CancelScope
+    progress_token: str | int | None = None
+
+    def send_progress(self, params: Params) -> None:
+        """Pass a progress report on under the asker's own token, if it gave one."""
+        if self.progress_token is not None and self.peer.is_serving(self):
+            self.peer.notify(
+                "notifications/progress", {**params, "progressToken": self.progress_token}
+            )
+
+
+RequestHandler = Callable[[Request], Awaitable[Params]]
+ImmediateHandler = Callable[[Params], Params]
+NotificationHandler = Callable[[str, Params], None]
+
+
+@attrs.define(slots=True, eq=False)
+class Peer:
+    """One end of a JSON-RPC conversation.
+
+    Args:
+      channel: where messages come from and go to. The opener closes it.
+      name: who the other side is, for logs and errors.
+      serve: answers a request; runs in a task of its own, so a slow one delays nobody.
+      immediate: requests answered in order, before the next message is read; for what must
+        not overtake (`initialize`) and what costs nothing (`ping`).
+      notified: told of each notification in order; must not wait.
+      answer_malformed: whether a line that is no message gets an error (the front) or is
+        only logged (a backend, which may print what it likes).
+      end_grace: seconds for requests in flight to finish after the end of input.
+    """
+
+    channel: Channel
+    name: str
+    serve: RequestHandler
+    immediate: Mapping[str, ImmediateHandler]
+    notified: NotificationHandler
+    answer_malformed: bool = False
+    end_grace: float = 0.0
+    accepts_batches: bool = False
+    _serving: dict[RequestId, Request] = attrs.field(factory=dict)
+    _pending: dict[RequestId, trio.lowlevel.Task] = attrs.field(factory=dict)
+    _progress: dict[RequestId, ProgressCallback] = attrs.field(factory=dict)
+    _next_id: int = 0
+    _nursery: trio.Nursery | None = None
+    _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _ended: bool = False
+    malformed_lines: int = 0
+
+    def __repr__(self) -> str:
+        state = "ENDED" if self._ended else "OPEN"
+        return (
+            f"<Peer {self.name!r} {state} pending={len(self._pending)}"
+            f" serving={len(self._serving)}>"
+        )
+
+    @property
+    def pending(self) -> int:
+        """Requests of ours that wait for an answer."""
+        return len(self._pending)
+
+    def is_serving(self, request: Request) -> bool:
+        """Tell whether a request of the other side is still unanswered."""
+        return self._serving.get(request.id) is request
+
+    # -- the conversation ------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Converse until the other side ends its output.
+
+        Requests of ours that still wait then fail with `ConnectionLost`. Requests of the
+        other side have `end_grace` seconds to finish; their answers are still sent.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                task_status.started()
+                with self._reading:
+                    await self._read()
+                self._fail_pending()
+                nursery.cancel_scope.deadline = trio.current_time() + self.end_grace
+        finally:
+            self._ended = True
+            self._nursery = None
+            self._fail_pending()
+
+    def finish(self, grace: float) -> None:
+        """Read no more; let requests in flight finish for up to `grace` seconds, then end."""
+        self.end_grace = min(self.end_grace, grace)
+        self._reading.cancel()
+        if self._ended and self._nursery is not None:
+            self._nursery.cancel_scope.deadline = trio.current_time() + grace
+
+    async def _read(self) -> None:
+        receive = self.channel.receive
+        try:
+            while True:
+                message = await receive()
+                if message.__class__ is dict:
+                    await self._dispatch(message)  # type: ignore[arg-type]
+                else:
+                    await self._dispatch_oddity(message)
+        except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+
+    def _fail_pending(self) -> None:
+        self._ended = True
+        pending, self._pending = self._pending, {}
+        for task in pending.values():
+            trio.lowlevel.reschedule(task, Error(ConnectionLost(self.name, sent=True)))
+
+    async def _dispatch(self, message: Message) -> None:
+        if (fault := check(message)) is not None:
+            await self._refuse(message, fault)
+            return
+        method = message.get("method")
+        if method is None:
+            self._answered(message)
+        elif "id" not in message:
+            self._notification(method, message.get("params") or {})
+        elif (request := self._admit(message)).__class__ is Request:
+            self._nursery.start_soon(self._serve, request)  # type: ignore[union-attr]
+        else:
+            await self.channel.send(request)  # type: ignore[arg-type]
+
+    async def _dispatch_oddity(self, message: Message | list[Any] | Malformed) -> None:
+        if isinstance(message, Malformed):
+            await self._malformed(message)
+        elif isinstance(message, list) and self.accepts_batches and message:
+            self._nursery.start_soon(self._serve_batch, message)  # type: ignore[union-attr]
+        else:
+            reason = "an empty batch" if message == [] else "this revision has no batches"
+            await self._malformed(Malformed(INVALID_REQUEST, f"{reason}: send one message a line"))
+
+    async def _refuse(self, message: Message, fault: RpcError) -> None:
+        if "id" in message or "method" not in message:
+            known = message.get("id")
+            await self._malformed(
+                Malformed(
+                    fault.code,
+                    fault.message,
+                    known if valid_id(known) else None,
+                    answers="method" not in message,
+                )
+            )
+        else:
+            log.debug("notification.malformed", peer=self.name, reason=fault.message)
+
+    async def _malformed(self, line: Malformed) -> None:
+        self.malformed_lines += 1
+        if line.answers and line.id in self._pending:
+            self._resolve(line.id, Error(RpcError(line.code, line.reason)))  # type: ignore[arg-type]
+        elif self.answer_malformed:
+            await self.channel.send(_error_response(line.id, RpcError(line.code, line.reason)))
+        elif self.malformed_lines in (1, 10, 100, 1000) or self.malformed_lines % 10_000 == 0:
+            log.warning(
+                "line.ignored", peer=self.name, reason=line.reason, count=self.malformed_lines
+            )
+
+    # -- requests of the other side ----------------------------------------------------
+
+    def _admit(self, message: Message) -> Request | Message:
+        """Return the request to serve, or the response that answers it at once."""
+        request_id: RequestId = message["id"]
+        params = message.get("params") or {}
+        if request_id in self._serving:
+            fault = RpcError(
+                INVALID_REQUEST, f"a request with the id {request_id!r} is still in flight"
+            )
+            return _error_response(request_id, fault)
+        if (immediate := self.immediate.get(message["method"])) is not None:
+            try:
+                return {"jsonrpc": "2.0", "id": request_id, "result": immediate(params)}
+            except RpcError as error:
+                return _error_response(request_id, error)
+        if len(self._serving) >= MAX_IN_FLIGHT:
+            fault = RpcError(
+                INTERNAL_ERROR,
+                f"{MAX_IN_FLIGHT} requests are in flight already; wait for answers first",
+            )
+            return _error_response(request_id, fault)
+        request = Request(self, request_id, message["method"], params, trio.CancelScope())
+        meta = params.get("_meta")
+        if meta.__class__ is dict:
+            token = meta.get("progressToken")
+            if valid_id(token):
+                request.progress_token = token
+        self._serving[request_id] = request
+        return request
+
+    async def _serve(self, request: Request) -> None:
+        response = await self._respond(request)
+        if response is not None:
+            try:
+                await self.channel.send(response)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                # Nobody reads our answers any more: the conversation is over.
+                self._nursery.cancel_scope.cancel()  # type: ignore[union-attr]
+
+    async def _respond(self, request: Request) -> Message | None:
+        """Return the response to a request, or None where it was cancelled by its sender."""
+        try:
+            with request.scope:
+                return {"jsonrpc": "2.0", "id": request.id, "result": await self.serve(request)}
+        except RpcError as error:
+            return _error_response(request.id, error)
+        except Exception as error:  # noqa: BLE001 - the task's boundary: one request, not the session
+            log.error("request.crashed", peer=self.name, method=request.method, exc_info=error)
+            fault = RpcError(INTERNAL_ERROR, "internal error of the gateway; its log has the cause")
+            return _error_response(request.id, fault)
+        finally:
+            self._serving.pop(request.id, None)
+        return None
+
+    async def _serve_batch(self, messages: list[Any]) -> None:
+        """Answer a batch with an array of its answers (JSON-RPC 2.0, section 6)."""
+        responses: list[Message] = []
+
+        async def respond(request: Request) -> None:
+            if (response := await self._respond(request)) is not None:
+                responses.append(response)
+
+        async with trio.open_nursery() as nursery:
+            for message in messages:
+                if not isinstance(message, dict):
+                    fault = RpcError(INVALID_REQUEST, "a message is a JSON object")
+                    responses.append(_error_response(None, fault))
+                elif (problem := check(message)) is not None:
+                    known = message.get("id")
+                    responses.append(_error_response(known if valid_id(known) else None, problem))
+                elif message.get("method") == "initialize":
+                    fault = RpcError(INVALID_REQUEST, "initialize never comes in a batch")
+                    responses.append(_error_response(message.get("id"), fault))
+                elif "method" in message and "id" in message:
+                    admitted = self._admit(message)
+                    if isinstance(admitted, Request):
+                        nursery.start_soon(respond, admitted)
+                    else:
+                        responses.append(admitted)
+                else:
+                    await self._dispatch(message)
+        if responses:
+            await self.channel.send(responses)
+
+    def _notification(self, method: str, params: Params) -> None:
+        if method == "notifications/cancelled":
+            request_id = params.get("requestId")
+            if valid_id(request_id) and request_id in self._serving:
+                self._serving[request_id].scope.cancel()  # type: ignore[index]
+        elif method == "notifications/progress":
+            token = params.get("progressToken")
+            if valid_id(token) and token in self._progress:
+                self._progress[token](params)  # type: ignore[index]
+        else:
+            self.notified(method, params)
+
+    # -- requests of ours ----------------------------------------------------------------
+
+    async def request(
+        self,
+        method: str,
+        params: Params | None = None,
+        *,
+        on_progress: ProgressCallback | None = None,
+    ) -> Params:
+        """Send a request and return the `result` of its answer.
+
+        When the caller is cancelled, or its deadline passes, the other side is told by
+        `notifications/cancelled` (except for `initialize`, which is never cancelled) and a
+        late answer is dropped.
+
+        Raises:
+          RpcError: the other side answered with an error.
+          ConnectionLost: the conversation ended first.
+        """
+        if self._ended:
+            raise ConnectionLost(self.name, sent=False)
+        self._next_id = request_id = self._next_id + 1
+        message: Message = {"jsonrpc": "2.0", "id": request_id, "method": method}
+        if on_progress is not None:
+            params = dict(params or {})
+            params["_meta"] = {**(params.get("_meta") or {}), "progressToken": request_id}
+            self._progress[request_id] = on_progress
+        if params is not None:
+            message["params"] = params
+        sent = False
+        try:
+            await self.channel.send(message)
+            sent = True
+            if self._ended:
+                raise ConnectionLost(self.name, sent=True)
+
+            def abandon(_: Any) -> trio.lowlevel.Abort:
+                # Before the task runs again: an answer that arrives now must find nobody.
+                del self._pending[request_id]
+                return trio.lowlevel.Abort.SUCCEEDED
+
+            self._pending[request_id] = trio.lowlevel.current_task()
+            return await trio.lowlevel.wait_task_rescheduled(abandon)  # type: ignore[no-any-return]
+        except trio.Cancelled:
+            if sent and method != "initialize":
+                self.notify(
+                    "notifications/cancelled",
+                    {"requestId": request_id, "reason": "the caller stopped waiting"},
+                )
+            raise
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise ConnectionLost(self.name, sent=False) from None
+        finally:
+            if on_progress is not None:
+                self._progress.pop(request_id, None)
+
+    def _resolve(self, request_id: RequestId, outcome: Value[Params] | Error) -> None:
+        trio.lowlevel.reschedule(self._pending.pop(request_id), outcome)
+
+    def _answered(self, message: Message) -> None:
+        task = self._pending.pop(message.get("id"), None)  # type: ignore[arg-type]
+        if task is None:
+            log.debug("answer.unexpected", peer=self.name, id=message.get("id"))
+        elif "error" in message:
+            trio.lowlevel.reschedule(task, Error(RpcError.from_wire(message["error"])))
+        elif message["result"].__class__ is dict:
+            trio.lowlevel.reschedule(task, Value(message["result"]))
+        else:
+            fault = RpcError(INTERNAL_ERROR, f"{self.name} gave a result that is no object")
+            trio.lowlevel.reschedule(task, Error(fault))
+
+    def notify(self, method: str, params: Params | None = None) -> bool:
+        """Send a notification without waiting. False where it was dropped.
+
+        It is dropped where the conversation has ended, or the other side reads so slowly
+        that too much is queued for it.
+        """
+        if self._ended and not self._serving:
+            return False
+        message: Message = {"jsonrpc": "2.0", "method": method}
+        if params is not None:
+            message["params"] = params
+        try:
+            return self.channel.send_nowait(message)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return False
+
+
+def _error_response(request_id: RequestId | None, error: RpcError) -> Message:
+    response: Message = {"jsonrpc": "2.0"}
+    if request_id is not None:
+        response["id"] = request_id
+    response["error"] = error.to_wire()
+    return response
+
+
+async def method_not_found(request: Request) -> Params:
+    """Refuse a request whose method nobody serves."""
+    raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")

@@ -1,0 +1,1 @@
+"""Channels of JSON-RPC messages over byte streams."""

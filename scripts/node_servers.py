@@ -1,0 +1,46 @@
+"""Install the npm servers that the tests use into .cache/npm, where Node is present.
+
+Nothing is done where Node or npm is missing: the tests that need them are then skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGES = {
+    "@modelcontextprotocol/server-everything": "2026.8.31",
+    "@modelcontextprotocol/server-filesystem": "2026.8.31",
+    "@modelcontextprotocol/server-memory": "2026.8.31",
+}
+FOLDER = Path(__file__).parent.parent / ".cache" / "npm"
+
+
+def main() -> int:
+    """Install what is missing; return 0 where all is there."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        print("Node.js is not installed: tests with npm servers will be skipped", file=sys.stderr)
+        return 1
+    stamp = FOLDER / "installed.json"
+    if stamp.exists() and json.loads(stamp.read_text()) == PACKAGES:
+        return 0
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    wanted = [f"{name}@{version}" for name, version in PACKAGES.items()]
+    done = subprocess.run(
+        [npm, "install", "--prefix", str(FOLDER), "--ignore-scripts", "--no-audit", "--no-fund",
+         "--silent", *wanted],
+        stdin=subprocess.DEVNULL,
+        check=False,
+        timeout=300,
+    )  # fmt: skip
+    if done.returncode == 0:
+        stamp.write_text(json.dumps(PACKAGES))
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

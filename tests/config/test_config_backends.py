@@ -1,0 +1,280 @@
+"""The backends of a gateway.yaml."""
+
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from mcpgw.config.schema import BackendConfig, FailsafeConfig, RetryConfig
+
+from .conftest import Faults, LoadYaml
+
+SECRET = "hunter2-hunter2"
+
+
+def warnings_of(load_yaml: LoadYaml, text: str, environ: dict[str, str] | None = None) -> list[str]:
+    """Load a text and return its warnings as `key: message`."""
+    loaded = load_yaml(text, environ)
+    return [f"{warning.key}: {warning.message}" for warning in loaded.warnings]
+
+
+def test_a_full_backend(load_yaml: LoadYaml) -> None:
+    """Every setting of a stdio backend arrives, expanded, in seconds and words."""
+    loaded = load_yaml(
+        """
+backends:
+  git.hub-1_x:
+    command: npx -y "@scope/pkg" ${FLAG:---fast}
+    args: [--token, "${TOKEN}", "a b"]
+    env: {KEY: "${TOKEN}", PLAIN: text, EMPTY: "", FALLBACK: "${NO:-x}"}
+    cwd: ~/${WHERE}
+    enabled: true
+    timeout: 5s
+    start_timeout: 10
+    description: code
+    stop_when_idle_for: 5m
+    protocol_version: 2025-06-18
+""",
+        {"TOKEN": SECRET, "WHERE": "work", "HOME": "/home/ann"},
+    )
+    assert () == loaded.warnings
+    assert (
+        BackendConfig(
+            name="git.hub-1_x",
+            command=("npx", "-y", "@scope/pkg", "--fast", "--token", SECRET, "a b"),
+            env={"KEY": SECRET, "PLAIN": "text", "EMPTY": "", "FALLBACK": "x"},
+            cwd="/home/ann/work",
+            timeout=5.0,
+            start_timeout=10.0,
+            description="code",
+            stop_when_idle_for=300.0,
+            protocol_version="2025-06-18",
+        )
+        == loaded.config.backends["git.hub-1_x"]
+    )
+
+
+def test_defaults_and_forms_of_command(load_yaml: LoadYaml) -> None:
+    """A command may be text or a list; the order of the file is kept; disabled ones stay."""
+    loaded = load_yaml(
+        """
+backends:
+  z: {command: [run, "a b", "${X}"]}
+  a: {command: run, enabled: false, timeout: null, description: }
+""",
+        {"X": "c d"},
+    )
+    backends = loaded.config.backends
+    assert ["z", "a"] == list(backends)
+    assert ("run", "a b", "c d") == backends["z"].command
+    assert BackendConfig("a", command=("run",), enabled=False) == backends["a"]
+    assert (30.0, 60.0, None) == (
+        backends["z"].timeout,
+        backends["z"].start_timeout,
+        backends["z"].stop_when_idle_for,
+    )
+
+
+@pytest.mark.parametrize(
+    ("backend", "key", "message"),
+    [
+        ("{}", "a", "nothing says how to reach this backend"),
+        ("", "a", "nothing says how to reach this backend"),
+        ("{command: ''}", "a", "nothing says how to reach this backend"),
+        ("npx x", "a", "wants a map of settings, and this is text"),
+        ("{command: x, http_url: 'http://h'}", "a", "'command' and 'http_url' stand together"),
+        ("{ws_url: 'ws://h', a2a_url: 'http://h'}", "a", "'ws_url' and 'a2a_url' stand together"),
+        ('{command: "run \'x"}', "a.command", "a quote or a backslash at the end is left open"),
+        ("{command: ' '}", "a.command", "holds no word"),
+        ("{command: ['', x]}", "a.command", "the program to start is empty text"),
+        ("{command: 5}", "a.command", "wants text or a list of words, and this is a number"),
+        ("{command: [x, 5]}", "a.command[1]", "wants text, and this is a number"),
+        ("{command: x, args: y}", "a.args", "wants a list of words, and this is text"),
+        ("{command: x, args: [y, 5]}", "a.args[1]", "wants text, and this is a number"),
+        ("{command: x, env: [A]}", "a.env", "wants a map of names to text, and this is a list"),
+        ("{command: x, env: {A: 5}}", "a.env.A", "wants text, and this is a number"),
+        ("{command: x, env: {A: }}", "a.env.A", "wants text, and this is nothing"),
+        ("{command: x, env: {A=B: c}}", "a.env.A=B", "a name is empty, or holds '=' or NUL"),
+        ('{command: x, env: {A: "\\0"}}', "a.env.A", "holds a NUL character"),
+        ("{command: x, cwd: [y]}", "a.cwd", "a list: wants text"),
+        ("{command: x, timeout: 0}", "a.timeout", "0: must be more than 0"),
+        ("{http_url: 'ftp://h'}", "a.http_url", "is not a URL that can be used"),
+        ("{http_url: 'http://'}", "a.http_url", "is not a URL that can be used"),
+        ("{http_url: 'http://h:x'}", "a.http_url", "is not a URL that can be used"),
+        ("{ws_url: 'http://h'}", "a.ws_url", "is not a URL that can be used"),
+        (
+            "{http_url: 'http://h', stop_when_idle_for: 5s}",
+            "a.stop_when_idle_for",
+            "has a meaning only together with 'command'",
+        ),
+        ("{command: x, retry: 5}", "a.retry", "wants a map of keys, and this is a number"),
+        (
+            "{command: x, retry: {max_attempts: -1}}",
+            "a.retry.max_attempts",
+            "-1: must be 0 or more",
+        ),
+        (
+            "{command: x, retry: {initial_backoff: 11s}}",
+            "a.retry.max_backoff",
+            "10s is shorter than initial_backoff (11s)",
+        ),
+        ("{command: x, retry: {maxattempts: 1}}", "a.retry.maxattempts", "unknown key"),
+        ("{url: 'http://h', command: x}", "a.url", "unknown key"),
+    ],
+)
+def test_a_backend_that_cannot_work_is_refused(
+    faults: Faults, backend: str, key: str, message: str
+) -> None:
+    """Each fault of a backend is told once, with its key and line."""
+    error = faults(f"backends:\n  a: {backend}\n")
+    told = [
+        (problem.line, problem.key, problem.message)
+        for problem in error.problems
+        if problem.level == "error"
+    ]
+    assert [(2, f"backends.{key}", message)] == told
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("''", "the name of a backend is empty"),
+        ("'a/b:c/'", "the name holds '/', ':'"),
+        ("é", "the name holds 'é'"),
+        ("'" + "n" * 129 + "'", "the name has 129 characters"),
+        ("12", "the name of a key is not text"),
+    ],
+)
+def test_names_of_backends(faults: Faults, name: str, message: str) -> None:
+    """A name that cannot be written in every place is refused, and the character named."""
+    (problem,) = faults(f"backends: {{{name}: {{command: x}}}}").problems
+    assert message == problem.message
+
+
+def test_unset_variables_are_warned_about(load_yaml: LoadYaml) -> None:
+    """A child starts without an entry whose variable is unset; elsewhere it counts as empty."""
+    text = """
+backends:
+  a:
+    command: [run, "${NO}", "${NO}"]
+    env: {GONE: "x${NO}", KEPT: "${EMPTY}", ODD: "${not-a-name}", OLD: "env:NO"}
+  off: {command: "run ${NO}", enabled: false}
+"""
+    loaded = load_yaml(text, {"EMPTY": ""})
+    backend = loaded.config.backends["a"]
+    assert ("run", "", "") == backend.command
+    assert {"KEPT": "", "ODD": "${not-a-name}", "OLD": "env:NO"} == backend.env
+    assert [
+        (4, "backends.a.command", "backend 'a': the variable NO is not set and counts as empty"),
+        (
+            5,
+            "backends.a.env.GONE",
+            (
+                "backend 'a': the variable NO is not set,"
+                " so this entry is left out of the child's environment"
+            ),
+        ),
+        (
+            5,
+            "backends.a.env.ODD",
+            "a '${' that is not of the form ${NAME} or ${NAME:-default} stays as it is",
+        ),
+        (5, "backends.a.env.OLD", "'env:' is plain text here, and passed on as it is"),
+    ] == [(warning.line, warning.key, warning.message) for warning in loaded.warnings]
+
+
+def test_network_backends_are_kept_and_warned_about(load_yaml: LoadYaml) -> None:
+    """Network backends arrive with URL and headers expanded, and a word that they wait."""
+    text = """
+backends:
+  h: {http_url: "https://${HOST}/mcp", headers: {Authorization: "Bearer ${TOKEN}", X: "${NO}"}}
+  w: {ws_url: "wss://h/ws", env: {A: b}}
+  g: {a2a_url: "https://h"}
+  off: {http_url: "https://h", enabled: false}
+"""
+    loaded = load_yaml(text, {"HOST": "h.example", "TOKEN": SECRET})
+    backends = loaded.config.backends
+    assert "https://h.example/mcp" == backends["h"].http_url
+    assert {"Authorization": f"Bearer {SECRET}", "X": ""} == backends["h"].headers
+    assert ["http", "websocket", "a2a", "http"] == [b.transport for b in backends.values()]
+    assert [
+        "backends.h.http_url: backend 'h': network backends are not served yet by this version",
+        "backends.h.headers.X: backend 'h': the variable NO is not set and counts as empty",
+        "backends.w.env: has a meaning only together with 'command'",
+        "backends.w.ws_url: backend 'w': network backends are not served yet by this version",
+        "backends.g.a2a_url: backend 'g': network backends are not served yet by this version",
+    ] == [f"{warning.key}: {warning.message}" for warning in loaded.warnings]
+
+
+def test_keys_with_a_word_of_their_own(load_yaml: LoadYaml) -> None:
+    """`passthrough: true` and the retired `idle_timeout` are warned about; false is silent."""
+    text = """
+backends:
+  a: {command: x, passthrough: true, idle_timeout: 5m}
+  b: {command: x, passthrough: false}
+"""
+    assert [
+        "backends.a.idle_timeout: retired, and ignored",
+        (
+            "backends.a.passthrough: not honoured: calls to this backend pass every guard,"
+            " as all others do"
+        ),
+    ] == warnings_of(load_yaml, text)
+
+
+def test_own_failsafe_sections_inherit_the_rest(load_yaml: LoadYaml) -> None:
+    """Keys that a backend's section does not name are those of the global section."""
+    loaded = load_yaml("""
+failsafe:
+  retry: {max_attempts: 7, multiplier: 3}
+  circuit_breaker: {failure_threshold: 9}
+backends:
+  own: {command: x, retry: {max_attempts: 2, multiplier: null}, health_check: {}}
+  plain: {command: x}
+""")
+    config = loaded.config
+    own = config.failsafe.for_backend(config.backends["own"])
+    assert RetryConfig(max_attempts=2, multiplier=3.0) == own.retry
+    assert 9 == own.circuit_breaker.failure_threshold
+    assert config.failsafe == config.failsafe.for_backend(config.backends["plain"])
+    assert FailsafeConfig().health_check == config.backends["own"].health_check
+
+
+def test_no_secret_is_shown(load_yaml: LoadYaml, faults: Faults) -> None:
+    """Expanded values are in no repr of the result and in no problem."""
+    text = """
+backends:
+  a: {command: "run --token ${TOKEN}", env: {A: "${TOKEN}", B: "${NO}"}}
+  b: {http_url: "https://h/${TOKEN}", headers: {A: "${TOKEN}"}}
+"""
+    environ = {"TOKEN": SECRET}
+    loaded = load_yaml(text, environ)
+    assert SECRET in loaded.config.backends["a"].command
+    assert SECRET not in repr(loaded)
+    assert SECRET not in repr(load_yaml(text, environ).warnings)
+    error = faults(text + f"  c: {{http_url: '${{TOKEN}}', env: {SECRET}}}\n", environ)
+    assert SECRET not in str(error)
+    assert SECRET not in repr(error.problems)
+
+
+def test_the_fingerprint_covers_what_is_offered() -> None:
+    """Whatever decides what a server offers changes the fingerprint, and nothing else does."""
+    base = BackendConfig("a", command=("x", "y"), env={"A": "1", "B": "2"})
+    offering = [
+        attrs.evolve(base, command=("x y",)),
+        attrs.evolve(base, cwd="/"),
+        attrs.evolve(base, env={"A": "1", "B": "3"}),
+        attrs.evolve(base, env={"A": "1", "C": "2"}),
+        attrs.evolve(base, protocol_version="2025-06-18"),
+        attrs.evolve(base, http_url="http://h"),
+        attrs.evolve(base, headers={"A": "1"}),
+    ]
+    same = [
+        attrs.evolve(base, env={"B": "2", "A": "1"}),
+        attrs.evolve(base, timeout=1.0, start_timeout=1.0, description="d", enabled=False),
+        attrs.evolve(base, retry=RetryConfig()),
+    ]
+    assert len(offering) + 1 == len({backend.fingerprint() for backend in [base, *offering]})
+    assert {base.fingerprint()} == {backend.fingerprint() for backend in same}
+    assert 64 == len(base.fingerprint())

@@ -1,0 +1,362 @@
+"""From a file to settings: what is read, what is refused, and how a person is told."""
+
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mcpgw.config.loader import load
+from mcpgw.config.problems import ConfigError, Problem
+from mcpgw.config.schema import GatewayConfig
+
+from .conftest import Faults, LoadYaml
+
+
+def lines_of(error: ConfigError) -> list[str]:
+    """Write each problem of an error as one line."""
+    return [str(problem) for problem in error.problems]
+
+
+@pytest.mark.parametrize("text", ["", "# only a note\n", "---\n", "\ufeff", "server:\nbackends:\n"])
+def test_an_empty_file_or_section_means_the_defaults(load_yaml: LoadYaml, text: str) -> None:
+    """Nothing said, in the file or below a key, is the same as the defaults."""
+    loaded = load_yaml(text)
+    assert (GatewayConfig(), ()) == (loaded.config, loaded.warnings)
+
+
+def test_no_file_gives_defaults_with_overrides() -> None:
+    """Without a file there are the defaults, and the override variables count."""
+    loaded = load(None, environ={"MCP_GATEWAY_SERVER__SHUTDOWN_TIMEOUT": "5s", "X": "y"})
+    assert 5.0 == loaded.config.server.shutdown_timeout
+    assert (None, (), ()) == (loaded.path, loaded.watched, loaded.warnings)
+    assert "y" == loaded.environ["X"]
+
+
+def test_values_of_all_kinds(load_yaml: LoadYaml) -> None:
+    """Settings are read in their units, unnamed ones keep their defaults."""
+    loaded = load_yaml("""
+server: {shutdown_timeout: 1m30s, max_body_size: 1024}
+meta_mcp: {enabled: false, cache_ttl: "90", warm_start: all}
+failsafe:
+  circuit_breaker: {failure_threshold: 1}
+  retry: {max_attempts: 0, initial_backoff: 0, multiplier: 1}
+  rate_limit: {requests_per_second: 0.5}
+  concurrency: {max_in_flight: 2}
+  health_check: {interval: 15}
+""")
+    config = loaded.config
+    assert (90.0, 1024) == (config.server.shutdown_timeout, config.server.max_body_size)
+    assert (False, 90.0) == (config.meta_mcp.enabled, config.meta_mcp.cache_ttl)
+    assert config.meta_mcp.warms("anything")
+    assert (1, 3) == (
+        config.failsafe.circuit_breaker.failure_threshold,
+        config.failsafe.circuit_breaker.success_threshold,
+    )
+    assert (1, 0.0, 1.0) == (
+        config.failsafe.retry.max_attempts,
+        config.failsafe.retry.initial_backoff,
+        config.failsafe.retry.multiplier,
+    )
+    assert 0.5 == config.failsafe.rate_limit.requests_per_second
+    assert (True, 2) == (
+        config.failsafe.concurrency.enabled,
+        config.failsafe.concurrency.max_in_flight,
+    )
+    assert (15.0, 5.0) == (
+        config.failsafe.health_check.interval,
+        config.failsafe.health_check.timeout,
+    )
+    assert () == loaded.warnings
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "server: {shutdown_timeout: soon}",
+            (
+                "gateway.yaml:1: server.shutdown_timeout: 'soon': not a length of time."
+                " Write it as 500ms, 30s, 5m, 2h or 1m30s."
+            ),
+        ),
+        (
+            "server: {shutdown_timeout: 0s}",
+            "gateway.yaml:1: server.shutdown_timeout: '0s': must be more than 0.",
+        ),
+        (
+            "server: {shutdown_timeout: -1}",
+            "gateway.yaml:1: server.shutdown_timeout: -1: must be more than 0.",
+        ),
+        (
+            "server: {max_body_size: 1023}",
+            "gateway.yaml:1: server.max_body_size: 1023: must be 1024 or more.",
+        ),
+        (
+            'server: {max_body_size: "4096"}',
+            "gateway.yaml:1: server.max_body_size: '4096': wants a whole number, without quotes.",
+        ),
+        (
+            "server: {max_body_size: true}",
+            "gateway.yaml:1: server.max_body_size: true: wants a whole number, without quotes.",
+        ),
+        (
+            "meta_mcp: {enabled: yes}",
+            (
+                "gateway.yaml:1: meta_mcp.enabled: 'yes': wants true or false, without quotes."
+                " This is YAML 1.2, where yes, no, on and off are plain text."
+            ),
+        ),
+        (
+            "meta_mcp: {warm_start: github}",
+            (
+                "gateway.yaml:1: meta_mcp.warm_start: wants a list, and this is text."
+                " Put it in brackets: [...]."
+            ),
+        ),
+        (
+            "meta_mcp:\n  warm_start:\n  - a\n  - 5",
+            (
+                "gateway.yaml:4: meta_mcp.warm_start[1]: wants text, and this is a number."
+                " Put it in quotes."
+            ),
+        ),
+        ("server: 5", "gateway.yaml:1: server: wants a map of keys, and this is a number."),
+        ("env_files: {}", "gateway.yaml:1: env_files: wants a list, and this is a map of keys."),
+        (
+            "failsafe:\n  circuit_breaker:\n    failure_threshold: 0",
+            "gateway.yaml:3: failsafe.circuit_breaker.failure_threshold: 0: must be 1 or more.",
+        ),
+        (
+            "failsafe: {rate_limit: {requests_per_second: 0}}",
+            "gateway.yaml:1: failsafe.rate_limit.requests_per_second: 0: must be more than 0.",
+        ),
+        (
+            "failsafe: {retry: {multiplier: .nan}}",
+            "gateway.yaml:1: failsafe.retry.multiplier: is not a number to count with.",
+        ),
+        (
+            "failsafe: {retry: {multiplier: 0.9}}",
+            "gateway.yaml:1: failsafe.retry.multiplier: 0.9: must be 1 or more.",
+        ),
+        (
+            "failsafe:\n  retry:\n    initial_backoff: 1m",
+            (
+                "gateway.yaml:2: failsafe.retry.max_backoff: 10s is shorter than initial_backoff"
+                " (1m). Raise max_backoff or lower initial_backoff."
+            ),
+        ),
+        (
+            "backends: [a]",
+            (
+                "gateway.yaml:1: backends: wants a map of names to settings, and this is a list."
+                " Write each backend as 'name:' with its settings below it."
+            ),
+        ),
+        (
+            "comand: 1\nmcpServers: {}",
+            (
+                "gateway.yaml:2: mcpServers: this is a key of AI clients."
+                " Here servers stand under 'backends'."
+            ),
+        ),
+        ("1: 2", "gateway.yaml:1: 1: the name of a key is not text. Put it in quotes."),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused(faults: Faults, text: str, problem: str) -> None:
+    """An error names file, line, key and value, and says what to write."""
+    assert problem == str(faults(text))
+
+
+def test_all_problems_are_told_at_once(faults: Faults) -> None:
+    """Every fault of the file is in one error: the errors by line, the warnings after them."""
+    error = faults("""\
+servr: {}
+server:
+  shutdown_timeout: never
+  colour: red
+failsafe:
+  retry: {max_attempts: -1, multiplier: x}
+backends:
+  a b:
+    comand: x
+""")
+    assert [
+        "gateway.yaml:1: servr: unknown key. Did you mean 'server'?",
+        (
+            "gateway.yaml:3: server.shutdown_timeout: 'never': not a length of time."
+            " Write it as 500ms, 30s, 5m, 2h or 1m30s."
+        ),
+        "gateway.yaml:6: failsafe.retry.max_attempts: -1: must be 0 or more.",
+        "gateway.yaml:6: failsafe.retry.multiplier: 'x': wants a number, without quotes.",
+        (
+            "gateway.yaml:8: backends.a b: the name holds ' '."
+            " A name is 1 to 128 of: letters a-z A-Z, digits, '-', '_', '.'."
+        ),
+        (
+            "gateway.yaml:8: backends.a b: nothing says how to reach this backend."
+            " Give 'command' (a program to start), 'http_url' or 'ws_url'."
+        ),
+        "gateway.yaml:9: backends.a b.comand: unknown key. Did you mean 'command'?",
+        "gateway.yaml:4: server.colour: unknown key, ignored.",
+    ] == lines_of(error)
+    assert "colour" not in str(error)
+    assert "\n\n".join(lines_of(error)[:-1]) == str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("a:\n\tb: 1", 2, "column 1: a tab: YAML is indented with spaces"),
+        ("a: @b", 1, "column 4: text cannot begin with @; put it in quotes"),
+        ("a: 1\nb: 2\na: s3cret", 3, "column 1: the key 'a' stands twice in the same map"),
+        ("a: 'b", 1, "column 6: a quote is opened and never closed"),
+        ("a: [b}", 1, "column 6: a '[' above is not closed by ']', or a ',' is missing"),
+        ("a: *b", 1, "column 4: an alias (*name) of which no anchor (&name) stands above it"),
+        ("a: 1\n---\nb: 1", 2, "column 1: a second document ('---'); only one is read"),
+        ("a: !x b", 1, "column 4: a tag (!name) that is not understood here"),
+        ("a:\n  b: 1\n c: 2", 3, "column 2: this line does not fit: look at its indentation"),
+        ("a: b: c", 1, "column 5: a ':' does not fit here"),
+        ("a: 1\nb: \x01", 2, "column 4: the control character '\\x01' cannot stand in YAML"),
+        ("a: !!int b", None, "a number cannot be read; put it in quotes if it is text"),
+        ("- a", 1, "the file wants a map of keys at its top, and holds a list"),
+        ("only words", 1, "the file wants a map of keys at its top, and holds text"),
+    ],
+)
+def test_what_is_no_yaml_is_told_in_plain_words(
+    faults: Faults, text: str, line: int | None, message: str
+) -> None:
+    """A syntax error names the file, the line, the column, and the cause without the values."""
+    (problem,) = faults(text).problems
+    assert ("gateway.yaml", line) == (problem.file, problem.line)
+    assert problem.message.startswith(message)
+    assert "s3cret" not in problem.message
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """A missing file, a folder and bytes that are no UTF-8 are each told for what they are."""
+    (tmp_path / "bytes.yaml").write_bytes(b"a: 1\nb: \xff\n")
+    told = {}
+    for name in ("missing.yaml", "", "bytes.yaml"):
+        with pytest.raises(ConfigError) as caught:
+            load(tmp_path / name, environ={})
+        (problem,) = caught.value.problems
+        told[name] = (problem.line, problem.message)
+    assert {
+        "missing.yaml": (None, "there is no such file"),
+        "": (None, "this is a folder, not a file"),
+        "bytes.yaml": (2, "the text is not UTF-8"),
+    } == told
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "denied"), "the file may not be read"),
+        (OSError(5, "Input/output error"), "the file cannot be read: Input/output error"),
+    ],
+)
+def test_a_file_that_the_system_refuses(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, message: str
+) -> None:
+    """What the operating system says about the file reaches the person."""
+
+    def refuse(_: Path) -> bytes:
+        raise error
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ConfigError) as caught:
+        load(Path("gateway.yaml"), environ={})
+    assert [message] == [problem.message for problem in caught.value.problems]
+
+
+def test_a_key_of_another_version_only_warns(load_yaml: LoadYaml) -> None:
+    """Keys that nothing is near to, and keys that are known but unused, stop nothing."""
+    loaded = load_yaml("""\
+x-common: &common {timeout: 5s}
+telepathy: true
+auth: {enabled: true, sub: {}}
+server:
+  port: 1
+backends:
+  a: {<<: *common, command: x, weather: fine, streamable_http: true, transport: stdio}
+""")
+    assert [
+        "gateway.yaml:2: telepathy: unknown key, ignored.",
+        "gateway.yaml:3: auth: known, but this version does not use it yet.",
+        "gateway.yaml:3: auth.sub: unknown key, ignored.",
+        "gateway.yaml:5: server.port: known, but this version does not use it yet.",
+        "gateway.yaml:7: backends.a.weather: unknown key, ignored.",
+        "gateway.yaml:7: backends.a.streamable_http: known, but this version does not use it yet.",
+        (
+            "gateway.yaml:7: backends.a.transport: ignored."
+            " The transport follows from 'command', 'http_url' or 'ws_url'."
+        ),
+    ] == [str(warning) for warning in loaded.warnings]
+    assert {"warning"} == {warning.level for warning in loaded.warnings}
+    assert 5.0 == loaded.config.backends["a"].timeout
+
+
+def test_a_slip_inside_a_list_of_maps_is_found(faults: Faults) -> None:
+    """Also below lists and below sections that are not used yet, a slip of the pen is an error."""
+    error = faults("auth:\n  api_keys:\n  - key: a\n    nam: b\n")
+    assert "gateway.yaml:4: auth.api_keys[0].nam: unknown key. Did you mean 'name'?" == str(error)
+
+
+def test_a_fault_in_merged_keys_is_found_where_it_stands(faults: Faults) -> None:
+    """A key that comes by `<<` is told of with the line of the anchor."""
+    error = faults("x-a: &a\n  timeout: soon\nbackends:\n  b:\n    <<: *a\n    command: x\n")
+    assert [("backends.b.timeout", 2)] == [(p.key, p.line) for p in error.problems]
+
+
+def test_warm_start_of_a_backend_that_is_not_there(load_yaml: LoadYaml) -> None:
+    """A name in warm_start that no backend has is warned about with the nearest one."""
+    loaded = load_yaml("meta_mcp: {warm_start: [githb, all]}\nbackends: {github: {command: x}}")
+    assert [
+        (
+            "gateway.yaml:1: meta_mcp.warm_start[0]: there is no backend 'githb'."
+            " Did you mean 'github'?"
+        )
+    ] == [str(warning) for warning in loaded.warnings]
+
+
+def test_env_files_lie_over_the_environment(
+    load_yaml: LoadYaml, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Later files win over earlier ones and over the process; the process itself is not changed."""
+    monkeypatch.setenv("TOKEN", "process")
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "one.env").write_text("TOKEN=one\nFIRST=1\n")
+    (tmp_path / "two.env").write_text("TOKEN=two\nMCP_GATEWAY_META_MCP__CACHE_TTL=7s\nbad\n")
+    (tmp_path / "bytes.env").write_bytes(b"A=\xff")
+    before = dict(os.environ)
+    loaded = load_yaml(
+        "env_files: [~/one.env, missing.env, two.env, bytes.env]\n"
+        "backends: {a: {command: x, env: {TOKEN: '${TOKEN}${FIRST}${KEPT}'}}}\n",
+        {"TOKEN": "process", "KEPT": "!", "HOME": str(home)},
+    )
+    assert "two1!" == loaded.config.backends["a"].env["TOKEN"]
+    assert 7.0 == loaded.config.meta_mcp.cache_ttl
+    assert ("two", "1") == (loaded.environ["TOKEN"], loaded.environ["FIRST"])
+    assert before == dict(os.environ)
+    assert (
+        tmp_path / "gateway.yaml",
+        home / "one.env",
+        tmp_path / "missing.env",
+        tmp_path / "two.env",
+        tmp_path / "bytes.env",
+    ) == loaded.watched
+    assert [
+        (str(tmp_path / "two.env"), 3, "not of the form NAME=value; the line is passed over"),
+        (str(tmp_path / "bytes.env"), None, "the text is not UTF-8; the file is passed over"),
+    ] == [(warning.file, warning.line, warning.message) for warning in loaded.warnings]
+
+
+def test_a_problem_is_one_paragraph() -> None:
+    """A problem reads: place, key, what is wrong, what to do."""
+    problem = Problem("a.yaml", 3, "b.c", "is bad", "Do better.")
+    assert "a.yaml:3: b.c: is bad. Do better." == str(problem)
+    assert "MCP_X: is bad." == str(Problem("MCP_X", None, "", "is bad"))
