@@ -229,9 +229,7 @@ class Gateway:
 
     def attach(self, session: Session) -> None:
         """Let a session call the meta-tools. The configuration must be loaded."""
-        session.set_limits(
-            self.message_limit, min(END_GRACE, self.config.server.shutdown_timeout)
-        )
+        session.set_limits(self.message_limit, min(END_GRACE, self.config.server.shutdown_timeout))
         session.attach(self.surface, methods.METHODS)
 
     # -- what backends need (backends.backend.Host) -----------------------------------------

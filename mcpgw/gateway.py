@@ -1,15 +1,15 @@
 """The nursery tree: what runs in a gateway, and who waits for whom.
 
-    serve_stdio
-    ├── stdio channel       writes what is queued
-    ├── signals             SIGTERM, SIGINT and SIGHUP end the session
-    ├── front: stdio        the session; a task for each request in flight
-    └── core                begins after the first answer (mcpgw.core)
-        ├── backends        a supervised task for each backend
-        │   └── NAME        process, reader, writer, stderr, lists, health, idle stop
-        ├── watcher         gateway.yaml and its env files
-        ├── announcer       tells the client once of many changes
-        └── warm start      what `meta_mcp.warm_start` names
+serve_stdio
+├── stdio channel       writes what is queued
+├── signals             SIGTERM, SIGINT and SIGHUP end the session
+├── front: stdio        the session; a task for each request in flight
+└── core                begins after the first answer (mcpgw.core)
+    ├── backends        a supervised task for each backend
+    │   └── NAME        process, reader, writer, stderr, lists, health, idle stop
+    ├── watcher         gateway.yaml and its env files
+    ├── announcer       tells the client once of many changes
+    └── warm start      what `meta_mcp.warm_start` names
 """
 
 from __future__ import annotations

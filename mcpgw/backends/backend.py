@@ -170,9 +170,7 @@ class Backend:
     @property
     def breaker_open(self) -> bool:
         """Tell whether the circuit breaker refuses calls."""
-        return (
-            self.failsafe.circuit_breaker.enabled and self.breaker.state is BreakerState.OPEN
-        )
+        return self.failsafe.circuit_breaker.enabled and self.breaker.state is BreakerState.OPEN
 
     @property
     def known(self) -> bool:
@@ -274,8 +272,7 @@ class Backend:
         self._tell()
         if connection is not None:
             with trio.move_on_after(grace):
-                while connection.peer.pending and self.connection is connection:
-                    await trio.sleep(0.02)
+                await connection.peer.drained()
         self._end_connection()
         self._tell()
 
@@ -447,7 +444,6 @@ class Backend:
                 nursery.start_soon(end_after, self._probe)
             if self.config.stop_when_idle_for is not None:
                 nursery.start_soon(end_after, self._idle)
-            await trio.sleep_forever()
         return reasons[0] if reasons else ""
 
     async def _probe(self, connection: Connection) -> str:

@@ -63,7 +63,9 @@ class Connection:
           RpcError: the backend refused for another reason than not having the method.
           ConnectionLost: the conversation ended.
         """
-        if not self.declares(_CAPABILITY.get(name, name)) and (self.capabilities or name != "tools"):
+        if not self.declares(_CAPABILITY.get(name, name)) and (
+            self.capabilities or name != "tools"
+        ):
             return None
         method, key = LISTS[name]
         entries: list[dict[str, Any]] = []

@@ -51,9 +51,7 @@ class BackendPool:
         ends; its successor is there at once.
         """
         assert self._nursery is not None, "the pool must run first"
-        wanted = {
-            name: settings for name, settings in config.backends.items() if _usable(settings)
-        }
+        wanted = {name: settings for name, settings in config.backends.items() if _usable(settings)}
         backends: dict[str, Backend] = {}
         for name, settings in wanted.items():
             failsafe = config.failsafe.for_backend(settings)
@@ -135,5 +133,3 @@ async def _learned(backend: Backend) -> None:
 
 def _usable(settings: BackendConfig) -> bool:
     return settings.enabled and bool(settings.command)
-
-

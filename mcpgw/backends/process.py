@@ -10,8 +10,9 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -125,7 +126,7 @@ class ChildProcess:
             _signal_group(group, signal.SIGTERM)
             with trio.move_on_after(TERM_GRACE):
                 await self.exited.wait()
-                while _group_alive(group):
+                while _group_alive(group):  # noqa: ASYNC110 - the kernel tells nobody
                     await trio.sleep(0.02)
         if not self.exited.is_set() or _group_alive(group):
             _signal_group(group, signal.SIGKILL)
@@ -162,7 +163,7 @@ async def open_process(
     channel = LineChannel(
         PipeReader(_detach(popen.stdout)), writer, limit, write_now=writer.write_now
     )
-    secrets = tuple(value for value in env.values() if not os.path.isabs(value))
+    secrets = tuple(value for value in env.values() if not Path(value).is_absolute())
     child = ChildProcess(tuple(command), popen, channel, PipeReader(_detach(popen.stderr)), secrets)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(child.watch)
@@ -189,11 +190,11 @@ def _detach(stream: object) -> int:
 def _spawn(
     command: Sequence[str], env: Mapping[str, str], cwd: str | None
 ) -> subprocess.Popen[bytes]:
-    if cwd is not None and not os.path.isdir(cwd):
+    if cwd is not None and not Path(cwd).is_dir():
         raise SpawnFailed(f"the working folder {cwd!r} does not exist", permanent=True)
     program = shutil.which(command[0], path=env.get("PATH", os.defpath))
     if program is None and os.sep in command[0] and cwd is not None:
-        program = shutil.which(os.path.abspath(os.path.join(cwd, command[0])))
+        program = shutil.which(Path(cwd, command[0]).absolute())
     if program is None:
         raise SpawnFailed(_not_found(command[0], env), permanent=True)
     try:
@@ -217,7 +218,7 @@ def _spawn(
 
 def _not_found(program: str, env: Mapping[str, str]) -> str:
     if os.sep in program:
-        exists = os.path.exists(program)
+        exists = Path(program).exists()
         return f"{program!r} {'is not executable' if exists else 'does not exist'}"
     hint = {
         "npx": "install Node.js",
@@ -229,7 +230,7 @@ def _not_found(program: str, env: Mapping[str, str]) -> str:
     return f"command not found: {program!r} is not in PATH ({hint}); PATH={env.get('PATH', '')}"
 
 
-def _die_with_parent() -> object:
+def _die_with_parent() -> Callable[[], object] | None:
     """Return what a child runs before exec so that the kernel kills it with its parent."""
     import ctypes
 
@@ -278,8 +279,9 @@ def _living_members(group: int) -> Iterator[int]:
     # Where nobody reaps orphans (many containers), zombies keep a group's number in use.
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{entry.name}/stat", "rb") as file:
-                state, _parent, its_group = file.read().rpartition(b") ")[2].split(b" ", 3)[:3]
+            with contextlib.suppress(OSError, ValueError):
+                stat = Path("/proc", entry.name, "stat").read_bytes()
+                state, _parent, its_group = stat.rpartition(b") ")[2].split(b" ", 3)[:3]
                 if int(its_group) == group and state not in (b"Z", b"X"):
                     yield int(entry.name)
 

@@ -13,7 +13,7 @@ MOMENT: Final = 0.001
 """Seconds said to whoever has to let others go first that are about to have their token."""
 
 
-class RateLimited(Exception):  # noqa: N818 - named like trio's own
+class RateLimited(Exception):
     """There is no token in the time that the caller has.
 
     Attributes:

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import trio
 
+from mcpgw.catalog.fields import NAME
 from mcpgw.catalog.query import Lexicon, Plan, Term, plan
 from mcpgw.catalog.shard import FIELDS, Document, Shard, ShardBuilder, Stems
 from mcpgw.catalog.vocabulary import Vocabulary
@@ -72,7 +73,7 @@ class ToolIndex:
 
     `replace` only notes what a server lists; words are cut and weighed by the first search
     that comes after, so a start with fifty backends costs nothing until somebody searches.
-    Where a search must not block the loop for what a large catalog costs (about a third of a
+    Where a search must not block the loop for what a large catalog costs (about half a
     second for 10,000 tools), await `prepare` in the background after start, and
     `replace_gently` when a large server renews its list: both yield to the scheduler.
 
@@ -126,7 +127,7 @@ class ToolIndex:
     async def replace_gently(
         self, server: str, tools: Sequence[Mapping[str, Any]], *, description: str = ""
     ) -> None:
-        """Do what `replace` does and the work too, yielding every few hundred tools.
+        """Do what `replace` does and the work too, yielding every hundred tools.
 
         Until it is done, searches and `get` see the old tools. A later change of the same
         server wins over one still under way.
@@ -150,7 +151,7 @@ class ToolIndex:
         self._uninstall(server)
 
     async def prepare(self) -> None:
-        """Build what `replace` left to do, yielding to the scheduler every few hundred tools."""
+        """Build what `replace` left to do, yielding to the scheduler every hundred tools."""
         await trio.lowlevel.checkpoint()
         while self._pending:
             server, listing = next(iter(self._pending.items()))
@@ -261,7 +262,7 @@ class ToolIndex:
         key = joined_key(query)
         if not key:
             return
-        exact = [number for shard in self._shards.values() for number in shard.exact.get(key, ())]
+        exact = {number for shard in self._shards.values() for number in shard.named(key)}
         if not exact:
             return
         lift = 1.0 + max(scores.values(), default=0.0)
@@ -297,4 +298,11 @@ class ToolIndex:
             for field, held in zip(FIELDS, document.fields, strict=True)
             if not words.isdisjoint(held)
         )
-        return Hit(document.server, document.tool, round(score, 6), document.definition, matched)
+        # What only a joined form or the exact name found, its name found.
+        return Hit(
+            document.server,
+            document.tool,
+            round(score, 6),
+            document.definition,
+            matched or (NAME.name,),
+        )

@@ -29,9 +29,9 @@ def stem(word: str) -> str:
     """Return the key under which a lower-cased word and its related forms are indexed.
 
     Plural, `-ing`, `-ed` and, in longer words, `-ly` endings go, a final silent `e` goes, `y`
-    becomes `i`; what is left
-    always has three letters and a vowel, so `class`, `bing`, `string` and `news` stay as they
-    are. Words with digits are left alone; accents are dropped from Latin letters.
+    becomes `i`. What is left always has three letters and a vowel, so `class`, `bing`,
+    `string` and `news` stay as they are. Words with digits are left alone; accents are dropped
+    from Latin letters.
     """
     if not word.isascii():
         decomposed = unicodedata.normalize("NFD", word)
@@ -41,9 +41,9 @@ def stem(word: str) -> str:
     known = _IRREGULAR.get(word)
     if known is not None:
         return known
-    if word in _WHOLE:
-        return word
-    return _without_end(_without_verb_ending(_without_plural(word)))
+    singular = word if word in _WHOLE else _without_plural(word)
+    base = singular if singular in _WHOLE else _without_verb_ending(singular)
+    return _without_end(base) if base not in _WHOLE else base
 
 
 def _without_plural(word: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -39,7 +40,10 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
 
-def log_options(function: Any) -> Any:
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def log_options(function: Function) -> Function:
     """Add the options that every command understands."""
     function = click.option(
         "--log-format",
@@ -75,9 +79,7 @@ def log_options(function: Any) -> Any:
 @click.version_option(__version__, "-V", "--version", message="mcp-gateway %(version)s")
 @log_options
 @click.pass_context
-def group(
-    ctx: click.Context, config: str | None, log_level: str | None, log_format: str
-) -> None:
+def group(ctx: click.Context, config: str | None, log_level: str | None, log_format: str) -> None:
     """One MCP server in front of all your MCP servers."""
     ctx.obj = {"config": config, "log_level": log_level, "log_format": log_format}
     if ctx.invoked_subcommand is None:

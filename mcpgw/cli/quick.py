@@ -47,9 +47,7 @@ def serve(*, config: str) -> int:
 
     gc.freeze()
     gc.enable()
-    return trio.run(
-        serve_stdio, Path(config).expanduser() if config else None, dict(os.environ)
-    )
+    return trio.run(serve_stdio, Path(config).expanduser() if config else None, dict(os.environ))
 
 
 def _parse(arguments: list[str]) -> dict[str, str] | None:

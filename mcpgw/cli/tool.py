@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import click
 import trio
@@ -29,11 +29,13 @@ _STATUS_OF: Final = {
     "RATE_LIMITED": UNAVAILABLE,
     "SERVER_DISABLED": UNAVAILABLE,
 }
+Function = TypeVar("Function", bound=Callable[..., Any])
+
 LEARNING: Final = 60.0
 """Seconds that a command waits at most for servers that were never started."""
 
 
-def _format_option(default: str) -> Any:
+def _format_option(default: str) -> Callable[[Function], Function]:
     return click.option(
         "-f",
         "--format",
@@ -55,9 +57,7 @@ def command() -> None:
 @_format_option("table")
 @log_options
 @click.pass_context
-def list_command(
-    ctx: click.Context, server: str | None, form: str, **options: Any
-) -> None:
+def list_command(ctx: click.Context, /, server: str | None, form: str, **options: Any) -> None:
     """List the tools of all servers.
 
     Servers that were never started are started once, to learn what they offer.
@@ -87,7 +87,7 @@ def list_command(
 @_format_option("table")
 @log_options
 @click.pass_context
-def inspect_command(ctx: click.Context, tool: str, form: str, **options: Any) -> None:
+def inspect_command(ctx: click.Context, /, tool: str, form: str, **options: Any) -> None:
     """Show a tool's definition. TOOL is SERVER:TOOL, or a name that only one server has."""
 
     async def run(surface: Surface) -> int:
@@ -110,6 +110,7 @@ def inspect_command(ctx: click.Context, tool: str, form: str, **options: Any) ->
 @click.pass_context
 def invoke_command(
     ctx: click.Context,
+    /,
     tool: str,
     arguments: tuple[str, ...],
     json_text: str | None,

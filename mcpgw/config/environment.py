@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 
 class Variable(str):
     """The name of an environment variable that also knows its sentence for the docs."""
@@ -50,10 +47,3 @@ ENVIRONMENT: tuple[Variable, ...] = (
     OVERRIDE,
     NO_COLOR,
 )
-
-
-def state_folder(environ: Mapping[str, str]) -> Path:
-    """Return the folder of the gateway's state, `~` expanded; it need not exist yet."""
-    from mcpgw.config.expansion import expand_home
-
-    return Path(expand_home(environ.get(HOME) or environ.get(CONFIG_DIR) or HOME.default, environ))

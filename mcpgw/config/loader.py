@@ -64,20 +64,23 @@ def load(path: Path | None, *, environ: Mapping[str, str]) -> Loaded:
     )
 
 
+def places(environ: Mapping[str, str], cwd: Path) -> tuple[Path, ...]:
+    """Return the usual places of a gateway.yaml, the first to look at first."""
+    return (
+        cwd / "gateway.yaml",
+        cwd / "config.yaml",
+        Path(expand_home("~/.config/mcp-gateway/gateway.yaml", environ)),
+        Path("/etc/mcp-gateway/gateway.yaml"),
+    )
+
+
 def find(environ: Mapping[str, str], cwd: Path) -> Path | None:
     """Return the first gateway.yaml of the usual places, or None.
 
     `config.yaml` is a name that many programs use: it is ours only if it is a map with at least
     one of our top-level keys.
     """
-    usual = Path(expand_home("~/.config/mcp-gateway/gateway.yaml", environ))
-    places = (
-        cwd / "gateway.yaml",
-        cwd / "config.yaml",
-        usual,
-        Path("/etc/mcp-gateway/gateway.yaml"),
-    )
-    for place in places:
+    for place in places(environ, cwd):
         if _is_file(place) and (place.name == "gateway.yaml" or _is_ours(place)):
             return place
     return None

@@ -30,7 +30,7 @@ class ToolError(Exception):
     """A failure to tell the model about, in words that it can act on."""
 
 
-class Cancelled(Exception):  # noqa: N818 - named like trio's own
+class Cancelled(Exception):
     """The client no longer wants the answer of this call."""
 
 

@@ -170,5 +170,3 @@ def _pattern(template: str) -> re.Pattern[str]:
         else:
             pattern += re.escape(part)
     return re.compile(pattern, re.DOTALL)
-
-

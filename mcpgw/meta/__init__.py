@@ -20,9 +20,7 @@ def definitions(surface: Surface) -> list[dict[str, Any]]:
     return [tool.definition(surface) for tool in META_TOOLS]
 
 
-async def call(
-    surface: Surface, name: str, arguments: Params, request: Request | None
-) -> Params:
+async def call(surface: Surface, name: str, arguments: Params, request: Request | None) -> Params:
     """Call a meta-tool.
 
     Raises:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import trio
+
 from mcpgw.backends.backend import Backend, Unavailable
 from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.catalog.summary import input_summary
@@ -19,8 +21,6 @@ from mcpgw.meta.surface import (
 )
 from mcpgw.protocol.errors import INVALID_REQUEST, NOT_FOUND, RpcError
 from mcpgw.protocol.peer import Params, Request
-
-import trio
 
 SCHEMAS_IN_SEARCH: Final = 3
 """Hits that come with their whole input schema; the others with one line."""
@@ -112,7 +112,8 @@ async def _learn_one(backend: Backend) -> str:
             await backend.learned()
         except Unavailable as error:
             return str(error)
-    return "" if backend.known else backend.situation()
+        return ""
+    return backend.situation()
 
 
 async def search_tools(surface: Surface, arguments: Params, _request: Request | None) -> Params:
@@ -163,16 +164,14 @@ def _no_match(surface: Surface, pending: tuple[str, ...]) -> str:
         return "No servers are configured. Add one under `backends` in gateway.yaml."
     failed = [backend.name for backend in surface.pool if backend.failure is not None]
     if failed:
-        return (
-            f"No match. Not running: {', '.join(failed)}; gateway_list_servers says why."
-        )
+        return f"No match. Not running: {', '.join(failed)}; gateway_list_servers says why."
     return "No match. Try other words, or list all tools with gateway_list_tools."
 
 
 def _short(tool: Mapping[str, Any], limit: int) -> str:
-    text = tool.get("description")
+    text = tool.get("description") or tool.get("title")
     if not isinstance(text, str):
-        text = tool.get("title") if isinstance(tool.get("title"), str) else ""
+        return ""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 

@@ -28,9 +28,7 @@ async def invoke(surface: Surface, arguments: Params, request: Request | None) -
         params["_meta"] = meta
     call = Call(server, "tools/call", tool, params, request)
     if surface.config_problem and surface.pool.get(server) is None:
-        return failed(
-            call, CallFailed(Recovery.BACKEND_UNREACHABLE, surface.config_problem)
-        )
+        return failed(call, CallFailed(Recovery.BACKEND_UNREACHABLE, surface.config_problem))
     try:
         return await surface.pipeline.call(call)
     except CallFailed as error:
@@ -57,13 +55,9 @@ def tool_arguments(arguments: Params) -> Params:
         try:
             value = json.loads(value) if value.strip() else {}
         except ValueError as error:
-            raise RpcError(
-                INVALID_PARAMS, f"Invalid 'arguments' JSON string: {error}"
-            ) from error
+            raise RpcError(INVALID_PARAMS, f"Invalid 'arguments' JSON string: {error}") from error
     if not isinstance(value, dict):
-        raise RpcError(
-            INVALID_PARAMS, "Invalid 'arguments': expected object or JSON object string"
-        )
+        raise RpcError(INVALID_PARAMS, "Invalid 'arguments': expected object or JSON object string")
     return value
 
 

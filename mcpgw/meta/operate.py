@@ -6,9 +6,9 @@ import json
 import math
 from typing import Any
 
+from mcpgw.backends.backend import Backend
 from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.meta.surface import DESTROYS, READS, WRITES, MetaTool, Surface, answer, text_argument
-from mcpgw.backends.backend import Backend
 from mcpgw.protocol.errors import INVALID_PARAMS, NOT_FOUND, RpcError
 from mcpgw.protocol.peer import Params, Request
 

@@ -6,8 +6,10 @@ really written. Lines below the level cost one comparison.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TextIO, cast
 
 import attrs
 
@@ -83,6 +85,18 @@ def _write(level: str, name: str, event: str, data: dict[str, Any]) -> None:
     getattr(_settings.logger, level)(event, source=name, **data)
 
 
+class _Output(io.TextIOBase):
+    """Where log lines go: the stderr of the moment. A reader that is gone loses lines only."""
+
+    def write(self, text: str) -> int:
+        """Write a line, or drop it where nobody can take it."""
+        with contextlib.suppress(OSError, ValueError):
+            output = _settings.output or sys.stderr
+            output.write(text)
+            output.flush()
+        return len(text)
+
+
 def _make() -> Any:
     import structlog
 
@@ -91,7 +105,6 @@ def _make() -> Any:
     def redact_values(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
         return {k: redact(v) if isinstance(v, str) else v for k, v in event.items()}
 
-    output = _settings.output or sys.stderr
     renderer: Any = (
         structlog.processors.JSONRenderer(default=repr)
         if _settings.json
@@ -108,5 +121,7 @@ def _make() -> Any:
         renderer,
     ]
     return structlog.wrap_logger(
-        structlog.PrintLogger(output), processors=chain, wrapper_class=structlog.BoundLogger
+        structlog.PrintLogger(cast(TextIO, _Output())),
+        processors=chain,
+        wrapper_class=structlog.BoundLogger,
     )

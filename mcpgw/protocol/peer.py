@@ -103,6 +103,7 @@ class Peer:
     _nursery: trio.Nursery | None = None
     _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _ended: bool = False
+    _settled: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     malformed_lines: int = 0
 
     def __repr__(self) -> str:
@@ -111,6 +112,11 @@ class Peer:
             f"<Peer {self.name!r} {state} pending={len(self._pending)}"
             f" serving={len(self._serving)}>"
         )
+
+    async def drained(self) -> None:
+        """Wait until no request of ours waits for an answer."""
+        while self._pending:
+            await self._settled.park()
 
     @property
     def pending(self) -> int:
@@ -262,7 +268,7 @@ class Peer:
                 return {"jsonrpc": "2.0", "id": request.id, "result": await self.serve(request)}
         except RpcError as error:
             return _error_response(request.id, error)
-        except Exception as error:  # noqa: BLE001 - the task's boundary: one request, not the session
+        except Exception as error:
             log.error("request.crashed", peer=self.name, method=request.method, exc_info=error)
             fault = RpcError(INTERNAL_ERROR, "internal error of the gateway; its log has the cause")
             return _error_response(request.id, fault)
@@ -367,6 +373,8 @@ class Peer:
         finally:
             if on_progress is not None:
                 self._progress.pop(request_id, None)
+            if self._settled and not self._pending:
+                self._settled.unpark_all()
 
     def _resolve(self, request_id: RequestId, outcome: Value[Params] | Error) -> None:
         trio.lowlevel.reschedule(self._pending.pop(request_id), outcome)

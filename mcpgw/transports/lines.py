@@ -69,7 +69,7 @@ class LineChannel:
                 self._at_end = True
                 received.extend(self._splitter.end())
         line = received.popleft()
-        return decode(line) if line.__class__ is bytes else line  # type: ignore[arg-type, return-value]
+        return decode(line) if line.__class__ is bytes else line  # type: ignore[return-value]
 
     async def send(self, message: Message | list[Message]) -> None:
         """Hand over a message; wait only while `QUEUE_LIMIT` bytes are queued already.

@@ -1,6 +1,5 @@
 """The backends of a gateway.yaml."""
 
-
 from __future__ import annotations
 
 import attrs

@@ -1,6 +1,5 @@
 """What a reload finds different."""
 
-
 from __future__ import annotations
 
 import attrs

@@ -1,6 +1,5 @@
 """Files of NAME=value lines."""
 
-
 from __future__ import annotations
 
 import pytest

@@ -1,6 +1,5 @@
 """Where a gateway.yaml is looked for, and the environment variables that matter."""
 
-
 from __future__ import annotations
 
 from pathlib import Path

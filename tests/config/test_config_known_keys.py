@@ -1,6 +1,5 @@
 """Files written for the reference load here."""
 
-
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping

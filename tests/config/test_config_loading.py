@@ -1,6 +1,5 @@
 """From a file to settings: what is read, what is refused, and how a person is told."""
 
-
 from __future__ import annotations
 
 import os

@@ -1,6 +1,5 @@
 """Override variables `MCP_GATEWAY_SECTION__KEY`."""
 
-
 from __future__ import annotations
 
 import pytest

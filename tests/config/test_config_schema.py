@@ -1,6 +1,5 @@
 """The schema as the source of the docs, and what it costs to import."""
 
-
 from __future__ import annotations
 
 import json

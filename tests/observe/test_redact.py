@@ -49,7 +49,9 @@ class TestGivenSecrets:
         """Of two values of which one contains the other, nothing of the longer one is left."""
         assert "[redacted]!" == redact("abcdefgh-more!", {"abcdefgh", "abcdefgh-more"})
 
-    @pytest.mark.parametrize("value", ["", "1", "true", "8080", "debug", "utf-8", "123456", "secure"])
+    @pytest.mark.parametrize(
+        "value", ["", "1", "true", "8080", "debug", "utf-8", "123456", "secure"]
+    )
     def test_short_values_do_not_blank_text(self, value: str) -> None:
         """Flags, numbers and short words are no secrets, even where somebody gives them as such."""
         text = "debug = true on 8080, 123456 times, utf-8, secure 1"
@@ -131,7 +133,9 @@ class TestAnyText:
     @example("AKIA0123456789ABCDEFsk-0123456789abcdef", frozenset())
     @example("S3CRET-VALUEsk-0123456789abcdef", frozenset({"S3CRET-VALUE"}))
     @example("k=0123456789[redacted]x", frozenset({"0123456789", "[redacted]x"}))
-    @example("-----BEGIN PRIVATE KEY-----a-----END PRIVATE KEY-----sk-0123456789abcdef", frozenset())
+    @example(
+        "-----BEGIN PRIVATE KEY-----a-----END PRIVATE KEY-----sk-0123456789abcdef", frozenset()
+    )
     def test_a_second_pass_changes_nothing(self, text: str, secrets: frozenset[str]) -> None:
         """What was redacted once stays as it is."""
         once = redact(text, secrets)
@@ -151,7 +155,7 @@ class TestAnyText:
             "password",
             "secret_",
             'password="',
-            r'token\":\"',
+            r"token\":\"",
             "bearer ",
             "://a:",
             "-----BEGIN PRIVATE KEY-----",
@@ -165,6 +169,6 @@ class TestAnyText:
     def test_a_long_hostile_line(self, unit: str) -> None:
         """A line of a megabyte that is made to go wrong comes back, and is stable."""
         line = unit * (1_000_000 // len(unit))
-        once = redact(f'password="{line}')
-        assert once.startswith('password="')
+        once = redact(line)
         assert once == redact(once)
+        assert 'password="[redacted]' == redact(f'password="{line}')[:20]

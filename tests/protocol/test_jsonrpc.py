@@ -13,7 +13,10 @@ from mcpgw.protocol.errors import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR
 from mcpgw.protocol.jsonrpc import Malformed, check, decode, encode, oversized
 
 values: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,

@@ -190,8 +190,13 @@ class TestCancellation:
                     {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
                 )
             there.send_nowait({"jsonrpc": "2.0", "method": "notifications/cancelled"})
-            there.send_nowait({"jsonrpc": "2.0", "method": "notifications/progress", "params": {
-                "progressToken": ["unhashable"]}})
+            there.send_nowait(
+                {
+                    "jsonrpc": "2.0",
+                    "method": "notifications/progress",
+                    "params": {"progressToken": ["unhashable"]},
+                }
+            )
             there.send_nowait(request(1))
             await wait_all_tasks_blocked()
 
@@ -312,13 +317,15 @@ class TestFaults:
         here, there = channel_pair()
         server = make_peer(here, serve=echo, accepts_batches=True)
         async with running(server):
-            there.send_nowait([
-                request(1, "ping"),
-                {"jsonrpc": "2.0", "method": "notifications/x"},
-                request(2, "y"),
-                7,
-                request(3, "initialize"),
-            ])
+            there.send_nowait(
+                [
+                    request(1, "ping"),
+                    {"jsonrpc": "2.0", "method": "notifications/x"},
+                    request(2, "y"),
+                    7,
+                    request(3, "initialize"),
+                ]
+            )
             await wait_all_tasks_blocked()
 
         [batch] = here.sent

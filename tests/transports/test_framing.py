@@ -38,7 +38,7 @@ def test_any_split_into_chunks_gives_the_same_lines(lines: list[bytes], sizes: l
 
 def test_unicode_line_separators_are_no_line_ends() -> None:
     """U+2028, U+0085 and a form feed stay inside a line."""
-    line = "{\"a\":\"x\u2028y\u0085z\x0c\"}".encode()
+    line = '{"a":"x\u2028y\u0085z\x0c"}'.encode()
 
     assert [line] == split([line + b"\n"])
 

@@ -11,8 +11,8 @@ async def trace(call: Call, proceed: Proceed) -> Params:
     call.trace_id = trace_id = new_trace_id()
     result = await proceed(call)
     meta = result.get("_meta")
-    result["_meta"] = {**meta, "gateway/trace_id": trace_id} if meta else {
-        "gateway/trace_id": trace_id
-    }
+    result["_meta"] = (
+        {**meta, "gateway/trace_id": trace_id} if meta else {"gateway/trace_id": trace_id}
+    )
     result["trace_id"] = trace_id
     return result
