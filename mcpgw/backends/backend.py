@@ -548,7 +548,9 @@ class Backend:
                 self._tools[name] = tool
 
     async def _serve(self, request: Request) -> Params:
-        return await self.host.serve_backend(self, request)
+        with request.scope():
+            return await self.host.serve_backend(self, request)
+        return {}  # cancelled by the backend: it is not answered
 
     def _notified(self, method: str, params: Params) -> None:
         if method == "notifications/tools/list_changed":

@@ -142,11 +142,18 @@ class Session:
         if not self.protocol_version:
             raise RpcError(INVALID_REQUEST, f"{request.method} before initialize")
         if self._surface is None:
-            await self._attached.wait()
+            with request.scope():
+                await self._attached.wait()
+        if self._surface is None:
+            return {}  # cancelled before the gateway was ready
         method = self._methods.get(request.method)
         if method is None:
             return await method_not_found(request)
-        return await method(self, self._surface, request)
+        if request.method == "tools/call":  # which opens the scope where it is needed
+            return await method(self, self._surface, request)
+        with request.scope():
+            return await method(self, self._surface, request)
+        return {}
 
     # -- notifications -------------------------------------------------------------------
 

@@ -29,7 +29,11 @@ async def call(surface: Surface, name: str, arguments: Params, request: Request 
     tool = _BY_NAME.get(name)
     if tool is None:
         raise _unknown(surface, name)
-    return await tool.call(surface, arguments, request)
+    if tool.own_scope or request is None:
+        return await tool.call(surface, arguments, request)
+    with request.scope():
+        return await tool.call(surface, arguments, request)
+    return {}  # cancelled: nobody is told
 
 
 def _unknown(surface: Surface, name: str) -> RpcError:

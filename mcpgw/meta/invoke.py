@@ -116,6 +116,7 @@ TOOLS = (
             "Call any tool of any server. Find it and its schema with gateway_search_tools first."
         ),
         hints=INVOKES,
+        own_scope=True,
         call=invoke,
         properties={
             "server": {"type": "string", "description": "Server name"},

@@ -102,6 +102,7 @@ class MetaTool:
       hints: the annotations.
       call: does it; gets the arguments and the client's request (for progress).
       output_schema: JSON Schema of `structuredContent`, where the tool gives one.
+      own_scope: the tool itself lets the client's request be cancelled.
     """
 
     name: str
@@ -112,6 +113,7 @@ class MetaTool:
     properties: Mapping[str, Any] = attrs.field(factory=dict)
     required: tuple[str, ...] = ()
     output_schema: Mapping[str, Any] | None = None
+    own_scope: bool = False
 
     def definition(self, surface: Surface) -> dict[str, Any]:
         """Return the tool's entry of `tools/list`."""

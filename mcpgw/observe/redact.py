@@ -13,7 +13,7 @@ PLACEHOLDER: Final = "[redacted]"
 # - a repetition without a bound is entered at most a few times for the same run of characters;
 # - a cut ends where no `-` or word character follows, so that what comes after it does not turn
 #   into the start of a token (`_START`) by standing alone;
-# - a match does not depend on what comes after it.
+# - a match does not depend on what comes after it, and none is found in what is kept of it.
 _START: Final = r"(?:(?<![\w-])|(?<=\\[nrt]))"
 """The start of a word, also right after a line end that was written as an escape."""
 
@@ -54,8 +54,10 @@ _PRIVATE_KEY: Final = (
 _USER_OF_URL: Final = r"://(?P<secret>[^\s/?#:@\"'<>]*:[^\s/?#\"'<>]*)@"
 _AUTHORIZATION: Final = (
     r"authorization\\{0,3}[\"']?[ \t]{0,4}[=:][ \t]{0,4}\\{0,3}[\"']?"
-    rf"(?!(?:[a-z]{{1,20}}[ \t]{{1,3}})?{_REFERENCE})"
-    r"(?:[a-z]{1,20}[ \t]{1,3})?(?P<secret>[^\s\"',;\\]{6,})"
+    # A scheme that is not known goes with the secret. A known one stays, and is never taken
+    # for the secret itself, or a second pass would cut it out.
+    r"(?:(?:bearer|basic|digest|negotiate|token|api-?key)[ \t]+)?+"
+    rf"(?!{_REFERENCE})(?P<secret>[^\s\"',;\\]{{6,}}(?:[ \t]+[^\s\"',;\\]+)?)"
 )
 _BEARER: Final = (
     r"(?:bearer|basic)[ \t]{1,3}"

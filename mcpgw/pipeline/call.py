@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import enum
-import os
+import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, Final, Protocol
 
 import attrs
 import trio
 
 from mcpgw.backends.backend import Backend
 from mcpgw.protocol.peer import Params, Request
+
+
+_UUID_FIXED: Final = 0xF000_C000_0000_0000_0000
+_UUID_VERSION_4: Final = 0x4000_8000_0000_0000_0000
 
 
 class Recovery(enum.Enum):
@@ -54,6 +59,10 @@ class CallFailed(Exception):
         return f"{self.message} {self.suggest}".rstrip()
 
 
+class CallAbandoned(Exception):
+    """The client cancelled the call: there is nobody to answer."""
+
+
 @attrs.define(slots=True, eq=False)
 class Call:
     """A request for a backend on its way through the stages.
@@ -83,28 +92,25 @@ class Call:
 
 
 Proceed = Callable[[Call], Awaitable[Params]]
-Stage = Callable[[Call, Proceed], Awaitable[Params]]
+
+
+class Stage(Protocol):
+    """One step of the way: let the call through, answer it, or refuse it."""
+
+    def __call__(self, call: Call, proceed: Proceed) -> Awaitable[Params]:
+        """Take the call; `proceed` goes on with it and gives its answer."""
 
 
 def compose(stages: tuple[Stage, ...], last: Proceed) -> Proceed:
     """Chain stages in their order: each gets the call and a function that goes on."""
     proceed = last
     for stage in reversed(stages):
-        proceed = _bind(stage, proceed)
+        proceed = partial(stage, proceed=proceed)
     return proceed
 
 
-def _bind(stage: Stage, proceed: Proceed) -> Proceed:
-    def go_on(call: Call) -> Awaitable[Params]:
-        return stage(call, proceed)
-
-    return go_on
-
-
 def new_trace_id() -> str:
-    """Return `gw-` and a random UUID (RFC 9562, version 4)."""
-    digits = bytearray(os.urandom(16))
-    digits[6] = digits[6] & 0x0F | 0x40
-    digits[8] = digits[8] & 0x3F | 0x80
-    text = digits.hex()
+    """Return `gw-` and a random UUID (RFC 9562, version 4). It tells calls apart, no more."""
+    bits = random.getrandbits(128) & ~_UUID_FIXED | _UUID_VERSION_4  # noqa: S311 - no secret
+    text = f"{bits:032x}"
     return f"gw-{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

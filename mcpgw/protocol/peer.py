@@ -28,6 +28,9 @@ log = get_logger("mcpgw.peer")
 Params = dict[str, Any]
 ProgressCallback = Callable[[Params], None]
 
+BURST: Final = 3
+"""Conversations with this many requests under way write what they send in one go."""
+
 MAX_IN_FLIGHT: Final = 4096
 """Requests that one other side may have in flight; one more is answered with an error."""
 
@@ -38,8 +41,11 @@ class Channel(Protocol):
     async def receive(self) -> Message | list[Any] | Malformed:
         """Return the next message; raise `trio.EndOfChannel` at the end of input."""
 
-    async def send(self, message: Message | list[Message]) -> None:
-        """Hand over a message; wait while too much is queued. Never cut by cancellation."""
+    async def send(self, message: Message | list[Message], *, together: bool = False) -> None:
+        """Hand over a message; wait while too much is queued. Never cut by cancellation.
+
+        `together` allows it to be held back until the end of this turn of the scheduler.
+        """
 
     def send_nowait(self, message: Message) -> bool:
         """Hand over a message without waiting; False where too much is queued."""
@@ -50,14 +56,33 @@ class Channel(Protocol):
 
 @attrs.define(slots=True, eq=False)
 class Request:
-    """A request that arrived: what was asked, and by which peer."""
+    """A request that arrived: what was asked, and by which peer.
+
+    The asker can cancel its handler while that is in a `with request.scope()` block, or has
+    put a cancel scope of its own into `cancel_scope`; one that ends soon needs neither. What
+    a cancelled handler returns or raises goes nowhere.
+    """
 
     peer: Peer
     id: RequestId
     method: str
     params: Params
-    scope: trio.CancelScope
     progress_token: str | int | None = None
+    cancelled: bool = False
+    cancel_scope: trio.CancelScope | None = None
+
+    def cancel(self) -> None:
+        """Stop the handler; the request gets no answer (MCP, cancellation)."""
+        self.cancelled = True
+        if self.cancel_scope is not None:
+            self.cancel_scope.cancel()
+
+    def scope(self) -> trio.CancelScope:
+        """Return the cancel scope to run the handler in."""
+        self.cancel_scope = scope = trio.CancelScope()
+        if self.cancelled:
+            scope.cancel()
+        return scope
 
     def send_progress(self, params: Params) -> None:
         """Pass a progress report on under the asker's own token, if it gave one."""
@@ -161,7 +186,7 @@ class Peer:
             while True:
                 message = await receive()
                 if message.__class__ is dict:
-                    await self._dispatch(message)  # type: ignore[arg-type]
+                    await self._dispatch(message)
                 else:
                     await self._dispatch_oddity(message)
         except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
@@ -213,7 +238,7 @@ class Peer:
     async def _malformed(self, line: Malformed) -> None:
         self.malformed_lines += 1
         if line.answers and line.id in self._pending:
-            self._resolve(line.id, Error(RpcError(line.code, line.reason)))  # type: ignore[arg-type]
+            self._resolve(line.id, Error(RpcError(line.code, line.reason)))
         elif self.answer_malformed:
             await self.channel.send(_error_response(line.id, RpcError(line.code, line.reason)))
         elif self.malformed_lines in (1, 10, 100, 1000) or self.malformed_lines % 10_000 == 0:
@@ -243,7 +268,7 @@ class Peer:
                 f"{MAX_IN_FLIGHT} requests are in flight already; wait for answers first",
             )
             return _error_response(request_id, fault)
-        request = Request(self, request_id, message["method"], params, trio.CancelScope())
+        request = Request(self, request_id, message["method"], params)
         meta = params.get("_meta")
         if meta.__class__ is dict:
             token = meta.get("progressToken")
@@ -256,7 +281,7 @@ class Peer:
         response = await self._respond(request)
         if response is not None:
             try:
-                await self.channel.send(response)
+                await self.channel.send(response, together=len(self._serving) >= BURST)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 # Nobody reads our answers any more: the conversation is over.
                 self._nursery.cancel_scope.cancel()  # type: ignore[union-attr]
@@ -264,11 +289,17 @@ class Peer:
     async def _respond(self, request: Request) -> Message | None:
         """Return the response to a request, or None where it was cancelled by its sender."""
         try:
-            with request.scope:
-                return {"jsonrpc": "2.0", "id": request.id, "result": await self.serve(request)}
+            if not request.cancelled:
+                result = await self.serve(request)
+                if not request.cancelled:
+                    return {"jsonrpc": "2.0", "id": request.id, "result": result}
         except RpcError as error:
+            if request.cancelled:
+                return None
             return _error_response(request.id, error)
         except Exception as error:
+            if request.cancelled:
+                return None
             log.error("request.crashed", peer=self.name, method=request.method, exc_info=error)
             fault = RpcError(INTERNAL_ERROR, "internal error of the gateway; its log has the cause")
             return _error_response(request.id, fault)
@@ -310,11 +341,11 @@ class Peer:
         if method == "notifications/cancelled":
             request_id = params.get("requestId")
             if valid_id(request_id) and request_id in self._serving:
-                self._serving[request_id].scope.cancel()  # type: ignore[index]
+                self._serving[request_id].cancel()
         elif method == "notifications/progress":
             token = params.get("progressToken")
             if valid_id(token) and token in self._progress:
-                self._progress[token](params)  # type: ignore[index]
+                self._progress[token](params)
         else:
             self.notified(method, params)
 
@@ -349,7 +380,7 @@ class Peer:
             message["params"] = params
         sent = False
         try:
-            await self.channel.send(message)
+            await self.channel.send(message, together=len(self._pending) >= BURST)
             sent = True
             if self._ended:
                 raise ConnectionLost(self.name, sent=True)

@@ -41,10 +41,9 @@ class LineChannel:
     _work: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     _room: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     _writing: bool = False
+    _resting: bool = False
     _broken: bool = False
     _at_end: bool = False
-    burst: bool = False
-    """Set by the owner while many messages are under way: queue them, to write them together."""
 
     def __attrs_post_init__(self) -> None:
         self._splitter = LineSplitter(self.limit)
@@ -71,28 +70,31 @@ class LineChannel:
         line = received.popleft()
         return decode(line) if line.__class__ is bytes else line  # type: ignore[return-value]
 
-    async def send(self, message: Message | list[Message]) -> None:
+    async def send(self, message: Message | list[Message], *, together: bool = False) -> None:
         """Hand over a message; wait only while `QUEUE_LIMIT` bytes are queued already.
+
+        With `together` it is written with all else that is handed over in this turn of the
+        scheduler: one system call for a burst, at the price of a turn for a lone message.
 
         Raises:
           trio.BrokenResourceError: the other side no longer reads.
         """
         while self._queued_bytes > QUEUE_LIMIT and not self._broken:
             await self._room.park()
-        self._hand_over(message)
+        self._hand_over(message, together)
 
     def send_nowait(self, message: Message) -> bool:
         """Hand over a message without waiting; False where `QUEUE_LIMIT` bytes are queued."""
         if self._queued_bytes > QUEUE_LIMIT:
             return False
-        self._hand_over(message)
+        self._hand_over(message, together=False)
         return True
 
-    def _hand_over(self, message: Any) -> None:
+    def _hand_over(self, message: Any, together: bool) -> None:
         if self._broken:
             raise trio.BrokenResourceError("the other side no longer reads")
         data = encode(message)
-        if not self.burst and self.write_now is not None and not self._queue and not self._writing:
+        if not together and self.write_now is not None and not self._queue and not self._writing:
             try:
                 taken = self.write_now(data)
             except BlockingIOError:
@@ -105,7 +107,9 @@ class LineChannel:
             data = data[taken:]
         self._queue.append(data)
         self._queued_bytes += len(data)
-        self._work.unpark_all()
+        if self._resting:
+            self._resting = False
+            self._work.unpark_all()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write what is queued, bursts in one go, until cancelled or the reader is gone."""
@@ -113,6 +117,7 @@ class LineChannel:
         try:
             while True:
                 if not self._queue:
+                    self._resting = True
                     await self._work.park()
                 await self._write_queued()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -128,7 +133,8 @@ class LineChannel:
         await self.writer.send_all(data)
         self._writing = False
         self._queued_bytes -= len(data)
-        self._room.unpark_all()
+        if self._room:
+            self._room.unpark_all()
 
     async def flush(self) -> None:
         """Wait until everything handed over is written, or cannot be any more."""

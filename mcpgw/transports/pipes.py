@@ -71,7 +71,7 @@ class PipeWriter(trio.abc.SendStream):
         return os.write(self.fd, data)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Write all of the data, waiting for room.
+        """Write all of the data, waiting for room; no checkpoint where there is enough.
 
         Raises:
           trio.BrokenResourceError: nobody reads any more.
@@ -87,7 +87,6 @@ class PipeWriter(trio.abc.SendStream):
                     await self.wait_send_all_might_not_block()
                 except OSError as error:
                     raise _translate(error) from error
-        await trio.lowlevel.checkpoint()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room for a byte."""

@@ -75,6 +75,7 @@ class TestGivenSecrets:
             "{'Authorization': 'Bearer x1234567', 'Accept': 'a'}",
             "{'Authorization': 'Bearer [redacted]', 'Accept': 'a'}",
         ),
+        ("Authorization: Oddest s3cr3t x", "Authorization: [redacted] x"),
         ("sent bearer 0123456789abcdef ok", "sent bearer [redacted] ok"),
         ("key sk-proj-abc123def456ghi789.", "key [redacted]."),
         ("ghp_0123456789abcdefghij0123 github_pat_0123456789abcdefghij", "[redacted] [redacted]"),
@@ -103,7 +104,7 @@ class TestGivenSecrets:
 )
 def test_credential_shapes(text: str, expected: str) -> None:
     """What looks like a credential is blanked, and what stands around it is kept."""
-    assert expected == redact(text)
+    assert (expected, expected) == (redact(text), redact(expected))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ class MemoryChannel:
     async def receive(self) -> Any:
         return await self._incoming.receive()
 
-    async def send(self, message: Any) -> None:
+    async def send(self, message: Any, *, together: bool = False) -> None:
         self.send_nowait(message)
 
     def send_nowait(self, message: Any) -> bool:

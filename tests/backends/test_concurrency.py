@@ -1,0 +1,146 @@
+"""The limit on calls in flight."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock, assert_no_checkpoints, wait_all_tasks_blocked
+
+from mcpgw.backends.concurrency import ConcurrencyLimit
+
+
+class TestConcurrencyLimit:
+    """Places, and the line for them."""
+
+    async def test_free_places_cost_no_checkpoint(self) -> None:
+        """Taking and giving back a free place does not let other tasks run."""
+        limit = ConcurrencyLimit(1)
+        with assert_no_checkpoints():
+            async with limit:
+                assert "<ConcurrencyLimit in_flight=1/1 waiting=0>" == repr(limit)
+        assert 0 == limit.in_flight
+
+    async def test_in_order_of_arrival(self) -> None:
+        """Who came first is served first, and a newcomer does not slip in."""
+        limit = ConcurrencyLimit(1)
+        order: list[int] = []
+
+        async def use(number: int) -> None:
+            async with limit:
+                order.append(number)
+                await trio.lowlevel.checkpoint()
+
+        await limit.acquire()
+        async with trio.open_nursery() as nursery:
+            for number in range(3):
+                nursery.start_soon(use, number)
+                await wait_all_tasks_blocked()
+            assert (1, 3) == (limit.in_flight, limit.waiting)
+            limit.release()
+            await use(3)
+        assert [0, 1, 2, 3] == order
+
+    async def test_cancelled_in_the_line(self) -> None:
+        """Who is cancelled while waiting has taken nothing, and those behind move up."""
+        limit = ConcurrencyLimit(1)
+        served = trio.Event()
+
+        async def use() -> None:
+            async with limit:
+                served.set()
+
+        await limit.acquire()
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as scope:
+                nursery.start_soon(use)
+                scope.cancel()
+                await limit.acquire()
+            assert scope.cancelled_caught
+            await wait_all_tasks_blocked()
+            assert 1 == limit.waiting
+            limit.release()
+            await served.wait()
+        assert (0, 0) == (limit.in_flight, limit.waiting)
+
+    async def test_cancelled_after_the_wake_up(self) -> None:
+        """A place that was handed over just before the cancellation is not lost."""
+        limit = ConcurrencyLimit(1)
+        await limit.acquire()
+        scope = trio.CancelScope()
+
+        async def use() -> None:
+            with scope:
+                async with limit:
+                    await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(use)
+            await wait_all_tasks_blocked()
+            limit.release()
+            scope.cancel()
+        assert scope.cancelled_caught
+        assert (0, 0) == (limit.in_flight, limit.waiting)
+
+    def test_release_without_acquire(self) -> None:
+        """Giving back what was not taken is an error, not a larger limit."""
+        with pytest.raises(RuntimeError, match="without acquire"):
+            ConcurrencyLimit(1).release()
+
+    def test_no_places(self) -> None:
+        """A limit of zero would block for ever, and is refused."""
+        with pytest.raises(ValueError, match="max_in_flight"):
+            ConcurrencyLimit(0)
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.integers(1, 3),
+        st.lists(
+            st.tuples(st.integers(0, 5), st.integers(0, 4), st.none() | st.integers(0, 8)),
+            min_size=1,
+            max_size=12,
+        ),
+    )
+    def test_any_order_of_calls_and_cancellations(
+        self, places: int, calls: list[tuple[int, int, int | None]]
+    ) -> None:
+        """The limit is never exceeded, nobody is overtaken, and everyone is served in the end.
+
+        A call is its moment of arrival, the time that it takes, and when it is cancelled.
+        """
+        limit = ConcurrencyLimit(places)
+        arrived: list[int] = []
+        served: list[int] = []
+        given_up: set[int] = set()
+        inside = 0
+
+        async def call(number: int, at: int, takes: int, cancelled: int | None) -> None:
+            nonlocal inside
+            await trio.sleep(at)
+            with trio.CancelScope() as scope:
+                if cancelled is not None:
+                    scope.deadline = trio.current_time() + cancelled
+                arrived.append(number)
+                async with limit:
+                    served.append(number)
+                    inside += 1
+                    try:
+                        assert inside <= places
+                        assert inside <= limit.in_flight <= places
+                        await trio.sleep(takes)
+                    finally:
+                        inside -= 1
+            if number not in served:
+                given_up.add(number)
+
+        async def main() -> None:
+            # Without a lost wake-up all is over in the sum of all times.
+            with trio.fail_after(6 + sum(takes for _, takes, _ in calls)):
+                async with trio.open_nursery() as nursery:
+                    for number, parts in enumerate(calls):
+                        nursery.start_soon(call, number, *parts)
+
+        trio.run(main, clock=MockClock(autojump_threshold=0))
+        assert [number for number in arrived if number not in given_up] == served
+        assert (0, 0) == (limit.in_flight, limit.waiting)
