@@ -14,7 +14,6 @@ import trio
 from mcpgw.backends.backend import Backend
 from mcpgw.protocol.peer import Params, Request
 
-
 _UUID_FIXED: Final = 0xF000_C000_0000_0000_0000
 _UUID_VERSION_4: Final = 0x4000_8000_0000_0000_0000
 
@@ -111,6 +110,6 @@ def compose(stages: tuple[Stage, ...], last: Proceed) -> Proceed:
 
 def new_trace_id() -> str:
     """Return `gw-` and a random UUID (RFC 9562, version 4). It tells calls apart, no more."""
-    bits = random.getrandbits(128) & ~_UUID_FIXED | _UUID_VERSION_4  # noqa: S311 - no secret
+    bits = random.getrandbits(128) & ~_UUID_FIXED | _UUID_VERSION_4
     text = f"{bits:032x}"
     return f"gw-{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -176,9 +176,7 @@ class TestHalfOpen:
         admit(breaker).failure("again")
         assert "<CircuitBreaker OPEN failures=1/2 trips=2 retry in 30.0s>" == repr(breaker)
 
-    def test_a_death_during_the_probe_opens_it(
-        self, breaker: CircuitBreaker, clock: Clock
-    ) -> None:
+    def test_a_death_during_the_probe_opens_it(self, breaker: CircuitBreaker, clock: Clock) -> None:
         """After a failure that was no call, the probe's own end does not count."""
         probe = admit(breaker)
         breaker.record_failure("the process died")

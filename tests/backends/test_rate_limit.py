@@ -186,7 +186,9 @@ class TestTake:
         arrived: list[int] = []
         served: list[tuple[int, float]] = []
 
-        async def call(number: int, at: int, cancelled: int | None, only_tries: bool) -> None:
+        async def call(
+            helpers: trio.Nursery, number: int, at: int, cancelled: int | None, only_tries: bool
+        ) -> None:
             await trio.sleep(at)
             with trio.CancelScope() as scope:
                 if only_tries:
@@ -195,9 +197,9 @@ class TestTake:
                         served.append((number, trio.current_time()))
                     return
                 arrived.append(number)
-                # The deadline is shielded from `take` so that it waits, and then is cancelled.
+                # Not a deadline: `take` would see it and refuse instead of waiting.
                 if cancelled is not None:
-                    nursery_of_all.start_soon(cancel_later, scope, cancelled)
+                    helpers.start_soon(cancel_later, scope, cancelled)
                 await bucket.take()
                 served.append((number, trio.current_time()))
 
@@ -206,12 +208,10 @@ class TestTake:
             scope.cancel()
 
         async def main() -> None:
-            nonlocal nursery_of_all
-            async with trio.open_nursery() as nursery_of_all:
+            async with trio.open_nursery() as nursery:
                 for number, parts in enumerate(calls):
-                    nursery_of_all.start_soon(call, number, *parts)
+                    nursery.start_soon(call, nursery, number, *parts)
 
-        nursery_of_all: trio.Nursery
         trio.run(main, clock=MockClock(autojump_threshold=0))
         numbers = [number for number, _ in served]
         assert [number for number in arrived if number in numbers] == numbers

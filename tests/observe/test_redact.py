@@ -35,6 +35,10 @@ FRAGMENTS = (
     "ted]",
     "S3CRET-VALUE",
 )
+PRIVATE_KEY = (
+    "-----BEGIN RSA PRIVATE KEY-----\nDEK-Info: AES-128-CBC,AB\n\nabc=\n"
+    "-----END RSA PRIVATE KEY-----"
+)
 hostile_text = st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join)
 
 
@@ -94,11 +98,7 @@ class TestGivenSecrets:
         ("--github-token abc1 -v", "--github-token [redacted] -v"),
         ("['--api-key', 'abc123', '-v']", "['--api-key', '[redacted]', '-v']"),
         ("postgres://u:p@ss@db:5432/x", "postgres://[redacted]@db:5432/x"),
-        (
-            "a\n-----BEGIN RSA PRIVATE KEY-----\nDEK-Info: AES-128-CBC,AB\n\nabc=\n"
-            "-----END RSA PRIVATE KEY-----\nb",
-            "a\n[redacted]\nb",
-        ),
+        (f"a\n{PRIVATE_KEY}\nb", "a\n[redacted]\nb"),
         (r'"-----BEGIN PRIVATE KEY-----\nMIIE\n', '"[redacted]'),
     ],
 )

@@ -1,0 +1,232 @@
+"""The client's end of an MCP conversation over stdio, as small as the demo needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import trio
+
+PROTOCOL: Final = "2025-11-25"
+END_PATIENCE: Final = 10.0
+"""Seconds that the gateway has to end once its input has ended."""
+
+STDERR_PATIENCE: Final = 1.0
+"""Seconds that the last lines of stderr may take once the gateway has ended."""
+
+Message = dict[str, Any]
+Watch = Callable[[str, str], None]
+
+
+class DemoFailed(Exception):
+    """Something did not happen as it should; the text says what."""
+
+
+@attrs.define(eq=False)
+class Client:
+    """A running gateway and the client's end of its stdin and stdout.
+
+    `watch` is told of each line of the conversation with its direction, `>` or `<`.
+    """
+
+    process: trio.Process
+    watch: Watch
+    silent: trio.Event = attrs.field(factory=trio.Event)
+    """Set when stderr has ended."""
+    _errors: bytearray = attrs.field(factory=bytearray)
+    _buffer: bytes = b""
+    _last_id: int = 0
+
+    async def ask(self, method: str, **params: Any) -> tuple[Message, float]:
+        """Send a request; return its result and the seconds that the answer took.
+
+        Raises:
+          DemoFailed: the answer is an error, or the gateway ended.
+        """
+        self._last_id += 1
+        began = time.perf_counter()
+        await self._send({"id": self._last_id, "method": method, "params": params})
+        while True:
+            message = await self._receive(method)
+            if message.get("id") != self._last_id:
+                continue
+            if "error" in message:
+                raise DemoFailed(f"{method} was answered with an error: {message['error']}")
+            return message["result"], time.perf_counter() - began
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> tuple[Message, float]:
+        """Call a tool of the gateway; return its result and the seconds that it took.
+
+        Raises:
+          DemoFailed: the call failed.
+        """
+        result, seconds = await self.ask("tools/call", name=tool, arguments=dict(arguments))
+        if result.get("isError"):
+            raise DemoFailed(f"{tool} failed: {text_of(result)}")
+        return result, seconds
+
+    async def tell(self, method: str) -> None:
+        """Send a notification."""
+        await self._send({"method": method})
+
+    async def end(self) -> int:
+        """Close the gateway's input, as a client does at its end; return the exit status.
+
+        Raises:
+          DemoFailed: it did not end in time.
+        """
+        assert self.process.stdin is not None
+        await self.process.stdin.aclose()
+        with trio.move_on_after(END_PATIENCE):
+            return await self.process.wait()
+        raise DemoFailed(f"the gateway did not end within {END_PATIENCE:g} s")
+
+    @property
+    def stderr(self) -> str:
+        """What the gateway has written to stderr so far."""
+        return self._errors.decode(errors="replace").strip()
+
+    async def drain_stderr(self) -> None:
+        """Collect stderr until its end."""
+        assert self.process.stderr is not None
+        async for data in self.process.stderr:
+            self._errors += data
+        self.silent.set()
+
+    async def _send(self, message: Message) -> None:
+        assert self.process.stdin is not None
+        line = json.dumps({"jsonrpc": "2.0", **message}, ensure_ascii=False)
+        self.watch(">", line)
+        try:
+            await self.process.stdin.send_all(line.encode() + b"\n")
+        except trio.BrokenResourceError:
+            raise DemoFailed("the gateway ended before it could be asked") from None
+
+    async def _receive(self, awaited: str) -> Message:
+        assert self.process.stdout is not None
+        while b"\n" not in self._buffer:
+            data = await self.process.stdout.receive_some()
+            if not data:
+                raise DemoFailed(f"the gateway ended before it answered {awaited}")
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        text = line.decode(errors="replace")
+        self.watch("<", text)
+        try:
+            message = json.loads(text)
+        except ValueError:
+            raise DemoFailed(f"the gateway wrote a line that is not JSON: {text:.200}") from None
+        if not isinstance(message, dict):
+            raise DemoFailed(f"the gateway wrote JSON that is no message: {text:.200}")
+        return message
+
+
+async def with_gateway(
+    command: Sequence[str],
+    story: Callable[[Client], Awaitable[None]],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    watch: Watch,
+) -> None:
+    """Start a gateway and run a story with it; however that ends, the process is gone then.
+
+    Raises:
+      DemoFailed: what the story raised, with the last lines of the gateway's stderr.
+    """
+    process = await trio.lowlevel.open_process(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=cwd,
+        env=env,
+    )
+    client = Client(process, watch)
+    failure: DemoFailed | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.drain_stderr)
+            try:
+                await story(client)
+            except DemoFailed as error:
+                failure = error
+            finally:
+                with trio.CancelScope(shield=True):
+                    await _make_sure_it_ended(process)
+                    with trio.move_on_after(STDERR_PATIENCE):
+                        await client.silent.wait()
+                nursery.cancel_scope.cancel()
+    finally:
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                await trio.aclose_forcefully(stream)
+    if failure is not None:
+        tail = "\n".join(client.stderr.splitlines()[-5:])
+        raise DemoFailed(f"{failure}\nIts stderr ends:\n{tail}" if tail else str(failure))
+
+
+async def _make_sure_it_ended(process: trio.Process) -> None:
+    """End a gateway that still runs, so that it can end its own children."""
+    if process.poll() is None:
+        process.terminate()
+        with trio.move_on_after(END_PATIENCE):
+            await process.wait()
+    if process.poll() is None:
+        process.kill()
+        await process.wait()
+
+
+def text_of(result: Message) -> str:
+    """Return the texts of a tool's result."""
+    blocks = result.get("content") or ()
+    return "\n".join(block["text"] for block in blocks if block.get("type") == "text")
+
+
+def descendants(pid: int) -> list[int] | None:
+    """Return the processes below one, or None where the system does not tell."""
+    parents = _parents()
+    if parents is None:
+        return None
+    found: list[int] = []
+    generation = [pid]
+    while generation:
+        generation = [child for child, parent in parents.items() if parent in generation]
+        found += generation
+    return found
+
+
+def still_running(pids: Sequence[int]) -> list[int]:
+    """Return those processes of a list that have not ended."""
+    parents = _parents() or {}
+    return [pid for pid in pids if pid in parents]
+
+
+def _parents() -> dict[int, int] | None:
+    """Map each living process to its parent; zombies have ended."""
+    if sys.platform == "linux":
+        parents: dict[int, int] = {}
+        for entry in os.scandir("/proc"):
+            if entry.name.isdigit():
+                with suppress(OSError, ValueError):
+                    stat = Path(entry.path, "stat").read_text(errors="replace")
+                    state, parent = stat.rpartition(") ")[2].split()[:2]
+                    if state not in ("Z", "X"):
+                        parents[int(entry.name)] = int(parent)
+        return parents
+    try:
+        listed = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    rows = [line.split() for line in listed.splitlines()]
+    return {int(row[0]): int(row[1]) for row in rows if len(row) > 2 and row[2][0] != "Z"}

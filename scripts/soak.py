@@ -1,0 +1,106 @@
+"""Run many sessions in a row, and many backend restarts in one session; count what is left.
+
+Each session starts the gateway, initializes, calls a tool of the example server through
+`gateway_invoke`, and ends by closing stdin; every tenth is ended by SIGTERM and every tenth by
+SIGKILL instead. Afterwards no process that carries the run's mark may be alive. Then one
+gateway has its backend killed and called again, many times; its descriptors must stay as many
+as they were. The exit status is 0 only if nothing is left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+
+import trio
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.support.driver import (  # noqa: E402
+    Gateway,
+    example_command,
+    open_descriptors,
+    open_gateway,
+    processes_with,
+    yaml_config,
+)
+
+
+
+def config() -> str:
+    """Return a configuration with the example server and no rate limit."""
+    return yaml_config({"example": example_command()}, failsafe={"rate_limit": {"enabled": False}})
+
+
+async def call(gateway: Gateway) -> None:
+    """Call a tool; raise where the answer is no success."""
+    result = await gateway.invoke("example", "count_words", {"text": "one two three"})
+    if result.get("isError"):
+        raise SystemExit(f"a call failed: {result}")
+
+
+async def gone(mark: str, seconds: float) -> list[int]:
+    """Wait until no process with the mark is alive; return those that still are."""
+    with trio.move_on_after(seconds):
+        while processes_with(mark):  # noqa: ASYNC110 - the kernel tells nobody
+            await trio.sleep(0.05)
+    return processes_with(mark)
+
+
+async def session(number: int) -> list[int]:
+    """Run one session and end it; return the processes that it left."""
+    async with open_gateway(config()) as gateway:
+        await gateway.initialize()
+        await call(gateway)
+        if number % 10 == 8:
+            gateway.process.send_signal(signal.SIGTERM)
+        elif number % 10 == 9:
+            gateway.process.send_signal(signal.SIGKILL)
+        else:
+            await gateway.end()
+        await gateway.wait()
+        return await gone(gateway.mark, 10)
+
+
+async def restarts(count: int) -> tuple[int, int]:
+    """Restart a backend many times; return the gateway's descriptors before and after."""
+    async with open_gateway(config()) as gateway:
+        await gateway.initialize()
+        before = 0
+        for number in range(count):
+            await call(gateway)
+            await gateway.call("gateway_kill_server", {"server": "example"})
+            await gateway.call("gateway_revive_server", {"server": "example"})
+            if number == 2:
+                await call(gateway)
+                before = open_descriptors(gateway.pid)
+        await call(gateway)
+        return before, open_descriptors(gateway.pid)
+
+
+async def main(sessions: int, restart_count: int) -> int:
+    """Run both parts and print what they found."""
+    began = time.perf_counter()
+    left: list[int] = []
+    for number in range(sessions):
+        left += await session(number)
+        if (number + 1) % 50 == 0:
+            print(f"{number + 1} sessions, {len(left)} processes left", flush=True)
+    before, after = await restarts(max(restart_count, 5))
+    print(
+        f"{sessions} sessions: {len(left)} processes left behind. {restart_count} restarts:"
+        f" {before} descriptors at first, {after} at the end."
+        f" {time.perf_counter() - began:.0f} s."
+    )
+    return 0 if not left and after <= before else 1
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--sessions", type=int, default=1000)
+    parser.add_argument("--restarts", type=int, default=200)
+    options = parser.parse_args()
+    sys.exit(trio.run(main, options.sessions, options.restarts))

@@ -1,0 +1,1 @@
+"""The real command as a subprocess, driven as an AI client or a script would drive it."""
