@@ -226,10 +226,10 @@ def deadlines() -> list[str]:
     check, retry = failsafe.health_check, failsafe.retry
     ttl = seconds(all_of.meta_mcp.cache_ttl)
     rows = (
-        ("A call, from its backend being known to its answer: waiting in line, a start of the"
-         " server and repeats included", seconds(one.timeout), "`backends.<name>.timeout`"),
-        ("A call whose tool reports progress: each report starts the time anew, up to"
-         f" {CEILING} times the time in all", f"{CEILING} × timeout", "fixed factor"),
+        (("A call, from its backend being known to its answer: waiting in line, a start of the"
+         " server and repeats included"), seconds(one.timeout), "`backends.<name>.timeout`"),
+        (("A call whose tool reports progress: each report starts the time anew, up to"
+         f" {CEILING} times the time in all"), f"{CEILING} × timeout", "fixed factor"),
         ("A server's answer to `initialize`", seconds(one.start_timeout),
          "`backends.<name>.start_timeout`"),
         ("The wait before a second attempt, at most; random between nothing and that",
@@ -261,8 +261,8 @@ def deadlines() -> list[str]:
          seconds(backend.SETTLED), "fixed"),
         ("A server that was changed or taken out of gateway.yaml finishes its calls",
          seconds(all_of.server.shutdown_timeout), "`server.shutdown_timeout`"),
-        ("Calls in flight finish after the client has closed our input;"
-         " `server.shutdown_timeout` where that is shorter", seconds(session.END_GRACE), "fixed"),
+        (("Calls in flight finish after the client has closed our input;"
+         " `server.shutdown_timeout` where that is shorter"), seconds(session.END_GRACE), "fixed"),
         ("Calls in flight finish after SIGTERM, SIGINT or SIGHUP", seconds(SIGNAL_GRACE), "fixed"),
         ("A child's last output is read after it has exited", seconds(backend.EXIT_DRAIN),
          "fixed"),

@@ -28,30 +28,38 @@ PARTS: Final[dict[str, Callable[[], list[str]]]] = {
 SECTIONS: Final[tuple[tuple[str, str, Callable[[], list[str]]], ...]] = (
     (
         "Meta-tools",
-        "What the AI client sees. The counts in the descriptions are live; here they stand at"
-        " none.",
+        (
+            "What the AI client sees. The counts in the descriptions are live; here they stand at"
+            " none."
+        ),
         tables.meta_tools,
     ),
     ("Commands", "Help texts, as `--help` prints them.", tables.commands),
     ("Exit statuses", "The same for all commands.", tables.exit_statuses),
     (
         "Settings of gateway.yaml",
-        "Lengths of time are written as `500ms`, `30s`, `5m`, `2h` or `1m30s`; a bare number"
-        " counts seconds. [configuration.md](configuration.md) tells the story.",
+        (
+            "Lengths of time are written as `500ms`, `30s`, `5m`, `2h` or `1m30s`; a bare number"
+            " counts seconds. [configuration.md](configuration.md) tells the story."
+        ),
         tables.settings,
     ),
     ("Environment variables", "Read at the start.", tables.environment),
     (
         "Codes of failed calls",
-        "A call that fails is a tool result with `isError: true` and a `recovery` object:"
-        " `error_code`, `message`, `suggest`, `retry`, and `related_tools` where names may have"
-        " been meant. `retry` says whether calling again can help.",
+        (
+            "A call that fails is a tool result with `isError: true` and a `recovery` object:"
+            " `error_code`, `message`, `suggest`, `retry`, and `related_tools` where names may have"
+            " been meant. `retry` says whether calling again can help."
+        ),
         tables.recovery_codes,
     ),
     (
         "JSON-RPC error codes",
-        "For requests that are no tool call, and for calls whose own shape is wrong. Codes of"
-        " backends are passed on inside the failed call.",
+        (
+            "For requests that are no tool call, and for calls whose own shape is wrong. Codes of"
+            " backends are passed on inside the failed call."
+        ),
         tables.error_codes,
     ),
 )

@@ -29,7 +29,6 @@ from tests.support.driver import (  # noqa: E402
 )
 
 
-
 def config() -> str:
     """Return a configuration with the example server and no rate limit."""
     return yaml_config({"example": example_command()}, failsafe={"rate_limit": {"enabled": False}})

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import enum
-import time
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Mapping
+from typing import Any, Final
 
 import attrs
 import trio
@@ -13,20 +11,17 @@ import trio
 from mcpgw.backends.backoff import delay
 from mcpgw.backends.breaker import BreakerState, CircuitBreaker
 from mcpgw.backends.concurrency import ConcurrencyLimit
-from mcpgw.backends.connection import (
-    LISTS,
-    Connection,
-    HandshakeFailed,
-    handshake,
-    read_lists,
-)
-from mcpgw.backends.guardian import Guardian
-from mcpgw.backends.manifest import Manifest, ManifestStore
+from mcpgw.backends.connection import Connection, HandshakeFailed, handshake
+from mcpgw.backends.health import probe
+from mcpgw.backends.host import Host
+from mcpgw.backends.lists import Lists
+from mcpgw.backends.manifest import Manifest
 from mcpgw.backends.process import ChildProcess, SpawnFailed, open_process
 from mcpgw.backends.rate_limit import TokenBucket
+from mcpgw.backends.states import Failure, State, Unavailable
 from mcpgw.config.schema import BackendConfig, FailsafeConfig
 from mcpgw.observe.log import get_logger
-from mcpgw.protocol.errors import ConnectionLost, RpcError
+from mcpgw.protocol.errors import ConnectionLost
 from mcpgw.protocol.peer import Params, Peer, Request
 
 log = get_logger("mcpgw.backend")
@@ -35,55 +30,6 @@ EXIT_DRAIN: Final = 0.25
 """Seconds to read what a child wrote before it exited."""
 SETTLED: Final = 10.0
 """Seconds after which a connection that then ends counts as a new story for the backoff."""
-
-
-class State(enum.Enum):
-    """Where a backend stands."""
-
-    IDLE = "idle"
-    STARTING = "starting"
-    READY = "ready"
-    BACKING_OFF = "backing off"
-    OPEN = "open"
-    STOPPED = "stopped"
-
-
-class Unavailable(Exception):
-    """A backend cannot take a call now; the text says why and what to do."""
-
-
-class Host(Protocol):
-    """What a backend needs of the gateway around it."""
-
-    guardian: Guardian
-    manifests: ManifestStore | None
-    environ: Mapping[str, str]
-    message_limit: int
-    list_ttl: float
-
-    def client_capabilities(self) -> Params:
-        """Return the client capabilities that can be served now."""
-
-    async def serve_backend(self, backend: Backend, request: Request) -> Params:
-        """Answer a request of the backend (sampling, elicitation, roots)."""
-
-    def backend_notified(self, backend: Backend, method: str, params: Params) -> None:
-        """Take a notification of the backend that is not about its lists."""
-
-    def backend_listed(self, backend: Backend, changed: frozenset[str]) -> None:
-        """Take note that the backend's lists were read; `changed` names those that differ."""
-
-    def wanted_log_level(self) -> str | None:
-        """Return the level that clients want of backends' log messages, if any asked."""
-
-
-@attrs.frozen
-class Failure:
-    """Why a backend does not run: the cause in words, and whether trying again is useless."""
-
-    reason: str
-    permanent: bool = False
-    at: float = attrs.field(factory=time.time)
 
 
 @attrs.define(eq=False)
@@ -102,7 +48,7 @@ class Backend:
     breaker: CircuitBreaker = attrs.field(init=False)
     bucket: TokenBucket | None = attrs.field(init=False)
     concurrency: ConcurrencyLimit | None = attrs.field(init=False)
-    manifest: Manifest | None = None
+    lists: Lists = attrs.field(init=False)
     connection: Connection | None = None
     """The live conversation; None while there is none."""
     failure: Failure | None = None
@@ -120,9 +66,6 @@ class Backend:
     _changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     _scope: trio.CancelScope | None = None
     _child: ChildProcess | None = None
-    _stale: set[str] = attrs.field(factory=set)
-    _relist: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
-    _tools: dict[str, dict[str, Any]] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.name = self.config.name
@@ -142,8 +85,7 @@ class Backend:
             else None
         )
         self.concurrency = ConcurrencyLimit(limit.max_in_flight) if limit.enabled else None
-        if self.host.manifests is not None:
-            self._take(self.host.manifests.load(self.name, self.config.fingerprint()))
+        self.lists = Lists(self.name, self.config.fingerprint(), self.host, self._listed)
 
     def __repr__(self) -> str:
         pid = f" pid={self._child.popen.pid}" if self._child else ""
@@ -151,7 +93,7 @@ class Backend:
         why = f" why={self.failure.reason!r:.120}" if self.failure else ""
         return (
             f"<Backend {self.name!r} {self.state.name}{pid} pending={pending}"
-            f" failures={self._row} starts={self.starts} tools={len(self._tools)}{why}>"
+            f" failures={self._row} starts={self.starts} tools={len(self.tools)}{why}>"
         )
 
     # -- what others look at -----------------------------------------------------------
@@ -175,12 +117,17 @@ class Backend:
     @property
     def known(self) -> bool:
         """Tell whether what the backend offers was ever learned (now or in an earlier run)."""
-        return self.manifest is not None
+        return self.lists.manifest is not None
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What the backend offers, as last listed, now or in an earlier run."""
+        return self.lists.manifest
 
     @property
     def tools(self) -> Mapping[str, dict[str, Any]]:
-        """The tools by name, as last listed (live, or by the manifest)."""
-        return self._tools
+        """The tools by name, as last listed."""
+        return self.lists.tools
 
     @property
     def pid(self) -> int | None:
@@ -275,12 +222,6 @@ class Backend:
                 await connection.peer.drained()
         self._end_connection()
         self._tell()
-
-    def pass_log_level(self) -> None:
-        """Tell the live backend soon which log messages are wanted."""
-        if self.connection is not None and self.connection.declares("logging"):
-            self._stale.add("logging")
-            self._relist.unpark_all()
 
     # -- the supervised task ---------------------------------------------------------------
 
@@ -434,35 +375,17 @@ class Backend:
         """Keep lists fresh, probe health, stop when idle. Return why it has to end."""
         reasons: list[str] = []
 
-        async def end_after(part: Any) -> None:
-            reasons.append(await part(connection))
+        async def end_after(part: Awaitable[str]) -> None:
+            reasons.append(await part)
             nursery.cancel_scope.cancel()
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._keep_lists, connection)
+            nursery.start_soon(self.lists.keep, connection)
             if self.failsafe.health_check.enabled:
-                nursery.start_soon(end_after, self._probe)
+                nursery.start_soon(end_after, probe(connection, self.failsafe.health_check))
             if self.config.stop_when_idle_for is not None:
-                nursery.start_soon(end_after, self._idle)
+                nursery.start_soon(end_after, self._idle(connection))
         return reasons[0] if reasons else ""
-
-    async def _probe(self, connection: Connection) -> str:
-        """Ping while nothing else proves that the server lives; return when it does not."""
-        check = self.failsafe.health_check
-        missed = 0
-        while missed < 2:
-            await trio.sleep(check.interval if not missed else check.timeout)
-            if connection.peer.pending:
-                continue  # a server that works on a call may have no time for a ping
-            with trio.move_on_after(check.timeout) as probe:
-                try:
-                    await connection.peer.request("ping")
-                except RpcError:
-                    pass  # an answer, if an odd one
-                except ConnectionLost:
-                    await trio.sleep_forever()
-            missed = missed + 1 if probe.cancelled_caught else 0
-        return f"it did not answer {missed} pings within {check.timeout:g} s each"
 
     async def _idle(self, connection: Connection) -> str:
         """Return when no call was made for `stop_when_idle_for`."""
@@ -479,90 +402,18 @@ class Backend:
             if unused:
                 self.last_used = trio.current_time()
 
-    async def _keep_lists(self, connection: Connection) -> None:
-        """Read all lists, and again whenever the backend says that one has changed."""
-        names = frozenset(LISTS)
-        while True:
-            try:
-                if "logging" in self._stale or names == frozenset(LISTS):
-                    await self._pass_log_level(connection)
-                lists = await read_lists(connection, names & frozenset(LISTS))
-            except ConnectionLost:
-                return
-            self._take_lists(connection, lists)
-            connection.listed.set()
-            self._tell()
-            with trio.move_on_after(self._list_ttl(connection)) as waiting:
-                while not self._stale:
-                    await self._relist.park()
-            names = frozenset(LISTS) if waiting.cancelled_caught else frozenset(self._stale)
-            await trio.sleep(0.02)  # a server that changes several tools says so several times
-            names |= self._stale
-            self._stale.clear()
-
-    def _list_ttl(self, connection: Connection) -> float:
-        tools = connection.capabilities.get("tools")
-        tells = isinstance(tools, Mapping) and tools.get("listChanged") is True
-        if connection.declares("tools") and not self._tools:
-            return 5.0  # some servers list nothing right after their start
-        return float("inf") if tells else self.host.list_ttl
-
-    async def _pass_log_level(self, connection: Connection) -> None:
-        level = self.host.wanted_log_level()
-        if level is not None and connection.declares("logging"):
-            try:
-                await connection.peer.request("logging/setLevel", {"level": level})
-            except RpcError as error:
-                log.info("backend.log_level", server=self.name, reason=str(error))
-
-    def _take_lists(self, connection: Connection, lists: Mapping[str, Any]) -> None:
-        old = self.manifest
-        fields: dict[str, Any] = {
-            name: lists.get(name, getattr(old, name) if old else ()) for name in LISTS
-        }
-        new = Manifest(
-            backend=self.name,
-            fingerprint=self.config.fingerprint(),
-            protocol_version=connection.protocol_version,
-            server_info=connection.server_info,
-            capabilities=connection.capabilities,
-            instructions=connection.instructions,
-            saved_at=time.time(),
-            **fields,
-        )
-        changed = new.differs_from(old) if old is not None else frozenset(LISTS)
-        if changed:
-            self._take(new)
-            if self.host.manifests is not None:
-                try:
-                    self.host.manifests.save(new)
-                except OSError as error:
-                    log.warning("manifest.not_saved", server=self.name, reason=str(error))
-        self.host.backend_listed(self, changed)
-
-    def _take(self, manifest: Manifest | None) -> None:
-        self.manifest = manifest
-        self._tools = {}
-        for tool in manifest.tools if manifest else ():
-            if isinstance(name := tool.get("name"), str):
-                self._tools[name] = tool
-
     async def _serve(self, request: Request) -> Params:
         with request.scope():
             return await self.host.serve_backend(self, request)
         return {}  # cancelled by the backend: it is not answered
 
     def _notified(self, method: str, params: Params) -> None:
-        if method == "notifications/tools/list_changed":
-            self._stale.add("tools")
-        elif method == "notifications/prompts/list_changed":
-            self._stale.add("prompts")
-        elif method == "notifications/resources/list_changed":
-            self._stale |= {"resources", "resource_templates"}
-        else:
+        if not self.lists.changed(method):
             self.host.backend_notified(self, method, params)
-            return
-        self._relist.unpark_all()
+
+    def _listed(self, changed: frozenset[str]) -> None:
+        self.host.backend_listed(self, changed)
+        self._tell()
 
     def _enter(self, phase: State) -> None:
         self._phase = phase

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import attrs
 import trio
 
-from mcpgw.backends.backend import Backend, Host, Unavailable
+from mcpgw.backends.backend import Backend
+from mcpgw.backends.host import Host
+from mcpgw.backends.states import Unavailable
 from mcpgw.config.schema import BackendConfig, GatewayConfig
 
 

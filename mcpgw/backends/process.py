@@ -75,7 +75,7 @@ class ChildProcess:
 
     def stderr_tail(self) -> str:
         """Return the last lines of stderr, secrets redacted."""
-        return "\n".join(redact(line, self.secrets) for line in self._tail)
+        return redact("\n".join(self._tail), self.secrets)
 
     def ending(self) -> str:
         """Say how the process ended, in words."""

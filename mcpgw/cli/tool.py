@@ -189,7 +189,7 @@ def _no_server(surface: Surface, name: str) -> NoReturn:
 
 async def _find(surface: Surface, wanted: str) -> tuple[str, dict[str, Any]]:
     """Return the server and the definition of a tool, learning only what is needed."""
-    from mcpgw.backends.backend import Unavailable
+    from mcpgw.backends.states import Unavailable
     from mcpgw.catalog.suggest import did_you_mean
 
     server, colon, name = wanted.partition(":")

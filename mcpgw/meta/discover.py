@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import trio
 
-from mcpgw.backends.backend import Backend, Unavailable
+from mcpgw.backends.backend import Backend
+from mcpgw.backends.states import Unavailable
 from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.catalog.summary import input_summary
 from mcpgw.meta.surface import (

@@ -54,7 +54,7 @@ class Surface:
     def log_level_changed(self) -> None:
         """Pass the level on to the backends that send log messages."""
         for backend in self.pool:
-            backend.pass_log_level()
+            backend.lists.pass_log_level()
 
     async def learn(self) -> tuple[str, ...]:
         """Get to know the servers of which nothing is known; return those that stay unknown."""

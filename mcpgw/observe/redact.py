@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterator
 from typing import Final
@@ -69,16 +70,6 @@ _JSON_IN_A_STRING: Final = (
 )
 _ASSIGNMENT: Final = rf"{_KEY}[\"']?[ \t]{{0,4}}(?:=>|[=:])[ \t]{{0,4}}{_VALUE}"
 _OPTION: Final = rf"--(?:[a-z0-9]{{1,16}}-){{0,3}}{_KEY}(?:[\"'],[ \t]{{0,3}}|[ \t]{{1,3}}){_VALUE}"
-_PATTERNS: Final = (
-    re.compile(_PRIVATE_KEY, re.ASCII),
-    re.compile(_USER_OF_URL, re.ASCII),
-    re.compile(rf"{_START}(?P<secret>{_TOKEN})", re.ASCII),
-    re.compile(_AUTHORIZATION, re.ASCII | re.IGNORECASE),
-    re.compile(_BEARER, re.ASCII | re.IGNORECASE),
-    re.compile(_JSON_IN_A_STRING, re.ASCII | re.IGNORECASE),
-    re.compile(_ASSIGNMENT, re.ASCII | re.IGNORECASE),
-    re.compile(_OPTION, re.ASCII | re.IGNORECASE),
-)
 
 
 def redact(text: str, secrets: Collection[str] = ()) -> str:
@@ -100,9 +91,20 @@ def redact(text: str, secrets: Collection[str] = ()) -> str:
     pieces = text.split(PLACEHOLDER)
     for secret in sorted({value for value in secrets if _counts(value)}, key=len, reverse=True):
         pieces = [part for piece in pieces for part in piece.split(secret)]
-    for pattern in _PATTERNS:
+    for pattern in _patterns():
         pieces = [part for piece in pieces for part in _cut(pattern, piece)]
     return PLACEHOLDER.join(pieces)
+
+
+@functools.cache
+def _patterns() -> tuple[re.Pattern[str], ...]:
+    """Return the patterns, compiled once they are needed: that takes longer than some starts."""
+    exact = (_PRIVATE_KEY, _USER_OF_URL, rf"{_START}(?P<secret>{_TOKEN})")
+    any_case = (_AUTHORIZATION, _BEARER, _JSON_IN_A_STRING, _ASSIGNMENT, _OPTION)
+    return (
+        *(re.compile(pattern, re.ASCII) for pattern in exact),
+        *(re.compile(pattern, re.ASCII | re.IGNORECASE) for pattern in any_case),
+    )
 
 
 def _counts(value: str) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import trio
 
-from mcpgw.backends.backend import Unavailable
+from mcpgw.backends.states import Unavailable
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.pipeline.stages.resolve import unreachable
-from mcpgw.protocol.errors import ConnectionLost, RpcError
+from mcpgw.protocol.errors import RpcError
 from mcpgw.protocol.peer import Params
 
 
@@ -23,23 +23,19 @@ async def breaker(call: Call, proceed: Proceed) -> Params:
         raise _refusal(call)
     try:
         result = await proceed(call)
+        permit.success()
+        return result
     except RpcError:
         permit.success()
         raise
-    except ConnectionLost:
-        permit.release()
-        raise
     except Unavailable as error:
-        permit.release()
         raise unreachable(backend, error) from error
     except trio.Cancelled:
         if call.sent and call.timed_out:
             permit.failure(f"no answer within {backend.config.timeout:g} s")
-        else:
-            permit.release()
         raise
-    permit.success()
-    return result
+    finally:
+        permit.release()  # says nothing where the outcome was told
 
 
 def _refusal(call: Call) -> CallFailed:

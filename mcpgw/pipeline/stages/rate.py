@@ -10,14 +10,14 @@ from mcpgw.protocol.peer import Params
 async def rate(call: Call, proceed: Proceed) -> Params:
     """Wait for a token; refuse at once where the wait is longer than the call may take."""
     bucket = call.backend.bucket
-    if bucket is not None and bucket.try_take() > 0.0:
-        try:
-            await bucket.take()
-        except RateLimited as error:
-            raise CallFailed(
-                Recovery.RATE_LIMITED,
-                f"Server '{call.server}' has its limit of calls for now"
-                f" (failsafe.rate_limit); a place is free in {error.retry_after:.1f} s.",
-                "Call again then.",
-            ) from error
+    assert bucket is not None
+    try:
+        await bucket.take()
+    except RateLimited as error:
+        raise CallFailed(
+            Recovery.RATE_LIMITED,
+            f"Server '{call.server}' has its limit of calls for now"
+            f" (failsafe.rate_limit); a place is free in {error.retry_after:.1f} s.",
+            "Call again then.",
+        ) from error
     return await proceed(call)

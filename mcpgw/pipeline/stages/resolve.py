@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from mcpgw.backends.backend import Backend, Unavailable
+from mcpgw.backends.backend import Backend
 from mcpgw.backends.pool import BackendPool
+from mcpgw.backends.states import Unavailable
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.peer import Params
 
