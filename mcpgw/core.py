@@ -151,7 +151,8 @@ class Gateway:
     def _apply(self, config: GatewayConfig, environ: Mapping[str, str]) -> None:
         self.config = self.surface.config = config
         self.environ = environ
-        self.message_limit = config.server.max_body_size
+        if not self.loaded.is_set():
+            self.message_limit = config.server.max_body_size  # for the life of the process
         self.list_ttl = config.meta_mcp.cache_ttl
         before = {backend.name: backend for backend in self.pool}
         self.pool.apply(config)

@@ -83,14 +83,11 @@ class ServerConfig:
 class MetaMcpConfig:
     """The compact surface of meta-tools that a client sees."""
 
-    enabled: bool = setting(
-        True, "Offer the meta-tools through which all backends are reached.", FLAG, reload="restart"
-    )
     cache_ttl: float = setting(
         300.0,
         "How old a backend's lists of tools, resources and prompts may be before they are"
-        " asked for anew; 0 asks each time.",
-        duration(above_zero=False),
+        " asked for anew, where it does not tell of changes itself.",
+        duration(),
     )
     warm_start: tuple[str, ...] = setting(
         (),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcpgw.config import environment
-from mcpgw.config.environment import ENVIRONMENT, Variable, state_folder
+from mcpgw.config.environment import ENVIRONMENT, Variable
 from mcpgw.config.loader import find
 
 
@@ -44,20 +44,6 @@ def test_a_folder_is_no_file(tmp_path: Path, home: Path) -> None:
     """A folder named gateway.yaml is passed over."""
     (tmp_path / "gateway.yaml").mkdir()
     assert tmp_path / "gateway.yaml" != find({"HOME": str(home)}, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("environ", "folder"),
-    [
-        ({}, "/home/ann/.mcp-gateway"),
-        ({"MCP_GATEWAY_CONFIG_DIR": "~/b"}, "/home/ann/b"),
-        ({"MCP_GATEWAY_CONFIG_DIR": "/b", "MCP_GATEWAY_HOME": "/a"}, "/a"),
-        ({"MCP_GATEWAY_HOME": ""}, "/home/ann/.mcp-gateway"),
-    ],
-)
-def test_the_state_folder(environ: dict[str, str], folder: str) -> None:
-    """Our name comes before the reference's; empty counts as unset."""
-    assert Path(folder) == state_folder({"HOME": "/home/ann", **environ})
 
 
 def test_every_variable_is_listed_with_its_meaning() -> None:

@@ -38,7 +38,7 @@ def test_values_of_all_kinds(load_yaml: LoadYaml) -> None:
     """Settings are read in their units, unnamed ones keep their defaults."""
     loaded = load_yaml("""
 server: {shutdown_timeout: 1m30s, max_body_size: 1024}
-meta_mcp: {enabled: false, cache_ttl: "90", warm_start: all}
+meta_mcp: {cache_ttl: "90", warm_start: all}
 failsafe:
   circuit_breaker: {failure_threshold: 1}
   retry: {max_attempts: 0, initial_backoff: 0, multiplier: 1}
@@ -48,7 +48,7 @@ failsafe:
 """)
     config = loaded.config
     assert (90.0, 1024) == (config.server.shutdown_timeout, config.server.max_body_size)
-    assert (False, 90.0) == (config.meta_mcp.enabled, config.meta_mcp.cache_ttl)
+    assert 90.0 == config.meta_mcp.cache_ttl
     assert config.meta_mcp.warms("anything")
     assert (1, 3) == (
         config.failsafe.circuit_breaker.failure_threshold,
@@ -102,9 +102,9 @@ failsafe:
             "gateway.yaml:1: server.max_body_size: true: wants a whole number, without quotes.",
         ),
         (
-            "meta_mcp: {enabled: yes}",
+            "failsafe: {retry: {enabled: yes}}",
             (
-                "gateway.yaml:1: meta_mcp.enabled: 'yes': wants true or false, without quotes."
+                "gateway.yaml:1: failsafe.retry.enabled: 'yes': wants true or false, without quotes."
                 " This is YAML 1.2, where yes, no, on and off are plain text."
             ),
         ),

@@ -74,7 +74,7 @@ def test_the_table_of_settings() -> None:
     assert {
         "env_files": "[]",
         "meta_mcp.cache_ttl": "5m",
-        "meta_mcp.enabled": "true",
+        "failsafe.retry.enabled": "true",
         "failsafe.retry.initial_backoff": "100ms",
         "failsafe.retry.multiplier": "2",
         "backends.<name>.stop_when_idle_for": "none",
