@@ -206,8 +206,8 @@ class Demo:
         )
         even = math.ceil(cost / (all_cost / len(behind)))
         paper.sentence(
-            f"The gateway pays from about {even} tools of this size on; with fewer, plug the"
-            " servers into the client directly."
+            f"Break-even is at about {even} tools of this size; with fewer, plug the servers"
+            " into the client directly."
         )
 
     async def leave(self, client: Client) -> None:
@@ -231,7 +231,10 @@ class Demo:
     def _step(self, title: str, tool: str, arguments: dict[str, Any], seconds: float) -> None:
         self.paper.heading(title, f"{1000 * seconds:.0f} ms")
         shown = json.dumps(arguments, ensure_ascii=False)
-        self.paper.line(f"{self.paper.style(tool, 'bold')} {shown}")
+        fits = len(tool) + 1 + len(shown) <= self.paper.width - 3
+        self.paper.line(self.paper.style(tool, "bold") + (f" {shown}" if fits else ""))
+        if not fits:
+            self.paper.line(shown)
 
     def _lean(self, behind: list[dict[str, Any]]) -> str:
         """Say what remains when only the parts that a call needs are counted."""

@@ -83,19 +83,25 @@ def draw(text: str, *, title: str) -> str:
     height = BAR + 2 * MARGIN + len(lines) * row
     name = escape(title, {'"': "&quot;"})
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}"'
-        f' width="{width:g}" height="{height:g}" role="img" aria-label="{name}">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}"'
+            f' width="{width:g}" height="{height:g}" role="img" aria-label="{name}">'
+        ),
         f"<title>{name}</title>",
         f'<rect width="100%" height="100%" rx="10" fill="{BACKGROUND}"/>',
-        f'<path d="M0 {BAR:g}V10A10 10 0 0 1 10 0H{width - 10:g}A10 10 0 0 1 {width:g} 10'
-        f'V{BAR:g}Z" fill="{TITLE_BAR}"/>',
+        (
+            f'<path d="M0 {BAR:g}V10A10 10 0 0 1 10 0H{width - 10:g}A10 10 0 0 1 {width:g} 10'
+            f'V{BAR:g}Z" fill="{TITLE_BAR}"/>'
+        ),
         *(
             f'<circle cx="{MARGIN + 20 * place:g}" cy="{BAR / 2:g}" r="6" fill="{colour}"/>'
             for place, colour in enumerate(("#f2685e", "#f5bf4f", "#62c655"))
         ),
         f'<g font-family="{FONTS}" font-size="{FONT_SIZE}" xml:space="preserve">',
-        f'<text x="{width / 2:g}" y="{BAR / 2 + 5:g}" fill="{DIM}" text-anchor="middle">'
-        f"{name}</text>",
+        (
+            f'<text x="{width / 2:g}" y="{BAR / 2 + 5:g}" fill="{DIM}" text-anchor="middle">'
+            f"{name}</text>"
+        ),
     ]
     for number, line in enumerate(lines):
         top = BAR + MARGIN + number * row

@@ -121,8 +121,8 @@ class Lists:
             saved_at=time.time(),
             **fields,
         )
-        changed = new.differs_from(old) if old is not None else ALL
-        if changed:
+        changed = new.differs_from(old) if old is not None else _filled(new)
+        if changed or old is None:
             self._take(new)
             self._save(new)
         self.listed(changed)
@@ -140,3 +140,7 @@ class Lists:
         for tool in manifest.tools if manifest else ():
             if isinstance(name := tool.get("name"), str):
                 self.tools[name] = tool
+
+
+def _filled(manifest: Manifest) -> frozenset[str]:
+    return frozenset(name for name in LISTS if getattr(manifest, name))

@@ -227,7 +227,8 @@ def _not_found(program: str, env: Mapping[str, str]) -> str:
         "uv": "install uv",
         "docker": "install Docker",
     }.get(program, "install it, or give its full path")
-    return f"command not found: {program!r} is not in PATH ({hint}); PATH={env.get('PATH', '')}"
+    folders = len([folder for folder in env.get("PATH", "").split(os.pathsep) if folder])
+    return f"command not found: {program!r} is in none of the {folders} folders of PATH; {hint}"
 
 
 def _die_with_parent() -> Callable[[], object] | None:

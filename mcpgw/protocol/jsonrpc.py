@@ -71,8 +71,14 @@ def encode(message: Message) -> bytes:
         raise ValueError(f"cannot be written as JSON: {error}") from error
 
 
+_STARTS: Final = frozenset(bytes([byte]) for byte in b'{["-0123456789tfn')
+"""What a JSON value may start with: a look at it saves the work for a flood of plain text."""
+
+
 def decode(line: bytes) -> Message | list[Any] | Malformed:
     """Read one line. Return an object, a batch as a list, or what is wrong with the line."""
+    if line[:1] not in _STARTS:
+        return Malformed(PARSE_ERROR, "not JSON: no value starts like this")
     try:
         text = str(line, "utf-8")
         value, end = _decode_value(text)

@@ -31,6 +31,12 @@ ProgressCallback = Callable[[Params], None]
 BURST: Final = 3
 """Conversations with this many requests under way write what they send in one go."""
 
+NOISE_REPORTED: Final = frozenset(10**exponent for exponent in range(10))
+"""Which of a backend's lines that are no messages are logged: the 1st, 10th, 100th ..."""
+NOISE_BURST: Final = 500
+NOISE_PAUSE: Final = 0.025
+"""After every `NOISE_BURST` lines that are no messages, reading rests for so many seconds."""
+
 MAX_IN_FLIGHT: Final = 4096
 """Requests that one other side may have in flight; one more is answered with an error."""
 
@@ -241,10 +247,13 @@ class Peer:
             self._resolve(line.id, Error(RpcError(line.code, line.reason)))
         elif self.answer_malformed:
             await self.channel.send(_error_response(line.id, RpcError(line.code, line.reason)))
-        elif self.malformed_lines in (1, 10, 100, 1000) or self.malformed_lines % 10_000 == 0:
+        elif self.malformed_lines in NOISE_REPORTED:
             log.warning(
                 "line.ignored", peer=self.name, reason=line.reason, count=self.malformed_lines
             )
+        elif self.malformed_lines % NOISE_BURST == 0:
+            # A program that prints without end gets no more of our time than this.
+            await trio.sleep(NOISE_PAUSE)
 
     # -- requests of the other side ----------------------------------------------------
 

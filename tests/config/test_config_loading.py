@@ -104,8 +104,8 @@ failsafe:
         (
             "failsafe: {retry: {enabled: yes}}",
             (
-                "gateway.yaml:1: failsafe.retry.enabled: 'yes': wants true or false, without quotes."
-                " This is YAML 1.2, where yes, no, on and off are plain text."
+                "gateway.yaml:1: failsafe.retry.enabled: 'yes': wants true or false, without"
+                " quotes. This is YAML 1.2, where yes, no, on and off are plain text."
             ),
         ),
         (
