@@ -94,6 +94,8 @@ class Gateway:
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self.pool.run)
+                # The session may have ended meanwhile; then there is nothing to load for.
+                await trio.lowlevel.checkpoint_if_cancelled()
                 self._first_load()
                 self.loaded.set()
                 for session in self.sessions:

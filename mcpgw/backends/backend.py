@@ -212,6 +212,12 @@ class Backend:
         self.breaker.reset()
         self._tell()
 
+    def give_up(self, reason: str) -> None:
+        """Take note that the task has ended for good: calls are refused with the reason."""
+        self.failure = Failure(reason, permanent=True)
+        self.connection = None
+        self._tell()
+
     async def retire(self, grace: float) -> None:
         """Take no new calls, let those in flight finish for up to `grace` seconds, then end."""
         self.retired = True

@@ -11,6 +11,9 @@ from mcpgw.backends.backend import Backend
 from mcpgw.backends.host import Host
 from mcpgw.backends.states import Unavailable
 from mcpgw.config.schema import BackendConfig, GatewayConfig
+from mcpgw.observe.log import get_logger
+
+log = get_logger("mcpgw.backend")
 
 
 @attrs.define(eq=False)
@@ -62,7 +65,7 @@ class BackendPool:
                 backends[name] = old
                 continue
             backends[name] = Backend(settings, failsafe, self.host)
-            self._nursery.start_soon(backends[name].run)
+            self._nursery.start_soon(_run, backends[name])
             if old is not None and old.killed:
                 backends[name].kill()
         for name, old in self._backends.items():
@@ -131,6 +134,15 @@ async def _learned(backend: Backend) -> None:
         await backend.learned()
     except Unavailable:
         return
+
+
+async def _run(backend: Backend) -> None:
+    """Run a backend's task; a fault of ours in it ends this one backend, not the gateway."""
+    try:
+        await backend.run()
+    except Exception as error:
+        log.error("backend.crashed", server=backend.name, exc_info=error)
+        backend.give_up("an internal error of the gateway ended its task; the log has the cause")
 
 
 def _usable(settings: BackendConfig) -> bool:

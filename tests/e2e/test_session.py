@@ -287,12 +287,17 @@ class TestEnd:
             for call in calls:
                 assert "slept 1" == text(await call.result())
 
-    async def test_only_a_handshake(self) -> None:
-        """Without any call no backend is started, and the exit status is 0."""
-        async with running({"one": fake()}, initialize=False) as gateway:
-            opening = gateway.begin("initialize", {"protocolVersion": "2025-11-25"})
-            assert 0 == await gateway.end(timeout=PATIENCE)
-            assert opening.answered
+    async def test_only_a_handshake(self, tmp_path: Path) -> None:
+        """Input that ends right after `initialize`, while all else is still loading, is served
+        with status 0 and starts no backend."""
+        pids = tmp_path / "pids"
+        for _ in range(12):
+            backends = {"one": fake("--pid-file", pids)}
+            async with running(backends, initialize=False) as gateway:
+                opening = gateway.begin("initialize", {"protocolVersion": "2025-11-25"})
+                assert 0 == await gateway.end(timeout=PATIENCE), gateway.describe()
+                assert opening.answered
+        assert [] == pids_in(pids)
 
     async def test_nothing_at_all(self) -> None:
         """An input that ends at once ends the gateway with status 0."""
@@ -356,9 +361,8 @@ class TestEnd:
         command = [sys.executable, "-c", code, "serve", "--mode", "stdio"]
         async with running({"one": fake()}, command=command) as gateway:
             assert {} == await gateway.request("ping")
-            assert Path(f"/proc/{gateway.pid}/fd/1").readlink() == (
-                Path(f"/proc/{gateway.pid}/fd/2").readlink()
-            )
+            own = trio.Path(f"/proc/{gateway.pid}/fd")
+            assert (await (own / "2").stat()).st_ino == (await (own / "1").stat()).st_ino
             await gateway.invoke("one", "echo", timeout=PATIENCE)
             await until(lambda: "a stray print" in gateway.stderr, what="printed to stderr")
             assert "stray bytes" in gateway.stderr
