@@ -30,6 +30,8 @@ log = get_logger("mcpgw.gateway")
 
 POLL: Final = 1.0
 """Seconds between looks at the configuration files."""
+QUIET: Final = 0.5
+"""Seconds after the loading of the configuration until the rest is imported."""
 SETTLE: Final = 0.05
 """Seconds in which several changes become one notification."""
 
@@ -105,6 +107,7 @@ class Gateway:
                 nursery.start_soon(self._announce)
                 if self.sessions:
                     nursery.start_soon(self._warm_first)
+                    nursery.start_soon(_import_in_a_quiet_moment)
         finally:
             self.guardian.close()
 
@@ -120,7 +123,8 @@ class Gateway:
             # corrected file takes effect; the exit status still tells a script.
             self.problem = f"The configuration could not be loaded:\n{error}"
             self.surface.config_problem = self.problem
-            log.error("config.broken", reason=str(error))
+            if self.sessions:
+                log.error("config.broken", reason=str(error))
 
     def _load(self) -> Params:
         """Load the file and apply what changed; where it raises, nothing has changed.
@@ -296,6 +300,19 @@ class Gateway:
                         self._changed.add(method)
             if self._changed:
                 await trio.sleep(POLL)  # a client that does not read is told later
+
+
+async def _import_in_a_quiet_moment() -> None:
+    """Import what a first log line or a first misspelt word would have to wait for.
+
+    In a worker thread, when a client has had its first answers and is likely thinking.
+    """
+    await trio.sleep(QUIET)
+    await trio.to_thread.run_sync(_import, abandon_on_cancel=True)
+
+
+def _import() -> None:
+    import structlog  # noqa: F401
 
 
 def _stamps(paths: tuple[Path, ...]) -> tuple[object, ...]:

@@ -54,11 +54,15 @@ class Backend:
     failure: Failure | None = None
     """The last failure, kept until the backend is ready again."""
     starts: int = 0
+    calls: int = 0
+    """Calls that are with the server now."""
     last_used: float = 0.0
+    """When the last call began or ended, by Trio's clock."""
     killed: bool = False
     retired: bool = False
     _phase: State = State.IDLE
     _since: float = 0.0
+    _ready_at: float = 0.0
     _wanted: bool = False
     _failed_starts: int = 0
     _row: int = 0
@@ -252,7 +256,7 @@ class Backend:
     async def _back_off(self, was_ready: bool) -> None:
         """Count the failure, and wait before the next start."""
         assert self.failure is not None
-        if was_ready and trio.current_time() - self._since > SETTLED:
+        if was_ready and trio.current_time() - self._ready_at > SETTLED:
             self._row = 0
         self._row += 1
         if not was_ready:
@@ -366,7 +370,7 @@ class Backend:
 
     def _ready(self, connection: Connection, child: ChildProcess) -> None:
         self.failure = None
-        self.last_used = trio.current_time()
+        self.last_used = self._ready_at = trio.current_time()
         self.connection = connection
         log.info(
             "backend.ready",
@@ -398,15 +402,15 @@ class Backend:
         allowed = self.config.stop_when_idle_for or 0.0
         while True:
             await trio.sleep_until(self.last_used + allowed)
-            unused = trio.current_time() - self.last_used >= allowed
-            if unused and not connection.peer.pending:
+            if self.calls:
+                await connection.peer.drained()
+                self.last_used = trio.current_time()
+            elif trio.current_time() - self.last_used >= allowed:
                 self._wanted = False
                 self.connection = None
                 self._enter(State.IDLE)
                 log.info("backend.idle", server=self.name)
                 return ""
-            if unused:
-                self.last_used = trio.current_time()
 
     async def _serve(self, request: Request) -> Params:
         with request.scope():

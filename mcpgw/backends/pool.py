@@ -73,7 +73,9 @@ class BackendPool:
                 self._nursery.start_soon(old.retire, config.server.shutdown_timeout)
         self._backends = backends
 
-    async def learn(self, *, patience: float, at_once: int = 4) -> tuple[str, ...]:
+    async def learn(
+        self, *, patience: float, at_once: int = 4, only: str | None = None
+    ) -> tuple[str, ...]:
         """Start the backends of which nothing is known, and wait for their lists.
 
         Waits until all have answered or failed; once some have answered, for half as long
@@ -83,11 +85,16 @@ class BackendPool:
         Args:
           patience: seconds at the most.
           at_once: how many may be starting together, for the first seconds of each.
+          only: the one server to learn about; all where None.
 
         Returns:
           The names of those that are not known yet.
         """
-        unknown = [backend for backend in self if not backend.known and not backend.killed]
+        unknown = [
+            backend
+            for backend in self
+            if not backend.known and not backend.killed and only in (None, backend.name)
+        ]
         fresh = [backend for backend in unknown if backend.starts == 0]
         if fresh:
             await _Lesson(fresh, patience, trio.Semaphore(at_once)).run()

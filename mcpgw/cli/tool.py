@@ -66,7 +66,7 @@ def list_command(ctx: click.Context, /, server: str | None, form: str, **options
     async def run(surface: Surface) -> int:
         if server is not None and surface.pool.get(server) is None:
             _no_server(surface, server)
-        pending = await surface.pool.learn(patience=LEARNING)
+        pending = await surface.pool.learn(patience=LEARNING, only=server)
         rows = [
             {"server": backend.name, "name": name, "description": _one_line(tool)}
             for backend in surface.pool

@@ -211,7 +211,7 @@ TOOLS = (
         name="gateway_list_servers",
         title="List Servers",
         describe=lambda surface: (
-            f"List the {len(surface.pool)} servers behind this gateway: state, tool count,"
+            f"List the servers behind this gateway ({len(surface.pool)}): state, tool count,"
             " circuit breaker, cause of a failure."
         ),
         hints=READS,

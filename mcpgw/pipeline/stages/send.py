@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from mcpgw.backends.connection import Connection
 from mcpgw.pipeline.call import Call
 from mcpgw.pipeline.stages.deadline import CEILING
 from mcpgw.protocol.peer import Params
@@ -17,13 +18,21 @@ async def send(call: Call) -> Params:
     """
     backend = call.backend
     connection = backend.connection or await backend.connected()
-    backend.last_used = trio.current_time()
     call.sent = True
+    backend.calls += 1
+    try:
+        return await _ask(call, connection)
+    finally:
+        backend.calls -= 1
+        backend.last_used = trio.current_time()
+
+
+async def _ask(call: Call, connection: Connection) -> Params:
     asker = call.asker
     if asker is None or asker.progress_token is None:
         return await connection.peer.request(call.method, call.params)
 
-    timeout = backend.config.timeout
+    timeout = call.backend.config.timeout
     latest = trio.current_time() + timeout * CEILING
 
     def progressed(params: Params) -> None:

@@ -1,0 +1,137 @@
+"""Measure the gateway beside other programs, all in one run and in turn.
+
+What is compared takes turns (A B C, A B C, ...), so that whatever else the machine does hits
+all alike. How to read what it prints:
+
+- *Start*: milliseconds from the spawn of a process to its answer to `initialize`, and to
+  `tools/list` which the client sends next. `bare` is the least that a program on Trio can be
+  (`benchlib/bare.py`). `50 backends` has a new state folder each time, and must have started
+  no process of a backend.
+- *Calls*: the same tool of the same echo server: asked directly, through the gateway
+  (`gateway_invoke`), and through FastMCP's proxy. `p50` is for one call in flight; `calls/s`
+  for 32. `CPU` is what the process itself used for a call, with 32 in flight; `RSS` its own
+  memory, without its children.
+- *Six backends*: the gateway with the echo server alone, and with five real servers connected
+  beside it.
+- *Large*: as Calls, with an argument of 20 kB.
+- *Search*: what `bench_search.py` measures.
+
+A figure is the median over the turns. `x` columns are ratios: the median of the ratio within
+each turn, which a slow moment of the machine does not spoil. `min` is the best turn. Latencies
+hold only for this machine, and while nothing else runs on it; ratios carry further. At the end
+stand the targets, and which were missed. The exit status is 1 where the run itself went wrong
+(a wrong answer, a process that should not be there), not where a target was missed.
+
+A program that is not installed is left out, with a message: FastMCP and the servers for time
+and git are looked for in the interpreter that runs this, the npm servers in `.cache/npm`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchlib.calls import measure_calls, measure_large, measure_six
+from benchlib.machine import load_average, machine, versions
+from benchlib.programs import Setup, find_setup
+from benchlib.publish import publish
+from benchlib.start import measure_start
+from benchlib.targets import judge
+
+PARTS = {
+    "start": measure_start,
+    "calls": measure_calls,
+    "six": measure_six,
+    "large": measure_large,
+}
+
+
+def measure_search(setup: Setup) -> dict[str, Any] | None:
+    """Run the benchmark of the search, where it is there."""
+    if importlib.util.find_spec("bench_search") is None:
+        print("Search: left out, there is no scripts/bench_search.py")
+        return None
+    import bench_search
+
+    result: dict[str, Any] = bench_search.run(setup.quick)
+    bench_search.show(result)
+    return result
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parts = [*PARTS, "search"]
+    parser = argparse.ArgumentParser(
+        prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="few turns: a look, not a result")
+    parser.add_argument("--only", default=",".join(parts), help=f"of {','.join(parts)}")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--no-peers", action="store_true", help="leave out what is not ours")
+    parser.add_argument("--fastmcp-python", metavar="PATH", help="an interpreter with fastmcp")
+    parser.add_argument(
+        "--server",
+        action="append",
+        default=[],
+        metavar="NAME=COMMAND",
+        help="a real server for Six backends, instead of the one of that name",
+    )
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="write benchmarks/public_claims.json and the tables of docs/performance.md",
+    )
+    options = parser.parse_args(arguments)
+    options.only = [name.strip() for name in options.only.split(",") if name.strip()]
+    if unknown := [name for name in options.only if name not in parts]:
+        parser.error(f"no part {unknown[0]!r}; there are {', '.join(parts)}")
+    if options.publish and (options.quick or options.no_peers or set(options.only) != set(parts)):
+        parser.error("--publish needs the whole run: no --quick, --no-peers or --only")
+    return options
+
+
+def main() -> int:
+    """Measure, print, and write what was asked for."""
+    options = parse()
+    if importlib.util.find_spec("mcpgw") is None:
+        print(f"Error: mcpgw is not installed for {sys.executable}; run scripts/test once")
+        return 1
+    setup = find_setup(
+        quick=options.quick,
+        peers=not options.no_peers,
+        fastmcp_python=options.fastmcp_python,
+        servers=options.server,
+    )
+    report: dict[str, Any] = {
+        "quick": options.quick,
+        "machine": machine(),
+        "versions": versions(setup),
+        "load_before": load_average(),
+        "parts": {},
+    }
+    print(" ".join(f"{name}={text};" for name, text in report["machine"].items()))
+    print(" ".join(f"{name}={text};" for name, text in report["versions"].items()))
+    print(f"load average before the run: {report['load_before']}\n", flush=True)
+    for name, measure in {**PARTS, "search": measure_search}.items():
+        if name in options.only and (figures := measure(setup)) is not None:
+            report["parts"][name] = figures
+            print(flush=True)
+    report["load_after"] = load_average()
+    report["targets"] = judge(report["parts"])
+    print("Targets")
+    for target in report["targets"]:
+        word = "met   " if target["met"] else "MISSED"
+        print(f"  {word} {target['name']}: {target['value']:g} ({target['target']})")
+    if options.json is not None:
+        options.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    if options.publish:
+        publish(report, Path(__file__).resolve().parent.parent)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

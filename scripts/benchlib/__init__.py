@@ -1,0 +1,1 @@
+"""The parts of `scripts/bench`, and the small programs that it measures beside the gateway."""

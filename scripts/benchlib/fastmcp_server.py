@@ -1,0 +1,14 @@
+"""A FastMCP server with one tool: how soon does it answer?"""
+
+from fastmcp import FastMCP
+
+server = FastMCP("echo")
+
+
+@server.tool
+def echo(text: str) -> str:
+    """Return the text."""
+    return text
+
+
+server.run(show_banner=False)

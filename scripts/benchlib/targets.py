@@ -1,0 +1,60 @@
+"""What the gateway is to reach, and whether it did in this run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import attrs
+
+
+@attrs.frozen
+class Target:
+    """A figure and its limit: `read` finds it in the parts of a report."""
+
+    name: str
+    limit: float
+    unit: str
+    at_least: bool
+    read: Callable[[Mapping[str, Any]], float]
+
+    def judged(self, parts: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the figure and whether it is met; None where it was not measured."""
+        try:
+            value = self.read(parts)
+        except KeyError:
+            return None
+        if value is None:
+            return None
+        met = value >= self.limit if self.at_least else value <= self.limit
+        word = "at least" if self.at_least else "at most"
+        target = f"{word} {self.limit:g} {self.unit}".rstrip()
+        return {"name": self.name, "value": float(f"{value:.4g}"), "target": target, "met": met}
+
+
+def _ratio(part: str, name: str) -> Callable[[Mapping[str, Any]], float]:
+    return lambda parts: parts[part]["ratios"][name]  # type: ignore[no-any-return]
+
+
+TARGETS: Final = (
+    Target("start: gateway to bare", 1.15, "x", False, _ratio("start", "gateway/bare")),
+    Target("start: FastMCP to gateway", 5, "x", True, _ratio("start", "FastMCP/gateway")),
+    Target("start: 50 backends to none", 1.1, "x", False, _ratio("start", "50 backends/gateway")),
+    Target("call: gateway to direct, p50", 4, "x", False, _ratio("calls", "gateway/direct, p50")),
+    Target(
+        "call: FastMCP to gateway, p50", 4, "x", True, _ratio("calls", "FastMCP proxy/gateway, p50")
+    ),
+    Target(
+        "call: gateway to FastMCP, calls/s with 32 in flight",
+        25,
+        "x",
+        True,
+        _ratio("calls", "gateway/FastMCP proxy, rate"),
+    ),
+    Target("memory of the gateway", 45, "MB", False, lambda p: p["calls"]["rss_mb"]["gateway"]),
+)
+
+
+def judge(parts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each target that was measured, with what it came to."""
+    return [found for target in TARGETS if (found := target.judged(parts)) is not None]

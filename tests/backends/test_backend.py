@@ -1,0 +1,258 @@
+"""A backend's supervision, with scripted servers on a clock that jumps."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from mcpgw.backends.process import SpawnFailed
+from mcpgw.backends.states import State, Unavailable
+from mcpgw.config.schema import CircuitBreakerConfig, FailsafeConfig, HealthCheckConfig, RetryConfig
+from mcpgw.protocol.peer import Params, Request
+from tests.support.scripted import READ_TOOL, Life, Script, scripted_pool
+
+
+async def answer(_request: Request) -> Params:
+    return {"content": []}
+
+
+async def test_starts_at_the_first_demand_only(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Nothing is started until somebody wants it, then exactly once for many."""
+    script = Script([Life(answer)])
+    async with scripted_pool(monkeypatch, {"one": script}) as pool:
+        backend = pool.get("one")
+        assert backend is not None
+        await trio.sleep(100)
+        assert ([], State.IDLE) == (script.started, backend.state)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(backend.learned)
+
+        assert 1 == len(script.started)
+        assert State.READY is backend.state
+        assert {"read", "write"} == set(backend.tools)
+        assert "<Backend 'one' READY pid=4711 pending=0 failures=0 starts=1 tools=2>" == repr(
+            backend
+        )
+
+
+async def test_restarts_by_itself_after_a_crash(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """A crash is followed by a new start at once, with the lists read anew."""
+    first, second = Life(answer), Life(answer, tools=(READ_TOOL,))
+    script = Script([first, second])
+    async with scripted_pool(monkeypatch, {"one": script}) as pool:
+        backend = pool.get("one")
+        assert backend is not None
+        await backend.learned()
+        first.die()
+        await trio.sleep(1)
+
+        assert 2 == len(script.started)
+        assert State.READY is backend.state
+        assert {"read"} == set(backend.tools)
+        assert backend.failure is None
+
+
+async def test_a_crash_loop_backs_off_and_opens_the_breaker(
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
+) -> None:
+    """Failed starts come at growing distances until the breaker opens; then none come."""
+    script = Script([Life(dies_at_start=True)])
+    async with scripted_pool(monkeypatch, {"one": script}) as pool:
+        backend = pool.get("one")
+        assert backend is not None
+        with pytest.raises(Unavailable, match=r"exit status 3.*the last words"):
+            await backend.connected()
+        assert 3 == len(script.started)
+        await trio.sleep(20)
+        assert 5 == len(script.started)
+        assert State.OPEN is backend.state
+        await trio.sleep(1000)
+        assert 5 == len(script.started)
+
+        with pytest.raises(Unavailable):
+            await backend.connected()
+        assert 6 == len(script.started)
+
+
+async def test_a_missing_command_is_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """A permanent failure stops the backend until it is revived."""
+    error = SpawnFailed("command not found: 'x'", permanent=True)
+    script = Script([Life(spawn_error=error), Life(answer)])
+    async with scripted_pool(monkeypatch, {"one": script}) as pool:
+        backend = pool.get("one")
+        assert backend is not None
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="command not found"):
+                await backend.connected()
+        assert (1, State.STOPPED) == (len(script.started), backend.state)
+
+        backend.revive()
+        await backend.connected()
+        assert State.READY is backend.state
+
+
+async def test_a_passing_spawn_failure_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """A start that fails for want of processes is waited through."""
+    error = SpawnFailed("no more processes", permanent=False)
+    script = Script([Life(spawn_error=error), Life(answer)])
+    async with scripted_pool(monkeypatch, {"one": script}) as pool:
+        backend = pool.get("one")
+        assert backend is not None
+        await backend.connected()
+        assert 2 == len(script.started)
+
+
+async def test_a_hanging_start_ends_after_its_time(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """A server that never answers `initialize` is given up after `start_timeout`, and says so."""
+    script = Script([Life(hangs=True)])
+    retry = FailsafeConfig(retry=RetryConfig(max_attempts=1))
+    async with scripted_pool(
+        monkeypatch, {"one": script}, failsafe=retry, start_timeout=60.0
+    ) as pool:
+        backend = pool.get("one")
+        assert backend is not None
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_look_while_starting, backend)
+            with pytest.raises(Unavailable, match="did not answer `initialize` within 60 s"):
+                await backend.connected()
+
+        assert 60 <= trio.current_time() - began < 61
+
+
+async def _look_while_starting(backend: object) -> None:
+    await trio.sleep(7)
+    assert "starting for 7 s" in backend.situation()  # type: ignore[attr-defined]
+
+
+async def test_the_kill_switch(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+    """A killed backend ends at once, is not started, and runs again after a revival."""
+    script = Script([Life(answer)])
+    async with scripted_pool(monkeypatch, {"one": script}) as pool:
+        backend = pool.get("one")
+        assert backend is not None
+        await backend.learned()
+        assert backend.kill()
+        assert not backend.kill()
+        await wait_all_tasks_blocked()
+        assert (State.STOPPED, None) == (backend.state, backend.connection)
+        with pytest.raises(Unavailable, match="kill switch"):
+            await backend.connected()
+        assert {"read", "write"} == set(backend.tools)
+
+        backend.revive()
+        await backend.connected()
+        assert 2 == len(script.started)
+
+
+async def test_stops_when_idle_and_wakes_on_demand(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """An unused backend is stopped after `stop_when_idle_for`, keeps its tools, and returns."""
+    script = Script([Life(answer)])
+    async with scripted_pool(monkeypatch, {"one": script}, stop_when_idle_for=60.0) as pool:
+        backend = pool.get("one")
+        assert backend is not None
+        await backend.learned()
+        await trio.sleep(50)
+        assert State.READY is backend.state
+        await trio.sleep(20)
+        assert State.IDLE is backend.state
+        assert {"read", "write"} == set(backend.tools)
+        assert backend.failure is None
+
+        await backend.connected()
+        assert (2, State.READY) == (len(script.started), backend.state)
+
+
+async def test_a_server_that_no_longer_answers_pings_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
+) -> None:
+    """Two pings without an answer are taken for death; one that answers is left alone."""
+    script = Script([Life(answer, answers_ping=False), Life(answer)])
+    failsafe = FailsafeConfig(health_check=HealthCheckConfig(interval=30.0, timeout=5.0))
+    async with scripted_pool(monkeypatch, {"one": script}, failsafe=failsafe) as pool:
+        backend = pool.get("one")
+        assert backend is not None
+        await backend.learned()
+        await trio.sleep(36)
+        assert 1 == len(script.started)
+        await trio.sleep(20)
+        assert 2 == len(script.started)
+        await trio.sleep(1000)
+        assert (2, State.READY) == (len(script.started), backend.state)
+
+
+async def test_a_long_life_starts_the_count_anew(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Crashes far apart never open the breaker of a backend whose calls succeed between."""
+    lives = [Life(answer) for _ in range(12)]
+    script = Script(lives)
+    failsafe = FailsafeConfig(circuit_breaker=CircuitBreakerConfig(failure_threshold=3))
+    async with scripted_pool(monkeypatch, {"one": script}, failsafe=failsafe) as pool:
+        backend = pool.get("one")
+        assert backend is not None
+        for life in lives[:10]:
+            await backend.learned()
+            backend.breaker.record_success()
+            await trio.sleep(60)
+            life.die()
+            await trio.sleep(0.5)
+            assert State.READY is backend.state
+
+
+class TestLearning:
+    async def test_a_hanging_server_is_not_waited_for(
+        self, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    ) -> None:
+        """Learning ends soon after the quick ones have answered; the slow one is named."""
+
+        async def slowly(life: Life, request: Request) -> Params:
+            await trio.sleep(1.0)
+            return await Life.serve(life, request)
+
+        quick, slow = Life(answer), Life(hangs=True)
+        scripts = {"quick": Script([quick]), "slow": Script([slow])}
+        async with scripted_pool(monkeypatch, scripts) as pool:
+            began = trio.current_time()
+            pending = await pool.learn(patience=5.0)
+
+            assert ("slow",) == pending
+            assert trio.current_time() - began < 1.0
+            began = trio.current_time()
+            assert ("slow",) == await pool.learn(patience=5.0)
+            assert trio.current_time() == began
+
+    async def test_only_so_many_start_at_once(
+        self, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    ) -> None:
+        """A round of learning starts a few servers at a time, and all of them in the end."""
+        scripts = {f"s{n}": Script([Life(answer)]) for n in range(10)}
+        async with scripted_pool(monkeypatch, scripts) as pool:
+            assert () == await pool.learn(patience=5.0, at_once=2)
+            assert all(backend.known for backend in pool)
+
+    async def test_nobody_answers(
+        self, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    ) -> None:
+        """Where all hang, learning gives up after its patience."""
+        async with scripted_pool(monkeypatch, {"slow": Script([Life(hangs=True)])}) as pool:
+            began = trio.current_time()
+            assert ("slow",) == await pool.learn(patience=5.0)
+            assert 5.0 == pytest.approx(trio.current_time() - began)

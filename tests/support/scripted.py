@@ -1,0 +1,157 @@
+"""Backends without processes: each start of a server is a scripted life, on any clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from mcpgw.backends import backend as backend_module
+from mcpgw.backends.backend import Backend
+from mcpgw.backends.guardian import Guardian
+from mcpgw.backends.pool import BackendPool
+from mcpgw.backends.process import SpawnFailed
+from mcpgw.config.schema import BackendConfig, FailsafeConfig, GatewayConfig
+from mcpgw.protocol.peer import Params, Peer, Request
+from tests.support.memory import MemoryChannel, channel_pair
+
+READ_TOOL = {"name": "read", "inputSchema": {"type": "object"},
+             "annotations": {"readOnlyHint": True}}  # fmt: skip
+WRITE_TOOL = {"name": "write", "inputSchema": {"type": "object"}}
+
+Handler = Callable[[Request], Awaitable[Params]]
+
+
+@attrs.define
+class Life:
+    """One start of a server: how its process begins, answers and ends.
+
+    `spawn_error` fails the start at once; `dies_at_start` ends before `initialize`; `hangs`
+    never answers; otherwise `handle` answers every request but the handshake and the lists.
+    """
+
+    handle: Handler | None = None
+    tools: tuple[dict[str, Any], ...] = (READ_TOOL, WRITE_TOOL)
+    spawn_error: SpawnFailed | None = None
+    dies_at_start: bool = False
+    hangs: bool = False
+    answers_ping: bool = True
+    channel: MemoryChannel | None = None
+
+    def die(self) -> None:
+        """End the process now."""
+        assert self.channel is not None
+        self.channel.end()
+
+    async def serve(self, request: Request) -> Params:
+        if self.hangs:
+            await trio.sleep_forever()
+        match request.method:
+            case "initialize":
+                return {
+                    "protocolVersion": "2025-11-25",
+                    "capabilities": {"tools": {"listChanged": True}},
+                    "serverInfo": {"name": "scripted", "version": "1"},
+                }
+            case "tools/list":
+                return {"tools": list(self.tools)}
+            case "ping":
+                if not self.answers_ping:
+                    await trio.sleep_forever()
+                return {}
+        assert self.handle is not None, request.method
+        return await self.handle(request)
+
+
+@attrs.define(eq=False)
+class Script:
+    """The lives of one server, in order; the last one is lived again and again."""
+
+    lives: list[Life]
+    started: list[float] = attrs.field(factory=list)
+
+    @asynccontextmanager
+    async def open(self, _command: Any, **_options: Any) -> AsyncIterator[Any]:
+        life = self.lives[min(len(self.started), len(self.lives) - 1)]
+        self.started.append(trio.current_time())
+        if life.spawn_error is not None:
+            raise life.spawn_error
+        ours, theirs = channel_pair()
+        life.channel = theirs
+        server = Peer(theirs, "gateway", serve=life.serve, immediate={},
+                      notified=lambda _method, _params: None)  # fmt: skip
+        exited = trio.Event()
+        child = SimpleNamespace(
+            channel=ours,
+            exited=exited,
+            popen=SimpleNamespace(pid=4711),
+            stderr_tail=lambda: "the last words",
+            ending=lambda: "exit status 3",
+        )
+        async with trio.open_nursery() as nursery:
+            if life.dies_at_start:
+                theirs.end()
+                exited.set()
+            else:
+                nursery.start_soon(server.run)
+            yield child
+            nursery.cancel_scope.cancel()
+
+
+@attrs.define(eq=False)
+class FakeHost:
+    """A gateway that only takes notes."""
+
+    guardian: Guardian = attrs.field(factory=Guardian)
+    manifests: None = None
+    environ: dict[str, str] = attrs.field(factory=dict)
+    message_limit: int = 10**6
+    list_ttl: float = 300.0
+    listed: list[tuple[str, frozenset[str]]] = attrs.field(factory=list)
+
+    def client_capabilities(self) -> Params:
+        return {}
+
+    async def serve_backend(self, backend: Backend, request: Request) -> Params:
+        return {"asked": request.method}
+
+    def backend_notified(self, backend: Backend, method: str, params: Params) -> None:
+        return
+
+    def backend_listed(self, backend: Backend, changed: frozenset[str]) -> None:
+        self.listed.append((backend.name, changed))
+
+    def wanted_log_level(self) -> str | None:
+        return None
+
+
+@asynccontextmanager
+async def scripted_pool(
+    monkeypatch: pytest.MonkeyPatch,
+    scripts: dict[str, Script],
+    *,
+    failsafe: FailsafeConfig | None = None,
+    **settings: Any,
+) -> AsyncIterator[BackendPool]:
+    """Run a pool whose servers live by their scripts; `settings` go to each BackendConfig."""
+
+    def open_process(command: tuple[str, ...], **options: Any) -> Any:
+        return scripts[Path(command[0]).name].open(command, **options)
+
+    monkeypatch.setattr(backend_module, "open_process", open_process)
+    config = GatewayConfig(
+        failsafe=failsafe or FailsafeConfig(),
+        backends={name: BackendConfig(name=name, command=(name,), **settings) for name in scripts},
+    )
+    pool = BackendPool(FakeHost())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(pool.run)
+        pool.apply(config)
+        yield pool
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,140 @@
+"""The benchmark runs, and what the documentation says is what was measured."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.benchlib.conversation import Broken, Calls
+from scripts.benchlib.figures import percentile, ratio, summary
+from scripts.benchlib.publish import BEGIN, END
+from scripts.benchlib.targets import judge
+
+ROOT = Path(__file__).parent.parent
+CLAIMS: dict[str, Any] = json.loads((ROOT / "benchmarks/public_claims.json").read_text("utf-8"))
+
+
+def documented() -> dict[str, float]:
+    """Return the figures of the measured part of the page by `heading: row: column`."""
+    text = (ROOT / "docs/performance.md").read_text("utf-8")
+    found: dict[str, float] = {}
+    heading, columns = "", []
+    for line in text.partition(BEGIN)[2].partition(END)[0].splitlines():
+        if line.startswith("### "):
+            heading, columns = line.removeprefix("### "), []
+        elif line.startswith("|") and not line.startswith("| ---"):
+            name, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+            if not columns:
+                columns = cells
+                continue
+            for column, cell in zip(columns, cells, strict=True):
+                if re.fullmatch(r"[\d,.]+", cell):
+                    found[f"{heading}: {name}: {column}"] = float(cell.replace(",", ""))
+    return found
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_the_quick_start_part_runs_and_its_figures_can_be_read(tmp_path: Path) -> None:
+    """`scripts/bench --quick --only start` measures every program of ours in both ways."""
+    file = tmp_path / "figures.json"
+    words = ["--quick", "--only", "start", "--no-peers", "--json", str(file)]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts/bench.py"), *words],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    report = json.loads(file.read_text("utf-8"))
+    assert ["start"] == list(report["parts"])
+    start = report["parts"]["start"]
+    for figures in (start["initialize_ms"], start["tools_list_ms"]):
+        assert {"bare", "gateway", "50 backends"} == set(figures)
+        for values in figures.values():
+            assert 0 < values["min"] <= values["median"] <= values["max"]
+    for name, values in start["initialize_ms"].items():
+        assert values["median"] < start["tools_list_ms"][name]["median"]
+    assert 0 == start["backends_started"]
+    assert ["start: gateway to bare", "start: 50 backends to none"] == [
+        target["name"] for target in report["targets"]
+    ]
+    assert "Targets" in done.stdout
+
+
+def test_the_page_and_the_claims_hold_the_same_figures() -> None:
+    """Each figure in docs/performance.md is a claim of the same value, and the reverse."""
+    claimed = {claim["name"]: claim["value"] for claim in CLAIMS["claims"]}
+    assert claimed == documented()
+    assert len(claimed) == len(CLAIMS["claims"])
+
+
+def test_claims_say_when_and_how_they_were_measured() -> None:
+    """A claim has a unit and a way it was measured; the list has its date and machine."""
+    datetime.date.fromisoformat(CLAIMS["last_verified"])
+    assert {"processor", "cores", "python", "system"} <= set(CLAIMS["machine"])
+    assert {"mcpgw", "trio"} <= set(CLAIMS["versions"])
+    for claim in CLAIMS["claims"]:
+        assert claim["unit"], claim
+        assert claim["how"], claim
+
+
+def test_a_missed_target_is_called_missed_on_the_page() -> None:
+    """The word beside a target is what the claims say of it."""
+    text = (ROOT / "docs/performance.md").read_text("utf-8")
+    targets = [claim for claim in CLAIMS["claims"] if "target" in claim]
+    assert targets
+    for claim in targets:
+        name = claim["name"].removeprefix("Targets: ").removesuffix(": measured")
+        word = "met" if claim["met"] else r"\*\*missed\*\*"
+        assert re.search(rf"^\| {re.escape(name)} \|.*\| {word} \|$", text, re.MULTILINE), name
+
+
+def test_ratios_are_taken_within_each_turn() -> None:
+    """A turn in which everything was slow leaves the ratio as it is."""
+    samples = {"a": [1.0, 10.0, 2.0], "b": [2.0, 20.0, 4.0], "c": []}
+    assert 2.0 == ratio(samples, "b", "a")
+    assert ratio(samples, "c", "a") is None
+    assert {"median": 2.0, "min": 1.0, "max": 10.0, "turns": 3} == summary(samples)["a"]
+    assert "c" not in summary(samples)
+    assert 99 == percentile(range(100), 0.99)
+
+
+def test_targets_are_judged_only_where_they_were_measured() -> None:
+    """A part that did not run is not judged; one that did is, on the right side of its limit."""
+    found = judge({"start": {"ratios": {"gateway/bare": 1.2, "FastMCP/gateway": 6.0}}})
+    assert [("start: gateway to bare", False), ("start: FastMCP to gateway", True)] == [
+        (target["name"], target["met"]) for target in found
+    ]
+
+
+def test_every_call_must_have_its_one_right_answer() -> None:
+    """A wrong text, a missing answer and a second answer each end the measurement."""
+
+    def answer(line: bytes, text: str = "hello") -> bytes:
+        result = {"content": [{"type": "text", "text": text}]}
+        return json.dumps(
+            {"jsonrpc": "2.0", "id": json.loads(line)["id"], "result": result}
+        ).encode()
+
+    calls = Calls("echo", {"text": "hello"}, "hello")
+    first, second = calls.next(), calls.next()
+    assert {"name": "echo", "arguments": {"text": "hello"}} == json.loads(first)["params"]
+    calls.check([answer(second), answer(first)])
+    with pytest.raises(Broken, match="second"):
+        calls.check([answer(first)])
+    with pytest.raises(Broken, match="wrong"):
+        calls.check([answer(calls.next(), "other")])
+    calls.next()
+    with pytest.raises(Broken, match="not answered"):
+        calls.check([])
