@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -312,7 +313,8 @@ async def _import_in_a_quiet_moment() -> None:
 
 
 def _import() -> None:
-    import structlog  # noqa: F401
+    for name in ("structlog", "rapidfuzz.fuzz", "rapidfuzz.process", "rapidfuzz.distance"):
+        importlib.import_module(name)
 
 
 def _stamps(paths: tuple[Path, ...]) -> tuple[object, ...]:
