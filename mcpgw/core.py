@@ -31,6 +31,8 @@ log = get_logger("mcpgw.gateway")
 
 POLL: Final = 1.0
 """Seconds between looks at the configuration files."""
+CLIENT_PATIENCE: Final = 600.0
+"""Seconds that calls on a backend have at least while it waits for an answer of the client."""
 QUIET: Final = 0.5
 """Seconds after the loading of the configuration until the rest is imported."""
 SETTLE: Final = 0.05
@@ -253,10 +255,14 @@ class Gateway:
         """Pass a backend's request to the client and the answer back."""
         if len(self.sessions) != 1:
             raise RpcError(METHOD_NOT_FOUND, f"there is no client to answer {request.method}")
+        # A person may have to answer: the calls on this backend have more time meanwhile.
+        backend.stretch(CLIENT_PATIENCE)
         try:
-            return await self.sessions[0].ask_client(request.method, request.params)
+            return await self.sessions[0].ask_client(request)
         except ConnectionLost as error:
             raise RpcError(INTERNAL_ERROR, "the client has gone") from error
+        finally:
+            backend.stretch(backend.config.timeout)
 
     def backend_notified(self, backend: Backend, method: str, params: Params) -> None:
         """Pass log messages and completed elicitations on."""

@@ -54,8 +54,8 @@ class Backend:
     failure: Failure | None = None
     """The last failure, kept until the backend is ready again."""
     starts: int = 0
-    calls: int = 0
-    """Calls that are with the server now."""
+    deadlines: set[trio.CancelScope] = attrs.field(factory=set)
+    """The scopes of the calls that are with the server now."""
     last_used: float = 0.0
     """When the last call began or ended, by Trio's clock."""
     killed: bool = False
@@ -199,6 +199,11 @@ class Backend:
         lost = self._lost
         while self._child is not None and self._lost == lost:
             await self._changed.park()
+
+    def stretch(self, seconds: float) -> None:
+        """Give the calls that are with the server now so many seconds from now."""
+        for scope in self.deadlines:
+            scope.deadline = trio.current_time() + seconds
 
     def kill(self) -> bool:
         """Stop the backend until `revive`. True where it was not killed already."""
@@ -402,7 +407,7 @@ class Backend:
         allowed = self.config.stop_when_idle_for or 0.0
         while True:
             await trio.sleep_until(self.last_used + allowed)
-            if self.calls:
+            if self.deadlines:
                 await connection.peer.drained()
                 self.last_used = trio.current_time()
             elif trio.current_time() - self.last_used >= allowed:

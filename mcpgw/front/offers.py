@@ -63,9 +63,10 @@ async def read_resource(surface: Surface, request: Request) -> Params:
     if not isinstance(uri, str) or not uri:
         raise RpcError(INVALID_PARAMS, "Missing 'uri' parameter")
     owners, uri = await _owners(surface, uri)
+    params = {**request.params, "uri": uri}
     for position, owner in enumerate(owners):
         try:
-            return await _ask(surface, owner, "resources/read", {"uri": uri}, request)
+            return await _ask(surface, owner, "resources/read", params, request)
         except RpcError as error:
             missing = error.code in (RESOURCE_NOT_FOUND, INVALID_PARAMS, METHOD_NOT_FOUND)
             if not missing or (position == 0 and len(owners) == 1):

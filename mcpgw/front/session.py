@@ -173,14 +173,15 @@ class Session:
             if isinstance(self.client_capabilities.get(name), dict)
         }
 
-    async def ask_client(self, method: str, params: Params) -> Params:
+    async def ask_client(self, request: Request) -> Params:
         """Pass a backend's request on to the client and return its answer.
 
         Raises:
           RpcError: the client lacks the capability (at once), or answered with an error.
         """
-        _check_capability(self.client_capabilities, method, params)
-        return await self.peer.request(method, params)
+        _check_capability(self.client_capabilities, request.method, request.params)
+        on_progress = None if request.progress_token is None else request.send_progress
+        return await self.peer.request(request.method, request.params, on_progress=on_progress)
 
     def log_message(self, server: str, params: Params) -> None:
         """Pass a backend's log message on, at the level that the client wants."""

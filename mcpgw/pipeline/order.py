@@ -9,6 +9,7 @@ from mcpgw.backends.pool import BackendPool
 from mcpgw.observe.stats import Stats
 from mcpgw.pipeline.call import Call, Proceed, Stage, compose
 from mcpgw.pipeline.stages.breaker import breaker
+from mcpgw.pipeline.stages.check_arguments import check_arguments
 from mcpgw.pipeline.stages.concurrency import concurrency
 from mcpgw.pipeline.stages.deadline import deadline
 from mcpgw.pipeline.stages.find_tool import FindTool
@@ -38,6 +39,7 @@ def backend_stages(backend: Backend, pool: BackendPool) -> tuple[Stage, ...]:
         switch,  # may it be used at all
         deadline,  # from here on the clock runs
         FindTool(pool),  # which tool; did you mean
+        check_arguments,  # a misspelt one; did you mean
         rate if backend.bucket is not None else None,
         concurrency if backend.concurrency is not None else None,
         retry,  # around what may be lost and repeated

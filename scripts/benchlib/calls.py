@@ -157,14 +157,16 @@ def _few_by_fastmcp(python: str, backends: Mapping[str, Sequence[str]]) -> dict[
     """Return the seconds to the first answer, and of the median call, of FastMCP's proxy."""
     command = fastmcp_proxy(python, backends)
     took: list[float] = []
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        with Conversation(command, cwd=Path(name), env=FASTMCP_ENV) as program:
-            program.open()
-            ready = time.perf_counter() - program.began
-            for _ in range(3):
-                began = time.perf_counter()
-                program.ask("tools/call", {"name": "echo_echo", "arguments": {"text": SHORT}})
-                took.append(time.perf_counter() - began)
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as name,
+        Conversation(command, cwd=Path(name), env=FASTMCP_ENV) as program,
+    ):
+        program.open()
+        ready = time.perf_counter() - program.began
+        for _ in range(3):
+            began = time.perf_counter()
+            program.ask("tools/call", {"name": "echo_echo", "arguments": {"text": SHORT}})
+            took.append(time.perf_counter() - began)
     print(
         f"  FastMCP's proxy over the same {len(backends)}: {ready:.2f} s to initialize,"
         f" {statistics.median(took):.2f} s a call ({len(took)} calls)"

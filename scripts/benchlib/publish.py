@@ -102,7 +102,7 @@ def _tables(parts: Mapping[str, Any]) -> list[Table]:
 
 
 def _start(part: Mapping[str, Any]) -> Table:
-    first, second = part["initialize_ms"], part["tools_list_ms"]
+    first = part["initialize_ms"]
     turns = first["gateway"]["turns"]
     how = f"spawn to the answer, {{}} of {turns} turns"
     columns = [
@@ -112,8 +112,11 @@ def _start(part: Mapping[str, Any]) -> Table:
         Column("`tools/list`, least, ms", "ms", how.format("least"), 1),
     ]
     rows = {
-        name: [first[name]["median"], first[name]["min"]]
-        + [second[name]["median"], second[name]["min"]]
+        name: [
+            part[which][name][key]
+            for which in ("initialize_ms", "tools_list_ms")
+            for key in ("median", "min")
+        ]
         for name in first
     }
     return Table("Start", columns, rows)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from mcpgw.config.schema import (
     RateLimitConfig,
 )
 from mcpgw.observe.stats import Stats
+from mcpgw.pipeline import order
 from mcpgw.pipeline.call import Call, CallFailed, Recovery, new_trace_id
 from mcpgw.pipeline.order import Pipeline, backend_stages
 from mcpgw.protocol.errors import RpcError
@@ -51,16 +54,23 @@ async def test_the_order_and_what_is_left_out(
 ) -> None:
     """The stages of a backend stand in their order; what is switched off is not there."""
     async with scripted_pool(monkeypatch, {"one": Script([Life(answer)])}) as pool:
-        assert ["switch", "deadline", "FindTool", "rate", "concurrency", "retry", "breaker"] == (
-            names(pool)
-        )
+        assert [
+            "switch",
+            "deadline",
+            "FindTool",
+            "check_arguments",
+            "rate",
+            "concurrency",
+            "retry",
+            "breaker",
+        ] == (names(pool))
     bare = FailsafeConfig(
         circuit_breaker=CircuitBreakerConfig(enabled=False),
         rate_limit=RateLimitConfig(enabled=False),
         concurrency=ConcurrencyConfig(enabled=False),
     )
     async with scripted_pool(monkeypatch, {"one": Script([Life(answer)])}, failsafe=bare) as pool:
-        assert ["switch", "deadline", "FindTool", "retry"] == names(pool)
+        assert ["switch", "deadline", "FindTool", "check_arguments", "retry"] == names(pool)
 
 
 async def test_a_call_that_goes_through(
@@ -91,6 +101,78 @@ async def test_unknown_names_get_the_nearest(
     assert (Recovery.TOOL_NOT_FOUND, ("one",)) == (server.recovery, server.related)
     assert (Recovery.TOOL_NOT_FOUND, ("read",)) == (tool.recovery, tool.related)
     assert "Did you mean: read?" in str(tool)
+
+
+STRICT = {
+    "name": "strict",
+    "inputSchema": {
+        "type": "object",
+        "properties": {"path": {"type": "string"}, "depth": {"type": "integer"}},
+        "required": ["path"],
+        "additionalProperties": False,
+    },
+}
+LOOSE = {"name": "loose", "inputSchema": {**STRICT["inputSchema"], "additionalProperties": True}}
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "guess"),
+    [
+        ("strict", {"path": "x", "dept": 1}, "depth"),
+        ("strict", {"pth": "x"}, "path"),
+        ("strict", {"path": "x", "zzz": 1}, None),
+        ("loose", {"pth": "x"}, "path"),
+    ],
+)
+async def test_a_misspelt_argument_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
+    tool: str,
+    arguments: dict[str, Any],
+    guess: str | None,
+) -> None:
+    """An argument that the tool does not have is refused with the one that was meant."""
+    script = Script([Life(answer, tools=(STRICT, LOOSE))])
+    async with scripted_pool(monkeypatch, {"one": script}) as pool:
+        the_call = call(tool)
+        the_call.params["arguments"] = arguments
+        error = await failure(Pipeline(pool, Stats()), the_call)
+
+    assert Recovery.INVALID_PARAM is error.recovery
+    assert (() if guess is None else (guess,)) == error.related
+    assert "path*: string" in str(error)
+
+
+async def test_arguments_that_a_schema_allows_go_through(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Unknown arguments are the backend's matter where its schema allows others."""
+    script = Script([Life(answer, tools=(STRICT, LOOSE))])
+    async with scripted_pool(monkeypatch, {"one": script}) as pool:
+        the_call = call("loose")
+        the_call.params["arguments"] = {"path": "x", "extra": 1}
+        result = await Pipeline(pool, Stats()).call(the_call)
+
+    assert {"path": "x", "extra": 1} == result["echo"]["arguments"]
+
+
+def test_the_architecture_page_shows_the_order() -> None:
+    """The table of stages in the docs has the stages of the code, in their order."""
+    page = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text()
+    table = page.split("## The way of one call")[1].split("##")[0]
+    shown = re.findall(r"^\| (\w+) \|", table, re.MULTILINE)[1:]
+    source = inspect.getsource(order)
+    code = re.findall(r"stages\.(\w+) import", source)
+    assert sorted(code) == sorted(shown)
+    places = [source.index(f"        {_in_code(name)}") for name in shown if name != "send"]
+    assert sorted(places) == places
+    assert "send" == shown[-1]
+
+
+def _in_code(name: str) -> str:
+    return {"find_tool": "FindTool(", "remember": "Remember(", "resolve": "Resolve("}.get(
+        name, name
+    )
 
 
 async def test_a_call_has_its_time(

@@ -19,11 +19,11 @@ async def send(call: Call) -> Params:
     backend = call.backend
     connection = backend.connection or await backend.connected()
     call.sent = True
-    backend.calls += 1
+    backend.deadlines.add(call.deadline)
     try:
         return await _ask(call, connection)
     finally:
-        backend.calls -= 1
+        backend.deadlines.discard(call.deadline)
         backend.last_used = trio.current_time()
 
 
