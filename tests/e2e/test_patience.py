@@ -17,8 +17,7 @@ pytestmark = pytest.mark.process
 async def test_waiting_for_the_client_does_not_count_as_the_servers_time() -> None:
     """While a backend waits for an elicitation the call that caused it has more time."""
     backends = {"one": {"command": fake("--tools", "ask_elicitation,slow"), "timeout": "1s"}}
-    async with running(backends) as gateway:
-        await gateway.initialize(capabilities={"elicitation": {}})
+    async with running(backends, capabilities={"elicitation": {}}) as gateway:
 
         async def answer(_params: dict[str, Any]) -> dict[str, Any]:
             await trio.sleep(2.5)
