@@ -310,17 +310,12 @@ class Gateway:
 
 
 async def _import_in_a_quiet_moment() -> None:
-    """Import what a first log line or a first misspelt word would have to wait for.
+    """Import what a first log line would have to wait for, half as long as for all of Trio.
 
     In a worker thread, when a client has had its first answers and is likely thinking.
     """
     await trio.sleep(QUIET)
-    await trio.to_thread.run_sync(_import, abandon_on_cancel=True)
-
-
-def _import() -> None:
-    for name in ("structlog", "rapidfuzz.fuzz", "rapidfuzz.process", "rapidfuzz.distance"):
-        importlib.import_module(name)
+    await trio.to_thread.run_sync(importlib.import_module, "structlog", abandon_on_cancel=True)
 
 
 def _stamps(paths: tuple[Path, ...]) -> tuple[object, ...]:

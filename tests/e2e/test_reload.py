@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from tests.e2e.running import (
     until,
 )
 from tests.support.driver import (
-    MARK,
     Gateway,
     Message,
     RpcError,
@@ -61,8 +59,21 @@ async def reload(gateway: Gateway) -> Message:
 
 async def names_are(gateway: Gateway, names: set[str]) -> None:
     """Wait until the gateway has these servers."""
+    there: set[str] = set()
+    with trio.move_on_after(PATIENCE):
+        while (there := set(await servers(gateway))) != names:  # noqa: ASYNC110
+            await trio.sleep(0.05)
+        return
+    raise AssertionError(f"servers {there}, not {names}; {gateway.describe()}")
+
+
+async def tools_are(gateway: Gateway, server: str, names: list[str]) -> None:
+    """Wait until a server has these tools."""
     with trio.fail_after(PATIENCE):
-        while set(await servers(gateway)) != names:
+        while True:
+            result = await gateway.call("gateway_list_tools", {"server": server}, timeout=PATIENCE)
+            if names == [tool["name"] for tool in payload(result)["tools"]]:
+                return
             await trio.sleep(0.05)
 
 
@@ -105,6 +116,7 @@ class TestChanges:
 
             seen = len(gateway.notifications)
             write(gateway, {"one": one, "two": fake("--tools", "multiply_numbers")})
+            await tools_are(gateway, "two", ["multiply_numbers"])
             await gateway.wait_notification(TOOLS_CHANGED, after=seen, timeout=PATIENCE)
             no_error(await gateway.invoke("two", "multiply_numbers", timeout=PATIENCE))
             assert ("two", "multiply_numbers") in await found(gateway, "multiply numbers")
@@ -114,8 +126,8 @@ class TestChanges:
 
             seen = len(gateway.notifications)
             write(gateway, {"one": one})
-            await gateway.wait_notification(TOOLS_CHANGED, after=seen, timeout=PATIENCE)
             await names_are(gateway, {"one"})
+            await gateway.wait_notification(TOOLS_CHANGED, after=seen, timeout=PATIENCE)
             assert [("one", "echo")] == await found(gateway, "echo")
             assert [] == await found(gateway, "multiply numbers")
             gone = await gateway.invoke("two", "multiply_numbers", timeout=PATIENCE)
@@ -282,6 +294,7 @@ class TestBrokenWhileRunning:
     async def test_the_same_fault_is_told_once(self) -> None:
         """A broken file that stays as it is brings one message to the client, not one a second."""
         async with running({"one": fake()}) as gateway:
+            assert ["one"] == list(await servers(gateway))
             seen = len(gateway.notifications)
             write_text(gateway, BROKEN)
             await gateway.wait_notification("notifications/message", after=seen, timeout=PATIENCE)
@@ -380,6 +393,19 @@ class TestBrokenAtTheStart:
             assert 0 == await gateway.end(timeout=PATIENCE), gateway.describe()
             await nobody_left(gateway)
 
+    async def test_a_file_that_appears_while_the_gateway_begins(self, tmp_path: Path) -> None:
+        """A file that comes right after it was looked for and missed is found soon after."""
+        late = tmp_path / "gateway.yaml"
+        async with open_gateway(args=["-c", str(late)], grace=15) as gateway:
+            await gateway.initialize(timeout=PATIENCE)
+            with trio.fail_after(PATIENCE):
+                while str(late) not in gateway.stderr:
+                    await trio.lowlevel.checkpoint()
+            late.write_text(yaml_config({"one": fake()}, mark=gateway.mark))
+            await names_are(gateway, {"one"})
+            assert 0 == await gateway.end(timeout=PATIENCE), gateway.describe()
+            await nobody_left(gateway)
+
     async def test_a_usual_place_that_is_filled_later(self, tmp_path: Path) -> None:
         """Without a path, a gateway.yaml that appears in the current folder is used."""
         home = {"HOME": str(tmp_path)}
@@ -408,7 +434,7 @@ class TestEnvFiles:
 
         async def becomes(gateway: Gateway, wanted: str) -> None:
             with trio.fail_after(PATIENCE):
-                while await greeting(gateway) != wanted:
+                while await greeting(gateway) != wanted:  # noqa: ASYNC110
                     await trio.sleep(0.1)
 
         sections = {"env_files": [str(dotenv)]}
@@ -425,7 +451,7 @@ class TestEnvFiles:
 
 async def test_edits_in_steps_and_quick_succession(tmp_path: Path) -> None:
     """Many quick changes, written in place and in steps, end at the last one."""
-    one = [sys.executable, *fake("--tools", "echo")[1:]]
+    one = fake("--tools", "echo")
     async with running({"one": one}, folder=tmp_path) as gateway:
         path = tmp_path / "gateway.yaml"
         for number in range(10):
@@ -434,8 +460,7 @@ async def test_edits_in_steps_and_quick_succession(tmp_path: Path) -> None:
             with path.open("w") as file:
                 file.write(content[:half])
                 file.flush()
-                await trio.sleep(0)
+                await trio.lowlevel.checkpoint()
                 file.write(content[half:])
         await names_are(gateway, {"one", "n9"})
         no_error(await gateway.invoke("n9", "echo", timeout=PATIENCE))
-        assert MARK in path.read_text()
