@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -76,7 +77,8 @@ class Gateway:
     pool: BackendPool = attrs.field(init=False)
     index: ToolIndex = attrs.field(init=False)
     surface: Surface = attrs.field(init=False)
-    _watched: tuple[Path, ...] = ()
+    _seen: dict[Path, object] = attrs.field(factory=dict)
+    """The watched files as they were when they were last looked at."""
     _changed: set[str] = attrs.field(factory=set)
     _news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
 
@@ -139,7 +141,8 @@ class Gateway:
 
         path = self.config_path or loader.find(self.process_environ, Path.cwd())
         places = (path.absolute(),) if path else loader.places(self.process_environ, Path.cwd())
-        self._watched = self._watched or places
+        # Before the reading: a change during it is a change, and a broken file is watched too.
+        self._seen = _stamps({**self._seen, **dict.fromkeys(places)})
         if path is not None and not path.exists() and not self.must_exist:
             log.warning("config.missing", path=str(path), hint="the defaults are used")
             path = None
@@ -147,7 +150,8 @@ class Gateway:
         outcome = changes.diff(self.config, fresh.config)
         for warning in fresh.warnings:
             log.warning("config.warning", problem=str(warning))
-        self._watched = fresh.watched or places
+        watched = fresh.watched or places
+        self._seen = {**_stamps(watched), **{p: self._seen[p] for p in watched if p in self._seen}}
         self._apply(fresh.config, fresh.environ)
         restart = [change.name for change in outcome.sections if change.outcome == "restart"]
         return {
@@ -170,7 +174,7 @@ class Gateway:
         for backend in self.pool:
             if before.get(backend.name) is not backend:
                 self._index(backend)
-        if before:
+        if self.loaded.is_set():
             self._note(frozenset(_ANNOUNCED))
         for session in self.sessions:
             self.attach(session)
@@ -207,20 +211,16 @@ class Gateway:
         """Reload when a watched file has changed and rests."""
         from mcpgw.config.problems import ConfigError
 
-        seen = _stamps(self._watched)
         while True:
             await trio.sleep(POLL)
-            now = _stamps(self._watched)
-            if now == seen:
+            now = _stamps(self._seen)
+            if now == self._seen:
                 continue
             await trio.sleep(POLL / 4)  # an editor may write in several steps
-            if (settled := _stamps(self._watched)) != now:
-                continue
-            try:
-                self._reload()
-                seen = _stamps(self._watched)
-            except ConfigError:
-                seen = settled
+            if _stamps(self._seen) == now:
+                self._seen = now
+                with contextlib.suppress(ConfigError):  # which everybody was told of
+                    self._reload()
 
     async def _warm_first(self) -> None:
         """Start what `meta_mcp.warm_start` names, once the client's capabilities are known."""
@@ -318,12 +318,13 @@ async def _import_in_a_quiet_moment() -> None:
     await trio.to_thread.run_sync(importlib.import_module, "structlog", abandon_on_cancel=True)
 
 
-def _stamps(paths: tuple[Path, ...]) -> tuple[object, ...]:
-    stamps: list[object] = []
-    for path in paths:
-        try:
-            status = path.stat()
-            stamps.append((path, status.st_mtime_ns, status.st_size, status.st_ino))
-        except OSError:
-            stamps.append((path, None))
-    return tuple(stamps)
+def _stamps(paths: Iterable[Path]) -> dict[Path, object]:
+    return {path: _stamp(path) for path in paths}
+
+
+def _stamp(path: Path) -> object:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

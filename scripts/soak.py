@@ -19,7 +19,7 @@ import trio
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.support.driver import (  # noqa: E402
+from tests.support.driver import (
     Gateway,
     example_command,
     open_descriptors,

@@ -18,7 +18,7 @@ from mcpgw.backends.lists import Lists
 from mcpgw.backends.manifest import Manifest
 from mcpgw.backends.process import ChildProcess, SpawnFailed, open_process
 from mcpgw.backends.rate_limit import TokenBucket
-from mcpgw.backends.states import Failure, State, Unavailable
+from mcpgw.backends.states import Failure, Replaced, State, Unavailable
 from mcpgw.config.schema import BackendConfig, FailsafeConfig
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import ConnectionLost
@@ -167,6 +167,7 @@ class Backend:
         `failsafe.retry.max_attempts` allows, counted from this call.
 
         Raises:
+          Replaced: the configuration has changed; there may be a successor.
           Unavailable: it is stopped, its breaker opened, or it failed to start too often.
         """
         failed_before = self._failed_starts
@@ -174,13 +175,10 @@ class Backend:
         while True:
             if self.connection is not None:
                 return self.connection
+            if self.retired:
+                raise Replaced(f"Server '{self.name}' has changed in gateway.yaml meanwhile")
             failed = self._failed_starts - failed_before
-            if (
-                self.state is State.STOPPED
-                or self.retired
-                or failed >= patience
-                or (failed and self.breaker_open)
-            ):
+            if self.state is State.STOPPED or failed >= patience or (failed and self.breaker_open):
                 raise Unavailable(self.situation())
             self.want()
             await self._changed.park()

@@ -74,7 +74,12 @@ class BackendPool:
         self._backends = backends
 
     async def learn(
-        self, *, patience: float, at_once: int = 4, only: str | None = None
+        self,
+        *,
+        patience: float,
+        at_once: int = 4,
+        only: str | None = None,
+        thorough: bool = False,
     ) -> tuple[str, ...]:
         """Start the backends of which nothing is known, and wait for their lists.
 
@@ -86,6 +91,7 @@ class BackendPool:
           patience: seconds at the most.
           at_once: how many may be starting together, for the first seconds of each.
           only: the one server to learn about; all where None.
+          thorough: wait for slow ones too, as long as `patience` allows.
 
         Returns:
           The names of those that are not known yet.
@@ -97,7 +103,7 @@ class BackendPool:
         ]
         fresh = [backend for backend in unknown if backend.starts == 0]
         if fresh:
-            await _Lesson(fresh, patience, trio.Semaphore(at_once)).run()
+            await _Lesson(fresh, patience, thorough, trio.Semaphore(at_once)).run()
         return tuple(b.name for b in unknown if not b.known and b.failure is None)
 
 
@@ -107,6 +113,7 @@ class _Lesson:
 
     backends: list[Backend]
     patience: float
+    thorough: bool
     starting: trio.Semaphore
     _waiting: int = 0
     _longest: float = 0.0
@@ -132,7 +139,7 @@ class _Lesson:
         if backend.known:
             now = trio.current_time()
             self._longest = max(self._longest, now - began)
-            if not self._waiting:
+            if not self._waiting and not self.thorough:
                 self._scope.deadline = min(self._end, now + max(0.3, 0.5 * self._longest))
 
 

@@ -23,6 +23,10 @@ class Unavailable(Exception):
     """A backend cannot take a call now; the text says why and what to do."""
 
 
+class Replaced(Unavailable):
+    """The backend was changed or removed in the configuration before the call was sent."""
+
+
 @attrs.frozen
 class Failure:
     """Why a backend does not run: the cause in words, and whether trying again is useless."""

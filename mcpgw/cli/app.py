@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -11,6 +12,7 @@ import click
 
 from mcpgw import __version__
 from mcpgw.cli.exits import INTERRUPTED, OK
+from mcpgw.config.environment import CONFIG, LOG_FORMAT, LOG_LEVEL
 from mcpgw.observe import log
 
 _COMMANDS: Final = {
@@ -47,15 +49,12 @@ def log_options(function: Function) -> Function:
     """Add the options that every command understands."""
     function = click.option(
         "--log-format",
-        envvar="MCP_GATEWAY_LOG_FORMAT",
-        default="text",
-        show_default=True,
-        type=click.Choice(["text", "json"]),
-        help="Form of the log lines on stderr.",
+        default=None,
+        type=click.Choice(log.FORMS),
+        help="Form of the log lines on stderr (text).",
     )(function)
     function = click.option(
         "--log-level",
-        envvar="MCP_GATEWAY_LOG_LEVEL",
         default=None,
         type=click.Choice(list(log.LEVELS), case_sensitive=False),
         help="Least severe log lines to write (serve: info, other commands: warning).",
@@ -63,7 +62,6 @@ def log_options(function: Function) -> Function:
     return click.option(
         "-c",
         "--config",
-        envvar="MCP_GATEWAY_CONFIG",
         default=None,
         metavar="FILE",
         help="The gateway.yaml to use; else it is looked for in the usual places.",
@@ -79,7 +77,9 @@ def log_options(function: Function) -> Function:
 @click.version_option(__version__, "-V", "--version", message="mcp-gateway %(version)s")
 @log_options
 @click.pass_context
-def group(ctx: click.Context, config: str | None, log_level: str | None, log_format: str) -> None:
+def group(
+    ctx: click.Context, config: str | None, log_level: str | None, log_format: str | None
+) -> None:
     """One MCP server in front of all your MCP servers."""
     ctx.obj = {"config": config, "log_level": log_level, "log_format": log_format}
     if ctx.invoked_subcommand is None:
@@ -88,15 +88,26 @@ def group(ctx: click.Context, config: str | None, log_level: str | None, log_for
 
 
 def settle(
-    ctx: click.Context, config: str | None, log_level: str | None, log_format: str, *, level: str
+    ctx: click.Context,
+    config: str | None,
+    log_level: str | None,
+    log_format: str | None,
+    *,
+    level: str,
 ) -> str | None:
-    """Configure logging and return the config path, from the command's options or the group's."""
+    """Configure logging and return the path of the configuration.
+
+    An option after the command's name comes first, then one before it, then the variable.
+    """
     above = ctx.find_root().obj or {}
-    log.configure(
-        level=log_level or above.get("log_level") or level,
-        form=log_format if log_format != "text" else above.get("log_format", "text"),
-    )
-    return config or above.get("config")
+    chosen = log_level or above.get("log_level") or os.environ.get(LOG_LEVEL) or level
+    form = log_format or above.get("log_format") or os.environ.get(LOG_FORMAT) or "text"
+    if chosen.lower() not in log.LEVELS:
+        raise click.UsageError(f"{LOG_LEVEL} is {chosen!r}; choose one of {', '.join(log.LEVELS)}")
+    if form not in log.FORMS:
+        raise click.UsageError(f"{LOG_FORMAT} is {form!r}; choose one of {', '.join(log.FORMS)}")
+    log.configure(level=chosen, form=form)
+    return config or above.get("config") or os.environ.get(CONFIG)
 
 
 def app() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from mcpgw import __version__
+from mcpgw.config.environment import CONFIG, LOG_FORMAT, LOG_LEVEL
 from mcpgw.observe import log
 
 _WITH_VALUE: Final = {
@@ -31,12 +32,12 @@ def run_quickly(arguments: list[str]) -> int | None:
     options = _parse(arguments)
     if options is None or options.get("mode") != "stdio":
         return None
-    level = options.get("log_level") or os.environ.get("MCP_GATEWAY_LOG_LEVEL") or "info"
-    if level.lower() not in log.LEVELS:
+    level = options.get("log_level") or os.environ.get(LOG_LEVEL) or "info"
+    form = options.get("log_format") or os.environ.get(LOG_FORMAT) or "text"
+    if level.lower() not in log.LEVELS or form not in log.FORMS:
         return None
-    form = options.get("log_format") or os.environ.get("MCP_GATEWAY_LOG_FORMAT") or "text"
     log.configure(level=level, form=form)
-    return serve(config=options.get("config") or os.environ.get("MCP_GATEWAY_CONFIG") or "")
+    return serve(config=options.get("config") or os.environ.get(CONFIG) or "")
 
 
 def serve(*, config: str) -> int:

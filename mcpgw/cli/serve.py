@@ -25,7 +25,7 @@ def command(
     stdio: bool,
     config: str | None,
     log_level: str | None,
-    log_format: str,
+    log_format: str | None,
 ) -> None:
     """Run the gateway for an AI client.
 

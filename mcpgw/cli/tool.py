@@ -16,7 +16,7 @@ import click
 import trio
 
 from mcpgw.cli.app import log_options, settle
-from mcpgw.cli.exits import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
+from mcpgw.cli.exits import FAILED, INTERRUPTED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
 from mcpgw.meta.surface import Surface
 
 _STATUS_OF: Final = {
@@ -66,7 +66,7 @@ def list_command(ctx: click.Context, /, server: str | None, form: str, **options
     async def run(surface: Surface) -> int:
         if server is not None and surface.pool.get(server) is None:
             _no_server(surface, server)
-        pending = await surface.pool.learn(patience=LEARNING, only=server)
+        pending = await surface.pool.learn(patience=LEARNING, only=server, thorough=True)
         rows = [
             {"server": backend.name, "name": name, "description": _one_line(tool)}
             for backend in surface.pool
@@ -121,17 +121,26 @@ def invoke_command(
 
     TOOL is SERVER:TOOL, or a name that only one server has. Arguments come as a JSON object
     on stdin, by --json, and as KEY=VALUE; later ones win. A value is read as JSON where the
-    tool's schema does not ask for a string.
+    tool's schema does not ask for a string. With --json - stdin is read to its end, however
+    long that takes.
 
     With --format plain only the texts of the result are printed.
     """
-    given = _json_object(_piped(), "stdin") | _json_object(json_text or "", "--json")
+    if json_text == "-":
+        json_text, piped = _read_stdin(), ""
+    else:
+        piped = _piped()
+    given = _json_object(piped, "stdin") | _json_object(json_text or "", "--json")
 
     async def run(surface: Surface) -> int:
         from mcpgw.meta.invoke import invoke
 
         server, definition = await _find(surface, tool)
         given.update(_pairs(arguments, definition))
+        if not given and _needs_arguments(definition) and not _at_terminal():
+            # They can only come from a program that is still at work on them.
+            text = await trio.to_thread.run_sync(_read_stdin, abandon_on_cancel=True)
+            given.update(_json_object(text, "stdin"))
         result = await invoke(
             surface, {"server": server, "tool": definition["name"], "arguments": given}, None
         )
@@ -166,7 +175,12 @@ def _with_surface(
                 nursery.cancel_scope.cancel()
         raise AssertionError("unreachable")
 
-    return trio.run(main)
+    status: int = FAILED
+    try:
+        status = trio.run(main)
+    except* KeyboardInterrupt:
+        status = INTERRUPTED
+    return status
 
 
 class _Stop(Exception):
@@ -207,7 +221,7 @@ async def _find(surface: Surface, wanted: str) -> tuple[str, dict[str, Any]]:
     else:
         name = wanted
         if not any(name in backend.tools for backend in surface.pool):
-            await surface.pool.learn(patience=LEARNING)
+            await surface.pool.learn(patience=LEARNING, thorough=True)
         owners = list(surface.pool)
     found = [(backend.name, backend.tools[name]) for backend in owners if name in backend.tools]
     if len(found) > 1:
@@ -219,8 +233,21 @@ async def _find(surface: Surface, wanted: str) -> tuple[str, dict[str, Any]]:
     return found[0]
 
 
+def _at_terminal() -> bool:
+    return sys.stdin is None or sys.stdin.isatty()
+
+
+def _read_stdin() -> str:
+    return "" if sys.stdin is None else sys.stdin.read()
+
+
+def _needs_arguments(definition: Mapping[str, Any]) -> bool:
+    schema = definition.get("inputSchema")
+    return isinstance(schema, Mapping) and bool(schema.get("required"))
+
+
 def _piped() -> str:
-    if sys.stdin is None or sys.stdin.isatty():
+    if _at_terminal():
         return ""
     import select
 
@@ -229,7 +256,7 @@ def _piped() -> str:
         ready, _, _ = select.select([sys.stdin], [], [], 0.05)
     except (OSError, ValueError):
         return ""
-    return sys.stdin.read() if ready else ""
+    return _read_stdin() if ready else ""
 
 
 def _json_object(text: str, source: str) -> dict[str, Any]:
@@ -276,6 +303,9 @@ def _print_result(result: Mapping[str, Any], form: str) -> int:
                 click.echo(f"[{block.get('type')} {block.get('mimeType', '')}]".replace(" ]", "]"))
     if not result.get("isError"):
         return OK
+    meta = result.get("_meta")
+    if isinstance(meta, Mapping) and "gateway/backend_error" in meta:
+        return TOOL_ERROR
     recovery = result.get("recovery")
     code = recovery.get("error_code") if isinstance(recovery, Mapping) else None
     return _STATUS_OF.get(code or "", TOOL_ERROR)

@@ -15,6 +15,8 @@ import attrs
 
 LEVELS: Final = {"trace": 5, "debug": 10, "info": 20, "warning": 30, "warn": 30, "error": 40}
 
+FORMS: Final = ("text", "json")
+
 
 @attrs.define
 class _Settings:
@@ -33,7 +35,7 @@ def configure(*, level: str = "info", form: str = "text", output: IO[str] | None
 
     Args:
       level: trace, debug, info, warning (or warn) or error; anything else raises ValueError.
-      form: `json` for one JSON object a line; any other word means text.
+      form: one of `FORMS`; `json` gives one JSON object a line.
       output: where lines go; stderr where None.
     """
     if level.lower() not in LEVELS:

@@ -6,6 +6,7 @@ import attrs
 
 from mcpgw.backends.backend import Backend
 from mcpgw.backends.pool import BackendPool
+from mcpgw.backends.states import Replaced
 from mcpgw.observe.stats import Stats
 from mcpgw.pipeline.call import Call, Proceed, Stage, compose
 from mcpgw.pipeline.stages.breaker import breaker
@@ -15,7 +16,7 @@ from mcpgw.pipeline.stages.deadline import deadline
 from mcpgw.pipeline.stages.find_tool import FindTool
 from mcpgw.pipeline.stages.rate import rate
 from mcpgw.pipeline.stages.remember import Remember
-from mcpgw.pipeline.stages.resolve import Resolve
+from mcpgw.pipeline.stages.resolve import Resolve, unreachable
 from mcpgw.pipeline.stages.retry import retry
 from mcpgw.pipeline.stages.send import send
 from mcpgw.pipeline.stages.switch import switch
@@ -66,7 +67,10 @@ class Pipeline:
 
     async def ask(self, call: Call) -> Params:
         """Send another request to a known backend (`call.backend`), under the same guards."""
-        return await self._to_backend(call)
+        try:
+            return await self._to_backend(call)
+        except Replaced as error:
+            raise unreachable(call.backend, error) from error
 
     async def _to_backend(self, call: Call) -> Params:
         chain = self._chains.get(call.backend)

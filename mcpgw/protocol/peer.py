@@ -28,7 +28,7 @@ log = get_logger("mcpgw.peer")
 Params = dict[str, Any]
 ProgressCallback = Callable[[Params], None]
 
-BURST: Final = 3
+BURST: Final = 8
 """Conversations with this many requests under way write what they send in one go."""
 
 NOISE_REPORTED: Final = frozenset(10**exponent for exponent in range(10))

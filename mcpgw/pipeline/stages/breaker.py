@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from mcpgw.backends.states import Unavailable
+from mcpgw.backends.states import Replaced, Unavailable
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.pipeline.stages.resolve import unreachable
 from mcpgw.protocol.errors import RpcError
@@ -27,6 +27,8 @@ async def breaker(call: Call, proceed: Proceed) -> Params:
         return result
     except RpcError:
         permit.success()
+        raise
+    except Replaced:
         raise
     except Unavailable as error:
         raise unreachable(backend, error) from error

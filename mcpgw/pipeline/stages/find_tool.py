@@ -6,7 +6,7 @@ import attrs
 
 from mcpgw.backends.backend import Backend
 from mcpgw.backends.pool import BackendPool
-from mcpgw.backends.states import Unavailable
+from mcpgw.backends.states import Replaced, Unavailable
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.pipeline.stages.resolve import unreachable
 from mcpgw.protocol.peer import Params
@@ -35,6 +35,8 @@ class FindTool:
         if connection is None or not connection.listed.is_set():
             try:
                 await backend.learned()
+            except Replaced:
+                raise
             except Unavailable as error:
                 raise unreachable(backend, error) from error
         call.tool = backend.tools.get(call.name)

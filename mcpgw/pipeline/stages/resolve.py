@@ -6,7 +6,7 @@ import attrs
 
 from mcpgw.backends.backend import Backend
 from mcpgw.backends.pool import BackendPool
-from mcpgw.backends.states import Unavailable
+from mcpgw.backends.states import Replaced, Unavailable
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.peer import Params
 
@@ -18,12 +18,20 @@ class Resolve:
     pool: BackendPool
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
-        """Resolve the name; refuse with the nearest right ones."""
-        backend = self.pool.get(call.server)
-        if backend is None:
-            raise self._no_server(call)
-        call.backend = backend
-        return await proceed(call)
+        """Resolve the name; refuse with the nearest right ones.
+
+        A call that waits for a server while that is changed in gateway.yaml goes to the new one.
+        """
+        while True:
+            backend = self.pool.get(call.server)
+            if backend is None:
+                raise self._no_server(call)
+            call.backend = backend
+            try:
+                return await proceed(call)
+            except Replaced as error:
+                if self.pool.get(call.server) is backend:
+                    raise unreachable(backend, error) from error
 
     def _no_server(self, call: Call) -> CallFailed:
         from mcpgw.catalog.suggest import nearest
