@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
@@ -11,7 +11,11 @@ import trio
 from mcpgw import __version__
 from mcpgw.protocol.errors import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, RpcError
 from mcpgw.protocol.mcp import BATCH_VERSION, LOG_LEVELS, negotiate
-from mcpgw.protocol.peer import Channel, Params, Peer, Request, method_not_found
+from mcpgw.protocol.peer import Params, Peer, Request, method_not_found
+
+if TYPE_CHECKING:
+    from mcpgw.meta.surface import Surface
+    from mcpgw.protocol.channel import Channel
 
 SERVER_INFO: Final = {
     "name": "mcp-gateway",
@@ -36,13 +40,6 @@ SERVER_CAPABILITIES: Final = {
 }
 FORWARDED_CAPABILITIES: Final = ("roots", "sampling", "elicitation")
 """Client capabilities that backends may use through us."""
-
-
-class Surface(Protocol):
-    """What the methods of a session work on; the session only passes it along."""
-
-    def roots_changed(self) -> None:
-        """Take note that the client's roots changed."""
 
 
 Method = Callable[["Session", Any, Request], Awaitable[Params]]

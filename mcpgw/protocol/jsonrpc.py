@@ -119,8 +119,7 @@ def check(message: Message) -> RpcError | None:
     return None
 
 
-_ID_AT_END: Final = re.compile(rb',\s*"id"\s*:\s*(-?\d{1,18}|"[^"\\]{0,256}")\s*}\s*$')
-_SPACE: Final = re.compile(r"\s*")
+_ID_AT_END: Final = rb',\s*"id"\s*:\s*(-?\d{1,18}|"[^"\\]{0,256}")\s*}\s*$'
 
 
 def oversized(head: bytes, tail: bytes, size: int, limit: int) -> Malformed:
@@ -130,7 +129,7 @@ def oversized(head: bytes, tail: bytes, size: int, limit: int) -> Malformed:
     one request can be answered and the pipe goes on.
     """
     request_id, answers = _scan_head(head.decode("utf-8", "replace"))
-    if request_id is None and (found := _ID_AT_END.search(tail)):
+    if request_id is None and (found := re.search(_ID_AT_END, tail)):
         value = json.loads(found[1])
         request_id = value if valid_id(value) else None
     return Malformed(
@@ -145,24 +144,30 @@ def _scan_head(text: str) -> tuple[RequestId | None, bool]:
     """Read the leading members of a cut-off JSON object; return its id and if it answers."""
     request_id: RequestId | None = None
     answers = False
-    position = _SPACE.match(text).end()  # type: ignore[union-attr]
+    position = _after_space(text, 0)
     if text[position : position + 1] != "{":
         return None, False
     try:
         while True:
-            position = _SPACE.match(text, position + 1).end()  # type: ignore[union-attr]
+            position = _after_space(text, position + 1)
             key, position = _decode_value(text, position)
-            position = _SPACE.match(text, position).end()  # type: ignore[union-attr]
+            position = _after_space(text, position)
             if text[position] != ":":
                 break
             answers = answers or key in ("result", "error")
-            position = _SPACE.match(text, position + 1).end()  # type: ignore[union-attr]
+            position = _after_space(text, position + 1)
             value, position = _decode_value(text, position)
             if key == "id" and valid_id(value):
                 request_id = value
-            position = _SPACE.match(text, position).end()  # type: ignore[union-attr]
+            position = _after_space(text, position)
             if text[position] != ",":
                 break
     except (ValueError, IndexError, RecursionError):
         pass  # the head ends inside a value: what was read so far stands
     return request_id, answers
+
+
+def _after_space(text: str, position: int) -> int:
+    while text[position : position + 1].isspace():
+        position += 1
+    return position

@@ -7,7 +7,7 @@ numbers requests, matches answers, and carries progress and cancellation both wa
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
@@ -22,6 +22,9 @@ from mcpgw.protocol.errors import (
     RpcError,
 )
 from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, check, valid_id
+
+if TYPE_CHECKING:
+    from mcpgw.protocol.channel import Channel
 
 log = get_logger("mcpgw.peer")
 
@@ -39,25 +42,6 @@ NOISE_PAUSE: Final = 0.025
 
 MAX_IN_FLIGHT: Final = 4096
 """Requests that one other side may have in flight; one more is answered with an error."""
-
-
-class Channel(Protocol):
-    """What a peer needs of a transport (a `trio.abc.Channel` of messages with two extras)."""
-
-    async def receive(self) -> Message | list[Any] | Malformed:
-        """Return the next message; raise `trio.EndOfChannel` at the end of input."""
-
-    async def send(self, message: Message | list[Message], *, together: bool = False) -> None:
-        """Hand over a message; wait while too much is queued. Never cut by cancellation.
-
-        `together` allows it to be held back until the end of this turn of the scheduler.
-        """
-
-    def send_nowait(self, message: Message) -> bool:
-        """Hand over a message without waiting; False where too much is queued."""
-
-    def set_limit(self, limit: int) -> None:
-        """Change the largest message accepted, in bytes."""
 
 
 @attrs.define(slots=True, eq=False)
