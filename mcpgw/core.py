@@ -139,8 +139,9 @@ class Gateway:
         """
         from mcpgw.config import changes, loader
 
-        path = self.config_path or loader.find(self.process_environ, Path.cwd())
-        places = (path.absolute(),) if path else loader.places(self.process_environ, Path.cwd())
+        here = _working_folder()
+        path = self.config_path or loader.find(self.process_environ, here)
+        places = (here / path,) if path else loader.places(self.process_environ, here)
         # Before the reading: a change during it is a change, and a broken file is watched too.
         self._seen = _stamps({**self._seen, **dict.fromkeys(places)})
         if path is not None and not path.exists() and not self.must_exist:
@@ -174,7 +175,7 @@ class Gateway:
         for backend in self.pool:
             if before.get(backend.name) is not backend:
                 self._index(backend)
-        if self.loaded.is_set():
+        if self.loaded.is_set() and set(before.values()) != set(self.pool):
             self._note(frozenset(_ANNOUNCED))
         for session in self.sessions:
             self.attach(session)
@@ -316,6 +317,13 @@ async def _import_in_a_quiet_moment() -> None:
     """
     await trio.sleep(QUIET)
     await trio.to_thread.run_sync(importlib.import_module, "structlog", abandon_on_cancel=True)
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:  # it was removed while we are in it
+        return Path("/")
 
 
 def _stamps(paths: Iterable[Path]) -> dict[Path, object]:

@@ -16,7 +16,7 @@ from mcpgw.config.durations import format_duration
 from mcpgw.config.environment import ENVIRONMENT
 from mcpgw.config.reference import Row, settings_table
 from mcpgw.config.schema import BackendConfig, GatewayConfig
-from mcpgw.core import POLL, SETTLE, Gateway
+from mcpgw.core import CLIENT_PATIENCE, POLL, SETTLE, Gateway
 from mcpgw.front import offers, session
 from mcpgw.gateway import SIGNAL_GRACE
 from mcpgw.meta import META_TOOLS
@@ -230,6 +230,8 @@ def deadlines() -> list[str]:
          " server and repeats included"), seconds(one.timeout), "`backends.<name>.timeout`"),
         (("A call whose tool reports progress: each report starts the time anew, up to"
          f" {CEILING} times the time in all"), f"{CEILING} × timeout", "fixed factor"),
+        ("The calls on a server that waits for an answer of the client (sampling, elicitation)",
+         seconds(CLIENT_PATIENCE), "fixed"),
         ("A server's answer to `initialize`", seconds(one.start_timeout),
          "`backends.<name>.start_timeout`"),
         ("The wait before a second attempt, at most; random between nothing and that",

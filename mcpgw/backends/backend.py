@@ -330,15 +330,13 @@ class Backend:
 
         async def talk() -> None:
             await peer.run()
-            if self.connection is not None:
-                self.connection = None
-                self._enter(State.BACKING_OFF)
+            self._lose()
             nursery.cancel_scope.cancel()
 
         async def watch() -> None:
             await child.exited.wait()
             await trio.sleep(EXIT_DRAIN)
-            self.connection = None
+            self._lose()
             nursery.cancel_scope.cancel()
 
         async with trio.open_nursery() as nursery:
@@ -367,9 +365,16 @@ class Backend:
             except ConnectionLost:
                 await trio.sleep_forever()  # `talk` or `watch` ends us
         self._scope = None
+        self._lose()
         if self.killed or self.retired or self._phase is State.IDLE:
             note = ""
         return ready, note
+
+    def _lose(self) -> None:
+        """Let no call use the connection any more, while the child is still being ended."""
+        if self.connection is not None:
+            self.connection = None
+            self._enter(State.BACKING_OFF)
 
     def _ready(self, connection: Connection, child: ChildProcess) -> None:
         self.failure = None
