@@ -158,7 +158,7 @@ class Gateway:
         return {
             "status": "ok",
             "changes": outcome.describe(),
-            "restart_required": bool(restart),
+            "restart_required": outcome.restart_required,
             "restart_reason": f"changed: {', '.join(restart)}" if restart else None,
         }
 
@@ -231,9 +231,8 @@ class Gateway:
         self._warm()
 
     def _warm(self) -> None:
-        names = self.config.meta_mcp.warm_start
         for backend in self.pool:
-            if "all" in names or backend.name in names:
+            if self.config.meta_mcp.warms(backend.name):
                 backend.want()
 
     # -- what sessions need ------------------------------------------------------------------

@@ -40,12 +40,6 @@ def negotiate(requested: object) -> str:
     return LATEST_PROTOCOL_VERSION
 
 
-def is_read_only(tool: Mapping[str, Any]) -> bool:
-    """Tell whether a tool's definition declares that it changes nothing."""
-    annotations = tool.get("annotations")
-    return isinstance(annotations, Mapping) and annotations.get("readOnlyHint") is True
-
-
 def is_repeatable(tool: Mapping[str, Any]) -> bool:
     """Tell whether calling a tool twice is declared to be the same as calling it once."""
     annotations = tool.get("annotations")
