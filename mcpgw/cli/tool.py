@@ -73,6 +73,9 @@ def list_command(ctx: click.Context, /, server: str | None, form: str, **options
             if server in (None, backend.name)
             for name, tool in backend.tools.items()
         ]
+        if not len(surface.pool):
+            hint = "Add one under `backends` in gateway.yaml."
+            click.echo(f"Warning: no servers are configured. {hint}", err=True)
         _print_list(rows, form)
         silent = [b for b in surface.pool if not b.known and server in (None, b.name)]
         for backend in silent:

@@ -102,10 +102,11 @@ class TestList:
         assert "no key in the keyring" in done.err
 
     def test_no_server_at_all(self, shell: Shell) -> None:
-        """Nothing configured is nothing to list, and no failure."""
+        """Nothing configured is nothing to list and no failure, but a person is told."""
         shell.configure({})
-        assert Done(OK, "[]\n", "") == shell.run("tool", "list", "-f", "json")
-        assert Done(OK, "", "") == shell.run("tool", "list", "-f", "plain")
+        hint = "Warning: no servers are configured. Add one under `backends` in gateway.yaml.\n"
+        assert Done(OK, "[]\n", hint) == shell.run("tool", "list", "-f", "json")
+        assert Done(OK, "", hint) == shell.run("tool", "list", "-f", "plain")
 
     def test_it_is_remembered(self, shell: Shell) -> None:
         """The second time nothing is started."""
