@@ -10,9 +10,11 @@ import pytest
 
 NPM = Path(__file__).parent.parent / ".cache" / "npm" / "node_modules" / "@modelcontextprotocol"
 
+SERVERS = ("server-everything", "server-filesystem", "server-memory")
+
 
 class NpmServer(Protocol):
-    """Gives the command of an npm server, or skips the test."""
+    """Gives the command of an npm server."""
 
     def __call__(self, name: str, *args: str) -> list[str]:
         """Return the command of `@modelcontextprotocol/NAME` with these arguments."""
@@ -20,15 +22,19 @@ class NpmServer(Protocol):
 
 @pytest.fixture(scope="session")
 def npm_server() -> NpmServer:
-    """Give commands of the npm servers that scripts/node_servers.py installs."""
+    """Give commands of the npm servers that scripts/node_servers.py installs.
+
+    The tests that ask for it are skipped here, before Trio runs, so that the reason is told.
+    """
     node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node.js is not installed")
+    scripts = {name: NPM / name / "dist" / "index.js" for name in SERVERS}
+    missing = [name for name, script in scripts.items() if not script.exists()]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed: run scripts/node_servers.py")
 
     def command(name: str, *args: str) -> list[str]:
-        script = NPM / name / "dist" / "index.js"
-        if node is None:
-            pytest.skip("Node.js is not installed")
-        if not script.exists():
-            pytest.skip(f"{name} is not installed: run scripts/node_servers.py")
-        return [node, str(script), *args]
+        return [node, str(scripts[name]), *args]
 
     return command
