@@ -7,7 +7,7 @@ from typing import Final
 import trio
 
 from mcpgw.backends.connection import Connection
-from mcpgw.config.schema import HealthCheckConfig
+from mcpgw.config.failsafe import HealthCheckConfig
 from mcpgw.protocol.errors import ConnectionLost, RpcError
 
 MISSED: Final = 2

@@ -10,9 +10,10 @@ from typing import Any
 import attrs
 
 from mcpgw.config.expansion import expand, expand_home, malformed, split_command
+from mcpgw.config.failsafe import FailsafeConfig
 from mcpgw.config.kinds import noun
 from mcpgw.config.problems import Findings, Path
-from mcpgw.config.schema import BACKEND_FORM_KEYS, FailsafeConfig
+from mcpgw.config.schema import BACKEND_FORM_KEYS
 
 _NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-_.")
 _LONGEST_NAME = 128

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import attrs
 
-from mcpgw.config.schema import BackendConfig, FailsafeConfig, GatewayConfig
+from mcpgw.config.failsafe import FailsafeConfig
+from mcpgw.config.schema import BackendConfig, GatewayConfig
 
 Outcome = Literal["applied", "restart"]
 

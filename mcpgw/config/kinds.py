@@ -54,10 +54,15 @@ _NOUNS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 )
 
 
-def duration(*, above_zero: bool = True) -> Kind[float]:
-    """Make the kind of a length of time, kept in seconds; zero only where it has a meaning."""
+def duration(*, above_zero: bool = True, whole_seconds: bool = False) -> Kind[float]:
+    """Make the kind of a length of time, kept in seconds; zero only where it has a meaning.
+
+    With `whole_seconds` a plain number is understood too, as seconds.
+    """
 
     def read(value: object) -> float:
+        if whole_seconds and isinstance(value, int) and not isinstance(value, bool):
+            value = f"{value}s"
         try:
             seconds = parse_duration(value)
         except ValueError as error:
@@ -169,6 +174,43 @@ def optional(kind: Kind[T]) -> Kind[T | None]:
     return Kind(kind.words, kind.read, lambda value: "none" if value is None else kind.show(value))
 
 
+def choice(*words: str) -> Kind[str]:
+    """Make the kind of a setting that is one of a few words, in any case."""
+
+    def read(value: object) -> str:
+        if isinstance(value, str) and value.lower() in words:
+            return value.lower()
+        raise SettingError(f"{_quoted(value)}: wants one of {', '.join(words)}")
+
+    return Kind(f"one of {', '.join(words)}", read, str)
+
+
+def map_of(kind: Kind[T]) -> Kind[Mapping[str, T]]:
+    """Make the kind of a map of names of free choice to values of one kind."""
+
+    def read(value: object) -> Mapping[str, T]:
+        if not isinstance(value, Mapping):
+            raise SettingError(f"wants a map of names to values, and this is {noun(value)}")
+        result: dict[str, T] = {}
+        faults = []
+        for name, item in value.items():
+            if not isinstance(name, str) or not name:
+                faults.append(SettingError(f"the name {name!r} is not text", "Put it in quotes."))
+                continue
+            try:
+                result[name] = kind.read(item)
+            except SettingError as fault:
+                faults.append(SettingError(fault.message, fault.hint, key=(name, *fault.key)))
+        if faults:
+            raise ExceptionGroup("entries that do not fit", faults)
+        return MappingProxyType(result)
+
+    def show(value: Mapping[str, T]) -> str:
+        return "{}" if not value else "{...}"
+
+    return Kind(f"map of names to {kind.words}", read, show)
+
+
 FLAG: Kind[bool] = Kind("true or false", _read_flag, lambda value: "true" if value else "false")
 TEXT: Kind[str] = Kind("text", _read_text, lambda value: value or '""')
 TEXTS: Kind[tuple[str, ...]] = Kind(
@@ -177,3 +219,5 @@ TEXTS: Kind[tuple[str, ...]] = Kind(
 TEXT_MAP: Kind[Mapping[str, str]] = Kind(
     "map of names to text", _read_text_map, lambda value: "{}" if not value else "{...}"
 )
+NUMBER_MAP: Kind[Mapping[str, float]] = map_of(number(minimum=0))
+TEXTS_MAP: Kind[Mapping[str, tuple[str, ...]]] = map_of(TEXTS)

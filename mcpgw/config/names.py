@@ -67,9 +67,9 @@ class _Walk:
         self, data: object, used: Tree, known: Tree, path: Path, shape: tuple[str, ...]
     ) -> None:
         if isinstance(data, list):
-            each = known.get(EACH_ITEM) if known is not None else None
-            for index, item in enumerate(data if each is not None else ()):
-                self.map(item, None, each, (*path, index), (*shape, EACH_ITEM))
+            own, each = _get(used, EACH_ITEM), _get(known, EACH_ITEM)
+            for index, item in enumerate(data if own or each else ()):
+                self.map(item, own, each, (*path, index), (*shape, EACH_ITEM))
             return
         if not isinstance(data, Mapping) or (used is None and known is None):
             return
@@ -126,6 +126,10 @@ def _used(of: type[attrs.AttrsInstance]) -> dict[str, Tree]:
         elif each is not None:
             own = {key.name: None for key in BACKEND_FORM_KEYS}
             tree[field.name] = {ANY_NAME: {**_used(each), **own}}
+        elif "named" in field.metadata:
+            tree[field.name] = {ANY_NAME: _used(field.metadata["named"])}
+        elif "listed" in field.metadata:
+            tree[field.name] = {EACH_ITEM: _used(field.metadata["listed"])}
         elif "kind" in field.metadata:
             tree[field.name] = None
     return tree

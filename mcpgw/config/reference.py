@@ -42,6 +42,10 @@ def _rows(of: type[attrs.AttrsInstance], prefix: str) -> Iterator[Row]:
             yield Row(key, "map", default, doc, "live")
         elif "section" in metadata:
             yield from _rows(metadata["section"], f"{key}.")
+        elif "named" in metadata:
+            yield from _rows(metadata["named"], f"{key}.{_EACH_NAME}.")
+        elif "listed" in metadata:
+            yield from _rows(metadata["listed"], f"{key}[].")
         elif "kind" in metadata:
             kind = metadata["kind"]
             yield Row(key, kind.words, kind.show(field.default), doc, metadata["reload"])

@@ -4,54 +4,56 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import attrs
 
-from mcpgw.config.durations import format_duration
+from mcpgw.config.failsafe import (
+    CircuitBreakerConfig,
+    ConcurrencyConfig,
+    FailsafeConfig,
+    HealthCheckConfig,
+    RateLimitConfig,
+    RetryConfig,
+)
+from mcpgw.config.governance import (
+    CacheConfig,
+    CostConfig,
+    ErrorBudgetConfig,
+    IdempotencyConfig,
+    RoutingProfileConfig,
+    SandboxConfig,
+)
 from mcpgw.config.kinds import (
     FLAG,
     TEXT,
     TEXT_MAP,
     TEXTS,
     Kind,
-    SettingError,
     duration,
     number,
     optional,
     whole,
 )
+from mcpgw.config.offering import (
+    CodeModeConfig,
+    PlaybooksConfig,
+    SearchConfig,
+    SpecPreviewConfig,
+    SurfacedToolConfig,
+    ToolProfilesConfig,
+    WebhooksConfig,
+)
+from mcpgw.config.patterns import matches
+from mcpgw.config.setting import listed, named, section, setting
+from mcpgw.config.transforms import RESPONSE, TRANSFORMS, ResponseTransform, Transform
 
-T = TypeVar("T")
-Reload = Literal["live", "restart"]
 Transport = Literal["stdio", "http", "websocket", "a2a"]
 
 ALL_BACKENDS = "all"
-NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-def setting(
-    default: T,
-    doc: str,
-    kind: Kind[T],
-    *,
-    reload: Reload = "live",
-    show: bool | Callable[[Any], str] = True,
-) -> T:
-    """Declare one setting: its default, its sentence for the docs, its kind of value.
-
-    `reload` says whether a change takes effect in the running gateway; `show` whether (or how)
-    the value appears in a repr, for settings that may hold secrets.
-    """
-    metadata = {"doc": doc, "kind": kind, "reload": reload}
-    return attrs.field(default=default, repr=show, metadata=metadata)
-
-
-def section(of: type[object], doc: str) -> dict[str, object]:
-    """Make the metadata of a field that is a map of settings of its own."""
-    return {"doc": doc, "section": of}
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def _read_warm_start(value: object) -> tuple[str, ...]:
@@ -96,130 +98,49 @@ class MetaMcpConfig:
         Kind(TEXTS.words, _read_warm_start, TEXTS.show),
     )
 
-    def warms(self, backend: str) -> bool:
-        """Tell whether a backend is to be started together with the gateway."""
-        return backend in self.warm_start or ALL_BACKENDS in self.warm_start
-
-
-@attrs.frozen
-class CircuitBreakerConfig:
-    """When calls to a failing backend are refused at once instead of tried."""
-
-    enabled: bool = setting(True, "Guard the backend with a circuit breaker.", FLAG)
-    failure_threshold: int = setting(
-        5, "Failures in a row that open the breaker.", whole(minimum=1)
-    )
-    success_threshold: int = setting(
-        3, "Successes, once half open, that close it again.", whole(minimum=1)
-    )
-    reset_timeout: float = setting(
-        30.0, "How long an open breaker refuses calls before it lets a trial through.", duration()
-    )
-
-
-@attrs.frozen
-class RetryConfig:
-    """How a failed call that is safe to repeat is tried again."""
-
-    enabled: bool = setting(True, "Repeat failed calls that are safe to repeat.", FLAG)
-    max_attempts: int = setting(
-        3,
-        "Attempts in total, the first one included; 0 is taken as 1.",
-        Kind(
-            "whole number",
-            lambda value: max(1, whole(minimum=0).read(value)),
-            str,
+    surfaced_tools: tuple[SurfacedToolConfig, ...] = attrs.field(
+        default=(),
+        metadata=listed(
+            SurfacedToolConfig,
+            "Tools of servers that stand in `tools/list` beside the meta-tools and are called by"
+            " their own name.",
         ),
     )
-    initial_backoff: float = setting(
-        0.1, "The wait before the second attempt.", duration(above_zero=False)
+    operator_tools: bool = setting(
+        False, "List the tools for operators too: `gateway_restart_server`.", FLAG
     )
-    max_backoff: float = setting(
-        10.0, "The longest wait between two attempts.", duration(above_zero=False)
-    )
-    multiplier: float = setting(
-        2.0, "By how much each wait is longer than the one before.", number(minimum=1)
+    result_limit: int = setting(
+        100_000,
+        "Characters of text in one answer; the rest is kept for the session and read on by"
+        " offset. 0 is without a bound.",
+        whole(minimum=0, words="characters"),
     )
 
-    def __attrs_post_init__(self) -> None:
-        """Refuse a largest wait that is shorter than the first one (SettingError)."""
-        if self.max_backoff < self.initial_backoff:
-            raise SettingError(
-                f"{format_duration(self.max_backoff)} is shorter than initial_backoff"
-                f" ({format_duration(self.initial_backoff)})",
-                "Raise max_backoff or lower initial_backoff.",
-                key=("max_backoff",),
-            )
+    def warms(self, backend: str) -> bool:
+        """Tell whether a backend is to be started together with the gateway."""
+        if backend in self.warm_start or ALL_BACKENDS in self.warm_start:
+            return True
+        return any(backend == surfaced.server for surfaced in self.surfaced_tools)
 
 
 @attrs.frozen
-class RateLimitConfig:
-    """How many calls a backend is given per second."""
+class ToolConfig:
+    """What holds for single tools of a backend."""
 
-    enabled: bool = setting(True, "Limit the rate of calls to each backend.", FLAG)
-    requests_per_second: float = setting(
-        100.0, "Calls a second to one backend over time.", number(minimum=0, above=True)
+    cache_ttl: float | None = setting(
+        None,
+        "How long an answer is given again, whatever the tool declares; 0s is never.",
+        optional(duration(above_zero=False)),
     )
-    burst_size: int = setting(
-        50, "Calls that may come at once before the rate counts.", whole(minimum=1)
+    cost_per_call: float | None = setting(
+        None, "Price of a call, before all other prices.", optional(number(minimum=0))
     )
-
-
-@attrs.frozen
-class ConcurrencyConfig:
-    """How many calls a backend is given at the same time."""
-
-    enabled: bool = setting(True, "Limit the calls in flight to each backend.", FLAG)
-    max_in_flight: int = setting(
-        256, "Calls in flight to one backend; others wait in line.", whole(minimum=1)
+    transform: ResponseTransform | None = setting(
+        None, "What becomes of an answer, after the backend's own `transform`.", optional(RESPONSE)
     )
-
-
-@attrs.frozen
-class HealthCheckConfig:
-    """How started backends are asked whether they are well."""
-
-    enabled: bool = setting(True, "Ping started backends from time to time.", FLAG)
-    interval: float = setting(
-        30.0,
-        "Time between two pings. (The reference's code says 10s, its examples 30s.)",
-        duration(),
+    visible_in_states: tuple[str, ...] = setting(
+        (), "Workflow states in which the tool is listed and found; always if empty.", TEXTS
     )
-    timeout: float = setting(5.0, "How long an answer to a ping may take.", duration())
-
-
-@attrs.frozen
-class FailsafeConfig:
-    """What keeps one bad backend from hurting the rest; a backend may override each section."""
-
-    circuit_breaker: CircuitBreakerConfig = attrs.field(
-        factory=CircuitBreakerConfig,
-        metadata=section(CircuitBreakerConfig, "When a failing backend is left alone for a while."),
-    )
-    retry: RetryConfig = attrs.field(
-        factory=RetryConfig, metadata=section(RetryConfig, "How failed calls are repeated.")
-    )
-    rate_limit: RateLimitConfig = attrs.field(
-        factory=RateLimitConfig,
-        metadata=section(RateLimitConfig, "How many calls a second are let out."),
-    )
-    concurrency: ConcurrencyConfig = attrs.field(
-        factory=ConcurrencyConfig,
-        metadata=section(ConcurrencyConfig, "How many calls are let out at the same time."),
-    )
-    health_check: HealthCheckConfig = attrs.field(
-        factory=HealthCheckConfig,
-        metadata=section(HealthCheckConfig, "How started backends are watched."),
-    )
-
-    def for_backend(self, backend: BackendConfig) -> FailsafeConfig:
-        """Return the settings that hold for one backend: its own sections over these."""
-        own = {
-            field.name: chosen
-            for field in attrs.fields(FailsafeConfig)
-            if (chosen := getattr(backend, field.name)) is not None
-        }
-        return attrs.evolve(self, **own) if own else self
 
 
 @attrs.frozen
@@ -267,6 +188,23 @@ class BackendConfig:
     headers: Mapping[str, str] = setting(
         NOTHING, "Headers of each request to a network server.", TEXT_MAP, show=False
     )
+    transform: tuple[Transform, ...] = setting(
+        (),
+        "What its tools and answers look like to clients: a list of `namespace`, `filter`,"
+        " `rename`, `describe` and `response`, applied in order.",
+        TRANSFORMS,
+    )
+    visible_in_states: tuple[str, ...] = setting(
+        (), "Workflow states in which its tools are listed and found; always if empty.", TEXTS
+    )
+    tools: Mapping[str, ToolConfig] = attrs.field(
+        default=NOTHING,
+        metadata=named(
+            ToolConfig,
+            "Settings of single tools, by offered name; `*` stands for any characters, and the"
+            " first entry that fits counts.",
+        ),
+    )
     circuit_breaker: CircuitBreakerConfig | None = attrs.field(
         default=None, metadata=section(CircuitBreakerConfig, "This backend's own circuit breaker.")
     )
@@ -293,6 +231,23 @@ class BackendConfig:
             return "websocket"
         return "a2a" if self.a2a_url else "stdio"
 
+    def tool(self, name: str) -> ToolConfig:
+        """Return what holds for one tool: its own entry, else the first pattern that fits."""
+        own = self.tools.get(name)
+        if own is not None:
+            return own
+        fitting = (each for pattern, each in self.tools.items() if matches(pattern, name))
+        return next(fitting, _PLAIN_TOOL)
+
+    def visible(self, tool: str, state: str) -> bool:
+        """Tell whether a tool is listed and found in a workflow state."""
+        states = self.tool(tool).visible_in_states or self.visible_in_states
+        return not states or state in states
+
+    def runs_like(self, other: BackendConfig) -> bool:
+        """Tell whether a running server need not be started anew to become the other."""
+        return self == attrs.evolve(other, **{name: getattr(self, name) for name in _SHOWN})
+
     def fingerprint(self) -> str:
         """Return a hash, in hex, of all that determines what the server offers.
 
@@ -306,6 +261,9 @@ class BackendConfig:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+_PLAIN_TOOL = ToolConfig()
+_SHOWN = ("description", "transform", "visible_in_states", "tools", "timeout")
+"""Settings that take effect without a new start of the server."""
 _OFFER = ("command", "cwd", "protocol_version", "http_url", "ws_url", "a2a_url")
 
 
@@ -327,6 +285,47 @@ class GatewayConfig:
     )
     failsafe: FailsafeConfig = attrs.field(
         factory=FailsafeConfig, metadata=section(FailsafeConfig, "Guards around every backend.")
+    )
+    cache: CacheConfig = attrs.field(
+        factory=CacheConfig, metadata=section(CacheConfig, "Answers given again.")
+    )
+    idempotency: IdempotencyConfig = attrs.field(
+        factory=IdempotencyConfig, metadata=section(IdempotencyConfig, "Calls with a key.")
+    )
+    error_budget: ErrorBudgetConfig = attrs.field(
+        factory=ErrorBudgetConfig, metadata=section(ErrorBudgetConfig, "What mostly fails.")
+    )
+    cost_governance: CostConfig = attrs.field(
+        factory=CostConfig, metadata=section(CostConfig, "Prices and budgets.")
+    )
+    sandbox: SandboxConfig = attrs.field(
+        factory=SandboxConfig, metadata=section(SandboxConfig, "Limits of a session.")
+    )
+    default_routing_profile: str = setting(
+        "default",
+        "The routing profile of a new session; without a profile of this name all is allowed.",
+        TEXT,
+    )
+    routing_profiles: Mapping[str, RoutingProfileConfig] = attrs.field(
+        default=NOTHING, metadata=named(RoutingProfileConfig, "Routing profiles, by name.")
+    )
+    playbooks: PlaybooksConfig = attrs.field(
+        factory=PlaybooksConfig, metadata=section(PlaybooksConfig, "Calls in a row.")
+    )
+    code_mode: CodeModeConfig = attrs.field(
+        factory=CodeModeConfig, metadata=section(CodeModeConfig, "The surface of two tools.")
+    )
+    spec_preview: SpecPreviewConfig = attrs.field(
+        factory=SpecPreviewConfig, metadata=section(SpecPreviewConfig, "Proposals.")
+    )
+    search: SearchConfig = attrs.field(
+        factory=SearchConfig, metadata=section(SearchConfig, "How tools are found.")
+    )
+    tool_profiles: ToolProfilesConfig = attrs.field(
+        factory=ToolProfilesConfig, metadata=section(ToolProfilesConfig, "Counters on disk.")
+    )
+    webhooks: WebhooksConfig = attrs.field(
+        factory=WebhooksConfig, metadata=section(WebhooksConfig, "Events from outside.")
     )
     backends: Mapping[str, BackendConfig] = attrs.field(
         default=MappingProxyType({}),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -83,4 +84,38 @@ def _reader(metadata: Mapping[str, Any], converter: Converter) -> Callable[[Any,
     if "section" in metadata:
         part = metadata["section"]
         return lambda value, _: converter.structure(value, part)
+    if "named" in metadata:
+        return lambda value, _: _named(value, metadata["named"], converter)
+    if "listed" in metadata:
+        return lambda value, _: _listed(value, metadata["listed"], converter)
     return None
+
+
+def _named(value: object, of: type[T], converter: Converter) -> Mapping[str, T]:
+    """Read a map of names of free choice to settings; None below a name is the defaults."""
+    if not isinstance(value, Mapping):
+        raise SettingError(f"wants a map of names to settings, and this is {noun(value)}")
+    return MappingProxyType(dict(_each(value.items(), of, converter)))
+
+
+def _listed(value: object, of: type[T], converter: Converter) -> tuple[T, ...]:
+    if not isinstance(value, list):
+        raise SettingError(f"wants a list of maps, and this is {noun(value)}")
+    return tuple(item for _, item in _each(enumerate(value), of, converter))
+
+
+def _each(
+    items: Iterable[tuple[Any, object]], of: type[T], converter: Converter
+) -> Iterator[tuple[Any, T]]:
+    """Read every item; the faults of all are raised together, each with its own key."""
+    found: list[Exception] = []
+    for key, item in items:
+        try:
+            yield key, converter.structure(item, of)
+        except Exception as error:  # noqa: BLE001  # cattrs raises what the readers raise
+            found += [
+                SettingError(fault.message, fault.hint, key=path)
+                for path, fault in faults(error, (key,))
+            ]
+    if found:
+        raise ExceptionGroup("entries that do not fit", found)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from mcpgw.config.schema import BackendConfig, FailsafeConfig, RetryConfig
+from mcpgw.config.failsafe import FailsafeConfig, RetryConfig
+from mcpgw.config.schema import BackendConfig
 
 from .conftest import Faults, LoadYaml
 

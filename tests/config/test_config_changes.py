@@ -5,14 +5,8 @@ from __future__ import annotations
 import attrs
 
 from mcpgw.config.changes import NO_CHANGES, Changes, SectionChange, diff
-from mcpgw.config.schema import (
-    BackendConfig,
-    FailsafeConfig,
-    GatewayConfig,
-    MetaMcpConfig,
-    RetryConfig,
-    ServerConfig,
-)
+from mcpgw.config.failsafe import FailsafeConfig, RetryConfig
+from mcpgw.config.schema import BackendConfig, GatewayConfig, MetaMcpConfig, ServerConfig
 
 A = BackendConfig("a", command=("x",))
 B = BackendConfig("b", command=("x",))

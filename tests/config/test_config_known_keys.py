@@ -75,12 +75,22 @@ def test_what_we_use_is_known_or_ours() -> None:
     ours = {".".join(shape) for shape in set(shapes(USED_KEYS)) - set(shapes(KNOWN_KEYS))}
     top = {key for key in ours if not any(key.startswith(f"{other}.") for other in ours)}
     sections = ("circuit_breaker", "retry", "rate_limit", "concurrency", "health_check")
+    shaping = ("transform", "visible_in_states", "tools")
+    prices = ("server_costs", "token_costs", "budgets.per_server", "budgets.per_session")
     assert {
         "failsafe.concurrency",
         "backends.*.start_timeout",
         "backends.*.ws_url",
         "backends.*.args",
-        *(f"backends.*.{section}" for section in sections),
+        "meta_mcp.operator_tools",
+        "meta_mcp.result_limit",
+        "idempotency",
+        "error_budget",
+        "sandbox",
+        "spec_preview",
+        "search",
+        *(f"cost_governance.{key}" for key in prices),
+        *(f"backends.*.{key}" for key in (*sections, *shaping)),
     } == top
     assert {"args", "passthrough"} == {key.name for key in BACKEND_FORM_KEYS}
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mcpgw.config.failsafe import RetryConfig
 from mcpgw.config.kinds import SettingError
 from mcpgw.config.known_keys import KNOWN_KEYS
 from mcpgw.config.loader import load
 from mcpgw.config.problems import ConfigError
 from mcpgw.config.reference import Row, settings_table
-from mcpgw.config.schema import RetryConfig
 from mcpgw.config.yamlfile import parse
 
 HEAVY = (
@@ -90,7 +90,7 @@ def test_defaults_in_the_table_are_valid_yaml_for_their_settings(tmp_path: Path)
     sections: dict[str, dict[str, object]] = {}
     for row in settings_table():
         parts = row.key.split(".")
-        if parts[0] in ("server", "meta_mcp"):
+        if parts[0] in ("server", "meta_mcp", "cache", "playbooks") and len(parts) == 2:
             sections.setdefault(parts[0], {})[parts[1]] = parse(row.default)
     path = tmp_path / "gateway.yaml"
     path.write_text(json.dumps(sections))

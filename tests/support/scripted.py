@@ -17,7 +17,8 @@ from mcpgw.backends.backend import Backend
 from mcpgw.backends.guardian import Guardian
 from mcpgw.backends.pool import BackendPool
 from mcpgw.backends.process import SpawnFailed
-from mcpgw.config.schema import BackendConfig, FailsafeConfig, GatewayConfig
+from mcpgw.config.failsafe import FailsafeConfig
+from mcpgw.config.schema import BackendConfig, GatewayConfig
 from mcpgw.protocol.peer import Params, Peer, Request
 from tests.support.memory import MemoryChannel, channel_pair
 

@@ -1,0 +1,93 @@
+"""Paths into JSON data: `a.b`, `items[0].id`, `items[].id`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+_KEY: Final = re.compile(r"[^.\[\]]+")
+_INDEX: Final = re.compile(r"\[(-?[0-9]{0,9})\]")
+
+
+class PathError(ValueError):
+    """A text that is no path; its message names the place."""
+
+
+@attrs.frozen
+class JsonPath:
+    """A parsed path: keys of objects as text, places in arrays as numbers, None for all of them.
+
+    `leaf` is its last key, "" where it has none.
+    """
+
+    text: str
+    steps: tuple[str | int | None, ...]
+
+    @property
+    def leaf(self) -> str:
+        """The last key of the path."""
+        return next((step for step in reversed(self.steps) if isinstance(step, str)), "")
+
+    @property
+    def many(self) -> bool:
+        """Whether the path may select several values."""
+        return None in self.steps
+
+    def select(self, data: Any) -> list[Any]:
+        """Return every value that the path leads to, in order; a step that is not there ends."""
+        found = [data]
+        for step in self.steps:
+            found = [inner for value in found for inner in _step(value, step)]
+        return found
+
+    def pick(self, data: Any, default: Any = None) -> Any:
+        """Return the value: one as it is, several as a list, `default` where there is none.
+
+        A path with `[]` gives a list only where it selects more than one value, so that what
+        is written for one result works for one.
+        """
+        found = self.select(data)
+        if not found:
+            return default
+        return found[0] if len(found) == 1 else found
+
+
+def parse_path(text: str) -> JsonPath:
+    """Read a path; "" is the whole.
+
+    Raises:
+      PathError: it is none, with the place.
+    """
+    steps: list[str | int | None] = []
+    place = 0
+    while place < len(text):
+        if text[place] == "[":
+            index = _INDEX.match(text, place)
+            if index is None:
+                raise PathError(f"{text!r}: '[' at {place + 1} wants a number or nothing, then ']'")
+            steps.append(int(index[1]) if index[1] not in ("", "-") else None)
+            place = index.end()
+            continue
+        if text[place] == "." and steps:
+            place += 1
+        key = _KEY.match(text, place)
+        if key is None:
+            raise PathError(f"{text!r}: a name is missing at {place + 1}")
+        steps.append(key[0])
+        place = key.end()
+    if text.endswith("."):
+        raise PathError(f"{text!r}: a name is missing at the end")
+    return JsonPath(text, tuple(steps))
+
+
+def _step(value: Any, step: str | int | None) -> list[Any]:
+    if isinstance(step, str):
+        return [value[step]] if isinstance(value, Mapping) and step in value else []
+    if not isinstance(value, list):
+        return []
+    if step is None:
+        return list(value)
+    return [value[step]] if -len(value) <= step < len(value) else []

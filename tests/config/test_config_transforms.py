@@ -1,0 +1,305 @@
+"""The `transform` settings: what is read, and what is refused with which words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcpgw.config.kinds import SettingError
+from mcpgw.config.transforms import (
+    RESPONSE,
+    TRANSFORMS,
+    Describe,
+    Filter,
+    Format,
+    Namespace,
+    Projection,
+    Redaction,
+    Rename,
+    ResponseTransform,
+)
+from tests.config.conftest import Faults, LoadYaml
+
+BACKEND = "backends:\n  mail:\n    command: mail-server\n"
+
+
+def each(error: Exception) -> Iterator[SettingError]:
+    if isinstance(error, ExceptionGroup):
+        for inner in error.exceptions:
+            yield from each(inner)
+    else:
+        assert isinstance(error, SettingError)
+        yield error
+
+
+def refusals(value: object, kind: object = TRANSFORMS) -> list[tuple[tuple[str | int, ...], str]]:
+    """Read a value that must be refused; return the key and the words of each fault."""
+    with pytest.raises((SettingError, ExceptionGroup)) as caught:
+        kind.read(value)  # type: ignore[attr-defined]
+    return [(fault.key, f"{fault.message}. {fault.hint}") for fault in each(caught.value)]
+
+
+def test_every_transform_is_read(load_yaml: LoadYaml) -> None:
+    """All forms of a list of transforms become records, in the order of the file."""
+    text = (
+        BACKEND
+        + """
+    transform:
+      - namespace: gmail
+      - namespace: {prefix: work, separator: "."}
+      - filter: {allow: ["work.*"], deny: ["*_delete"]}
+      - rename: {work.gmail_send: send, work.gmail_read: read}
+      - describe: {send: "Send a mail."}
+      - response:
+          project: [title, author.name, {as: owner, path: "owners[0].name"}]
+          rename: {title: name, name: title}
+          redact: [password, {pattern: "\\\\d{4}", replacement: "####"}, {pattern: x+}]
+          format: {type: template, template: "{{ title }} by {{author.name}}"}
+"""
+    )
+    assert (
+        Namespace("gmail"),
+        Namespace("work", "."),
+        Filter(("work.*",), ("*_delete",)),
+        Rename((("work.gmail_send", "send"), ("work.gmail_read", "read"))),
+        Describe((("send", "Send a mail."),)),
+        ResponseTransform(
+            (
+                Projection("title"),
+                Projection("author.name"),
+                Projection("owners[0].name", "owner"),
+            ),
+            (("title", "name"), ("name", "title")),
+            ("password", Redaction(r"\d{4}", "####"), Redaction("x+", "[REDACTED]")),
+            Format("template", "{{ title }} by {{author.name}}"),
+        ),
+    ) == load_yaml(text).config.backends["mail"].transform
+
+
+def test_a_tool_has_the_response_part_alone(load_yaml: LoadYaml) -> None:
+    """`tools.<name>.transform` is what stands below `response` elsewhere."""
+    text = BACKEND + "    tools: {read: {transform: {redact: [token], format: {type: flat}}}}\n"
+    tool = load_yaml(text).config.backends["mail"].tool("read")
+    assert ResponseTransform(redact=("token",), format=Format("flat")) == tool.transform
+
+
+def test_faults_name_file_line_and_key(faults: Faults) -> None:
+    """A fault deep inside is told at its own line, all of them at once."""
+    text = (
+        BACKEND
+        + """    transform:
+      - filter:
+          alow: ["send_*"]
+      - rename: {a: "two words"}
+"""
+    )
+    first, second = faults(text).problems
+    assert (6, "backends.mail.transform[0].filter.alow") == (first.line, first.key)
+    assert "Did you mean 'allow'?" == first.hint
+    assert (7, "backends.mail.transform[1].rename.a") == (second.line, second.key)
+    assert "'two words' cannot be the name of a tool" == second.message
+
+
+@pytest.mark.parametrize(
+    ("item", "key", "words"),
+    [
+        ("namespace", (), "wants one of namespace, .* this is text"),
+        ({}, (), "is empty; it wants one of"),
+        ({"namespace": "a", "filter": {"deny": ["b"]}}, (), "2 transforms.*their order counts"),
+        ({"namspace": "a"}, ("namspace",), "Did you mean 'namespace'"),
+        (
+            {"filter": {"deny": ["b"]}, "allow": []},
+            ("allow",),
+            "unknown key.*can stand here: namespace",
+        ),
+        ({"namespace": ""}, ("namespace",), "has no prefix"),
+        ({"namespace": {"separator": "."}}, ("namespace",), "has no prefix"),
+        ({"namespace": "a b"}, ("namespace",), "cannot begin the name"),
+        ({"namespace": "a" * 127}, ("namespace",), "cannot begin the name"),
+        ({"namespace": {"prefix": "a", "separator": ":"}}, ("namespace",), "'a:' cannot begin"),
+        ({"namespace": {"prefx": "a"}}, ("namespace", "prefx"), "Did you mean 'prefix'"),
+        ({"namespace": 7}, ("namespace",), "wants text"),
+        ({"filter": {}}, ("filter",), "neither 'allow' nor 'deny'"),
+        ({"filter": ["a"]}, ("filter",), "wants a map of allow, deny, and this is a list"),
+        ({"filter": {"allow": []}}, ("filter", "allow"), "as if it did not stand here"),
+        ({"filter": {"allow": "a"}}, ("filter", "allow"), "brackets"),
+        ({"filter": {"allow": ["a", "b", "a"]}}, ("filter", "allow", 2), "twice"),
+        ({"filter": {"deny": ["a", ""]}}, ("filter", "deny", 1), "is empty"),
+        ({"rename": {}}, ("rename",), "is empty.*old names to new"),
+        ({"rename": {"a": "a"}}, ("rename", "a"), "renamed to itself"),
+        ({"rename": {"a": "c", "b": "c"}}, ("rename", "b"), "new name of 'a' already"),
+        ({"rename": {"a": "x" * 129}}, ("rename", "a"), "1 to 128"),
+        ({"rename": {"a": 1}}, ("rename", "a"), "wants text"),
+        ({"describe": {"a": " "}}, ("describe", "a"), "is empty"),
+        ({"describe": "a"}, ("describe",), "names of tools to descriptions"),
+        ({"response": {}}, ("response",), "wants project, rename, redact or format"),
+        ({"response": {"redakt": ["a"]}}, ("response", "redakt"), "Did you mean 'redact'"),
+    ],
+)
+def test_a_bad_transform_is_refused(item: object, key: tuple[str | int, ...], words: str) -> None:
+    """The fault has the key of its place and says what to write."""
+    [(where, said)] = refusals([{"describe": {"x": "y"}}, item])
+    assert (1, *key) == where
+    assert re.search(words, said), said
+
+
+@pytest.mark.parametrize(
+    ("value", "key", "words"),
+    [
+        (["a"], (), "wants a map of project, rename, redact, format"),
+        ({"project": "a"}, ("project",), r"wants a list.*\[title, author.name\]"),
+        ({"project": []}, ("project",), "is empty"),
+        ({"project": ["a", "a..b"]}, ("project", 1), "is no path: .*name is missing"),
+        ({"project": ["a[x]"]}, ("project", 0), "wants a number"),
+        ({"project": [""]}, ("project", 0), "is empty"),
+        ({"project": ["a", "b", "a"]}, ("project", 2), "twice"),
+        ({"project": [{"path": "a"}]}, ("project", 0), "lacks 'as'"),
+        ({"project": [{"as": "a"}]}, ("project", 0), "lacks 'path'"),
+        ({"project": [{"as": "a", "pth": "b"}]}, ("project", 0, "pth"), "'path'"),
+        ({"project": ["a", {"as": "a", "path": "b"}]}, ("project", 1), "key of another path"),
+        (
+            {"project": [{"as": "a", "path": "b"}, {"as": "a", "path": "c"}]},
+            ("project", 1),
+            "key of another path",
+        ),
+        ({"rename": {"a": "c", "b": "c"}}, ("rename", "b"), "new name of 'a' already"),
+        ({"redact": "password"}, ("redact",), "wants a list"),
+        ({"redact": ["a", "a"]}, ("redact", 1), "twice"),
+        ({"redact": [{"replacement": "x"}]}, ("redact", 0), "lacks 'pattern'"),
+        ({"redact": [{"pattern": "(a"}]}, ("redact", 0, "pattern"), "no regular expression"),
+        ({"redact": [{"pattern": "a*"}]}, ("redact", 0, "pattern"), "'\\+' in place of"),
+        (
+            {"redact": [{"pattern": "a", "replacement": r"\2"}]},
+            ("redact", 0, "replacement"),
+            "cannot be filled in: invalid group",
+        ),
+        (
+            {"redact": [{"pattern": "a", "replacement": r"\g<n>"}]},
+            ("redact", 0, "replacement"),
+            "cannot be filled in: unknown group",
+        ),
+        (
+            {"redact": [{"pattern": "(a)b", "replacement": "$1"}]},
+            ("redact", 0, "replacement"),
+            r"'\$1' would stand there as it is",
+        ),
+        ({"redact": [{"patern": "a"}]}, ("redact", 0, "patern"), "'pattern'"),
+        ({"format": {"type": "tree"}}, ("format", "type"), "flat, nested, template"),
+        ({"format": {}}, ("format",), "lacks 'type'"),
+        ({"format": "flat"}, ("format",), "wants a map of type, template"),
+        ({"format": {"type": "template"}}, ("format",), "go together"),
+        ({"format": {"type": "flat", "template": "{{a}}"}}, ("format",), "go together"),
+        (
+            {"format": {"type": "template", "template": "{a}"}},
+            ("format", "template"),
+            "no place to fill in",
+        ),
+        (
+            {"format": {"type": "template", "template": "{{a}} {{b"}},
+            ("format", "template"),
+            "does not end",
+        ),
+        (
+            {"format": {"type": "template", "template": "{{a b.}}"}},
+            ("format", "template"),
+            "is no path",
+        ),
+    ],
+)
+def test_a_bad_response_is_refused(value: object, key: tuple[str | int, ...], words: str) -> None:
+    """The fault has the key of its place and says what to write."""
+    [(where, said)] = refusals(value, RESPONSE)
+    assert key == where
+    assert re.search(words, said), said
+
+
+def test_a_dollar_that_means_no_group_may_stand() -> None:
+    """A price in a replacement is no group of another regex dialect."""
+    transform = RESPONSE.read({"redact": [{"pattern": "(a)", "replacement": "$5 \\1"}]})
+    assert (Redaction("(a)", "$5 \\1"),) == transform.redact
+
+
+def test_a_map_in_place_of_the_list_is_explained() -> None:
+    """Who forgets the dash is told of it."""
+    [(key, words)] = refusals({"namespace": "a"})
+    assert () == key
+    assert "Begin each transform with a dash" in words
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """One load names every fault, each by its own key."""
+    value = [
+        {"filter": {"allow": ["a", 1], "deny": []}},
+        {"response": {"project": ["a..", "[b"], "redact": [{"pattern": "("}]}},
+    ]
+    assert [
+        (0, "filter", "allow", 1),
+        (0, "filter", "deny"),
+        (1, "response", "project", 0),
+        (1, "response", "project", 1),
+        (1, "response", "redact", 0, "pattern"),
+    ] == [key for key, _ in refusals(value)]
+
+
+@pytest.mark.parametrize(
+    ("chain", "fine"),
+    [
+        ([{"rename": {"a": "b"}}, {"rename": {"c": "b"}}], False),
+        ([{"rename": {"a": "b"}}, {"namespace": "n"}, {"rename": {"c": "n_b"}}], False),
+        ([{"rename": {"a": "b"}}, {"rename": {"c": "b", "b": "d"}}], True),
+        ([{"rename": {"a": "b"}}, {"filter": {"deny": ["b"]}}, {"rename": {"c": "b"}}], True),
+        ([{"rename": {"a": "b", "b": "a"}}], True),
+    ],
+)
+def test_a_rename_onto_a_name_that_was_given_is_refused(chain: list[object], fine: bool) -> None:
+    """Two renames of the chain cannot give one name to two tools."""
+    if fine:
+        assert len(chain) == len(TRANSFORMS.read(chain))
+    else:
+        [(key, words)] = refusals(chain)
+        assert (len(chain) - 1, "rename", "c") == key
+        assert "an earlier rename has given" in words
+
+
+def test_the_same_transform_twice_is_refused() -> None:
+    """A repeated item is a slip of the editor."""
+    [(key, words)] = refusals([{"namespace": "a"}, {"filter": {"deny": ["b"]}}, {"namespace": "a"}])
+    assert (2,) == key
+    assert "stands here twice" in words
+
+
+def test_settings_are_shown_for_the_docs() -> None:
+    """The table of settings has words and a default for both kinds."""
+    assert ("list of transforms", "[]") == (TRANSFORMS.words, TRANSFORMS.show(()))
+    assert "[...]" == TRANSFORMS.show((Namespace("a"),))
+    assert "map of project, rename, redact and format" == RESPONSE.words
+    assert "{...}" == RESPONSE.show(ResponseTransform())
+
+
+_PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+_KEYS = st.sampled_from(
+    ["namespace", "filter", "rename", "describe", "response", "allow", "deny", "prefix", "path"]
+) | st.sampled_from(
+    ["project", "redact", "format", "type", "template", "pattern", "replacement", "as", "x"]
+)
+_YAML = st.recursive(
+    _PLAIN | st.sampled_from(["flat", "template", "{{a}}", "a.b", "a"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(value=st.lists(st.dictionaries(_KEYS, _YAML, min_size=1, max_size=2), max_size=3) | _YAML)
+def test_any_value_is_read_or_refused(value: object) -> None:
+    """Whatever YAML holds, the answer is a tuple of transforms or faults with keys."""
+    for kind in (TRANSFORMS, RESPONSE):
+        faults: list[SettingError] = []
+        try:
+            hash(kind.read(value))
+        except (SettingError, ExceptionGroup) as error:
+            faults = list(each(error))
+        assert all(fault.message and isinstance(fault.key, tuple) for fault in faults)
