@@ -1,0 +1,63 @@
+"""The tables of the state database, as the steps that lead from each version to the next.
+
+A step that has been released is never changed; what is new becomes a new step.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+APPLICATION: Final = 0x6D637067
+"""Written into the file, so that a database of another program is not taken for ours."""
+
+_USAGE = (
+    # epoch (text), revision, and the hour in which old rows were removed last
+    "CREATE TABLE state (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    (
+        "CREATE TABLE writers (writer TEXT PRIMARY KEY, number INTEGER NOT NULL,"
+        " hour INTEGER NOT NULL) WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE tools (id INTEGER PRIMARY KEY, server TEXT NOT NULL, tool TEXT NOT NULL,"
+        " calls INTEGER NOT NULL, failures INTEGER NOT NULL, cached INTEGER NOT NULL,"
+        " microseconds INTEGER NOT NULL, tokens INTEGER NOT NULL, cost_micro_usd INTEGER NOT NULL,"
+        " last_used REAL NOT NULL, revision INTEGER NOT NULL, UNIQUE (server, tool))"
+    ),
+    "CREATE INDEX tools_by_revision ON tools (revision)",
+    (
+        "CREATE TABLE errors (tool INTEGER, code TEXT, count INTEGER NOT NULL,"
+        " PRIMARY KEY (tool, code)) WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE latency (tool INTEGER, bucket INTEGER, count INTEGER NOT NULL,"
+        " PRIMARY KEY (tool, bucket)) WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE hours (tool INTEGER, hour INTEGER, calls INTEGER NOT NULL,"
+        " failures INTEGER NOT NULL, PRIMARY KEY (tool, hour)) WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE days (tool INTEGER, day INTEGER, calls INTEGER NOT NULL,"
+        " failures INTEGER NOT NULL, PRIMARY KEY (tool, day)) WITHOUT ROWID"
+    ),
+    "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+    (
+        "CREATE TABLE moves (from_server TEXT, from_tool TEXT, to_server TEXT, to_tool TEXT,"
+        " count INTEGER NOT NULL, revision INTEGER NOT NULL,"
+        " PRIMARY KEY (from_server, from_tool, to_server, to_tool)) WITHOUT ROWID"
+    ),
+    "CREATE INDEX moves_by_revision ON moves (revision)",
+    (
+        "CREATE TABLE spend (day INTEGER, server TEXT, tool TEXT, caller TEXT,"
+        " calls INTEGER NOT NULL, cost_micro_usd INTEGER NOT NULL, tokens INTEGER NOT NULL,"
+        " revision INTEGER NOT NULL, PRIMARY KEY (day, server, tool, caller)) WITHOUT ROWID"
+    ),
+    "CREATE INDEX spend_by_revision ON spend (revision)",
+    (
+        "INSERT INTO state VALUES ('epoch', lower(hex(randomblob(12)))), ('revision', 0),"
+        " ('pruned', 0)"
+    ),
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_USAGE,)
+"""Statements by step; `PRAGMA user_version` says how many steps a file has taken."""
