@@ -40,9 +40,18 @@ def negotiate(requested: object) -> str:
     return LATEST_PROTOCOL_VERSION
 
 
+def reads_only(tool: Mapping[str, Any]) -> bool:
+    """Tell whether a tool declares that it changes nothing."""
+    annotations = tool.get("annotations")
+    return isinstance(annotations, dict) and annotations.get("readOnlyHint") is True
+
+
+def repeats_alike(tool: Mapping[str, Any]) -> bool:
+    """Tell whether a tool declares that a second call does no more than the first."""
+    annotations = tool.get("annotations")
+    return isinstance(annotations, dict) and annotations.get("idempotentHint") is True
+
+
 def is_repeatable(tool: Mapping[str, Any]) -> bool:
     """Tell whether calling a tool twice is declared to be the same as calling it once."""
-    annotations = tool.get("annotations")
-    return isinstance(annotations, Mapping) and (
-        annotations.get("readOnlyHint") is True or annotations.get("idempotentHint") is True
-    )
+    return reads_only(tool) or repeats_alike(tool)
