@@ -1,0 +1,219 @@
+"""What becomes of a tool's answer: project, rename, redact, format, and the caller's own choice."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from mcpgw.config.transforms import PLACE, ResponseTransform
+from mcpgw.shaping.paths import JsonPath, parse_path
+from mcpgw.shaping.projection import project, project_nested, projected_keys, what_there_is
+from mcpgw.shaping.redaction import Redactor
+from mcpgw.shaping.results import (
+    MAX_DEPTH,
+    Result,
+    dump,
+    payload,
+    texts,
+    with_payload,
+    with_texts,
+)
+
+TEXT_PLACE: Final = "text"
+"""The place of a template that stands for an answer which is plain text."""
+
+
+@attrs.frozen
+class ResponseShaper:
+    """What some response transforms, one after the other, make of an answer.
+
+    Cheap to make: what a transform needs is prepared once for each and kept.
+    """
+
+    transforms: Sequence[ResponseTransform]
+
+    def apply(self, result: Result) -> Result:
+        """Return the result of a `tools/call` as the transforms want it; the given one stays.
+
+        What is shaped is `structuredContent`, else the only text if it is a JSON object or
+        array; it is written back as compact JSON, and as `structuredContent` where there was
+        one and it is still an object. Plain texts are redacted, and filled into a template that
+        has the place `{{text}}`. Images, audio, resources and `_meta` stay as they are. An
+        error is redacted only. Where nothing changes, the given result is returned.
+        """
+        plans = [_plan(transform) for transform in self.transforms]
+        if result.get("isError") is True or not any(plan.reshapes for plan in plans):
+            return _redacted(result, plans)
+        given = payload(result)
+        if given is None:
+            return _shaped_texts(result, plans)
+        shaped = given
+        for plan in plans:
+            # Where a template has made a text of it, what follows treats it as one.
+            shaped = plan.on_text(shaped) if isinstance(shaped, str) else plan.on_json(shaped)
+        return result if shaped is given else with_payload(result, shaped)
+
+    def redact(self, result: Result) -> Result:
+        """Return the result with nothing done but what the transforms redact."""
+        return _redacted(result, [_plan(transform) for transform in self.transforms])
+
+
+def project_result(result: Result, paths: Sequence[JsonPath]) -> Result:
+    """Return an answer with only these parts of it, each in its place.
+
+    Plain text and errors have no parts and stay whole. Where nothing is found, a second text
+    says which keys there are.
+    """
+    given = None if result.get("isError") is True else payload(result)
+    if given is None or not paths:
+        return result
+    shaped = project_nested(given, paths)
+    if shaped is given:
+        return result
+    answer = with_payload(result, shaped)
+    if given and not shaped:
+        asked = ", ".join(path.text for path in paths)
+        note = f"Nothing found at {asked}. The answer is or has {what_there_is(given)}."
+        answer["content"].append({"type": "text", "text": note})
+    return answer
+
+
+def _redacted(result: Result, plans: Sequence[_Plan]) -> Result:
+    for plan in plans:
+        if plan.redactor is not None:
+            result = plan.redactor.result(result)
+    return result
+
+
+def _shaped_texts(result: Result, plans: Sequence[_Plan]) -> Result:
+    if result.get("structuredContent") is not None:
+        # Neither object nor array: not structured content, and not to be shown unlooked-at.
+        result = {key: value for key, value in result.items() if key != "structuredContent"}
+    given = texts(result)
+    new = given
+    for plan in plans:
+        new = plan.on_texts(new)
+    return result if new == given else with_texts(result, new)
+
+
+@attrs.frozen
+class _Plan:
+    """One response transform, ready to run.
+
+    `hider` hides fields by the backend's own names, before `keys` and `names` give them others;
+    `redactor` does all there is to redact, by the names that the answer will have.
+    """
+
+    keys: Mapping[str, JsonPath]
+    names: Mapping[str, str]
+    hider: Redactor | None
+    redactor: Redactor | None
+    flat: bool
+    template: tuple[str | JsonPath, ...]
+
+    @property
+    def reshapes(self) -> bool:
+        """Whether it does anything but redact."""
+        return bool(self.keys or self.names or self.flat or self.template)
+
+    def on_json(self, value: Any) -> Any:
+        """Return what becomes of an object or array: JSON again, or text by a template."""
+        if self.hider is not None:
+            value = self.hider.value(value)
+        if self.keys:
+            value = project(value, self.keys)
+        if self.names and isinstance(value, dict):
+            value = _renamed(value, self.names)
+        if self.redactor is not None:
+            value = self.redactor.value(value)
+        if self.flat:
+            value = _flat(value)
+        return self._filled(value) if self.template else value
+
+    def on_text(self, text: str) -> str:
+        """Return what becomes of a plain text."""
+        return self.on_texts([text])[0]
+
+    def on_texts(self, given: list[str]) -> list[str]:
+        """Return what becomes of plain texts: as many, or one where a template joins them."""
+        if self.redactor is not None:
+            given = [self.redactor.text(text) for text in given]
+        places = [part.text for part in self.template if isinstance(part, JsonPath)]
+        if given and TEXT_PLACE in places:
+            return [self._filled({TEXT_PLACE: "\n".join(given)})]
+        return given
+
+    def _filled(self, value: Any) -> str:
+        return "".join(
+            part if isinstance(part, str) else _inline(value, part) for part in self.template
+        )
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(transform: ResponseTransform) -> _Plan:
+    form = transform.format
+    redactor = Redactor.of(transform.redact) if transform.redact else None
+    moves = bool(transform.project or transform.rename)
+    return _Plan(
+        projected_keys(transform.project),
+        dict(transform.rename),
+        Redactor(redactor.names) if redactor is not None and redactor.names and moves else None,
+        redactor,
+        form is not None and form.type == "flat",
+        _template(form.template) if form is not None and form.type == "template" else (),
+    )
+
+
+def _template(text: str) -> tuple[str | JsonPath, ...]:
+    pieces = re.split(PLACE, text)
+    return tuple(parse_path(piece.strip()) if at % 2 else piece for at, piece in enumerate(pieces))
+
+
+def _inline(value: Any, path: JsonPath) -> str:
+    """Write a value into a template; a key that has the path's very text comes first."""
+    literal = isinstance(value, dict) and path.text in value
+    found = value[path.text] if literal else path.pick(value)
+    if found is None:
+        return ""
+    return found if isinstance(found, str) else dump(found)
+
+
+def _renamed(value: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Rename keys all at once; a key whose new name belongs to one that stays, stays too.
+
+    An old name with dots means the last part of it, the key that a projection gives.
+    """
+    new: dict[str, str] = {}
+    for old, name in names.items():
+        key = old if old in value else old.rpartition(".")[2].removesuffix("[]")
+        if key in value:
+            new.setdefault(key, name)
+    while taken := [key for key, name in new.items() if name in value and name not in new]:
+        for key in taken:
+            del new[key]
+    return {new.get(key, key): each for key, each in value.items()} if new else value
+
+
+def _flat(value: Any) -> Any:
+    """Return an object of one level: `{"a": {"b": [1]}}` becomes `{"a.b[0]": 1}`."""
+    found: dict[str, list[Any]] = {}
+    for key, leaf in _leaves(value, "", MAX_DEPTH):
+        found.setdefault(key, []).append(leaf)
+    # Keys with dots in them may fall together; nothing is lost then.
+    return {key: leaves[0] if len(leaves) == 1 else leaves for key, leaves in found.items()}
+
+
+def _leaves(value: Any, way: str, depth: int) -> Iterator[tuple[str, Any]]:
+    if depth == 0 or not value or not isinstance(value, dict | list):
+        if way:
+            yield way, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{way}.{key}" if way else key, depth - 1)
+    else:
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{way}[{index}]", depth - 1)
