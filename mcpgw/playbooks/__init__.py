@@ -1,0 +1,1 @@
+"""Calls in a row under one name."""

@@ -1,0 +1,131 @@
+"""The playbooks of some folders, read again when their files change."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from mcpgw.config.problems import ConfigError
+
+if TYPE_CHECKING:
+    from mcpgw.playbooks.model import Playbook
+
+BUILTIN: Final = Path(__file__).parent / "builtin"
+SUFFIXES: Final = (".yaml", ".yml")
+LARGEST: Final = 1_000_000
+"""Bytes of a file that are read."""
+
+Stamp = tuple[int, int, int]
+
+
+@attrs.frozen
+class Changes:
+    """What a look at the folders found: names of playbooks, and files with their faults."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    problems: Mapping[Path, str] = attrs.field(factory=dict)
+    """Files that cannot be used and were not yet told of."""
+
+
+@attrs.define(eq=False)
+class PlaybookLibrary:
+    """Reads every `*.yaml` and `*.yml` of the folders, not of folders in them.
+
+    The built-in playbooks are known by their files' names and read when they are asked for.
+
+    A later folder wins where names are the same, and within a folder the later file name. A
+    file that breaks keeps the last good version of its playbook until it is mended or gone.
+    """
+
+    _folders: tuple[Path, ...] = ()
+    _builtin: dict[str, Path] = attrs.field(factory=dict)
+    _good: dict[Path, Playbook] = attrs.field(factory=dict)
+    _stamps: dict[Path, Stamp] = attrs.field(factory=dict)
+    _by_name: dict[str, Playbook] = attrs.field(factory=dict)
+    problems: dict[Path, str] = attrs.field(factory=dict)
+    """Files that cannot be used now."""
+
+    def use(self, folders: tuple[Path, ...], *, builtin: bool = True) -> None:
+        """Take other folders, which the next `refresh` reads, and the built-in playbooks."""
+        self._folders = folders
+        files = BUILTIN.iterdir() if builtin else ()
+        self._builtin = {path.stem: path for path in files if path.suffix in SUFFIXES}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all playbooks, sorted."""
+        return tuple(sorted(self._by_name.keys() | self._builtin.keys()))
+
+    def get(self, name: str) -> Playbook | None:
+        """Return the playbook of this name; one of a folder before a built-in one."""
+        found = self._by_name.get(name)
+        if found is None and (path := self._builtin.get(name)) is not None:
+            from mcpgw.playbooks.reading import read_playbook
+
+            found = read_playbook(path, path.read_text("utf-8"))
+        return found
+
+    def refresh(self) -> Changes:
+        """Look at the folders, and read what is new or changed."""
+        found = dict(self._files())
+        told: dict[Path, str] = {}
+        if found != self._stamps:
+            for path in self._stamps.keys() - found.keys():
+                self._good.pop(path, None)
+                self.problems.pop(path, None)
+            for path, stamp in found.items():
+                if self._stamps.get(path) != stamp:
+                    self._read(path, told)
+            self._stamps = found
+        before = self._by_name
+        self._by_name = {
+            self._good[path].name: self._good[path] for path in found if path in self._good
+        }
+        return Changes(
+            added=tuple(sorted(self._by_name.keys() - before.keys())),
+            removed=tuple(sorted(before.keys() - self._by_name.keys())),
+            changed=tuple(
+                sorted(
+                    name
+                    for name in self._by_name.keys() & before.keys()
+                    if self._by_name[name] != before[name]
+                )
+            ),
+            problems=told,
+        )
+
+    def _files(self) -> Iterator[tuple[Path, Stamp]]:
+        for folder in self._folders:
+            try:
+                paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+            except OSError:
+                continue  # a folder that is not there holds no playbook
+            for path in paths:
+                try:
+                    status = path.stat()
+                except OSError:
+                    continue
+                if not stat.S_ISREG(status.st_mode):
+                    continue  # to open a pipe would wait for whoever writes into it
+                yield path, (status.st_mtime_ns, status.st_size, status.st_ino)
+
+    def _read(self, path: Path, told: dict[Path, str]) -> None:
+        from mcpgw.playbooks.reading import read_playbook
+
+        try:
+            with path.open("rb") as file:
+                data = file.read(LARGEST + 1)
+            if len(data) > LARGEST:
+                raise ValueError(f"the file has more than {LARGEST} bytes")
+            self._good[path] = read_playbook(path, data.decode("utf-8-sig"))
+            self.problems.pop(path, None)
+        except UnicodeDecodeError:
+            told[path] = self.problems[path] = "the text is not UTF-8"
+        except (OSError, ValueError, ConfigError) as error:
+            told[path] = self.problems[path] = str(error)
