@@ -19,10 +19,12 @@ from mcpgw.backends.manifest import Manifest
 from mcpgw.backends.process import ChildProcess, SpawnFailed, open_process
 from mcpgw.backends.rate_limit import TokenBucket
 from mcpgw.backends.states import Failure, Replaced, State, Unavailable
-from mcpgw.config.schema import BackendConfig, FailsafeConfig
+from mcpgw.config.failsafe import FailsafeConfig
+from mcpgw.config.schema import BackendConfig
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import ConnectionLost
 from mcpgw.protocol.peer import Params, Peer, Request
+from mcpgw.shaping.names import Naming
 
 log = get_logger("mcpgw.backend")
 
@@ -60,6 +62,10 @@ class Backend:
     """When the last call began or ended, by Trio's clock."""
     killed: bool = False
     retired: bool = False
+    _restarting: bool = False
+    _naming: Naming = attrs.field(init=False)
+    _offered: Mapping[str, dict[str, Any]] = attrs.field(factory=dict)
+    _offered_of: Mapping[str, dict[str, Any]] | None = None
     _phase: State = State.IDLE
     _since: float = 0.0
     _ready_at: float = 0.0
@@ -90,6 +96,7 @@ class Backend:
         )
         self.concurrency = ConcurrencyLimit(limit.max_in_flight) if limit.enabled else None
         self.lists = Lists(self.name, self.config.fingerprint(), self.host, self._listed)
+        self._naming = _naming(self.config)
 
     def __repr__(self) -> str:
         pid = f" pid={self._child.popen.pid}" if self._child else ""
@@ -130,8 +137,23 @@ class Backend:
 
     @property
     def tools(self) -> Mapping[str, dict[str, Any]]:
-        """The tools by name, as last listed."""
-        return self.lists.tools
+        """The tools by the name under which they are offered, as last listed."""
+        if self._naming.identity:
+            return self.lists.tools
+        if self._offered_of is not self.lists.tools:
+            self._offered_of = self.lists.tools
+            self._offered = self._naming.offer(self.lists.tools.values())
+            if self._naming.clashes:
+                log.warning("backend.names_clash", server=self.name, tools=self._naming.clashes)
+        return self._offered
+
+    def own_name(self, tool: str) -> str | None:
+        """Return the server's own name of an offered tool, None for one that is not offered."""
+        return tool if self._naming.identity else self._naming.original(tool)
+
+    def offered_name(self, tool: str) -> str | None:
+        """Return under which other name a tool of the server is offered, if it is."""
+        return None if self._naming.identity else self._naming.hint(tool)
 
     @property
     def pid(self) -> int | None:
@@ -153,6 +175,12 @@ class Backend:
         return text
 
     # -- what others ask for -------------------------------------------------------------
+
+    def reshape(self, config: BackendConfig) -> None:
+        """Take settings that differ only in what needs no new start of the server."""
+        self.config = config
+        self._naming = _naming(config)
+        self._offered_of = None
 
     def want(self) -> None:
         """Ask for the backend to run; it starts now or after its backoff."""
@@ -219,6 +247,25 @@ class Backend:
         self.breaker.reset()
         self._tell()
 
+    @property
+    def restarts_left(self) -> int:
+        """How often `restart` may still be called before a call has to succeed."""
+        return max(0, self.breaker.failure_threshold - 1 - self.breaker.failures)
+
+    def restart(self, reason: str) -> int:
+        """End the process and start it anew; return how many calls that interrupts.
+
+        Counts as a failure in the breaker, which a call that succeeds takes back.
+        """
+        interrupted = self.connection.peer.pending if self.connection else 0
+        self.breaker.record_failure(reason)
+        self.failure = None
+        self._restarting = True
+        self._wanted = True
+        self._end_connection()
+        self._tell()
+        return interrupted
+
     def give_up(self, reason: str) -> None:
         """Take note that the task has ended for good: calls are refused with the reason."""
         self.failure = Failure(reason, permanent=True)
@@ -281,12 +328,13 @@ class Backend:
                 multiplier=retry.multiplier,
             )
             with trio.move_on_after(seconds):
-                while not self.retired and not self.killed:
+                while not self.retired and not self.killed and not self._restarting:
                     await self._changed.park()
 
     async def _live(self) -> bool:
         """Start the server and converse until it ends. Return whether it had been ready."""
         self._enter(State.STARTING)
+        self._restarting = False
         self.starts += 1
         ready = False
         child: ChildProcess | None = None
@@ -366,7 +414,7 @@ class Backend:
                 await trio.sleep_forever()  # `talk` or `watch` ends us
         self._scope = None
         self._lose()
-        if self.killed or self.retired or self._phase is State.IDLE:
+        if self.killed or self.retired or self._restarting or self._phase is State.IDLE:
             note = ""
         return ready, note
 
@@ -445,3 +493,10 @@ class Backend:
         self.connection = None
         if self._scope is not None:
             self._scope.cancel()
+
+
+def _naming(config: BackendConfig) -> Naming:
+    def reshaped(tool: str) -> bool:
+        return config.tool(tool).transform is not None
+
+    return Naming(config.transform, reshaped=reshaped if config.tools else None)

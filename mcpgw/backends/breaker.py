@@ -125,6 +125,11 @@ class CircuitBreaker:
             self._successes = 0
         return BreakerState.HALF_OPEN
 
+    @property
+    def failures(self) -> int:
+        """Failures in a row, as they count for opening it."""
+        return self._failures
+
     def admit(self) -> Permit | None:
         """Return leave to make a call, or None where it must not be made now.
 

@@ -51,7 +51,8 @@ class BackendPool:
     def apply(self, config: GatewayConfig) -> None:
         """Make the backends those of a configuration.
 
-        Backends whose settings are the same go on untouched. One that is changed or gone
+        Backends whose settings are the same go on untouched, and so do those of which only
+        the description, the time-out or the shape of the tools differs. One that is changed or gone
         takes no new calls, finishes those in flight within `server.shutdown_timeout`, and
         ends; its successor is there at once.
         """
@@ -61,7 +62,8 @@ class BackendPool:
         for name, settings in wanted.items():
             failsafe = config.failsafe.for_backend(settings)
             old = self._backends.get(name)
-            if old is not None and (old.config, old.failsafe) == (settings, failsafe):
+            if old is not None and old.failsafe == failsafe and old.config.runs_like(settings):
+                old.reshape(settings)
                 backends[name] = old
                 continue
             backends[name] = Backend(settings, failsafe, self.host)

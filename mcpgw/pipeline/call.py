@@ -12,6 +12,8 @@ import attrs
 import trio
 
 from mcpgw.backends.backend import Backend
+from mcpgw.pipeline.session import SessionState
+from mcpgw.protocol.mcp import is_repeatable
 from mcpgw.protocol.peer import Params, Request
 
 _UUID_FIXED: Final = 0xF000_C000_0000_0000_0000
@@ -29,6 +31,15 @@ class Recovery(enum.Enum):
     CIRCUIT_OPEN = ("CIRCUIT_OPEN", False, "the server failed repeatedly; wait, or revive it")
     RATE_LIMITED = ("RATE_LIMITED", True, "too many calls; wait and call again")
     SERVER_DISABLED = ("SERVER_DISABLED", False, "an operator has disabled the server")
+    TOOL_DISABLED = ("TOOL_DISABLED", False, "it mostly failed lately and is disabled for a while")
+    NOT_ALLOWED = ("NOT_ALLOWED", False, "this session may not use it")
+    NOT_AUTHORIZED = (
+        "NOT_AUTHORIZED",
+        False,
+        "the server refuses these credentials; ask the person",
+    )
+    BUDGET_EXCEEDED = ("BUDGET_EXCEEDED", False, "a budget is used up")
+    DUPLICATE_REQUEST = ("DUPLICATE_REQUEST", True, "the same call is still being answered")
 
     def __init__(self, code: str, retry: bool, meaning: str) -> None:
         self.code = code
@@ -46,6 +57,7 @@ class CallFailed(Exception):
       suggest: what to do next.
       related: names of tools or servers that may have been meant.
       data: more for a program, such as the backend's own error.
+      happened: the call may have taken effect all the same, so it is not to be repeated blindly.
     """
 
     recovery: Recovery
@@ -53,6 +65,7 @@ class CallFailed(Exception):
     suggest: str = ""
     related: tuple[str, ...] = ()
     data: Mapping[str, Any] | None = None
+    happened: bool = False
 
     def __str__(self) -> str:
         return f"{self.message} {self.suggest}".rstrip()
@@ -66,7 +79,8 @@ class CallAbandoned(Exception):
 class Call:
     """A request for a backend on its way through the stages.
 
-    `asker` is the client's request that caused it; progress goes back to it.
+    `asker` is the client's request that caused it; progress goes back to it. `name` is the
+    tool's name as it is offered, which `params` has too until the tool is found.
     """
 
     server: str
@@ -74,15 +88,34 @@ class Call:
     name: str
     params: Params
     asker: Request | None = None
+    session: SessionState = attrs.field(factory=SessionState)
+    full: bool = False
+    """Without cache, idempotency and shaping of the answer."""
+    fields: tuple[str, ...] = ()
+    """The only parts of the answer that are wanted, as paths."""
+    idempotency_key: str = ""
     trace_id: str = ""
     backend: Backend = attrs.field(default=None)  # set by the stage `resolve`
     tool: Mapping[str, Any] | None = None
     deadline: trio.CancelScope = attrs.field(default=None)  # set by the stage `deadline`
     sent: bool = False
+    connection: object = None
+    """The connection that it was sent on."""
+    cached: bool = False
+    """Answered without asking the backend."""
+    fault: Recovery | None = None
+    """What an answer with `isError` tells of its cause, where it does."""
 
     def __repr__(self) -> str:
         state = "SENT" if self.sent else "WAITING"
         return f"<Call {self.server}:{self.name} {self.method} {state} {self.trace_id}>"
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether making the call twice is the same as making it once, as far as is known."""
+        if self.method != "tools/call":
+            return True  # reading resources and prompts changes nothing
+        return self.tool is not None and is_repeatable(self.tool)
 
     @property
     def timed_out(self) -> bool:

@@ -7,46 +7,34 @@ import attrs
 from mcpgw.backends.backend import Backend
 from mcpgw.backends.pool import BackendPool
 from mcpgw.backends.states import Replaced
-from mcpgw.observe.stats import Stats
+from mcpgw.config.schema import GatewayConfig
+from mcpgw.config.transforms import ResponseTransform
 from mcpgw.pipeline.call import Call, Proceed, Stage, compose
+from mcpgw.pipeline.error_budgets import ErrorBudgets
+from mcpgw.pipeline.keyed_answers import KeyedAnswers
+from mcpgw.pipeline.prices import Prices
+from mcpgw.pipeline.response_cache import ResponseCache
+from mcpgw.pipeline.spending import Spending
 from mcpgw.pipeline.stages.breaker import breaker
-from mcpgw.pipeline.stages.check_arguments import check_arguments
+from mcpgw.pipeline.stages.budget import Budget
+from mcpgw.pipeline.stages.cache import Cache
+from mcpgw.pipeline.stages.check_arguments import CheckArguments
 from mcpgw.pipeline.stages.concurrency import concurrency
 from mcpgw.pipeline.stages.deadline import deadline
 from mcpgw.pipeline.stages.find_tool import FindTool
+from mcpgw.pipeline.stages.judge import Judge
+from mcpgw.pipeline.stages.once import Once
+from mcpgw.pipeline.stages.profile import Profile
 from mcpgw.pipeline.stages.rate import rate
 from mcpgw.pipeline.stages.remember import Remember
 from mcpgw.pipeline.stages.resolve import Resolve, unreachable
 from mcpgw.pipeline.stages.retry import retry
+from mcpgw.pipeline.stages.sandbox import Sandbox
 from mcpgw.pipeline.stages.send import send
 from mcpgw.pipeline.stages.switch import switch
 from mcpgw.pipeline.stages.trace import trace
 from mcpgw.protocol.peer import Params
-
-
-def call_stages(stats: Stats, pool: BackendPool) -> tuple[Stage, ...]:
-    """Return the stages of every tool call, up to where its backend is known."""
-    return (
-        trace,  # an id for the answer and the log
-        Remember(stats),  # counters, however it ends
-        Resolve(pool),  # which server; did you mean
-    )
-
-
-def backend_stages(backend: Backend, pool: BackendPool) -> tuple[Stage, ...]:
-    """Return the stages of every request to one backend; what is not configured is left out."""
-    failsafe = backend.failsafe
-    stages = (
-        switch,  # may it be used at all
-        deadline,  # from here on the clock runs
-        FindTool(pool),  # which tool; did you mean
-        check_arguments,  # a misspelt one; did you mean
-        rate if backend.bucket is not None else None,
-        concurrency if backend.concurrency is not None else None,
-        retry,  # around what may be lost and repeated
-        breaker if failsafe.circuit_breaker.enabled else None,
-    )
-    return tuple(stage for stage in stages if stage is not None)
+from mcpgw.state.usage import Usage
 
 
 @attrs.define(eq=False)
@@ -54,12 +42,76 @@ class Pipeline:
     """The composed stages. `call` is for tools, `ask` for all else that a backend answers."""
 
     pool: BackendPool
-    stats: Stats
+    usage: Usage
+    config: GatewayConfig = attrs.field(factory=GatewayConfig)
+    errors: ErrorBudgets = attrs.field(factory=ErrorBudgets)
+    cache: ResponseCache = attrs.field(factory=ResponseCache)
+    answers: KeyedAnswers = attrs.field(factory=KeyedAnswers)
+    prices: Prices = attrs.field(factory=Prices)
+    spending: Spending = attrs.field(init=False)
     _call: Proceed = attrs.field(init=False)
-    _chains: dict[Backend, Proceed] = attrs.field(factory=dict)
+    _chains: dict[tuple[Backend, bool, bool, bool], Proceed] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self._call = compose(call_stages(self.stats, self.pool), self._to_backend)
+        self.configure(self.config)
+
+    def configure(self, config: GatewayConfig) -> None:
+        """Take a configuration; calls under way go on by the one that they began with."""
+        self.config = config
+        self.errors.config = config.error_budget
+        self.cache.max_entries = config.cache.max_entries
+        self.answers.keep = config.idempotency.keep
+        self.answers.max_entries = config.idempotency.max_entries
+        self.prices = Prices(config.cost_governance)
+        self.spending = Spending(config.cost_governance, self.prices, self.usage)
+        self._chains.clear()
+        self._call = compose(self.call_stages(), self._to_backend)
+
+    def call_stages(self) -> tuple[Stage, ...]:
+        """Return the stages of every tool call, up to where its backend is known."""
+        limits = self.config.sandbox.active
+        stages = (
+            trace,  # an id for the answer, the log and the backend
+            Remember(self.usage, self.prices),  # counters and costs, however it ends
+            Sandbox(limits) if limits is not None else None,
+            Resolve(self.pool),  # which server; did you mean
+        )
+        return tuple(stage for stage in stages if stage is not None)
+
+    def backend_stages(
+        self, backend: Backend, *, full: bool = False, keyed: bool = False, chosen: bool = False
+    ) -> tuple[Stage, ...]:
+        """Return the stages of every request to one backend; what is not needed is left out.
+
+        Args:
+          backend: which.
+          full: for calls that want the backend's own answer, fresh and only redacted.
+          keyed: for calls that carry an idempotency key.
+          chosen: for calls that want parts of the answer only.
+        """
+        config, failsafe = self.config, backend.failsafe
+        transforms = tuple(
+            each for each in backend.config.transform if isinstance(each, ResponseTransform)
+        )
+        of_tools = any(each.transform is not None for each in backend.config.tools.values())
+        shaped = chosen or transforms or of_tools
+        stages = (
+            switch,  # may it be used at all
+            Profile(config) if config.routing_profiles else None,  # by this session
+            Judge(self.errors if config.error_budget.enabled else None),  # whose fault
+            deadline,  # from here on the clock runs
+            FindTool(self.pool),  # which tool; did you mean
+            CheckArguments(),  # do they fit its schema
+            Budget(self.spending) if config.cost_governance.enabled else None,  # may it cost
+            _shape(transforms) if shaped else None,  # what the answer looks like
+            None if full else Cache(config.cache, self.cache),  # is it known already
+            Once(self.answers) if keyed else None,  # was it done already
+            rate if backend.bucket is not None else None,
+            concurrency if backend.concurrency is not None else None,
+            retry,  # around what may be lost and repeated
+            breaker if failsafe.circuit_breaker.enabled else None,
+        )
+        return tuple(stage for stage in stages if stage is not None)
 
     async def call(self, call: Call) -> Params:
         """Call a tool. Raise `CallFailed`, or `RpcError` where the backend answered with one."""
@@ -73,11 +125,20 @@ class Pipeline:
             raise unreachable(call.backend, error) from error
 
     async def _to_backend(self, call: Call) -> Params:
-        chain = self._chains.get(call.backend)
+        key = (call.backend, call.full, call.idempotency_key != "", call.fields != ())
+        chain = self._chains.get(key)
         if chain is None:
-            for gone in [b for b in self._chains if b.retired]:
+            for gone in [key for key in self._chains if key[0].retired]:
+                self.cache.forget(gone[0])
                 del self._chains[gone]
-            chain = self._chains[call.backend] = compose(
-                backend_stages(call.backend, self.pool), send
-            )
+            _, full, keyed, chosen = key
+            stages = self.backend_stages(call.backend, full=full, keyed=keyed, chosen=chosen)
+            chain = self._chains[key] = compose(stages, send)
         return await chain(call)
+
+
+def _shape(transforms: tuple[ResponseTransform, ...]) -> Stage:
+    # Imported where it is needed, which with most configurations is nowhere.
+    from mcpgw.pipeline.stages.shape import Shape
+
+    return Shape(transforms)

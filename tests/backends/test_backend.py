@@ -8,7 +8,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from mcpgw.backends.process import SpawnFailed
 from mcpgw.backends.states import State, Unavailable
-from mcpgw.config.schema import CircuitBreakerConfig, FailsafeConfig, HealthCheckConfig, RetryConfig
+from mcpgw.config.failsafe import (
+    CircuitBreakerConfig,
+    FailsafeConfig,
+    HealthCheckConfig,
+    RetryConfig,
+)
 from mcpgw.protocol.peer import Params, Request
 from tests.support.scripted import READ_TOOL, Life, Script, scripted_pool
 

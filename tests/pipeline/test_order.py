@@ -12,18 +12,18 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from mcpgw.backends.pool import BackendPool
-from mcpgw.config.schema import (
+from mcpgw.config.failsafe import (
     CircuitBreakerConfig,
     ConcurrencyConfig,
     FailsafeConfig,
     RateLimitConfig,
 )
-from mcpgw.observe.stats import Stats
 from mcpgw.pipeline import order
 from mcpgw.pipeline.call import Call, CallFailed, Recovery, new_trace_id
-from mcpgw.pipeline.order import Pipeline, backend_stages
+from mcpgw.pipeline.order import Pipeline
 from mcpgw.protocol.errors import RpcError
 from mcpgw.protocol.peer import Params, Request
+from mcpgw.state.usage import Usage
 from tests.support.scripted import Life, Script, scripted_pool
 
 FREE = FailsafeConfig(rate_limit=RateLimitConfig(enabled=False))
@@ -46,7 +46,8 @@ async def failure(pipeline: Pipeline, the_call: Call) -> CallFailed:
 def names(pool: BackendPool) -> list[str]:
     backend = pool.get("one")
     assert backend is not None
-    return [getattr(s, "__name__", type(s).__name__) for s in backend_stages(backend, pool)]
+    stages = Pipeline(pool, Usage()).backend_stages(backend)
+    return [getattr(stage, "__name__", type(stage).__name__) for stage in stages]
 
 
 async def test_the_order_and_what_is_left_out(
@@ -56,9 +57,11 @@ async def test_the_order_and_what_is_left_out(
     async with scripted_pool(monkeypatch, {"one": Script([Life(answer)])}) as pool:
         assert [
             "switch",
+            "Judge",
             "deadline",
             "FindTool",
-            "check_arguments",
+            "CheckArguments",
+            "Cache",
             "rate",
             "concurrency",
             "retry",
@@ -70,7 +73,15 @@ async def test_the_order_and_what_is_left_out(
         concurrency=ConcurrencyConfig(enabled=False),
     )
     async with scripted_pool(monkeypatch, {"one": Script([Life(answer)])}, failsafe=bare) as pool:
-        assert ["switch", "deadline", "FindTool", "check_arguments", "retry"] == names(pool)
+        assert [
+            "switch",
+            "Judge",
+            "deadline",
+            "FindTool",
+            "CheckArguments",
+            "Cache",
+            "retry",
+        ] == names(pool)
 
 
 async def test_a_call_that_goes_through(
@@ -78,15 +89,19 @@ async def test_a_call_that_goes_through(
 ) -> None:
     """The answer is the backend's own, with a trace id, and the call is counted."""
     async with scripted_pool(monkeypatch, {"one": Script([Life(answer)])}) as pool:
-        stats = Stats()
-        result = await Pipeline(pool, stats).call(call())
+        usage = Usage()
+        result = await Pipeline(pool, usage).call(call())
 
     trace_id = result["trace_id"]
     assert re.fullmatch(r"gw-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
                         trace_id)  # fmt: skip
     assert {"gateway/trace_id": trace_id} == result["_meta"]
-    assert {"name": "read", "arguments": {}} == result["echo"]
-    assert (1, 0) == (stats.calls, stats.tools["one", "read"].failures)
+    assert {"name": "read", "arguments": {}, "_meta": {"gateway/trace_id": trace_id}} == (
+        result["echo"]
+    )
+    counted = usage.tool("one", "read")
+    assert counted is not None
+    assert (1, 0) == (counted.calls, counted.failures)
 
 
 async def test_unknown_names_get_the_nearest(
@@ -94,7 +109,7 @@ async def test_unknown_names_get_the_nearest(
 ) -> None:
     """A wrong server or tool is refused with the names that may have been meant."""
     async with scripted_pool(monkeypatch, {"one": Script([Life(answer)])}) as pool:
-        pipeline = Pipeline(pool, Stats())
+        pipeline = Pipeline(pool, Usage())
         server = await failure(pipeline, call(server="on"))
         tool = await failure(pipeline, call("reed"))
 
@@ -136,7 +151,7 @@ async def test_a_misspelt_argument_is_refused(
     async with scripted_pool(monkeypatch, {"one": script}) as pool:
         the_call = call(tool)
         the_call.params["arguments"] = arguments
-        error = await failure(Pipeline(pool, Stats()), the_call)
+        error = await failure(Pipeline(pool, Usage()), the_call)
 
     assert Recovery.INVALID_PARAM is error.recovery
     assert (() if guess is None else (guess,)) == error.related
@@ -151,7 +166,7 @@ async def test_arguments_that_a_schema_allows_go_through(
     async with scripted_pool(monkeypatch, {"one": script}) as pool:
         the_call = call("loose")
         the_call.params["arguments"] = {"path": "x", "extra": 1}
-        result = await Pipeline(pool, Stats()).call(the_call)
+        result = await Pipeline(pool, Usage()).call(the_call)
 
     assert {"path": "x", "extra": 1} == result["echo"]["arguments"]
 
@@ -164,15 +179,19 @@ def test_the_architecture_page_shows_the_order() -> None:
     source = inspect.getsource(order)
     code = re.findall(r"stages\.(\w+) import", source)
     assert sorted(code) == sorted(shown)
-    places = [source.index(f"        {_in_code(name)}") for name in shown if name != "send"]
+    places = [_place(source, name) for name in shown if name != "send"]
     assert sorted(places) == places
     assert "send" == shown[-1]
 
 
-def _in_code(name: str) -> str:
-    return {"find_tool": "FindTool(", "remember": "Remember(", "resolve": "Resolve("}.get(
-        name, name
+def _place(source: str, stage: str) -> int:
+    """Return where a stage stands in the lists of stages: as a class or as a function."""
+    built = "".join(word.title() for word in stage.split("_"))
+    found = re.search(
+        rf"^            (?:None if full else )?(?:_?{stage}\b|{built}\()", source, re.M
     )
+    assert found is not None, stage
+    return found.start()
 
 
 async def test_a_call_has_its_time(
@@ -185,7 +204,7 @@ async def test_a_call_has_its_time(
         raise AssertionError
 
     async with scripted_pool(monkeypatch, {"one": Script([Life(silent)])}, timeout=9.0) as pool:
-        pipeline = Pipeline(pool, Stats())
+        pipeline = Pipeline(pool, Usage())
         began = trio.current_time()
         error = await failure(pipeline, call())
         backend = pool.get("one")
@@ -214,7 +233,7 @@ class TestRetry:
         first.handle = die
         script = Script([first, Life(fine)])
         async with scripted_pool(monkeypatch, {"one": script}, failsafe=FREE) as pool:
-            pipeline = Pipeline(pool, Stats())
+            pipeline = Pipeline(pool, Usage())
             try:
                 return await pipeline.call(call(tool)), calls
             except CallFailed as error:
@@ -253,7 +272,7 @@ class TestRetry:
         first.handle = wait
         script = Script([first, Life(answer)])
         async with scripted_pool(monkeypatch, {"one": script}, failsafe=FREE) as pool:
-            pipeline = Pipeline(pool, Stats())
+            pipeline = Pipeline(pool, Usage())
             results: list[Params] = []
 
             async def one() -> None:
@@ -288,7 +307,7 @@ class TestBreaker:
         async with scripted_pool(
             monkeypatch, {"one": script}, failsafe=failsafe, timeout=1.0
         ) as pool:
-            pipeline = Pipeline(pool, Stats())
+            pipeline = Pipeline(pool, Usage())
             for _ in range(2):
                 assert Recovery.BACKEND_TIMEOUT is (await failure(pipeline, call())).recovery
             began = trio.current_time()
@@ -313,7 +332,7 @@ class TestBreaker:
         async with scripted_pool(
             monkeypatch, {"one": Script([Life(refuse)])}, failsafe=FREE
         ) as pool:
-            pipeline = Pipeline(pool, Stats())
+            pipeline = Pipeline(pool, Usage())
             for _ in range(20):
                 with pytest.raises(RpcError):
                     await pipeline.call(call())
@@ -330,7 +349,7 @@ class TestLimits:
         failsafe = FailsafeConfig(rate_limit=RateLimitConfig(requests_per_second=10, burst_size=5))
         script = Script([Life(answer)])
         async with scripted_pool(monkeypatch, {"one": script}, failsafe=failsafe) as pool:
-            pipeline = Pipeline(pool, Stats())
+            pipeline = Pipeline(pool, Usage())
             await pipeline.call(call())
             await trio.sleep(10)
             began = trio.current_time()
@@ -347,7 +366,7 @@ class TestLimits:
         async with scripted_pool(
             monkeypatch, {"one": script}, failsafe=failsafe, timeout=5.0
         ) as pool:
-            pipeline = Pipeline(pool, Stats())
+            pipeline = Pipeline(pool, Usage())
             await pipeline.call(call())
             began = trio.current_time()
             error = await failure(pipeline, call())
@@ -374,7 +393,7 @@ class TestLimits:
         )
         script = Script([Life(serve)])
         async with scripted_pool(monkeypatch, {"one": script}, failsafe=failsafe) as pool:
-            pipeline = Pipeline(pool, Stats())
+            pipeline = Pipeline(pool, Usage())
             async with trio.open_nursery() as nursery:
                 for _ in range(10):
                     nursery.start_soon(pipeline.call, call())
@@ -391,7 +410,7 @@ async def test_a_killed_server_takes_no_calls(
         assert backend is not None
         backend.kill()
         await wait_all_tasks_blocked()
-        error = await failure(Pipeline(pool, Stats()), call())
+        error = await failure(Pipeline(pool, Usage()), call())
 
     assert Recovery.SERVER_DISABLED is error.recovery
     assert [] == script.started

@@ -34,6 +34,7 @@ async def deadline(call: Call, proceed: Proceed) -> Params:
             f"Server '{call.server}' did not answer '{call.name}' within {timeout:g} s;"
             " the call was cancelled.",
             f"Raise backends.{call.server}.timeout if it needs longer.",
+            happened=not call.repeatable,
         )
     raise CallFailed(
         Recovery.BACKEND_TIMEOUT,

@@ -25,9 +25,15 @@ class FindTool:
         first, which starts the backend.
         """
         if call.method == "tools/call":
-            call.tool = call.backend.tools.get(call.name)
-            if call.tool is None and not call.backend.breaker_open:
-                await self._look_again(call, call.backend)
+            backend = call.backend
+            call.tool = backend.tools.get(call.name)
+            if call.tool is None and not backend.breaker_open:
+                await self._look_again(call, backend)
+            own = backend.own_name(call.name)
+            if own is None:
+                raise self._no_tool(call, backend)
+            if own != call.name:
+                call.params = {**call.params, "name": own}
         return await proceed(call)
 
     async def _look_again(self, call: Call, backend: Backend) -> None:
@@ -40,13 +46,14 @@ class FindTool:
             except Unavailable as error:
                 raise unreachable(backend, error) from error
         call.tool = backend.tools.get(call.name)
-        if call.tool is None and backend.tools:
+        if call.tool is None and (backend.tools or backend.lists.tools):
             raise self._no_tool(call, backend)
 
     def _no_tool(self, call: Call, backend: Backend) -> CallFailed:
         from mcpgw.catalog.suggest import nearest
 
-        near = tuple(nearest(call.name, backend.tools))
+        offered = backend.offered_name(call.name)
+        near = (offered,) if offered else tuple(nearest(call.name, backend.tools))
         others = tuple(b.name for b in self.pool if call.name in b.tools)
         hint = f"Did you mean: {', '.join(near)}?" if near else ""
         if others:

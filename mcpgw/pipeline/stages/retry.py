@@ -7,7 +7,6 @@ import trio
 from mcpgw.backends.backoff import delay
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.errors import ConnectionLost
-from mcpgw.protocol.mcp import is_repeatable
 from mcpgw.protocol.peer import Params
 
 
@@ -21,7 +20,8 @@ async def retry(call: Call, proceed: Proceed) -> Params:
         try:
             return await proceed(call)
         except ConnectionLost as lost:
-            safe = not lost.sent or _may_repeat(call)
+            call.sent = lost.sent
+            safe = not lost.sent or call.repeatable
             if not safe or attempt >= attempts:
                 raise await _explain(call, safe, attempt) from lost
         attempt += 1
@@ -34,12 +34,6 @@ async def retry(call: Call, proceed: Proceed) -> Params:
                 multiplier=settings.multiplier,
             )
         )
-
-
-def _may_repeat(call: Call) -> bool:
-    if call.method != "tools/call":
-        return True  # reading resources and prompts changes nothing
-    return call.tool is not None and is_repeatable(call.tool)
 
 
 async def _explain(call: Call, safe: bool, attempts: int) -> CallFailed:
@@ -58,4 +52,5 @@ async def _explain(call: Call, safe: bool, attempts: int) -> CallFailed:
         " The call may have taken effect and was not repeated, since the tool is not"
         " declared read-only or idempotent.",
         "Check its effect before calling again; the server restarts by itself.",
+        happened=True,
     )

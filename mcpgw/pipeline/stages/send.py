@@ -19,6 +19,7 @@ async def send(call: Call) -> Params:
     backend = call.backend
     connection = backend.connection or await backend.connected()
     call.sent = True
+    call.connection = connection
     backend.deadlines.add(call.deadline)
     try:
         return await _ask(call, connection)

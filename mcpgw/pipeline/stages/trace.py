@@ -7,8 +7,12 @@ from mcpgw.protocol.peer import Params
 
 
 async def trace(call: Call, proceed: Proceed) -> Params:
-    """Mint the trace id; put it into the answer, at the top and in `_meta`."""
+    """Mint the trace id; carry it to the backend, and put it into the answer.
+
+    It stands in `_meta` both ways, and in the answer also at the top.
+    """
     call.trace_id = trace_id = new_trace_id()
+    call.params.setdefault("_meta", {})["gateway/trace_id"] = trace_id
     result = await proceed(call)
     meta = result.get("_meta")
     result["_meta"] = (

@@ -1,0 +1,140 @@
+"""Which tools and servers mostly fail and are disabled for a while."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from mcpgw.config.governance import ErrorBudgetConfig, ErrorWindowConfig
+from mcpgw.state.counts import ToolKey
+
+
+@attrs.define(eq=False)
+class _Window:
+    """The latest outcomes of one tool or server."""
+
+    outcomes: deque[tuple[float, bool]] = attrs.field(factory=deque)
+    since: float = -float("inf")
+    """Outcomes up to then do not count: it has rested for them."""
+    disabled_until: float = 0.0
+    rate: float = 0.0
+    """The share of failures at which it was disabled."""
+
+    def note(self, now: float, failed: bool, most: int) -> None:
+        """Add an outcome."""
+        outcomes = self.outcomes
+        outcomes.append((now, failed))
+        if len(outcomes) > most:
+            outcomes.popleft()
+
+    def recent(self, now: float, settings: ErrorWindowConfig) -> list[bool]:
+        """Return which of the latest calls failed."""
+        oldest = max(now - settings.window, self.since)
+        return [failed for when, failed in self.outcomes if when > oldest][-settings.window_calls :]
+
+    def spent(self, now: float, settings: ErrorWindowConfig) -> bool:
+        """Disable it for a while where too many of the latest calls failed; True if so."""
+        recent = self.recent(now, settings)
+        if len(recent) < settings.min_samples or now < self.disabled_until:
+            return False
+        rate = sum(recent) / len(recent)
+        if rate < settings.threshold:
+            return False
+        self.disabled_until = now + settings.cooldown
+        self.since = now
+        self.rate = rate
+        return True
+
+
+_NOTHING: list[str] = []
+
+
+@attrs.frozen
+class Disabled:
+    """Something that is out of use; `tool` is empty for a whole server. Times in seconds."""
+
+    server: str
+    tool: str
+    error_rate: float
+    remaining: float
+    cooldown: float
+
+
+@attrs.define(eq=False)
+class ErrorBudgets:
+    """Windows of outcomes by tool and by server; what mostly fails rests and comes back."""
+
+    config: ErrorBudgetConfig = attrs.field(factory=ErrorBudgetConfig)
+    _clock: Callable[[], float] = trio.current_time
+    _windows: dict[ToolKey, _Window] = attrs.field(factory=dict)
+    """By server and tool; with an empty tool, of the whole server."""
+    _any: bool = False
+    """Whether anything was ever disabled; else nobody need look."""
+
+    def remaining(self, server: str, tool: str) -> float:
+        """Return the seconds for which a tool, or its whole server, is still disabled."""
+        if not self._any:
+            return 0.0
+        windows = self._windows
+        longest = 0.0
+        for key in ((server, tool), (server, "")):
+            window = windows.get(key)
+            if window is not None and window.disabled_until:
+                longest = max(longest, window.disabled_until - self._clock())
+        return longest
+
+    def note(self, server: str, tool: str, *, failed: bool) -> list[str]:
+        """Take note of an outcome; return what it disabled: the tool, the server, both."""
+        now = self._clock()
+        window = self._windows.get((server, tool))
+        if window is None:
+            window = self._windows[server, tool] = _Window()
+        window.note(now, failed, self.config.longest)
+        if not failed:
+            return _NOTHING
+        gone: list[str] = []
+        if window.spent(now, self.config.tool):
+            gone.append(tool)
+        if self._whole(server).spent(now, self.config.server):
+            gone.append(server)
+        self._any = self._any or bool(gone)
+        return gone
+
+    def _whole(self, server: str) -> _Window:
+        """Return the window of a whole server: the latest outcomes of all its tools."""
+        whole = self._windows.setdefault((server, ""), _Window())
+        ended = [
+            outcome
+            for key, window in self._windows.items()
+            if key[0] == server and key[1]
+            for outcome in window.outcomes
+            if outcome[0] > whole.since
+        ]
+        ended.sort()
+        whole.outcomes = deque(ended)
+        return whole
+
+    def disabled(self) -> list[Disabled]:
+        """List what is disabled now."""
+        now = self._clock()
+        found = []
+        for (server, tool), window in sorted(self._windows.items()):
+            if window.disabled_until > now:
+                settings = self.config.tool if tool else self.config.server
+                left = window.disabled_until - now
+                found.append(Disabled(server, tool, window.rate, left, settings.cooldown))
+        return found
+
+    def window(self, server: str) -> tuple[int, int]:
+        """Return the successes and failures of a server that are looked at now."""
+        recent = self._whole(server).recent(self._clock(), self.config.server)
+        return len(recent) - sum(recent), sum(recent)
+
+    def forget(self, server: str) -> int:
+        """Forget all outcomes of a server; return how many things that enabled again."""
+        now = self._clock()
+        gone = [key for key in self._windows if key[0] == server]
+        return sum(self._windows.pop(key).disabled_until > now for key in gone)

@@ -1,0 +1,118 @@
+"""Answers that are given again: kept by backend, tool, caller and arguments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import attrs
+import trio
+
+from mcpgw.backends.backend import Backend
+from mcpgw.pipeline.call import Call
+from mcpgw.protocol.peer import Params
+
+MAX_ANSWER: Final = 1_000_000
+"""Characters of an answer's text above which it is not kept."""
+MAX_CHARACTERS: Final = 32_000_000
+"""Characters of text kept in all."""
+
+Key = tuple[str, str, str]
+
+
+@attrs.frozen(eq=False)
+class _Kept:
+    tool: Mapping[str, Any] | None
+    result: Params
+    size: int
+    since: float
+    until: float
+
+
+@attrs.define(eq=False)
+class ResponseCache:
+    """Keeps answers for a time, at most so many; the oldest go first.
+
+    `max_entries` of 0 is without a bound; the characters kept are bounded in any case.
+    """
+
+    max_entries: int = 10_000
+    _clock: Callable[[], float] = trio.current_time
+    _kept: dict[tuple[Backend, Key], _Kept] = attrs.field(factory=dict)
+    """Oldest first."""
+    _keys: dict[Backend, set[Key]] = attrs.field(factory=dict)
+    _writes: dict[Backend, int] = attrs.field(factory=dict)
+    _size: int = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def find(self, call: Call, key: Key) -> tuple[Params, float] | None:
+        """Return a kept answer and its age in seconds; None where there is none.
+
+        An answer to a tool whose definition has changed since does not count.
+        """
+        kept = self._kept.get((call.backend, key))
+        if kept is None:
+            return None
+        now = self._clock()
+        if kept.until <= now or kept.tool is not call.tool:
+            self._drop(call.backend, key)
+            return None
+        return kept.result, now - kept.since
+
+    def writes(self, backend: Backend) -> int:
+        """Return a number that changes whenever a call may have changed the server's state."""
+        return self._writes.get(backend, 0)
+
+    def keep(self, call: Call, key: Key, result: Params, ttl: float, writes: int) -> None:
+        """Keep an answer, unless it is an error or something was written meanwhile."""
+        backend, size = call.backend, _size(result)
+        if result.get("isError") is True or self.writes(backend) != writes or size > MAX_ANSWER:
+            return
+        self._drop(backend, key)
+        now = self._clock()
+        self._kept[backend, key] = _Kept(call.tool, result, size, now, now + ttl)
+        self._keys.setdefault(backend, set()).add(key)
+        self._size += size
+        most = self.max_entries or len(self._kept)
+        while len(self._kept) > most or self._size > MAX_CHARACTERS:
+            self._drop(*next(iter(self._kept)))
+
+    def written(self, backend: Backend) -> None:
+        """Drop what is kept of a server: a call may have changed what it would answer."""
+        self._writes[backend] = self.writes(backend) + 1
+        for key in list(self._keys.get(backend, ())):
+            self._drop(backend, key)
+
+    def forget(self, backend: Backend) -> None:
+        """Forget a server that is gone."""
+        self.written(backend)
+        self._writes.pop(backend, None)
+        self._keys.pop(backend, None)
+
+    def _drop(self, backend: Backend, key: Key) -> None:
+        kept = self._kept.pop((backend, key), None)
+        if kept is not None:
+            self._size -= kept.size
+            self._keys[backend].discard(key)
+
+
+def cache_key(call: Call) -> Key:
+    """Return what an answer depends on; the caller is part of it, so none sees another's."""
+    arguments = json.dumps(call.params.get("arguments"), sort_keys=True, ensure_ascii=False)
+    return call.name, call.session.caller, arguments
+
+
+def _size(result: Params) -> int:
+    blocks = result.get("content")
+    if not isinstance(blocks, list):
+        return 0
+    return sum(
+        len(text)
+        for block in blocks
+        if isinstance(block, dict)
+        for text in (block.get("text"), block.get("data"))
+        if isinstance(text, str)
+    )

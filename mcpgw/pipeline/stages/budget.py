@@ -1,0 +1,54 @@
+"""Ask whether a call may cost what it costs: `cost_governance`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from mcpgw.observe.log import get_logger
+from mcpgw.pipeline.call import Call, Proceed
+from mcpgw.pipeline.prices import MILLION
+from mcpgw.pipeline.spending import Spending
+from mcpgw.protocol.peer import Params
+
+log = get_logger("mcpgw.cost")
+
+
+@attrs.frozen
+class Budget:
+    """The stage that holds the budgets."""
+
+    spending: Spending
+
+    async def __call__(self, call: Call, proceed: Proceed) -> Params:
+        """Refuse a call that a budget does not allow; add warnings to the answer of others.
+
+        Tools without a price pass. While the call is under way its price counts as spent.
+        """
+        spending = self.spending
+        price = spending.prices.per_call(call.backend, call.name)
+        if not price and spending.prices.per_million_tokens(call.server, call.name) is None:
+            return await proceed(call)
+        alerts = spending.check(call, price)
+        for alert, text in alerts:
+            log.warning("cost.alert", action=alert.action, budget=text, trace_id=call.trace_id)
+        spending.reserve(call, price)
+        try:
+            result = await proceed(call)
+        finally:
+            spending.reserve(call, -price)
+        extra: dict[str, Any] = {}
+        warnings = [text for alert, text in alerts if alert.action == "notify"]
+        if warnings:
+            extra["_cost_warnings"] = warnings
+        cheaper = spending.cheaper(call, price)
+        if cheaper is not None:
+            name, cost = cheaper
+            extra["_cost_suggestion"] = {
+                "message": f"'{name}' has the same use and costs less a call.",
+                "alternative": name,
+                "savings_per_call": (price - cost) / MILLION,
+                "alternative_cost": cost / MILLION,
+            }
+        return {**result, **extra} if extra else result

@@ -1,0 +1,35 @@
+"""Keep to the session's routing profile."""
+
+from __future__ import annotations
+
+import attrs
+
+from mcpgw.config.schema import GatewayConfig
+from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
+from mcpgw.protocol.peer import Params
+
+
+@attrs.frozen
+class Profile:
+    """The stage that refuses servers and tools outside the session's profile."""
+
+    config: GatewayConfig
+
+    async def __call__(self, call: Call, proceed: Proceed) -> Params:
+        """Let the call through where both its server and its tool are in the profile."""
+        name = call.session.profile or self.config.default_routing_profile
+        profile = self.config.routing_profiles.get(name)
+        if profile is not None:
+            if not profile.allows_server(call.server):
+                raise _refused(f"Backend '{call.server}'", name)
+            if call.method == "tools/call" and not profile.allows(call.server, call.name):
+                raise _refused(f"Tool '{call.name}'", name)
+        return await proceed(call)
+
+
+def _refused(what: str, profile: str) -> CallFailed:
+    return CallFailed(
+        Recovery.NOT_ALLOWED,
+        f"{what} is not available in the '{profile}' routing profile.",
+        "gateway_list_profiles shows the others, gateway_set_profile changes it.",
+    )
