@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,12 +22,13 @@ from mcpgw.front import methods
 from mcpgw.front.session import END_GRACE, Session
 from mcpgw.meta.surface import Surface
 from mcpgw.observe.log import get_logger
-from mcpgw.observe.stats import Stats
 from mcpgw.pipeline.order import Pipeline
+from mcpgw.pipeline.session import SessionState
 from mcpgw.protocol.errors import INTERNAL_ERROR, METHOD_NOT_FOUND, ConnectionLost, RpcError
 from mcpgw.protocol.mcp import LOG_LEVELS
 from mcpgw.protocol.peer import Params, Request
 from mcpgw.state.folder import state_folder
+from mcpgw.state.usage import Usage
 
 log = get_logger("mcpgw.gateway")
 
@@ -36,8 +38,20 @@ CLIENT_PATIENCE: Final = 600.0
 """Seconds that calls on a backend have at least while it waits for an answer of the client."""
 QUIET: Final = 0.5
 """Seconds after the loading of the configuration until the rest is imported."""
+COLLECT_AFTER: Final = 5_000
+"""New objects after which the youngest generation is collected."""
 SETTLE: Final = 0.05
 """Seconds in which several changes become one notification."""
+
+_SHOWN_IN_LIST: Final = (
+    "meta_mcp",
+    "code_mode",
+    "spec_preview",
+    "webhooks",
+    "routing_profiles",
+    "default_routing_profile",
+)
+"""Sections of gateway.yaml that `tools/list` depends on."""
 
 _ANNOUNCED: Final[Mapping[str, str]] = {
     "tools": "notifications/tools/list_changed",
@@ -77,18 +91,26 @@ class Gateway:
     pool: BackendPool = attrs.field(init=False)
     index: ToolIndex = attrs.field(init=False)
     surface: Surface = attrs.field(init=False)
+    keeps_counts: bool = True
+    """Whether what is counted is written to the state folder."""
     _seen: dict[Path, object] = attrs.field(factory=dict)
     """The watched files as they were when they were last looked at."""
+    _states: dict[Session, SessionState] = attrs.field(factory=dict)
     _changed: set[str] = attrs.field(factory=set)
     _news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
 
     def __attrs_post_init__(self) -> None:
-        stats = Stats()
+        usage = Usage()
         self.pool = BackendPool(self)
         self.index = ToolIndex()
         self.message_limit = self.config.server.max_body_size
         self.surface = Surface(
-            self.pool, self.index, Pipeline(self.pool, stats), stats, self._reload_for_client
+            self.pool,
+            self.index,
+            Pipeline(self.pool, usage),
+            usage,
+            self._reload_for_client,
+            self._tools_changed_for,
         )
 
     def __repr__(self) -> str:
@@ -97,7 +119,8 @@ class Gateway:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Load the configuration and keep the core running until cancelled."""
-        self.manifests = ManifestStore(state_folder(self.process_environ) / "manifests")
+        folder = state_folder(self.process_environ)
+        self.manifests = ManifestStore(folder / "manifests")
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self.pool.run)
@@ -110,6 +133,8 @@ class Gateway:
                 task_status.started()
                 nursery.start_soon(self._watch)
                 nursery.start_soon(self._announce)
+                if self.keeps_counts and self.config.tool_profiles.enabled:
+                    nursery.start_soon(self._keep_counts, folder / "state.db")
                 if self.sessions:
                     nursery.start_soon(self._warm_first)
                     nursery.start_soon(_import_in_a_quiet_moment)
@@ -153,7 +178,7 @@ class Gateway:
             log.warning("config.warning", problem=str(warning))
         watched = fresh.watched or places
         self._seen = {**_stamps(watched), **{p: self._seen[p] for p in watched if p in self._seen}}
-        self._apply(fresh.config, fresh.environ)
+        self._apply(fresh.config, fresh.environ, path.parent if path else here)
         restart = [change.name for change in outcome.sections if change.outcome == "restart"]
         return {
             "status": "ok",
@@ -162,25 +187,59 @@ class Gateway:
             "restart_reason": f"changed: {', '.join(restart)}" if restart else None,
         }
 
-    def _apply(self, config: GatewayConfig, environ: Mapping[str, str]) -> None:
-        self.config = self.surface.config = config
+    def _apply(self, config: GatewayConfig, environ: Mapping[str, str], folder: Path) -> None:
+        old, self.config, self.surface.config = self.config, config, config
         self.environ = environ
         if not self.loaded.is_set():
             self.message_limit = config.server.max_body_size  # for the life of the process
         self.list_ttl = config.meta_mcp.cache_ttl
-        before = {backend.name: backend for backend in self.pool}
+        before = {backend.name: (backend, backend.config) for backend in self.pool}
         self.pool.apply(config)
+        self.surface.pipeline.configure(config)
+        self.surface.has_states = any(
+            each.visible_in_states or any(tool.visible_in_states for tool in each.tools.values())
+            for each in config.backends.values()
+        )
+        self._take_folders(config, folder)
         for name in before.keys() - set(self.pool.names):
             self.index.remove(name)
-        for backend in self.pool:
-            if before.get(backend.name) is not backend:
+        after = {backend.name: (backend, backend.config) for backend in self.pool}
+        for backend, settings in after.values():
+            if before.get(backend.name) != (backend, settings):
                 self._index(backend)
-        if self.loaded.is_set() and set(before.values()) != set(self.pool):
+        if self.loaded.is_set() and before != after:
             self._note(frozenset(_ANNOUNCED))
+        elif self.loaded.is_set() and any(
+            getattr(old, name) != getattr(config, name) for name in _SHOWN_IN_LIST
+        ):
+            self._note(frozenset({"tools"}))
         for session in self.sessions:
             self.attach(session)
         self.problem = self.surface.config_problem = ""
         self.surface.config_loaded = True
+
+    def _take_folders(self, config: GatewayConfig, folder: Path) -> None:
+        """Take what other files hold: playbooks and synonyms; paths are below `folder`."""
+        names = config.playbooks.directories if config.playbooks.enabled else ()
+        self.surface.playbooks.use(
+            tuple(folder / Path(name).expanduser() for name in names),
+            builtin=config.playbooks.enabled,
+        )
+        self._refresh_playbooks()
+        self._take_synonyms(
+            tuple(folder / Path(name).expanduser() for name in config.search.synonyms)
+        )
+
+    def _take_synonyms(self, files: tuple[Path, ...]) -> None:
+        """Read files of synonyms that were not read yet; a broken one leaves the old table."""
+        from mcpgw.catalog.synonyms import SynonymError
+
+        if files == self.index.synonym_files:
+            return
+        try:
+            self.index.use_synonyms(files)
+        except SynonymError as error:
+            log.warning("synonyms.broken", reason=str(error))
 
     def _reload(self) -> Params:
         """Load again; where the file is broken, keep what runs and say so to everybody."""
@@ -214,6 +273,7 @@ class Gateway:
 
         while True:
             await trio.sleep(POLL)
+            self._refresh_playbooks()
             now = _stamps(self._seen)
             if now == self._seen:
                 continue
@@ -222,6 +282,26 @@ class Gateway:
                 self._seen = now
                 with contextlib.suppress(ConfigError):  # which everybody was told of
                     self._reload()
+
+    def _refresh_playbooks(self) -> None:
+        changes = self.surface.playbooks.refresh()
+        for path, problem in changes.problems.items():
+            log.warning("playbook.broken", path=str(path), reason=problem)
+        if changes.added or changes.removed or changes.changed:
+            log.info(
+                "playbooks.reloaded",
+                added=changes.added,
+                removed=changes.removed,
+                changed=changes.changed,
+            )
+            self._note(frozenset({"tools"}))  # the description of a meta-tool names them
+
+    async def _keep_counts(self, path: Path) -> None:
+        from mcpgw.state.keeper import keep
+        from mcpgw.state.usage_store import UsageStore
+
+        interval = self.config.tool_profiles.persistence_interval
+        await keep(self.surface.usage, UsageStore(path), interval=interval)
 
     async def _warm_first(self) -> None:
         """Start what `meta_mcp.warm_start` names, once the client's capabilities are known."""
@@ -240,7 +320,11 @@ class Gateway:
     def attach(self, session: Session) -> None:
         """Let a session call the meta-tools. The configuration must be loaded."""
         session.set_limits(self.message_limit, min(END_GRACE, self.config.server.shutdown_timeout))
-        session.attach(self.surface, methods.METHODS)
+        state = self._states.get(session)
+        if state is None:
+            state = SessionState(profile=session.profile, elicits=session.elicits)
+            self._states[session] = self.surface.sessions.begin(state)
+        session.attach(self.surface, state, methods.METHODS)
 
     # -- what backends need (backends.backend.Host) -----------------------------------------
 
@@ -290,6 +374,11 @@ class Gateway:
 
     # -- telling clients ---------------------------------------------------------------------
 
+    def _tools_changed_for(self, state: SessionState) -> None:
+        for session, own in self._states.items():
+            if own is state:
+                session.tell("notifications/tools/list_changed")
+
     def _note(self, kinds: frozenset[str]) -> None:
         self._changed |= {_ANNOUNCED[kind] for kind in kinds if kind in _ANNOUNCED}
         self._news.unpark_all()
@@ -316,6 +405,17 @@ async def _import_in_a_quiet_moment() -> None:
     """
     await trio.sleep(QUIET)
     await trio.to_thread.run_sync(importlib.import_module, "structlog", abandon_on_cancel=True)
+    _settle_memory()
+
+
+def _settle_memory() -> None:
+    """Let the garbage collector pass over what lives as long as the process anyway.
+
+    Calls make many short-lived objects; walking all modules again and again for them was
+    measured as a seventh of what a call costs.
+    """
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
 def _working_folder() -> Path:

@@ -17,6 +17,8 @@ from mcpgw.observe import log
 
 _COMMANDS: Final = {
     "serve": ("mcpgw.cli.serve", "Run the gateway for an AI client."),
+    "search": ("mcpgw.cli.search", "Find tools by describing a task."),
+    "stats": ("mcpgw.cli.stats", "Show what was called, how fast, and what it cost."),
     "tool": ("mcpgw.cli.tool", "List, inspect and call tools from a shell."),
 }
 

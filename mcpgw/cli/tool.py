@@ -6,17 +6,16 @@ Results go to stdout, everything else to stderr; the exit status says how it end
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, TypeVar
 
 import click
 import trio
 
-from mcpgw.cli.app import log_options, settle
-from mcpgw.cli.exits import FAILED, INTERRUPTED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
+from mcpgw.cli.app import log_options
+from mcpgw.cli.exits import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
+from mcpgw.cli.inprocess import Stop, ask, with_surface
 from mcpgw.meta.surface import Surface
 
 _STATUS_OF: Final = {
@@ -28,6 +27,10 @@ _STATUS_OF: Final = {
     "CIRCUIT_OPEN": UNAVAILABLE,
     "RATE_LIMITED": UNAVAILABLE,
     "SERVER_DISABLED": UNAVAILABLE,
+    "TOOL_DISABLED": UNAVAILABLE,
+    "NOT_ALLOWED": FAILED,
+    "NOT_AUTHORIZED": TOOL_ERROR,
+    "BUDGET_EXCEEDED": FAILED,
 }
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -82,7 +85,7 @@ def list_command(ctx: click.Context, /, server: str | None, form: str, **options
             click.echo(f"Warning: {backend.situation()}", err=True)
         return OK if not silent and not pending else FAILED
 
-    ctx.exit(_with_surface(ctx, options, run))
+    ctx.exit(with_surface(ctx, options, run))
 
 
 @command.command("inspect")
@@ -101,7 +104,7 @@ def inspect_command(ctx: click.Context, /, tool: str, form: str, **options: Any)
             _print_definition(server, definition)
         return OK
 
-    ctx.exit(_with_surface(ctx, options, run))
+    ctx.exit(with_surface(ctx, options, run))
 
 
 @command.command("invoke")
@@ -145,54 +148,11 @@ def invoke_command(
             text = await trio.to_thread.run_sync(_read_stdin, abandon_on_cancel=True)
             given.update(_json_object(text, "stdin"))
         result = await invoke(
-            surface, {"server": server, "tool": definition["name"], "arguments": given}, None
+            ask(surface, {"server": server, "tool": definition["name"], "arguments": given})
         )
         return _print_result(result, form)
 
-    ctx.exit(_with_surface(ctx, options, run))
-
-
-def _with_surface(
-    ctx: click.Context,
-    options: Mapping[str, Any],
-    run: Callable[[Surface], Awaitable[int]],
-) -> int:
-    """Run a gateway without a client for as long as `run` takes; return its exit status."""
-    path = settle(ctx, **options, level="warning")
-
-    async def main() -> int:
-        from mcpgw.core import Gateway
-
-        gateway = Gateway(Path(path).expanduser() if path else None, dict(os.environ))
-        async with trio.open_nursery() as nursery:
-            await nursery.start(gateway.run)
-            try:
-                if gateway.problem:
-                    click.echo(f"Error: {gateway.problem}", err=True)
-                    return FAILED
-                return await run(gateway.surface)
-            except _Stop as stop:
-                click.echo(f"Error: {stop.message}", err=True)
-                return stop.status
-            finally:
-                nursery.cancel_scope.cancel()
-        raise AssertionError("unreachable")
-
-    status: int = FAILED
-    try:
-        status = trio.run(main)
-    except* KeyboardInterrupt:
-        status = INTERRUPTED
-    return status
-
-
-class _Stop(Exception):
-    """The command ends with a message and a status."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.message = message
-        self.status = status
+    ctx.exit(with_surface(ctx, options, run))
 
 
 def _no_server(surface: Surface, name: str) -> NoReturn:
@@ -201,7 +161,7 @@ def _no_server(surface: Surface, name: str) -> NoReturn:
     hint = did_you_mean(name, surface.pool.names) or (
         f" Configured: {', '.join(surface.pool.names) or 'none'}."
     )
-    raise _Stop(f"Server '{name}' not found.{hint}", NOT_FOUND)
+    raise Stop(f"Server '{name}' not found.{hint}", NOT_FOUND)
 
 
 async def _find(surface: Surface, wanted: str) -> tuple[str, dict[str, Any]]:
@@ -219,7 +179,7 @@ async def _find(surface: Surface, wanted: str) -> tuple[str, dict[str, Any]]:
                 try:
                     await backend.learned()
                 except Unavailable as error:
-                    raise _Stop(str(error), UNAVAILABLE) from error
+                    raise Stop(str(error), UNAVAILABLE) from error
         owners = [backend]
     else:
         name = wanted
@@ -229,10 +189,10 @@ async def _find(surface: Surface, wanted: str) -> tuple[str, dict[str, Any]]:
     found = [(backend.name, backend.tools[name]) for backend in owners if name in backend.tools]
     if len(found) > 1:
         choices = ", ".join(f"{owner}:{name}" for owner, _ in found)
-        raise _Stop(f"Several servers have '{name}': {choices}. Name one of them.", USAGE)
+        raise Stop(f"Several servers have '{name}': {choices}. Name one of them.", USAGE)
     if not found:
         known = [tool for backend in owners for tool in backend.tools]
-        raise _Stop(f"Tool not found: '{wanted}'.{did_you_mean(name, known)}", NOT_FOUND)
+        raise Stop(f"Tool not found: '{wanted}'.{did_you_mean(name, known)}", NOT_FOUND)
     return found[0]
 
 
@@ -281,7 +241,7 @@ def _pairs(pairs: tuple[str, ...], definition: Mapping[str, Any]) -> dict[str, A
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise _Stop(f"Expected key=value, got: {pair}", USAGE)
+            raise Stop(f"Expected key=value, got: {pair}", USAGE)
         wanted = properties.get(key) if isinstance(properties, Mapping) else None
         kind = wanted.get("type") if isinstance(wanted, Mapping) else None
         arguments[key] = value if kind == "string" else _json_or_text(value)

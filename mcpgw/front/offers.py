@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 from mcpgw.backends.backend import Backend
 from mcpgw.meta.surface import Surface
 from mcpgw.pipeline.call import Call, CallFailed
+from mcpgw.pipeline.session import SessionState
 from mcpgw.protocol.errors import (
     BACKEND_UNAVAILABLE,
     INVALID_PARAMS,
@@ -27,33 +28,33 @@ OWNED: Final = "mcpgw://"
 """Scheme of the address `mcpgw://SERVER/URI` that says which server a resource is of."""
 
 
-async def resources(surface: Surface) -> list[dict[str, Any]]:
+async def resources(surface: Surface, session: SessionState) -> list[dict[str, Any]]:
     """List the resources of all servers.
 
     A URI that several servers offer is the first one's; the others' are listed under
     `mcpgw://SERVER/URI`, which is understood for every resource.
     """
     await surface.pool.learn(patience=LIST_PATIENCE)
-    return list(_claimed(surface, "resources", "uri"))
+    return list(_claimed(surface, session, "resources", "uri"))
 
 
-async def resource_templates(surface: Surface) -> list[dict[str, Any]]:
+async def resource_templates(surface: Surface, session: SessionState) -> list[dict[str, Any]]:
     """List the resource templates of all servers."""
     await surface.pool.learn(patience=LIST_PATIENCE)
-    return [template for _owner, template in _offered(surface, "resource_templates")]
+    return [template for _owner, template in _offered(surface, session, "resource_templates")]
 
 
-async def prompts(surface: Surface) -> list[dict[str, Any]]:
+async def prompts(surface: Surface, session: SessionState) -> list[dict[str, Any]]:
     """List the prompts of all servers, named `SERVER/PROMPT`."""
     await surface.pool.learn(patience=LIST_PATIENCE)
     return [
         {**prompt, "name": f"{owner.name}/{prompt['name']}"}
-        for owner, prompt in _offered(surface, "prompts")
+        for owner, prompt in _offered(surface, session, "prompts")
         if isinstance(prompt.get("name"), str)
     ]
 
 
-async def read_resource(surface: Surface, request: Request) -> Params:
+async def read_resource(surface: Surface, session: SessionState, request: Request) -> Params:
     """Read a resource from the server that offers it.
 
     Raises:
@@ -62,11 +63,11 @@ async def read_resource(surface: Surface, request: Request) -> Params:
     uri = request.params.get("uri")
     if not isinstance(uri, str) or not uri:
         raise RpcError(INVALID_PARAMS, "Missing 'uri' parameter")
-    owners, uri = await _owners(surface, uri)
+    owners, uri = await _owners(surface, session, uri)
     params = {**request.params, "uri": uri}
     for position, owner in enumerate(owners):
         try:
-            return await _ask(surface, owner, "resources/read", params, request)
+            return await _ask(surface, session, owner, "resources/read", params, request)
         except RpcError as error:
             missing = error.code in (RESOURCE_NOT_FOUND, INVALID_PARAMS, METHOD_NOT_FOUND)
             if not missing or (position == 0 and len(owners) == 1):
@@ -74,7 +75,7 @@ async def read_resource(surface: Surface, request: Request) -> Params:
     raise RpcError(RESOURCE_NOT_FOUND, f"Resource not found: {uri}", {"uri": uri})
 
 
-async def get_prompt(surface: Surface, request: Request) -> Params:
+async def get_prompt(surface: Surface, session: SessionState, request: Request) -> Params:
     """Get a prompt from its server, by `SERVER/PROMPT` or a name that only one server has.
 
     Raises:
@@ -87,43 +88,54 @@ async def get_prompt(surface: Surface, request: Request) -> Params:
     owner = surface.pool.get(server)
     if owner is None or not own_name:
         await surface.pool.learn(patience=LIST_PATIENCE)
-        holders = [o for o, prompt in _offered(surface, "prompts") if prompt.get("name") == name]
+        holders = [
+            o for o, prompt in _offered(surface, session, "prompts") if prompt.get("name") == name
+        ]
         if len(holders) != 1:
-            raise _no_prompt(surface, name)
+            raise _no_prompt(surface, session, name)
         owner, own_name = holders[0], name
     params = {**request.params, "name": own_name}
-    return await _ask(surface, owner, "prompts/get", params, request)
+    return await _ask(surface, session, owner, "prompts/get", params, request)
 
 
-def _no_prompt(surface: Surface, name: str) -> RpcError:
+def _no_prompt(surface: Surface, session: SessionState, name: str) -> RpcError:
     from mcpgw.catalog.suggest import did_you_mean
 
-    known = [f"{o.name}/{p.get('name')}" for o, p in _offered(surface, "prompts")]
+    known = [f"{o.name}/{p.get('name')}" for o, p in _offered(surface, session, "prompts")]
     holders = [prompt for prompt in known if prompt.endswith(f"/{name}")]
     hint = f" Several servers have it: {', '.join(holders)}." if holders else ""
     return RpcError(INVALID_PARAMS, f"Unknown prompt: {name}.{hint or did_you_mean(name, known)}")
 
 
 async def _ask(
-    surface: Surface, owner: Backend, method: str, params: Params, request: Request
+    surface: Surface,
+    session: SessionState,
+    owner: Backend,
+    method: str,
+    params: Params,
+    request: Request,
 ) -> Params:
-    call = Call(owner.name, method, method, params, request, backend=owner)
+    call = Call(owner.name, method, method, params, request, session, backend=owner)
     try:
         return await surface.pipeline.ask(call)
     except CallFailed as error:
         raise RpcError(BACKEND_UNAVAILABLE, str(error), error.data) from error
 
 
-def _offered(surface: Surface, kind: str) -> Iterator[tuple[Backend, dict[str, Any]]]:
-    for backend in surface.pool:
+def _offered(
+    surface: Surface, session: SessionState, kind: str
+) -> Iterator[tuple[Backend, dict[str, Any]]]:
+    for backend in surface.backends(session):
         if backend.manifest is not None and not backend.killed:
             for entry in getattr(backend.manifest, kind):
                 yield backend, entry
 
 
-def _claimed(surface: Surface, kind: str, key: str) -> Iterator[dict[str, Any]]:
+def _claimed(
+    surface: Surface, session: SessionState, kind: str, key: str
+) -> Iterator[dict[str, Any]]:
     owners: dict[str, Backend] = {}
-    for backend, entry in _offered(surface, kind):
+    for backend, entry in _offered(surface, session, kind):
         uri = entry.get(key)
         if not isinstance(uri, str):
             continue
@@ -132,7 +144,7 @@ def _claimed(surface: Surface, kind: str, key: str) -> Iterator[dict[str, Any]]:
         yield entry
 
 
-async def _owners(surface: Surface, uri: str) -> tuple[list[Backend], str]:
+async def _owners(surface: Surface, session: SessionState, uri: str) -> tuple[list[Backend], str]:
     """Return the servers to ask for a URI, the likeliest first, and the URI as they know it."""
     if uri.startswith(OWNED):
         server, _, inner = uri.removeprefix(OWNED).partition("/")
@@ -140,12 +152,12 @@ async def _owners(surface: Surface, uri: str) -> tuple[list[Backend], str]:
         return ([owner] if owner else []), unquote(inner)
     await surface.pool.learn(patience=LIST_PATIENCE)
     for kind, fits in (("resources", _equal), ("resource_templates", _matches)):
-        for backend, entry in _offered(surface, kind):
+        for backend, entry in _offered(surface, session, kind):
             if fits(entry, uri):
                 return [backend], uri
     able = [
         backend
-        for backend in surface.pool
+        for backend in surface.backends(session)
         if backend.manifest is not None and "resources" in backend.manifest.capabilities
     ]
     return [backend for backend in able if not backend.killed], uri

@@ -15,6 +15,7 @@ from mcpgw.protocol.peer import Params, Peer, Request, method_not_found
 
 if TYPE_CHECKING:
     from mcpgw.meta.surface import Surface
+    from mcpgw.pipeline.session import SessionState
     from mcpgw.protocol.channel import Channel
 
 SERVER_INFO: Final = {
@@ -33,7 +34,9 @@ INSTRUCTIONS: Final = (
     " there are and why one does not run."
 )
 SERVER_CAPABILITIES: Final = {
-    "tools": {"listChanged": True},
+    # `filtering` and `resolve` are proposals (SEP-1821, SEP-1862); who does not know them
+    # ignores them.
+    "tools": {"listChanged": True, "filtering": True, "resolve": True},
     "resources": {"listChanged": True},
     "prompts": {"listChanged": True},
     "logging": {},
@@ -62,8 +65,11 @@ class Session:
     protocol_version: str = ""
     client_info: Mapping[str, Any] = attrs.field(factory=dict)
     client_capabilities: Mapping[str, Any] = attrs.field(factory=dict)
+    profile: str | None = None
+    """The routing profile that the client asked for in `initialize`."""
     log_level: str | None = None
     _surface: Surface | None = None
+    _state: SessionState | None = None
     _methods: Mapping[str, Method] = attrs.field(factory=dict)
     _attached: trio.Event = attrs.field(factory=trio.Event)
 
@@ -90,9 +96,16 @@ class Session:
         """Serve the client until the end of its input and of the calls in flight."""
         await self.peer.run(task_status=task_status)
 
-    def attach(self, surface: Surface, methods: Mapping[str, Method]) -> None:
+    @property
+    def state(self) -> SessionState:
+        """What is kept of the session between its calls; there once it is attached."""
+        assert self._state is not None, "the session is not attached"
+        return self._state
+
+    def attach(self, surface: Surface, state: SessionState, methods: Mapping[str, Method]) -> None:
         """Take what answers the requests; those that came before have waited for it."""
         self._surface = surface
+        self._state = state
         self._methods = methods
         self._attached.set()
 
@@ -114,6 +127,8 @@ class Session:
             raise RpcError(INVALID_PARAMS, "'protocolVersion' is a string such as 2025-11-25")
         self.protocol_version = negotiate(requested)
         self.client_capabilities = capabilities
+        profile = params.get("profile")
+        self.profile = profile if isinstance(profile, str) and profile else None
         info = params.get("clientInfo")
         self.client_info = info if isinstance(info, dict) else {}
         self.peer.accepts_batches = self.protocol_version == BATCH_VERSION
@@ -161,6 +176,12 @@ class Session:
             self._surface.roots_changed()
 
     # -- towards the client --------------------------------------------------------------
+
+    @property
+    def elicits(self) -> bool:
+        """Tell whether the client can ask the person by a form."""
+        declared = self.client_capabilities.get("elicitation")
+        return isinstance(declared, dict) and (not declared or "form" in declared)
 
     def forwardable_capabilities(self) -> Params:
         """Return what the client declared of what backends may use through us."""

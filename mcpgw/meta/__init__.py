@@ -2,46 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from mcpgw.meta import discover, invoke, operate
-from mcpgw.meta.surface import MetaTool, Surface
+from mcpgw.meta import code_mode, direct, discover, invoke, operate, playbook, routing, statistics
+from mcpgw.meta.surface import Ask, Surface
+from mcpgw.meta.tool import MetaTool
+from mcpgw.pipeline.session import SessionState
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
-from mcpgw.protocol.peer import Params, Request
+from mcpgw.protocol.peer import Params
 
-META_TOOLS: tuple[MetaTool, ...] = (*discover.TOOLS, *invoke.TOOLS, *operate.TOOLS)
+META_TOOLS: Final[tuple[MetaTool, ...]] = (
+    *discover.TOOLS,
+    *invoke.TOOLS,
+    *statistics.TOOLS,
+    *playbook.TOOLS,
+    *operate.TOOLS,
+    *routing.TOOLS,
+    *code_mode.TOOLS,
+)
 """All meta-tools in the order of `tools/list`."""
 
-_BY_NAME = {tool.name: tool for tool in META_TOOLS}
+_BY_NAME: Final = {tool.name: tool for tool in META_TOOLS}
 
 
-def definitions(surface: Surface) -> list[dict[str, Any]]:
-    """Return the answer of `tools/list`."""
-    return [tool.definition(surface) for tool in META_TOOLS]
+def listed(surface: Surface) -> list[MetaTool]:
+    """Return the meta-tools of a configuration: in code mode its two, else all others."""
+    if surface.config.code_mode.enabled:
+        return list(code_mode.TOOLS)
+    return [tool for tool in META_TOOLS if tool.listed(surface)]
 
 
-async def call(surface: Surface, name: str, arguments: Params, request: Request | None) -> Params:
-    """Call a meta-tool.
+def definitions(surface: Surface, session: SessionState) -> list[dict[str, Any]]:
+    """Return the answer of `tools/list`: the meta-tools, then surfaced and promoted tools."""
+    own = [tool.definition(surface) for tool in listed(surface)]
+    if surface.config.code_mode.enabled:
+        return own
+    return own + direct.definitions(surface, session, _BY_NAME)
+
+
+async def call(ask: Ask, name: str) -> Params:
+    """Call a meta-tool, or a tool that stands beside them.
 
     Raises:
       RpcError: no such tool (with the nearest names), or the tool refused its arguments.
     """
     tool = _BY_NAME.get(name)
     if tool is None:
-        raise _unknown(surface, name)
-    if tool.own_scope or request is None:
-        return await tool.call(surface, arguments, request)
-    with request.scope():
-        return await tool.call(surface, arguments, request)
+        server = direct.owner(ask, name)
+        if server is None:
+            raise _unknown(ask, name)
+        return await invoke.invoke_tool(ask, server, name, ask.arguments, direct=True)
+    if tool.own_scope or ask.request is None or ask.request.cancel_scope is not None:
+        return await tool.call(ask)
+    with ask.request.scope():
+        return await tool.call(ask)
     return {}  # cancelled: nobody is told
 
 
-def _unknown(surface: Surface, name: str) -> RpcError:
+def _unknown(ask: Ask, name: str) -> RpcError:
     from mcpgw.catalog.suggest import did_you_mean
 
+    surface = ask.surface
     owners = [backend.name for backend in surface.pool if name in backend.tools]
     if owners:
         hint = f" It is a tool of '{owners[0]}': call it with gateway_invoke."
     else:
-        hint = did_you_mean(name, _BY_NAME)
+        shown = [tool["name"] for tool in direct.definitions(surface, ask.session, ())]
+        hint = did_you_mean(name, [*_BY_NAME, *shown])
     return RpcError(INVALID_PARAMS, f"Unknown tool: {name}.{hint}")

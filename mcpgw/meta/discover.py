@@ -9,19 +9,16 @@ import trio
 
 from mcpgw.backends.backend import Backend
 from mcpgw.backends.states import Unavailable
+from mcpgw.catalog.index import Hit, SearchResult
+from mcpgw.catalog.siblings import differential
 from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.catalog.summary import input_summary
-from mcpgw.meta.surface import (
-    LEARNING_PATIENCE,
-    READS,
-    MetaTool,
-    Surface,
-    answer,
-    text_argument,
-    whole_number,
-)
+from mcpgw.meta.signals import SignalReader
+from mcpgw.meta.surface import LEARNING_PATIENCE, Ask, Surface
+from mcpgw.meta.tool import READS, MetaTool, answer, flag, text_argument, whole_number
 from mcpgw.protocol.errors import INVALID_REQUEST, NOT_FOUND, RpcError
-from mcpgw.protocol.peer import Params, Request
+from mcpgw.protocol.mcp import reads_only
+from mcpgw.protocol.peer import Params
 
 SCHEMAS_IN_SEARCH: Final = 3
 """Hits that come with their whole input schema; the others with one line."""
@@ -29,19 +26,29 @@ DESCRIPTION_LIMIT: Final = 500
 """Characters of a description in a search result."""
 LISTED_DESCRIPTION_LIMIT: Final = 200
 """Characters of a description in the list of all tools."""
+LISTED_AT_ONCE: Final = 200
+"""Tools in one answer of the list of all tools."""
 ROLES: Final = ("selector", "extractor", "enricher", "action")
 _SELECTING: Final = frozenset({"search", "list", "find", "query", "discover", "browse"})
 
 
-async def list_servers(surface: Surface, _arguments: Params, _request: Request | None) -> Params:
+async def list_servers(ask: Ask) -> Params:
     """Return every server with its state, and the cause where it does not run."""
-    payload: dict[str, Any] = {"servers": [describe_server(backend) for backend in surface.pool]}
+    surface = ask.surface
+    profile = surface.profile_of(ask.session)[1]
+    servers = []
+    for backend in surface.pool:
+        entry = describe_server(surface, backend)
+        if not profile.allows_server(backend.name):
+            entry["in_profile"] = False
+        servers.append(entry)
+    payload: dict[str, Any] = {"servers": servers}
     if surface.config_problem:
         payload["config_problem"] = surface.config_problem
     return answer(payload)
 
 
-def describe_server(backend: Backend) -> dict[str, Any]:
+def describe_server(surface: Surface, backend: Backend) -> dict[str, Any]:
     """Return a server's entry of the list."""
     breaker = backend.breaker.snapshot()
     entry: dict[str, Any] = {
@@ -64,43 +71,67 @@ def describe_server(backend: Backend) -> dict[str, Any]:
         entry["cause"] = backend.situation()
     if breaker["retry_after_ms"]:
         entry["retry_after_ms"] = breaker["retry_after_ms"]
+    remaining = surface.pipeline.errors.remaining(backend.name, "")
+    if remaining > 0:
+        entry["disabled_for_s"] = round(remaining)
     return entry
 
 
-async def list_tools(surface: Surface, arguments: Params, _request: Request | None) -> Params:
+async def list_tools(ask: Ask) -> Params:
     """Return one server's whole definitions, or the names and descriptions of all tools."""
+    arguments = ask.arguments
     role = _role(arguments)
     server = text_argument(arguments, "server", "backend", required=False)
     if server:
-        backend = surface.pool.get(server)
-        if backend is None:
-            known = did_you_mean(server, surface.pool.names)
-            raise RpcError(NOT_FOUND, f"Backend not found: {server}.{known}")
-        problem = await _learn_one(backend)
-        payload: dict[str, Any] = {
-            "server": server,
-            "status": "disabled" if backend.killed else "active",
-            "tools": [tool for tool in backend.tools.values() if _plays(tool, role)],
-        }
-        if problem:
-            payload["problem"] = problem
-        return answer(payload)
-    pending = await surface.learn()
+        return await _list_one(ask, server, role)
+    offset = whole_number(arguments, "offset", default=0, low=0, high=10**9)
+    pending = await ask.surface.learn()
     tools: list[dict[str, Any]] = []
-    for backend in surface.pool:
-        for tool in backend.tools.values():
-            if _plays(tool, role):
-                entry = {
-                    "server": backend.name,
-                    "name": tool["name"],
-                    "description": _short(tool, LISTED_DESCRIPTION_LIMIT),
-                }
-                if backend.killed:
-                    entry["status"] = "disabled"
-                tools.append(entry)
-    payload = {"tools": tools, "total": len(tools)}
+    for backend, name, tool in ask.surface.tools(ask.session):
+        if _plays(tool, role):
+            entry = {
+                "server": backend.name,
+                "name": name,
+                "description": _short(tool, LISTED_DESCRIPTION_LIMIT),
+            }
+            if backend.killed:
+                entry["status"] = "disabled"
+            tools.append(entry)
+    end = offset + LISTED_AT_ONCE
+    payload: dict[str, Any] = {"tools": tools[offset:end], "total": len(tools)}
+    if end < len(tools):
+        payload["next_offset"] = end
+        payload["hint"] = "Call again with `offset` for more, or use gateway_search_tools."
     if pending:
         payload["starting"] = list(pending)
+    return answer(payload)
+
+
+async def _list_one(ask: Ask, server: str, role: str) -> Params:
+    surface = ask.surface
+    backend = surface.pool.get(server)
+    if backend is None:
+        known = did_you_mean(server, surface.pool.names)
+        raise RpcError(NOT_FOUND, f"Backend not found: {server}.{known}")
+    profile_name, profile = surface.profile_of(ask.session)
+    if not profile.allows_server(server):
+        raise RpcError(
+            INVALID_REQUEST,
+            f"Backend '{server}' is not available in the '{profile_name}' routing profile",
+        )
+    problem = await _learn_one(backend)
+    tools = [
+        tool
+        for name, tool in backend.tools.items()
+        if _plays(tool, role) and surface.shows(ask.session, server, name)
+    ]
+    payload: dict[str, Any] = {
+        "server": server,
+        "status": "disabled" if backend.killed else "active",
+        "tools": tools,
+    }
+    if problem:
+        payload["problem"] = problem
     return answer(payload)
 
 
@@ -117,31 +148,24 @@ async def _learn_one(backend: Backend) -> str:
     return backend.situation()
 
 
-async def search_tools(surface: Surface, arguments: Params, _request: Request | None) -> Params:
+async def search_tools(ask: Ask) -> Params:
     """Return the tools that fit a query, best first, the best with their input schema."""
-    query = text_argument(arguments, "query", "q")
-    limit = whole_number(arguments, "limit", default=10, low=1, high=25)
-    pending = await surface.learn()
-    await surface.index.prepare()
-    found = surface.index.search(query, limit=limit)
-    surface.stats.searches += 1
-    surface.stats.tools_found += found.total
+    query = text_argument(ask.arguments, "query", "q")
+    limit = whole_number(ask.arguments, "limit", default=10, low=1, high=25)
+    explain = flag(ask.arguments, "explain")
+    pending = await ask.surface.learn()
+    found = await find_tools(ask, query, limit=limit, explain=explain)
+    family = differential(found.hits)
     matches = []
     for position, hit in enumerate(found.hits):
-        match: dict[str, Any] = {
-            "server": hit.server,
-            "tool": hit.tool,
-            "description": _short(hit.definition, DESCRIPTION_LIMIT),
-            "score": round(hit.score, 3),
-        }
+        match = _match(ask.surface, hit)
+        if (text := family.get((hit.server, hit.tool))) is not None:
+            match["differential_description"] = text
         schema = hit.definition.get("inputSchema")
         if position < SCHEMAS_IN_SEARCH and isinstance(schema, Mapping):
             match["inputSchema"] = schema
         else:
             match["input"] = input_summary(schema)
-        backend = surface.pool.get(hit.server)
-        if backend is not None and backend.killed:
-            match["status"] = "disabled"
         matches.append(match)
     payload: dict[str, Any] = {
         "query": query,
@@ -154,8 +178,53 @@ async def search_tools(surface: Surface, arguments: Params, _request: Request | 
     if pending:
         payload["starting"] = list(pending)
     if not matches:
-        payload["hint"] = _no_match(surface, pending)
-    return answer(payload, structured=True)
+        payload["hint"] = _no_match(ask.surface, pending)
+    elif not found.fits:
+        payload["hint"] = (
+            "None of these fits the query well; other words may, or no tool here does it."
+        )
+    return answer(payload)
+
+
+async def find_tools(
+    ask: Ask, query: str, *, limit: int, explain: bool = False, server: str = ""
+) -> SearchResult:
+    """Search what the session may see, ranked by fit and by how the tools have done so far."""
+    surface = ask.surface
+    await surface.index.prepare()
+    reader = SignalReader(surface)
+
+    def allowed(owner: str, tool: str) -> bool:
+        return (not server or owner == server) and surface.shows(ask.session, owner, tool)
+
+    restricted = server or surface.config.routing_profiles or surface.has_states
+    found = surface.index.search(
+        query,
+        limit=limit,
+        signals=reader.signals,
+        allowed=allowed if restricted else None,
+        explain=explain,
+    )
+    surface.usage.count("searches")
+    surface.usage.count("tools_found", found.total)
+    return found
+
+
+def _match(surface: Surface, hit: Hit) -> dict[str, Any]:
+    match: dict[str, Any] = {
+        "server": hit.server,
+        "tool": hit.tool,
+        "description": _short(hit.definition, DESCRIPTION_LIMIT),
+        "score": round(hit.score, 3),
+    }
+    backend = surface.pool.get(hit.server)
+    if (backend is not None and backend.killed) or surface.pipeline.errors.remaining(
+        hit.server, hit.tool
+    ) > 0:
+        match["status"] = "disabled"
+    if hit.ranking is not None:
+        match["ranking"] = hit.ranking
+    return match
 
 
 def _no_match(surface: Surface, pending: tuple[str, ...]) -> str:
@@ -166,7 +235,7 @@ def _no_match(surface: Surface, pending: tuple[str, ...]) -> str:
     failed = [backend.name for backend in surface.pool if backend.failure is not None]
     if failed:
         return f"No match. Not running: {', '.join(failed)}; gateway_list_servers says why."
-    return "No match. Try other words, or list all tools with gateway_list_tools."
+    return "Nothing fits. Try other words, or list all tools with gateway_list_tools."
 
 
 def _short(tool: Mapping[str, Any], limit: int) -> str:
@@ -188,18 +257,20 @@ def _role(arguments: Params) -> str:
 
 
 def _plays(tool: Mapping[str, Any], role: str) -> bool:
-    """Tell whether a tool has a role; it is inferred from the annotations and the name."""
+    """Tell whether a tool has a role: its own `role`, else by its annotations and name."""
     if not role:
         return True
-    annotations = tool.get("annotations")
-    reads = isinstance(annotations, Mapping) and annotations.get("readOnlyHint") is True
-    if not reads:
+    own = tool.get("role")
+    if isinstance(own, str) and own.lower() in ROLES:
+        return own.lower() == role
+    if not reads_only(tool):
         return role == "action"
     name = str(tool.get("name", "")).lower().replace("-", "_")
     return role == ("selector" if _SELECTING.intersection(name.split("_")) else "extractor")
 
 
-def _counts(surface: Surface) -> str:
+def counts(surface: Surface) -> str:
+    """Say how many tools on how many servers there are."""
     tools, servers = surface.count_tools(), len(surface.pool)
     return (
         f"{tools} tool{'' if tools == 1 else 's'} on {servers} server{'' if servers == 1 else 's'}"
@@ -211,44 +282,43 @@ TOOLS = (
         name="gateway_list_servers",
         title="List Servers",
         describe=lambda surface: (
-            f"List the servers behind this gateway ({len(surface.pool)}): state, tool count,"
-            " circuit breaker, cause of a failure."
+            f"List the {len(surface.pool)} connected servers: status, tool count, circuit"
+            " breaker, cause of a failure."
         ),
         hints=READS,
         call=list_servers,
+        gives=("servers",),
     ),
     MetaTool(
         name="gateway_list_tools",
         title="List Tools",
         describe=lambda surface: (
-            f"List tools ({_counts(surface)}); with `server`, its whole definitions."
-            " To find a tool for a task, gateway_search_tools is better."
+            f"List all {counts(surface)} in brief, or one server's whole definitions."
+            " To find a tool, search instead."
         ),
         hints=READS,
         call=list_tools,
         properties={
-            "server": {"type": "string", "description": "Only this server"},
+            "server": {"type": "string"},
             "role": {"type": "string", "enum": list(ROLES)},
         },
+        gives=("tools",),
     ),
     MetaTool(
         name="gateway_search_tools",
         title="Search Tools",
         describe=lambda surface: (
-            f"Find tools by task or keywords among {_counts(surface)}. Ranked; the best hits"
-            " come with their input schema. Then call gateway_invoke."
+            f"Find tools for a task in {counts(surface)}. Returns ranked matches (synonyms"
+            " understood), the best with input schema; then use gateway_invoke."
         ),
         hints=READS,
         call=search_tools,
         properties={
-            "query": {"type": "string", "description": "What the tool should do"},
-            "limit": {"type": "integer", "minimum": 1, "maximum": 25, "default": 10},
+            "query": {"type": "string"},
+            "limit": {"type": "integer", "maximum": 25, "default": 10},
+            "explain": {"type": "boolean"},
         },
         required=("query",),
-        output_schema={
-            "type": "object",
-            "properties": {"matches": {"type": "array", "items": {"type": "object"}}},
-            "required": ["matches"],
-        },
+        gives=("matches",),
     ),
 )

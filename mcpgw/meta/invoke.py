@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import Any, Final
 
-from mcpgw.meta.surface import INVOKES, MetaTool, Surface, text_argument
+from mcpgw.meta.surface import Ask
+from mcpgw.meta.tool import INVOKES, MetaTool, object_argument, text_argument
 from mcpgw.pipeline.call import Call, CallFailed, Recovery
+from mcpgw.pipeline.recovery import recovery_object
 from mcpgw.protocol.errors import INVALID_PARAMS, URL_ELICITATION_REQUIRED, RpcError
-from mcpgw.protocol.peer import Params, Request
+from mcpgw.protocol.peer import Params
+from mcpgw.shaping.pages import NoSuchResult
+
+OWN: Final = "gateway"
+"""The server name under which the gateway's own tools can be invoked too."""
+READ_RESULT: Final = "read_result"
+"""The own tool that reads on in an answer that was too long."""
+LONGEST_CACHE_KEY: Final = 64
+"""Characters of a `prompt_cache_key`; what is longer is cut."""
 
 
-async def invoke(surface: Surface, arguments: Params, request: Request | None) -> Params:
+async def invoke(ask: Ask) -> Params:
     """Call a tool and return its own result, with the gateway's data in `_meta`.
 
     A failure is a result with `isError` and a `recovery` object, so that the model sees it
@@ -21,44 +30,148 @@ async def invoke(surface: Surface, arguments: Params, request: Request | None) -
       RpcError: `server`, `tool` or `arguments` is missing or misshapen, or the backend
         wants the person to open a URL first.
     """
-    server = text_argument(arguments, "server", "backend", "server_name")
-    tool = text_argument(arguments, "tool")
-    params: Params = {"name": tool, "arguments": tool_arguments(arguments)}
-    if request is not None and (meta := _carried_meta(request.params)):
-        params["_meta"] = meta
-    call = Call(server, "tools/call", tool, params, request)
-    if surface.config_problem and surface.pool.get(server) is None:
-        return failed(call, CallFailed(Recovery.BACKEND_UNREACHABLE, surface.config_problem))
+    arguments = ask.arguments
+    server, tool = arguments.get("server"), arguments.get("tool")
+    if not (isinstance(server, str) and isinstance(tool, str) and server and tool):
+        server = text_argument(arguments, "server", "backend", "server_name")
+        tool = text_argument(arguments, "tool")
+    given = arguments.get("arguments")
+    if not isinstance(given, dict):
+        given = object_argument(arguments, "arguments", "args", "params")
+    key = ""
+    if "idempotency_key" in arguments:
+        key = text_argument(arguments, "idempotency_key", required=False)
+    return await invoke_tool(ask, server, tool, given, idempotency_key=key)
+
+
+async def invoke_tool(
+    ask: Ask,
+    server: str,
+    tool: str,
+    arguments: Params,
+    *,
+    idempotency_key: str = "",
+    full: bool = False,
+    direct: bool = False,
+) -> Params:
+    """Call a tool of a server, or one of the gateway's own by the server name `gateway`.
+
+    Args:
+      ask: whose call it is.
+      server, tool: which, by its offered name.
+      arguments: for the tool; `_full` and `_fields` in them are for the gateway, unless the
+        tool has arguments of these names.
+      idempotency_key: names the call, so that it is done once.
+      full: the backend's own answer, fresh, unshaped and whole.
+      direct: called by its own name; an answer with structured content is not cut.
+    """
+    if server == OWN and ask.surface.pool.get(OWN) is None:
+        return await _own(ask, tool, arguments)
+    call = _call(ask, server, tool, arguments, direct=direct)
+    call.idempotency_key = idempotency_key
+    call.full = call.full or full
+    if ask.surface.config_problem and ask.surface.pool.get(server) is None:
+        return failed(call, CallFailed(Recovery.BACKEND_UNREACHABLE, ask.surface.config_problem))
     try:
-        return await surface.pipeline.call(call)
+        result = await ask.surface.pipeline.call(call)
     except CallFailed as error:
         return failed(call, error)
     except RpcError as error:
         if error.code == URL_ELICITATION_REQUIRED:
             raise
         return failed(call, from_backend(call, error))
+    _promote(ask, call, result)
+    limit = ask.surface.config.meta_mcp.result_limit
+    if limit and not full and not (direct and "structuredContent" in result):
+        return ask.session.pages.cut(result, limit, origin=f"{server}:{tool}")
+    return result
 
 
-def tool_arguments(arguments: Params) -> Params:
-    """Return the arguments for the tool: an object, or a JSON object in a string.
+def _call(ask: Ask, server: str, tool: str, arguments: Params, *, direct: bool) -> Call:
+    """Make the call, taking out of the arguments what is meant for the gateway.
+
+    A tool called by its own name has an output schema of its own to keep to, so all of its
+    arguments are its own.
+    """
+    if direct:
+        params: Params = {"name": tool, "arguments": arguments, "_meta": _meta(ask)}
+        return Call(server, "tools/call", tool, params, ask.request, ask.session)
+    full = False
+    fields: tuple[str, ...] = ()
+    if "_full" in arguments or "_fields" in arguments:
+        definition = ask.surface.find((server, tool)) or {}
+        schema = definition.get("inputSchema")
+        own = schema.get("properties", {}) if isinstance(schema, dict) else {}
+        arguments = dict(arguments)
+        if "_full" in arguments and "_full" not in own:
+            full = arguments.pop("_full") in (True, "true")
+        if "_fields" in arguments and "_fields" not in own:
+            fields = _paths(arguments.pop("_fields"))
+    params = {"name": tool, "arguments": arguments, "_meta": _meta(ask)}
+    return Call(
+        server, "tools/call", tool, params, ask.request, ask.session, full=full, fields=fields
+    )
+
+
+def _paths(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+        raise RpcError(INVALID_PARAMS, "'_fields' is a list of paths such as 'items[].id'")
+    return tuple(value)
+
+
+def _meta(ask: Ask) -> Params:
+    """Return the `_meta` for the backend: the client's, without the token that is ours to mint,
+    and a key for the prompt cache of a backend that calls a model."""
+    meta: Params = {}
+    if ask.request is not None and isinstance(carried := ask.request.params.get("_meta"), dict):
+        meta = {key: value for key, value in carried.items() if key != "progressToken"}
+    if isinstance(inner := ask.arguments.get("_meta"), dict):
+        meta |= inner
+    key = meta.get("prompt_cache_key")
+    if isinstance(key, str) and key:
+        meta["prompt_cache_key"] = key[:LONGEST_CACHE_KEY]
+    else:
+        meta["prompt_cache_key"] = ask.session.prompt_cache_key
+    return meta
+
+
+def _promote(ask: Ask, call: Call, result: Params) -> None:
+    """Put a tool that was used with success into the session's list, where that is wanted."""
+    preview = ask.surface.config.spec_preview
+    if preview.enabled and result.get("isError") is not True:
+        key = (call.server, call.name)
+        if ask.session.promote(key, preview.max_promoted):
+            ask.surface.tell_tools_changed(ask.session)
+
+
+async def _own(ask: Ask, tool: str, arguments: Params) -> Params:
+    """Call one of the gateway's own tools."""
+    from mcpgw.meta import call
+
+    if tool == READ_RESULT:
+        return read_result(ask.with_arguments(arguments))
+    return await call(ask.with_arguments(arguments), tool)
+
+
+def read_result(ask: Ask) -> Params:
+    """Read on in an answer that was too long.
 
     Raises:
-      RpcError: they are neither.
+      RpcError: there is no such answer, or the offset is outside of it.
     """
-    value: Any = None
-    for name in ("arguments", "args", "params"):
-        if (value := arguments.get(name)) is not None:
-            break
-    if value is None:
-        return {}
-    if isinstance(value, str):
-        try:
-            value = json.loads(value) if value.strip() else {}
-        except ValueError as error:
-            raise RpcError(INVALID_PARAMS, f"Invalid 'arguments' JSON string: {error}") from error
-    if not isinstance(value, dict):
-        raise RpcError(INVALID_PARAMS, "Invalid 'arguments': expected object or JSON object string")
-    return value
+    result_id = text_argument(ask.arguments, "id")
+    offset = ask.arguments.get("offset", 0)
+    if isinstance(offset, str) and offset.isdigit():
+        offset = int(offset)
+    if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
+        raise RpcError(INVALID_PARAMS, f"'offset' is a whole number from 0, not {offset!r:.40}")
+    limit = ask.surface.config.meta_mcp.result_limit
+    try:
+        return ask.session.pages.read(result_id, offset, limit=limit or 10**9)
+    except NoSuchResult as error:
+        raise RpcError(INVALID_PARAMS, str(error)) from error
 
 
 def from_backend(call: Call, error: RpcError) -> CallFailed:
@@ -80,15 +193,10 @@ def from_backend(call: Call, error: RpcError) -> CallFailed:
 
 def failed(call: Call, error: CallFailed) -> Params:
     """Return the result that tells a model what failed and what to do."""
-    recovery: dict[str, Any] = {
-        "error_code": error.recovery.code,
-        "message": error.message,
-        "suggest": error.suggest or error.recovery.meaning,
-        "retry": error.recovery.retry,
-    }
-    if error.related:
-        recovery["related_tools"] = list(error.related)
-    meta: dict[str, Any] = {"gateway/trace_id": call.trace_id}
+    meta: dict[str, Any] = {"gateway/trace_id": call.trace_id, "gateway/sent": call.sent}
+    recovery = recovery_object(error.recovery, error.message, error.suggest, related=error.related)
+    if error.happened:
+        recovery["retry"] = False
     if error.data is not None:
         meta["gateway/backend_error"] = dict(error.data)
     return {
@@ -100,28 +208,21 @@ def failed(call: Call, error: CallFailed) -> Params:
     }
 
 
-def _carried_meta(params: Params) -> Params | None:
-    """Return the client's `_meta` for the backend, without the token that is ours to mint."""
-    meta = params.get("_meta")
-    if not isinstance(meta, dict):
-        return None
-    return {key: value for key, value in meta.items() if key != "progressToken"}
-
-
 TOOLS = (
     MetaTool(
         name="gateway_invoke",
         title="Invoke Tool",
         describe=lambda _surface: (
-            "Call any tool of any server. Find it and its schema with gateway_search_tools first."
+            "Call any tool of any server, with retries, caching and limits. Search first for"
+            " its name and schema. Returns the tool's own result."
         ),
         hints=INVOKES,
         own_scope=True,
         call=invoke,
         properties={
-            "server": {"type": "string", "description": "Server name"},
-            "tool": {"type": "string", "description": "Tool name"},
-            "arguments": {"type": "object", "description": "Arguments of the tool"},
+            "server": {"type": "string"},
+            "tool": {"type": "string"},
+            "arguments": {"type": "object"},
         },
         required=("server", "tool"),
     ),

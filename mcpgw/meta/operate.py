@@ -1,96 +1,43 @@
-"""The operator's tools: statistics, kill switch, reload."""
+"""The operator's tools: kill switch, restart, reload, what is disabled."""
 
 from __future__ import annotations
 
-import json
-import math
-from typing import Any
+from typing import Any, Final
+
+import trio
 
 from mcpgw.backends.backend import Backend
+from mcpgw.backends.states import Unavailable
 from mcpgw.catalog.suggest import did_you_mean
-from mcpgw.meta.surface import DESTROYS, READS, WRITES, MetaTool, Surface, answer, text_argument
-from mcpgw.protocol.errors import INVALID_PARAMS, NOT_FOUND, RpcError
-from mcpgw.protocol.peer import Params, Request
+from mcpgw.meta.surface import Ask, Surface
+from mcpgw.meta.tool import DESTROYS, READS, WRITES, Hints, MetaTool, answer, text_argument
+from mcpgw.protocol.errors import (
+    BACKEND_UNAVAILABLE,
+    NOT_FOUND,
+    ConnectionLost,
+    RpcError,
+)
+from mcpgw.protocol.peer import Params
+
+CONFIRM_PATIENCE: Final = 120.0
+"""Seconds that a person has to confirm; without an answer it is done."""
+RESTARTS: Final = Hints(read_only=False, destructive=True, idempotent=False, open_world=False)
 
 
-def tokens(definitions: list[dict[str, Any]]) -> int:
-    """Return about how many tokens definitions cost a model: a token for 4 characters of
-    compact JSON. The real figure depends on the model's tokenizer."""
-    text = json.dumps(definitions, ensure_ascii=False, separators=(",", ":"))
-    return math.ceil(len(text) / 4) if definitions else 0
-
-
-async def get_stats(surface: Surface, arguments: Params, _request: Request | None) -> Params:
-    """Return counters of calls, what the compact surface saves, and each breaker's state."""
-    from mcpgw.meta import definitions
-
-    price = arguments.get("price_per_million", 15.0)
-    if isinstance(price, bool) or not isinstance(price, (int, float)) or not price >= 0:
-        raise RpcError(INVALID_PARAMS, f"'price_per_million' is a number >= 0, not {price!r:.40}")
-    behind = tokens([tool for backend in surface.pool for tool in backend.tools.values()])
-    shown = tokens(definitions(surface))
-    saved = max(0, behind - shown)
-    ranked = sorted(surface.stats.tools.items(), key=lambda item: (-item[1].calls, item[0]))
-    payload: dict[str, Any] = {
-        "invocations": surface.stats.calls,
-        "failures": sum(stats.failures for _, stats in ranked),
-        "searches": surface.stats.searches,
-        "tools_discovered": surface.stats.tools_found,
-        "tools_available": surface.count_tools(),
-        "tokens": {
-            "all_definitions": behind,
-            "shown_definitions": shown,
-            "saved_per_request": saved,
-            "rule": "one token for 4 characters of compact JSON",
-        },
-        "estimated_savings_usd_per_1000_requests": round(saved * 1000 / 1e6 * price, 2),
-        "top_tools": [
-            {
-                "server": server,
-                "tool": tool,
-                "count": stats.calls,
-                "failures": stats.failures,
-                "mean_ms": round(1000 * stats.seconds / stats.calls, 1),
-            }
-            for (server, tool), stats in ranked[:10]
-        ],
-        "server_safety": [_safety(surface, backend) for backend in surface.pool],
-        "circuit_breakers": [
-            {"server": backend.name, **backend.breaker.snapshot()} for backend in surface.pool
-        ],
-    }
-    return answer(payload)
-
-
-def _safety(surface: Surface, backend: Backend) -> dict[str, Any]:
-    calls = failures = 0
-    for (server, _tool), stats in surface.stats.tools.items():
-        if server == backend.name:
-            calls += stats.calls
-            failures += stats.failures
-    return {
-        "server": backend.name,
-        "killed": backend.killed,
-        "state": backend.state.value,
-        "starts": backend.starts,
-        "calls": calls,
-        "failures": failures,
-        "error_rate": f"{100 * failures / calls:.1f}%" if calls else "0.0%",
-    }
-
-
-def _backend(surface: Surface, arguments: Params) -> Backend:
-    name = text_argument(arguments, "server", "backend")
-    backend = surface.pool.get(name)
+def _backend(ask: Ask) -> Backend:
+    name = text_argument(ask.arguments, "server", "backend")
+    backend = ask.surface.pool.get(name)
     if backend is None:
-        known = did_you_mean(name, surface.pool.names)
+        known = did_you_mean(name, ask.surface.pool.names)
         raise RpcError(NOT_FOUND, f"Backend not found: {name}.{known}")
     return backend
 
 
-async def kill_server(surface: Surface, arguments: Params, _request: Request | None) -> Params:
-    """Stop a server and refuse its calls until it is revived."""
-    backend = _backend(surface, arguments)
+async def kill_server(ask: Ask) -> Params:
+    """Stop a server and refuse its calls until it is revived; the person may be asked first."""
+    backend = _backend(ask)
+    if not backend.killed:
+        await _confirm(ask, backend)
     newly = backend.kill()
     return answer(
         {
@@ -103,65 +50,213 @@ async def kill_server(surface: Surface, arguments: Params, _request: Request | N
     )
 
 
-async def revive_server(surface: Surface, arguments: Params, _request: Request | None) -> Params:
+async def _confirm(ask: Ask, backend: Backend) -> None:
+    """Ask the person where the client can; only a plain no stops it.
+
+    Raises:
+      RpcError: the person declined.
+    """
+    if not ask.session.elicits or ask.request is None:
+        return
+    question = {
+        "message": f"Stop the server '{backend.name}' and refuse its calls until it is revived?",
+        "requestedSchema": {
+            "type": "object",
+            "properties": {"confirm": {"type": "boolean", "title": "Stop it", "default": True}},
+        },
+    }
+    reply: Params = {"action": "accept"}
+    with trio.move_on_after(CONFIRM_PATIENCE):
+        try:
+            reply = await ask.request.peer.request("elicitation/create", question)
+        except (RpcError, ConnectionLost):
+            return
+    content = reply.get("content")
+    refused = isinstance(content, dict) and content.get("confirm") is False
+    if reply.get("action") != "accept" or refused:
+        raise RpcError(NOT_FOUND, f"Operator declined: kill server '{backend.name}'")
+
+
+async def revive_server(ask: Ask) -> Params:
     """Let a server be used again: lift the kill switch, close its breaker, forget failures."""
-    backend = _backend(surface, arguments)
+    backend = _backend(ask)
     was_killed, was_open = backend.killed, backend.breaker_open
     backend.revive()
+    enabled = ask.surface.pipeline.errors.forget(backend.name)
     return answer(
         {
             "server": backend.name,
             "status": "active",
             "was_killed": was_killed,
             "breaker_was_open": was_open,
+            "capabilities_enabled": enabled,
             "message": f"'{backend.name}' may be used again; it starts at its next call.",
         }
     )
 
 
-async def reload_config(surface: Surface, _arguments: Params, _request: Request | None) -> Params:
+async def restart_server(ask: Ask) -> Params:
+    """Restart a server, and wait until it is ready.
+
+    Each restart counts as a failure in the server's circuit breaker until a call succeeds, so
+    an agent that restarts in a loop is stopped by it.
+
+    Raises:
+      RpcError: the server is killed, its breaker is open, or it does not come up again.
+    """
+    backend = _backend(ask)
+    name = backend.name
+    if backend.killed:
+        raise RpcError(
+            BACKEND_UNAVAILABLE, f"'{name}' is disabled; gateway_revive_server enables it first."
+        )
+    if backend.breaker_open:
+        raise RpcError(
+            BACKEND_UNAVAILABLE,
+            f"'{name}' was not restarted: its circuit breaker is open for"
+            f" {backend.breaker.retry_after():.0f} s more."
+            " gateway_revive_server closes it at once.",
+        )
+    if not backend.restarts_left:
+        raise RpcError(
+            BACKEND_UNAVAILABLE,
+            f"'{name}' was not restarted: it was restarted or failed too often without a call that"
+            " succeeded. Call one of its tools first; gateway_revive_server allows it again.",
+        )
+    before = backend.pid
+    waiting = backend.restart("restarted by gateway_restart_server")
+    with trio.move_on_after(backend.config.start_timeout):
+        try:
+            await backend.connected()
+        except Unavailable as error:
+            raise RpcError(BACKEND_UNAVAILABLE, f"'{name}' did not come up: {error}") from error
+    return answer(
+        {
+            "server": name,
+            "status": "active",
+            "state": backend.state.value,
+            "was_running": before is not None,
+            "calls_interrupted": waiting,
+            "restarts_left": backend.restarts_left,
+        }
+    )
+
+
+async def reload_config(ask: Ask) -> Params:
     """Load gateway.yaml again and apply what changed."""
-    return answer(await surface.reload())
+    return answer(await ask.surface.reload())
+
+
+async def reload_capabilities(ask: Ask) -> Params:
+    """Read the folders of YAML files again: what was added, removed and changed."""
+    changes = ask.surface.playbooks.refresh()
+    payload: dict[str, Any] = {
+        "status": "ok",
+        "backend": "capabilities",
+        "total_capabilities": 0,
+        "added": [],
+        "removed": [],
+        "changed": [],
+        "playbooks": {
+            "total": len(ask.surface.playbooks.names),
+            "added": list(changes.added),
+            "removed": list(changes.removed),
+            "changed": list(changes.changed),
+        },
+        "note": "This version runs playbooks, and no capability files yet.",
+    }
+    if ask.surface.playbooks.problems:
+        broken = ask.surface.playbooks.problems.items()
+        payload["problems"] = {str(path): text for path, text in broken}
+    return answer(payload)
+
+
+async def list_disabled(ask: Ask) -> Params:
+    """Return what is out of use because it mostly failed, and for how long."""
+    disabled = [
+        {
+            "backend": each.server,
+            "capability": each.tool or "*",
+            "error_rate": round(each.error_rate, 3),
+            "cooldown_seconds": round(each.cooldown),
+            "remaining_seconds": round(each.remaining),
+        }
+        for each in ask.surface.pipeline.errors.disabled()
+    ]
+    note = "They come back by themselves; gateway_revive_server enables a server's at once."
+    return answer(
+        {"disabled_count": len(disabled), "disabled_capabilities": disabled, "note": note}
+    )
+
+
+def _operators(surface: Surface) -> bool:
+    return surface.config.meta_mcp.operator_tools
 
 
 TOOLS = (
     MetaTool(
-        name="gateway_get_stats",
-        title="Get Gateway Statistics",
-        describe=lambda _surface: (
-            "Calls, failures, tokens saved by the compact surface, circuit breakers."
-        ),
-        hints=READS,
-        call=get_stats,
-        properties={"price_per_million": {"type": "number", "default": 15.0}},
-    ),
-    MetaTool(
         name="gateway_kill_server",
         title="Kill Server",
         describe=lambda _surface: (
-            "Stop a server at once and refuse its calls until gateway_revive_server."
+            "Stop a misbehaving server and refuse its calls until gateway_revive_server."
         ),
         hints=DESTROYS,
         call=kill_server,
         properties={"server": {"type": "string"}},
         required=("server",),
+        gives=("server", "status"),
     ),
     MetaTool(
         name="gateway_revive_server",
         title="Revive Server",
         describe=lambda _surface: (
-            "Enable a killed or failing server again and close its circuit breaker."
+            "Enable a killed or failing server and its tools again; closes its circuit breaker."
         ),
         hints=WRITES,
         call=revive_server,
         properties={"server": {"type": "string"}},
         required=("server",),
+        gives=("server", "status"),
+    ),
+    MetaTool(
+        name="gateway_restart_server",
+        title="Restart Server",
+        describe=lambda _surface: (
+            "Restart one server's process, e.g. when it hangs; refused if repeated too often."
+        ),
+        hints=RESTARTS,
+        call=restart_server,
+        properties={"server": {"type": "string"}},
+        required=("server",),
+        gives=("server", "state"),
+        listed=_operators,
     ),
     MetaTool(
         name="gateway_reload_config",
         title="Reload Config",
-        describe=lambda _surface: "Load gateway.yaml again now and say what changed.",
+        describe=lambda _surface: "Apply an edited gateway.yaml now. Returns what changed.",
         hints=WRITES,
         call=reload_config,
+        gives=("status", "changes"),
+    ),
+    MetaTool(
+        name="gateway_reload_capabilities",
+        title="Reload Capabilities",
+        describe=lambda _surface: (
+            "Read capability and playbook files again. Returns added, removed, changed."
+        ),
+        hints=WRITES,
+        call=reload_capabilities,
+        gives=("status", "added", "removed", "changed"),
+    ),
+    MetaTool(
+        name="gateway_list_disabled_capabilities",
+        title="List Disabled Capabilities",
+        describe=lambda _surface: (
+            "List tools and servers disabled because they mostly failed, and for how long."
+        ),
+        hints=READS,
+        call=list_disabled,
+        gives=("disabled_count", "disabled_capabilities"),
     ),
 )

@@ -1,30 +1,33 @@
-"""What the meta-tools share, and the shape of a meta-tool."""
+"""What the meta-tools share: what they may look at and do, and for which session."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Final
 
 import attrs
 
+from mcpgw.backends.backend import Backend
 from mcpgw.backends.pool import BackendPool
 from mcpgw.catalog.index import ToolIndex
+from mcpgw.config.governance import RoutingProfileConfig
 from mcpgw.config.schema import GatewayConfig
-from mcpgw.observe.stats import Stats
 from mcpgw.pipeline.order import Pipeline
+from mcpgw.pipeline.session import Sessions, SessionState
+from mcpgw.playbooks.library import PlaybookLibrary
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params, Request
+from mcpgw.state.counts import ToolKey
+from mcpgw.state.usage import Usage
 
 LEARNING_PATIENCE: Final = 5.0
 """Seconds that a search or listing waits at most for servers that were never started."""
+EVERYTHING: Final = RoutingProfileConfig(description="All tools (unrestricted)")
+"""The routing profile of sessions whose profile is not configured."""
 
-
-class Reload(Protocol):
-    """Load gateway.yaml again and apply it; raise RpcError where it cannot be."""
-
-    async def __call__(self) -> Params:
-        """Return the outcome: `status`, `changes`, `restart_required`, `restart_reason`."""
+Reload = Callable[[], Awaitable[Params]]
+"""Loads gateway.yaml again and applies it. Gives `status`, `changes`, `restart_required` and
+`restart_reason`; raises RpcError where the file cannot be used."""
 
 
 @attrs.define(eq=False)
@@ -34,15 +37,59 @@ class Surface:
     pool: BackendPool
     index: ToolIndex
     pipeline: Pipeline
-    stats: Stats
+    usage: Usage
     reload: Reload
+    tell_tools_changed: Callable[[SessionState], None]
+    """Tells the client of a session that its `tools/list` has changed."""
+    playbooks: PlaybookLibrary = attrs.field(factory=PlaybookLibrary)
+    sessions: Sessions = attrs.field(factory=Sessions)
     config: GatewayConfig = attrs.field(factory=GatewayConfig)
+    has_states: bool = False
+    """Whether anything is shown in some workflow states only."""
     config_loaded: bool = False
     config_problem: str = ""
     """Why gateway.yaml as it stands could not be loaded; empty where it was."""
 
-    def count_tools(self) -> int:
+    def profile_of(self, session: SessionState) -> tuple[str, RoutingProfileConfig]:
+        """Return the name of a session's routing profile, and the profile."""
+        name = session.profile or self.config.default_routing_profile
+        return name, self.config.routing_profiles.get(name, EVERYTHING)
+
+    def backends(self, session: SessionState) -> Iterator[Backend]:
+        """Go through the servers that a session works with."""
+        profile = self.profile_of(session)[1]
+        for backend in self.pool:
+            if profile.allows_server(backend.name):
+                yield backend
+
+    def tools(self, session: SessionState) -> Iterator[tuple[Backend, str, dict[str, Any]]]:
+        """Go through the tools that a session is shown: by its profile and workflow state."""
+        profile = self.profile_of(session)[1]
+        for backend in self.backends(session):
+            for name, tool in backend.tools.items():
+                if profile.allows(backend.name, name) and backend.config.visible(
+                    name, session.state
+                ):
+                    yield backend, name, tool
+
+    def shows(self, session: SessionState, server: str, tool: str) -> bool:
+        """Tell whether a session is shown a tool."""
+        backend = self.pool.get(server)
+        return (
+            backend is not None
+            and self.profile_of(session)[1].allows(server, tool)
+            and backend.config.visible(tool, session.state)
+        )
+
+    def find(self, key: ToolKey) -> dict[str, Any] | None:
+        """Return the definition of a tool, where its server and its list are known."""
+        backend = self.pool.get(key[0])
+        return None if backend is None else backend.tools.get(key[1])
+
+    def count_tools(self, session: SessionState | None = None) -> int:
         """Return the number of tools behind the gateway, as far as they are known."""
+        if session is not None and (self.config.routing_profiles or session.state != "default"):
+            return sum(1 for _ in self.tools(session))
         return sum(len(backend.tools) for backend in self.pool)
 
     def roots_changed(self) -> None:
@@ -63,123 +110,22 @@ class Surface:
         return await self.pool.learn(patience=LEARNING_PATIENCE)
 
 
-@attrs.frozen
-class Hints:
-    """The four annotations of a tool (MCP 2025-11-25, ToolAnnotations)."""
-
-    read_only: bool
-    destructive: bool
-    idempotent: bool
-    open_world: bool
-
-    def to_wire(self) -> dict[str, bool]:
-        """Return them under MCP's names."""
-        return {
-            "readOnlyHint": self.read_only,
-            "destructiveHint": self.destructive,
-            "idempotentHint": self.idempotent,
-            "openWorldHint": self.open_world,
-        }
-
-
-READS: Final = Hints(read_only=True, destructive=False, idempotent=True, open_world=False)
-INVOKES: Final = Hints(read_only=False, destructive=False, idempotent=False, open_world=True)
-WRITES: Final = Hints(read_only=False, destructive=False, idempotent=True, open_world=False)
-DESTROYS: Final = Hints(read_only=False, destructive=True, idempotent=True, open_world=False)
-
-MetaCall = Callable[[Surface, Params, Request | None], Awaitable[Params]]
-
-
-@attrs.frozen
-class MetaTool:
-    """A tool of the gateway itself.
+@attrs.define(eq=False)
+class Ask:
+    """One call of a meta-tool.
 
     Args:
-      name, title: as the client sees them.
-      describe: gives the description; it may name live counts.
-      properties: JSON Schema of each argument.
-      required: the arguments that must be there.
-      hints: the annotations.
-      call: does it; gets the arguments and the client's request (for progress).
-      output_schema: JSON Schema of `structuredContent`, where the tool gives one.
-      own_scope: the tool itself lets the client's request be cancelled.
+      surface: what it may look at and do.
+      session: whose it is.
+      arguments: as the client sent them.
+      request: the client's request, for progress and cancellation; None where there is none.
     """
 
-    name: str
-    title: str
-    describe: Callable[[Surface], str]
-    hints: Hints
-    call: MetaCall
-    properties: Mapping[str, Any] = attrs.field(factory=dict)
-    required: tuple[str, ...] = ()
-    output_schema: Mapping[str, Any] | None = None
-    own_scope: bool = False
+    surface: Surface
+    session: SessionState
+    arguments: Params
+    request: Request | None = None
 
-    def definition(self, surface: Surface) -> dict[str, Any]:
-        """Return the tool's entry of `tools/list`."""
-        schema: dict[str, Any] = {"type": "object", "properties": dict(self.properties)}
-        if self.required:
-            schema["required"] = list(self.required)
-        definition: dict[str, Any] = {
-            "name": self.name,
-            "title": self.title,
-            "description": self.describe(surface),
-            "inputSchema": schema,
-            "annotations": self.hints.to_wire(),
-        }
-        if self.output_schema is not None:
-            definition["outputSchema"] = dict(self.output_schema)
-        return definition
-
-
-def answer(payload: Mapping[str, Any], *, structured: bool = False) -> Params:
-    """Wrap a payload as the result of a tool: JSON as text, and as structured content."""
-    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), default=str)
-    result: Params = {"content": [{"type": "text", "text": text}], "isError": False}
-    if structured:
-        result["structuredContent"] = dict(payload)
-    return result
-
-
-def text_argument(arguments: Params, *names: str, required: bool = True) -> str:
-    """Return a string argument under the first of its names that is there.
-
-    Raises:
-      RpcError: it is missing, empty or no string.
-    """
-    for name in names:
-        if (value := arguments.get(name)) is not None:
-            if not isinstance(value, str):
-                kind = type(value).__name__
-                raise RpcError(INVALID_PARAMS, f"'{name}' is a string, not {kind}: {value!r:.80}")
-            if value.strip():
-                return value.strip()
-    if required:
-        from mcpgw.catalog.suggest import nearest
-
-        near = nearest(names[0], [name for name in arguments if name not in names], count=1)
-        hint = f"; '{near[0]}' is not known, did you mean '{names[0]}'?" if near else ""
-        raise RpcError(INVALID_PARAMS, f"Missing '{names[0]}' parameter{hint}")
-    return ""
-
-
-def whole_number(arguments: Params, name: str, *, default: int, low: int, high: int) -> int:
-    """Return a whole-number argument within its bounds; a numeric string is understood.
-
-    Raises:
-      RpcError: it is no whole number, or out of bounds.
-    """
-    value = arguments.get(name)
-    if value is None:
-        return default
-    try:
-        if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
-            raise ValueError
-        number = int(value)
-    except (TypeError, ValueError, OverflowError):
-        raise RpcError(
-            INVALID_PARAMS, f"'{name}' is a whole number from {low} to {high}, not {value!r:.80}"
-        ) from None
-    if not low <= number <= high:
-        raise RpcError(INVALID_PARAMS, f"'{name}' is from {low} to {high}, not {number}")
-    return number
+    def with_arguments(self, arguments: Mapping[str, Any]) -> Ask:
+        """Return the same call with other arguments."""
+        return Ask(self.surface, self.session, dict(arguments), self.request)

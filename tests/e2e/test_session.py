@@ -116,8 +116,9 @@ class TestRequests:
                 assert f"{number} {content}" == text(await call.result(timeout=PATIENCE))
 
     async def test_big_results(self) -> None:
-        """Results of megabytes come whole."""
-        async with running({"one": fake("--tools", "big")}) as gateway:
+        """Results of megabytes come whole where no limit is set."""
+        whole = {"result_limit": 0}
+        async with running({"one": fake("--tools", "big")}, meta_mcp=whole) as gateway:
             for size in (1_000_000, 5_000_000):
                 result = await gateway.invoke("one", "big", {"bytes": size}, timeout=PATIENCE)
                 assert "x" * size == text(result)

@@ -1,0 +1,208 @@
+"""Code mode: a surface of two tools, one that searches and one that executes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mcpgw.catalog.suggest import did_you_mean
+from mcpgw.config.patterns import matches
+from mcpgw.meta.discover import counts, find_tools
+from mcpgw.meta.invoke import OWN, invoke_tool
+from mcpgw.meta.surface import Ask, Surface
+from mcpgw.meta.tool import (
+    INVOKES,
+    READS,
+    MetaTool,
+    answer,
+    flag,
+    object_argument,
+    text_argument,
+    whole_number,
+)
+from mcpgw.protocol.errors import INTERNAL_ERROR, INVALID_PARAMS, RpcError
+from mcpgw.protocol.peer import Params
+
+MAX_STEPS: Final = 50
+"""Steps of one chain."""
+
+
+async def search(ask: Ask) -> Params:
+    """Search by words, or by a pattern with `*` over names and `server:name`."""
+    query = text_argument(ask.arguments, "query", "q")
+    limit = whole_number(ask.arguments, "limit", default=10, low=1, high=25)
+    with_schema = flag(ask.arguments, "include_schema", default=True)
+    pending = await ask.surface.learn()
+    server, colon, rest = query.partition(":")
+    only = server if colon and ask.surface.pool.get(server) is not None else ""
+    words = rest if only else query
+    found: list[tuple[str, Mapping[str, Any], float | None]]
+    if "*" in words or "?" in words:
+        found = _by_pattern(ask, words, only, limit)
+    else:
+        hits = await find_tools(ask, words or query, limit=limit, server=only)
+        found = [(hit.server, hit.definition, round(hit.score, 3)) for hit in hits.hits]
+    rows = []
+    for owner, definition, score in found:
+        row: dict[str, Any] = {
+            "tool": f"{owner}:{definition['name']}",
+            "description": definition.get("description", ""),
+        }
+        if score is not None:
+            row["score"] = score
+        if with_schema:
+            row["inputSchema"] = definition.get("inputSchema", {"type": "object"})
+        rows.append(row)
+    payload: dict[str, Any] = {"query": query, "matches": rows, "total": len(rows)}
+    if pending:
+        payload["starting"] = list(pending)
+    return answer(payload)
+
+
+def _by_pattern(
+    ask: Ask, pattern: str, only: str, limit: int
+) -> list[tuple[str, Mapping[str, Any], float | None]]:
+    wanted = pattern.lower()
+    found: list[tuple[str, Mapping[str, Any], float | None]] = []
+    for backend, name, tool in ask.surface.tools(ask.session):
+        names = (name.lower(), f"{backend.name}:{name}".lower())
+        if only in ("", backend.name) and any(_fits(wanted, each) for each in names):
+            found.append((backend.name, tool, None))
+    return found[:limit]
+
+
+def _fits(pattern: str, name: str) -> bool:
+    """Match `*` as any run and `?` as any one character."""
+    if "?" not in pattern:
+        return matches(pattern, name)
+    # Row by row: which beginnings of the name the pattern read so far may stand for.
+    reached = {0}
+    for character in pattern:
+        if character == "*":
+            reached = set(range(min(reached), len(name) + 1))
+        else:
+            reached = {
+                place + 1
+                for place in reached
+                if place < len(name) and character in ("?", name[place])
+            }
+        if not reached:
+            return False
+    return len(name) in reached
+
+
+async def execute(ask: Ask) -> Params:
+    """Call one tool by `server:name`, or several in a row, each with the earlier results.
+
+    Raises:
+      RpcError: the arguments are misshapen, or a step of a chain failed.
+    """
+    chain = ask.arguments.get("chain")
+    if isinstance(chain, str):
+        try:
+            chain = json.loads(chain)
+        except ValueError as error:
+            raise RpcError(INVALID_PARAMS, f"'chain' is no JSON: {error}") from error
+    if chain is None:
+        server, tool = _target(ask, text_argument(ask.arguments, "tool"))
+        arguments = object_argument(ask.arguments, "arguments", "args", "params")
+        return await invoke_tool(ask, server, tool, arguments)
+    if not isinstance(chain, list) or not 0 < len(chain) <= MAX_STEPS:
+        raise RpcError(INVALID_PARAMS, f"'chain' is a list of 1 to {MAX_STEPS} steps")
+    return await _run(ask, chain)
+
+
+async def _run(ask: Ask, chain: list[Any]) -> Params:
+    from mcpgw.playbooks.expressions import interpolate
+    from mcpgw.playbooks.runner import payload_of
+
+    results: list[dict[str, Any]] = []
+    scope: dict[str, Any] = {}
+    for number, step in enumerate(chain):
+        if not isinstance(step, dict):
+            raise RpcError(INVALID_PARAMS, f"Chain step {number} is no object")
+        reference = text_argument(step, "tool")
+        server, tool = _target(ask, reference)
+        arguments = interpolate(object_argument(step, "arguments", "args", "params"), scope)
+        result = await invoke_tool(ask, server, tool, arguments, full=True)
+        if result.get("isError") is True:
+            text = " ".join(
+                block["text"]
+                for block in result.get("content", ())
+                if isinstance(block, dict) and isinstance(block.get("text"), str)
+            )
+            raise RpcError(
+                INTERNAL_ERROR,
+                f"Chain step {number} ({reference}) failed: {text or 'no reason given'}",
+                {"step": number, "completed": results},
+            )
+        payload = payload_of(result)
+        scope[f"step{number}"] = scope["prev"] = payload
+        results.append({"step": number, "tool": f"{server}:{tool}", "result": payload})
+    return answer({"steps": len(results), "results": results})
+
+
+def _target(ask: Ask, reference: str) -> tuple[str, str]:
+    """Return the server and tool of `server:name`, or of a name that only one server has."""
+    server, colon, name = reference.partition(":")
+    if colon and (server == OWN or ask.surface.pool.get(server) is not None):
+        return server, name
+    owners = [
+        backend.name
+        for backend, offered, _ in ask.surface.tools(ask.session)
+        if offered == reference
+    ]
+    if len(owners) == 1:
+        return owners[0], reference
+    if owners:
+        choices = ", ".join(f"{each}:{reference}" for each in owners)
+        raise RpcError(INVALID_PARAMS, f"Several servers have '{reference}': {choices}")
+    known = [f"{backend.name}:{offered}" for backend, offered, _ in ask.surface.tools(ask.session)]
+    raise RpcError(
+        INVALID_PARAMS,
+        f"Unknown tool '{reference}'; give it as server:name.{did_you_mean(reference, known)}",
+    )
+
+
+def _on(surface: Surface) -> bool:
+    return surface.config.code_mode.enabled
+
+
+TOOLS = (
+    MetaTool(
+        name="gateway_search",
+        title="Search",
+        describe=lambda surface: (
+            f"Find tools among {counts(surface)} by task, keywords, or a name pattern with *."
+            " Returns server:name, description and input schema."
+        ),
+        hints=READS,
+        call=search,
+        properties={
+            "query": {"type": "string"},
+            "limit": {"type": "integer", "maximum": 25, "default": 10},
+            "include_schema": {"type": "boolean", "default": True},
+        },
+        required=("query",),
+        gives=("matches",),
+        listed=_on,
+    ),
+    MetaTool(
+        name="gateway_execute",
+        title="Execute",
+        describe=lambda _surface: (
+            "Call a tool (server:name) with arguments, or a `chain` of {tool, arguments} in order;"
+            " later steps may use $prev.path or $step0.path of earlier results."
+        ),
+        hints=INVOKES,
+        own_scope=True,
+        call=execute,
+        properties={
+            "tool": {"type": "string"},
+            "arguments": {"type": "object"},
+            "chain": {"type": "array", "items": {"type": "object"}},
+        },
+        listed=_on,
+    ),
+)

@@ -1,0 +1,110 @@
+"""`gateway_run_playbook`: several calls in a row under one name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mcpgw.catalog.suggest import did_you_mean
+from mcpgw.meta.invoke import invoke_tool
+from mcpgw.meta.surface import Ask, Surface
+from mcpgw.meta.tool import INVOKES, MetaTool, answer, flag, object_argument, text_argument
+from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
+from mcpgw.protocol.mcp import is_repeatable
+from mcpgw.protocol.peer import Params
+
+if TYPE_CHECKING:
+    from mcpgw.playbooks.runner import PlaybookFailed
+
+NAMED: int = 4
+"""Playbooks that the tool's description names."""
+
+
+async def run_playbook(ask: Ask) -> Params:
+    """Run a playbook, or say what it would do (`dry_run`).
+
+    Every step goes the way of any call, for the session that asked: profile, sandbox, budgets
+    and statistics hold for it. A playbook that fails is a result with `isError` that names the
+    step.
+
+    Raises:
+      RpcError: there is no such playbook, or its inputs do not fit.
+    """
+    from mcpgw.playbooks.runner import PlaybookFailed, StepFailed, run
+    from mcpgw.protocol.arguments import InvalidArguments
+
+    surface = ask.surface
+    if not surface.config.playbooks.enabled:
+        raise RpcError(INVALID_PARAMS, "Playbooks are off; playbooks.enabled switches them on")
+    name = text_argument(ask.arguments, "name", "playbook")
+    playbook = surface.playbooks.get(name)
+    if playbook is None:
+        known = surface.playbooks.names
+        hint = did_you_mean(name, known) or f" Known: {', '.join(known) or 'none'}."
+        raise RpcError(INVALID_PARAMS, f"Playbook not found: {name}.{hint}")
+    inputs = object_argument(ask.arguments, "arguments", "args", "inputs")
+    dry = flag(ask.arguments, "dry_run")
+
+    async def step(server: str, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        try:
+            result = await invoke_tool(ask, server, tool, arguments, full=True)
+        except RpcError as error:
+            raise StepFailed(str(error.code), error.message) from error
+        return result if _may_retry(ask, server, tool, result) else _final(result)
+
+    try:
+        result = await run(playbook, inputs, step, dry_run=dry)
+    except InvalidArguments as error:
+        raise RpcError(INVALID_PARAMS, f"Playbook '{name}': {error}") from error
+    except PlaybookFailed as error:
+        return _failed(error)
+    payload = result.to_json()
+    whole = answer(payload)
+    limit = surface.config.meta_mcp.result_limit
+    page = ask.session.pages.cut(whole, limit, origin=f"playbook:{name}") if limit else whole
+    if page is not whole:
+        page["structuredContent"] = {**payload, "output": page["_meta"]}
+    return page
+
+
+def _may_retry(ask: Ask, server: str, tool: str, result: Params) -> bool:
+    """Tell whether a step that failed could be made again without doing anything twice."""
+    if result.get("isError") is not True or result["_meta"].get("gateway/sent") is False:
+        return True
+    definition = ask.surface.find((server, tool))
+    return definition is not None and is_repeatable(definition)
+
+
+def _final(result: Params) -> Params:
+    """Return a failed result that says not to try again."""
+    return {**result, "recovery": {**result.get("recovery", {}), "retry": False}}
+
+
+def _failed(error: PlaybookFailed) -> Params:
+    wrapped = answer({"error": str(error), **error.result.to_json()})
+    return {**wrapped, "isError": True}
+
+
+def _describe(surface: Surface) -> str:
+    names = surface.playbooks.names
+    shown = ", ".join(names[:NAMED]) + (f" (+{len(names) - NAMED})" if len(names) > NAMED else "")
+    known = f"({shown})" if names else "(none is configured)"
+    return f"Run a playbook, a named series of tool calls {known}. Returns output and steps."
+
+
+TOOLS = (
+    MetaTool(
+        name="gateway_run_playbook",
+        title="Run Playbook",
+        describe=_describe,
+        hints=INVOKES,
+        own_scope=True,
+        call=run_playbook,
+        properties={
+            "name": {"type": "string"},
+            "arguments": {"type": "object"},
+            "dry_run": {"type": "boolean"},
+        },
+        required=("name",),
+        gives=("output", "steps_completed"),
+    ),
+)

@@ -1,0 +1,65 @@
+"""What is known of tools beside their texts: how healthy, quick and cheap they have been."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from mcpgw.catalog.ranking import Signals
+from mcpgw.meta.surface import Surface
+from mcpgw.pipeline.prices import MILLION
+
+ENOUGH: Final = 5
+"""Calls from which a tool's success and speed say something."""
+SLOW: Final = 1.0
+"""Seconds of a median call at which a tool's speed counts half."""
+HEALTH: Final = {"closed": 1.0, "half_open": 0.5, "open": 0.2}
+"""What a circuit breaker's state says of its server."""
+
+
+@attrs.define(eq=False)
+class SignalReader:
+    """Reads the signals of one search; a server's health is looked at once."""
+
+    surface: Surface
+    _health: dict[str, tuple[float, bool]] = attrs.field(factory=dict)
+
+    def signals(self, server: str, tool: str) -> Signals:
+        """Return what is known for or against a tool."""
+        health, disabled = self._server(server)
+        if not disabled and self.surface.pipeline.errors.remaining(server, tool) > 0:
+            disabled = True
+        usage = self.surface.usage.tool(server, tool)
+        backend = self.surface.pool.get(server)
+        price = self.surface.pipeline.prices.per_call(backend, tool) if backend else 0
+        cost = 1.0 / (1.0 + 100.0 * price / MILLION) if price else 1.0
+        if usage is None:
+            return Signals(health=health, cost=cost, disabled=disabled)
+        success = latency = 1.0
+        if usage.calls >= ENOUGH:
+            success = 1.0 - usage.error_rate
+            median = usage.p50
+            latency = 1.0 if median is None else 1.0 / (1.0 + median / SLOW)
+        return Signals(
+            health=health,
+            success=success,
+            latency=latency,
+            cost=cost,
+            uses=usage.calls - usage.failures,
+            disabled=disabled,
+        )
+
+    def _server(self, name: str) -> tuple[float, bool]:
+        found = self._health.get(name)
+        if found is None:
+            backend = self.surface.pool.get(name)
+            if backend is None:
+                found = (1.0, False)
+            else:
+                health = HEALTH.get(backend.breaker.state.value, 1.0)
+                if backend.failure is not None:
+                    health = min(health, 0.2 if backend.failure.permanent else 0.6)
+                found = (health, backend.killed)
+            self._health[name] = found
+        return found

@@ -1,0 +1,279 @@
+"""What was called, how it went and what it cost: statistics, costs, webhooks."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from mcpgw.backends.backend import Backend
+from mcpgw.meta.surface import Ask, Surface
+from mcpgw.meta.tool import READS, MetaTool, answer, flag, text_argument
+from mcpgw.pipeline.prices import MILLION
+from mcpgw.pipeline.session import SessionState
+from mcpgw.protocol.errors import INTERNAL_ERROR, INVALID_PARAMS, RpcError
+from mcpgw.protocol.peer import Params
+from mcpgw.state.counts import ToolKey, ToolUsage
+
+TOP = 10
+"""Tools in the answer of the statistics."""
+CACHED_TOKENS = "cached_tokens:"
+"""Beginning of the counters of tokens that came out of a model's prompt cache, by server."""
+
+
+def tokens(definitions: list[dict[str, Any]]) -> int:
+    """Return about how many tokens definitions cost a model: a token for 4 characters of
+    compact JSON. The real figure depends on the model's tokenizer."""
+    text = json.dumps(definitions, ensure_ascii=False, separators=(",", ":"))
+    return math.ceil(len(text) / 4) if definitions else 0
+
+
+async def get_stats(ask: Ask) -> Params:
+    """Return counters of calls, what the compact surface saves, and each breaker's state."""
+    from mcpgw.meta import definitions
+
+    surface, usage = ask.surface, ask.surface.usage
+    price = ask.arguments.get("price_per_million", 15.0)
+    if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < 1e9:
+        raise RpcError(INVALID_PARAMS, f"'price_per_million' is a number >= 0, not {price!r:.40}")
+    behind = tokens([tool for backend in surface.pool for tool in backend.tools.values()])
+    shown = tokens(definitions(surface, ask.session))
+    saved = max(0, behind - shown)
+    tools = usage.tools()
+    calls = sum(each.calls for each in tools.values())
+    hits = sum(each.cached for each in tools.values())
+    ranked = sorted(tools.items(), key=lambda item: (-item[1].calls, item[0]))
+    own = usage.since_start()
+    cached = {
+        name.removeprefix(CACHED_TOKENS): count
+        for name, count in usage.counters().items()
+        if name.startswith(CACHED_TOKENS)
+    }
+    payload: dict[str, Any] = {
+        "invocations": calls,
+        "failures": sum(each.failures for each in tools.values()),
+        "cache_hits": hits,
+        "cache_hit_rate": _percent(hits, calls),
+        "searches": usage.counter("searches"),
+        "tools_discovered": usage.counter("tools_found"),
+        "tools_available": surface.count_tools(),
+        "this_run": {
+            "invocations": sum(each.calls for each in own.tools.values()),
+            "failures": sum(each.failures for each in own.tools.values()),
+            "cache_hits": sum(each.cached for each in own.tools.values()),
+        },
+        "tokens": {
+            "all_definitions": behind,
+            "shown_definitions": shown,
+            "saved_per_request": saved,
+            "rule": "one token for 4 characters of compact JSON",
+        },
+        "tokens_saved": saved * calls,
+        "estimated_savings_usd": f"${saved * calls / MILLION * price:.2f}",
+        "top_tools": [_top(key, each) for key, each in ranked[:TOP]],
+        "total_cached_tokens": sum(cached.values()),
+        "cached_tokens_by_server": [
+            {"server": server, "cached_tokens": count} for server, count in sorted(cached.items())
+        ],
+        "server_safety": [_safety(surface, backend) for backend in surface.pool],
+        "circuit_breakers": [
+            {"server": backend.name, **backend.breaker.snapshot()} for backend in surface.pool
+        ],
+    }
+    if surface.config.cost_governance.enabled:
+        payload |= _governance(surface)
+    return answer(payload)
+
+
+def _top(key: ToolKey, usage: ToolUsage) -> dict[str, Any]:
+    entry: dict[str, Any] = {"server": key[0], "tool": key[1], "count": usage.calls}
+    entry["failures"] = usage.failures
+    if usage.errors:
+        entry["errors"] = dict(usage.errors)
+    for name, seconds in (("p50_ms", usage.p50), ("p95_ms", usage.p95)):
+        if seconds is not None:
+            entry[name] = round(1000 * seconds, 1)
+    trend = usage.trend
+    entry["last_24h"] = trend.recent
+    entry["day_before"] = trend.before
+    return entry
+
+
+def _safety(surface: Surface, backend: Backend) -> dict[str, Any]:
+    successes, failures = surface.pipeline.errors.window(backend.name)
+    return {
+        "server": backend.name,
+        "killed": backend.killed,
+        "state": backend.state.value,
+        "starts": backend.starts,
+        "error_rate": _percent(failures, successes + failures),
+        "window": {"successes": successes, "failures": failures},
+    }
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f}%" if whole else "0.0%"
+
+
+def _governance(surface: Surface) -> dict[str, Any]:
+    costs, today = surface.config.cost_governance, surface.usage.spent_today()
+    by_tool: dict[str, float] = {}
+    for (server, tool), micro in sorted(today.by_tool.items()):
+        if micro:
+            by_tool[f"{server}:{tool}"] = micro / MILLION
+    return {
+        "cost_governance": {
+            "currency": costs.currency,
+            "global_daily_spend_usd": today.total / MILLION,
+            "global_daily_limit_usd": costs.budgets.daily,
+            "tool_daily_spend": by_tool,
+            "tool_daily_limits": dict(costs.budgets.per_tool),
+            "key_daily_spend": {
+                caller: micro / MILLION for caller, micro in today.by_caller.items() if caller
+            },
+        },
+        "tool_costs": dict(costs.tool_costs),
+    }
+
+
+async def cost_report(ask: Ask) -> Params:
+    """Return what the calls of this session cost, and of all sessions and days together."""
+    surface = ask.surface
+    session_id = text_argument(ask.arguments, "session_id", required=False)
+    everybody = flag(ask.arguments, "include_all_sessions")
+    with_keys = flag(ask.arguments, "include_all_keys")
+    session: Any
+    if everybody:
+        session = [_session_costs(each) for each in surface.sessions]
+    else:
+        chosen = surface.sessions.get(session_id) if session_id else ask.session
+        session = None if chosen is None else _session_costs(chosen)
+    tools = surface.usage.tools().values()
+    callers = {row[3] for row in surface.usage.spend(days=30) if row[3]}
+    today = surface.usage.spent_today()
+    return answer(
+        {
+            "currency": surface.config.cost_governance.currency,
+            "session": session,
+            "keys": _keys(surface, callers) if with_keys else None,
+            "aggregate": {
+                "session_count": len(surface.sessions),
+                "key_count": len(callers),
+                "total_calls": sum(each.calls for each in tools),
+                "total_tokens": sum(each.tokens for each in tools),
+                "total_cost_usd": sum(each.cost_micro_usd for each in tools) / MILLION,
+                "today_cost_usd": today.total / MILLION,
+            },
+        }
+    )
+
+
+def _session_costs(session: SessionState) -> dict[str, Any]:
+    by_server: dict[str, list[int]] = {}
+    for (server, _tool), cost in session.costs.items():
+        sums = by_server.setdefault(server, [0, 0, 0])
+        for place, value in enumerate((cost.calls, cost.tokens, cost.micro)):
+            sums[place] += value
+    return {
+        "session_id": session.id,
+        "api_key_name": session.caller or None,
+        "started_at": int(session.started),
+        "call_count": sum(sums[0] for sums in by_server.values()),
+        "total_tokens": sum(sums[1] for sums in by_server.values()),
+        "total_cost_usd": session.spent / MILLION,
+        "by_backend": [
+            {"backend": server, **_sums(*sums)} for server, sums in sorted(by_server.items())
+        ],
+        "by_tool": [
+            {"tool_key": f"{server}:{tool}", **_sums(cost.calls, cost.tokens, cost.micro)}
+            for (server, tool), cost in sorted(session.costs.items())
+        ],
+    }
+
+
+def _sums(calls: int, count: int, micro: int) -> dict[str, Any]:
+    return {"call_count": calls, "token_count": count, "cost_usd": micro / MILLION}
+
+
+def _keys(surface: Surface, callers: Iterable[str]) -> list[dict[str, Any]]:
+    """Return what each caller spent in the last 1, 7 and 30 days (UTC), and on what."""
+    limits = surface.config.cost_governance.budgets.per_key
+    entries = []
+    for caller in sorted(callers):
+        entry: dict[str, Any] = {"api_key_name": caller}
+        for name, days in (("window_24h", 1), ("window_7d", 7), ("window_30d", 30)):
+            rows = surface.usage.spend(days=days).items()
+            own = [spend for row, spend in rows if row[3] == caller]
+            entry[name] = {
+                "tokens": sum(each.tokens for each in own),
+                "cost_usd": sum(each.cost_micro_usd for each in own) / MILLION,
+            }
+        limit = limits.get(caller)
+        entry["hard_limit_usd"] = limit
+        spent = entry["window_24h"]["cost_usd"]
+        entry["budget_status"] = "exceeded" if limit is not None and spent >= limit else "ok"
+        entries.append(entry)
+    return entries
+
+
+async def webhook_status(ask: Ask) -> Params:
+    """Return the webhook endpoints and what they received.
+
+    Raises:
+      RpcError: webhooks are off.
+    """
+    if not ask.surface.config.webhooks.enabled:
+        raise RpcError(INTERNAL_ERROR, "Webhooks are off; webhooks.enabled switches them on")
+    return answer(
+        {
+            "endpoints": [],
+            "total_endpoints": 0,
+            "total_received": 0,
+            "total_delivered": 0,
+            "note": "No capability defines a webhook, and this version has no HTTP receiver.",
+        }
+    )
+
+
+def _webhooks(surface: Surface) -> bool:
+    return surface.config.webhooks.enabled
+
+
+TOOLS = (
+    MetaTool(
+        name="gateway_get_stats",
+        title="Get Gateway Statistics",
+        describe=lambda _surface: (
+            "Statistics: calls, cache hits, tokens saved, slowest and most used tools, breakers."
+        ),
+        hints=READS,
+        call=get_stats,
+        properties={"price_per_million": {"type": "number", "default": 15}},
+        gives=("invocations", "top_tools"),
+    ),
+    MetaTool(
+        name="gateway_cost_report",
+        title="Cost Report",
+        describe=lambda _surface: (
+            "Costs of this session's calls by server and tool, and totals of all sessions."
+        ),
+        hints=READS,
+        call=cost_report,
+        properties={
+            "session_id": {"type": "string"},
+            "include_all_sessions": {"type": "boolean"},
+            "include_all_keys": {"type": "boolean"},
+        },
+        gives=("session", "aggregate"),
+    ),
+    MetaTool(
+        name="gateway_webhook_status",
+        title="Webhook Status",
+        describe=lambda _surface: "List webhook endpoints with their delivery counts.",
+        hints=READS,
+        call=webhook_status,
+        gives=("endpoints", "total_received"),
+        listed=_webhooks,
+    ),
+)

@@ -1,0 +1,181 @@
+"""The shape of a meta-tool: its definition, its arguments, its answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from mcpgw.meta.surface import Ask, Surface
+from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
+from mcpgw.protocol.peer import Params
+
+
+@attrs.frozen
+class Hints:
+    """The four annotations of a tool (MCP 2025-11-25, ToolAnnotations)."""
+
+    read_only: bool
+    destructive: bool
+    idempotent: bool
+    open_world: bool
+
+    def to_wire(self) -> dict[str, bool]:
+        """Return them under MCP's names."""
+        return {
+            "readOnlyHint": self.read_only,
+            "destructiveHint": self.destructive,
+            "idempotentHint": self.idempotent,
+            "openWorldHint": self.open_world,
+        }
+
+
+READS: Final = Hints(read_only=True, destructive=False, idempotent=True, open_world=False)
+INVOKES: Final = Hints(read_only=False, destructive=False, idempotent=False, open_world=True)
+WRITES: Final = Hints(read_only=False, destructive=False, idempotent=True, open_world=False)
+DESTROYS: Final = Hints(read_only=False, destructive=True, idempotent=True, open_world=False)
+
+
+def always(_surface: Surface) -> bool:
+    """Tell that a tool is listed in every configuration."""
+    return True
+
+
+@attrs.frozen
+class MetaTool:
+    """A tool of the gateway itself.
+
+    Args:
+      name, title: as the client sees them.
+      describe: gives the description; it may name live counts.
+      properties: JSON Schema of each argument.
+      required: the arguments that must be there.
+      hints: the annotations.
+      call: does it.
+      gives: the keys that `structuredContent` always has; None where the answer is a backend's.
+      own_scope: the tool itself lets the client's request be cancelled.
+      listed: whether it stands in `tools/list` of a configuration; it can be called anyway.
+    """
+
+    name: str
+    title: str
+    describe: Callable[[Surface], str]
+    hints: Hints
+    call: Callable[[Ask], Awaitable[Params]]
+    properties: Mapping[str, Any] = attrs.field(factory=dict)
+    required: tuple[str, ...] = ()
+    gives: tuple[str, ...] | None = None
+    own_scope: bool = False
+    listed: Callable[[Surface], bool] = always
+
+    def definition(self, surface: Surface) -> dict[str, Any]:
+        """Return the tool's entry of `tools/list`."""
+        schema: dict[str, Any] = {"type": "object", "properties": dict(self.properties)}
+        if self.required:
+            schema["required"] = list(self.required)
+        definition: dict[str, Any] = {
+            "name": self.name,
+            "title": self.title,
+            "description": self.describe(surface),
+            "inputSchema": schema,
+            "annotations": self.hints.to_wire(),
+        }
+        if self.gives is not None:
+            definition["outputSchema"] = {"type": "object", "required": list(self.gives)}
+        return definition
+
+
+def answer(payload: Mapping[str, Any]) -> Params:
+    """Wrap a payload as the result of a tool: JSON as text, and as structured content."""
+    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    return {
+        "content": [{"type": "text", "text": text}],
+        "structuredContent": dict(payload),
+        "isError": False,
+    }
+
+
+def text_argument(arguments: Params, *names: str, required: bool = True) -> str:
+    """Return a string argument under the first of its names that is there.
+
+    Raises:
+      RpcError: it is missing, empty or no string.
+    """
+    for name in names:
+        if (value := arguments.get(name)) is not None:
+            if not isinstance(value, str):
+                kind = type(value).__name__
+                raise RpcError(INVALID_PARAMS, f"'{name}' is a string, not {kind}: {value!r:.80}")
+            if value.strip():
+                return value.strip()
+    if required:
+        from mcpgw.catalog.suggest import nearest
+
+        near = nearest(names[0], [name for name in arguments if name not in names], count=1)
+        hint = f"; '{near[0]}' is not known, did you mean '{names[0]}'?" if near else ""
+        raise RpcError(INVALID_PARAMS, f"Missing '{names[0]}' parameter{hint}")
+    return ""
+
+
+def whole_number(arguments: Params, name: str, *, default: int, low: int, high: int) -> int:
+    """Return a whole-number argument within its bounds; a numeric string is understood.
+
+    Raises:
+      RpcError: it is no whole number, or out of bounds.
+    """
+    value = arguments.get(name)
+    if value is None:
+        return default
+    try:
+        if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
+            raise ValueError
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise RpcError(
+            INVALID_PARAMS, f"'{name}' is a whole number from {low} to {high}, not {value!r:.80}"
+        ) from None
+    if not low <= number <= high:
+        raise RpcError(INVALID_PARAMS, f"'{name}' is from {low} to {high}, not {number}")
+    return number
+
+
+def flag(arguments: Params, name: str, *, default: bool = False) -> bool:
+    """Return a true-or-false argument; the words `true` and `false` are understood.
+
+    Raises:
+      RpcError: it is neither.
+    """
+    value = arguments.get(name)
+    if value is None:
+        return default
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise RpcError(INVALID_PARAMS, f"'{name}' is true or false, not {value!r:.80}")
+    return value
+
+
+def object_argument(arguments: Params, *names: str) -> Params:
+    """Return an argument that is an object, or a JSON object in a string; {} where missing.
+
+    Raises:
+      RpcError: it is neither.
+    """
+    value: Any = None
+    for name in names:
+        if (value := arguments.get(name)) is not None:
+            break
+    if value is None:
+        return {}
+    if isinstance(value, str):
+        try:
+            value = json.loads(value) if value.strip() else {}
+        except ValueError as error:
+            raise RpcError(INVALID_PARAMS, f"Invalid '{names[0]}' JSON string: {error}") from error
+    if not isinstance(value, dict):
+        raise RpcError(
+            INVALID_PARAMS, f"Invalid '{names[0]}': expected object or JSON object string"
+        )
+    return value
