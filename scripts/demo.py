@@ -32,7 +32,7 @@ from demo_client import (
 )
 
 from mcpgw import __version__
-from mcpgw.meta.operate import tokens
+from mcpgw.meta.statistics import tokens
 
 QUESTION: Final = "what is the current time in Tokyo"
 TOOL: Final = "current_time"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -20,7 +22,8 @@ from mcpgw.core import CLIENT_PATIENCE, POLL, SETTLE, Gateway
 from mcpgw.front import offers, session
 from mcpgw.gateway import SIGNAL_GRACE
 from mcpgw.meta import META_TOOLS
-from mcpgw.meta.surface import LEARNING_PATIENCE, MetaTool
+from mcpgw.meta.surface import LEARNING_PATIENCE
+from mcpgw.meta.tool import MetaTool
 from mcpgw.pipeline.call import Recovery
 from mcpgw.pipeline.stages.deadline import CEILING
 from mcpgw.protocol.errors import ERROR_CODES
@@ -28,17 +31,52 @@ from mcpgw.protocol.peer import MAX_IN_FLIGHT
 from mcpgw.transports.lines import QUEUE_LIMIT
 
 HELP_WIDTH: Final = 80
+CLAIMS: Final = Path(__file__).resolve().parents[1] / "benchmarks" / "public_claims.json"
 PURPOSES: Final = {
     "gateway_list_servers": "See every server with its state, and why one does not run.",
     "gateway_list_tools": "Read one server's whole definitions, or all names in brief.",
     "gateway_search_tools": "Find a tool by describing the task.",
     "gateway_invoke": "Call any tool of any server.",
-    "gateway_get_stats": "Count calls, failures, tokens saved; see the circuit breakers.",
+    "gateway_get_stats": "Count calls, failures, cache hits, tokens saved; see times and breakers.",
+    "gateway_cost_report": "Sum up what the calls cost, by session, server, tool and caller.",
+    "gateway_webhook_status": "See webhook endpoints; listed with `webhooks.enabled`.",
+    "gateway_run_playbook": "Run a named series of calls, or see what it would do.",
     "gateway_kill_server": "Stop a server at once and refuse its calls.",
-    "gateway_revive_server": "Let a killed or failing server be used again.",
+    "gateway_revive_server": "Let a killed, failing or disabled server be used again.",
+    "gateway_restart_server": "Restart one server; listed with `meta_mcp.operator_tools`.",
     "gateway_reload_config": "Load gateway.yaml again now and say what changed.",
+    "gateway_reload_capabilities": "Read playbook files again and say what changed.",
+    "gateway_list_disabled_capabilities": "See what rests because it mostly failed.",
+    "gateway_set_profile": "Work with the servers and tools of a routing profile.",
+    "gateway_get_profile": "See the session's routing profile and what it allows.",
+    "gateway_list_profiles": "See all routing profiles.",
+    "gateway_set_state": "Enter a workflow state, which shows the tools bound to it.",
+    "gateway_search": "Find tools by task or pattern; with `code_mode.enabled` one of two.",
+    "gateway_execute": "Call a tool or a chain of tools; with `code_mode.enabled` one of two.",
 }
 """What each meta-tool is for, in words for a person; a new tool needs its line here."""
+
+
+MEANINGS: Final = {
+    "server": "Name of a server",
+    "role": "Only tools of this role: by annotations and name, or their own `role`",
+    "query": "What the tool should do; a task, keywords, or a whole request",
+    "limit": "Matches at most",
+    "explain": "Say what moved each match up or down",
+    "tool": "Name of the tool (`server:name` for `gateway_execute`)",
+    "arguments": "Arguments of the tool or playbook; JSON text is understood too",
+    "price_per_million": "Price of a million tokens of the model, for the savings",
+    "session_id": "Another session than this one",
+    "include_all_sessions": "All sessions of this gateway",
+    "include_all_keys": "What each caller spent in 1, 7 and 30 days",
+    "name": "Name of the playbook",
+    "dry_run": "Only say what it would do",
+    "profile": "Name of a routing profile",
+    "state": "Name of the state, of your choice",
+    "include_schema": "Give the input schemas too",
+    "chain": "Calls in a row: `{tool, arguments}` each",
+}
+"""What the arguments of the meta-tools mean; their names alone go to the model."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -105,6 +143,39 @@ def environment() -> list[str]:
     )
 
 
+def token_savings() -> list[str]:
+    """Return what the definitions cost: by arithmetic, and as they were counted."""
+    claims = json.loads(CLAIMS.read_text("utf-8"))
+    given = claims["readme_token_savings"]
+    direct = given["direct_tools"] * given["direct_tokens_per_tool"]
+    gateway = given["gateway_tools"] * given["gateway_tokens_per_tool"]
+    price = given["input_cost_per_million_usd"] * given["requests"] / 1e6
+    lines = [
+        (
+            f"{given['direct_tools']} tools of {given['direct_tokens_per_tool']} tokens each are"
+            f" {direct:,} tokens in every request; {given['gateway_tools']} of"
+            f" {given['gateway_tokens_per_tool']} are {gateway:,}:"
+            f" **{100 * (1 - gateway / direct):.0f} % less**. For {given['requests']:,} requests at"
+            f" ${given['input_cost_per_million_usd']:.0f} a million tokens that is"
+            f" ${gateway * price:.2f} in place of ${direct * price:.2f}."
+        )
+    ]
+    heading = "Definitions in every request: "
+    counted = {
+        claim["name"].removeprefix(heading): claim
+        for claim in claims["claims"]
+        if claim["name"].startswith(heading)
+    }
+    own = counted.get("the gateway: tokens")
+    if own is not None:
+        way = own["how"].rpartition("counted by ")[2]
+        lines.append(
+            f"Counted (by {way}), the {claims['meta_tools']['readme_benchmark']} definitions are"
+            f" {own['value']:,.0f} tokens; [performance](docs/performance.md) has more."
+        )
+    return lines
+
+
 # -- errors and statuses ----------------------------------------------------------------------
 
 
@@ -166,7 +237,7 @@ def _arguments(tool: MetaTool) -> Iterator[Sequence[str]]:
             _type(schema),
             "yes" if name in tool.required else "no",
             "" if default is None else f"`{default}`",
-            schema.get("description", ""),
+            MEANINGS[name],
         )
 
 

@@ -23,6 +23,7 @@ PARTS: Final[dict[str, Callable[[], list[str]]]] = {
     "limits": tables.limits,
     "exit-statuses": tables.exit_statuses,
     "recovery-codes": tables.recovery_codes,
+    "token-savings": tables.token_savings,
 }
 """The parts that other pages may have between markers."""
 SECTIONS: Final[tuple[tuple[str, str, Callable[[], list[str]]], ...]] = (

@@ -12,6 +12,11 @@ from typing import Any
 
 import pytest
 
+from mcpgw.config.offering import WebhooksConfig
+from mcpgw.config.schema import GatewayConfig
+from mcpgw.core import Gateway
+from mcpgw.meta import listed
+from scripts import bench_tokens
 from scripts.benchlib.conversation import Broken, Calls
 from scripts.benchlib.figures import percentile, ratio, summary
 from scripts.benchlib.publish import BEGIN, END
@@ -98,6 +103,48 @@ def test_a_missed_target_is_called_missed_on_the_page() -> None:
         name = claim["name"].removeprefix("Targets: ").removesuffix(": measured")
         word = "met" if claim["met"] else r"\*\*missed\*\*"
         assert re.search(rf"^\| {re.escape(name)} \|.*\| {word} \|$", text, re.MULTILINE), name
+
+
+def test_the_arithmetic_of_the_readme() -> None:
+    """100 tools of 150 tokens against 16 of 100: 89 %, and 24 dollars in place of 225."""
+    result = bench_tokens.readme(CLAIMS)
+    assert (15_000, 1_600, 89.33) == (
+        result["direct_tokens"],
+        result["gateway_tokens"],
+        result["savings_percent"],
+    )
+    assert (225.0, 24.0, 201.0) == (
+        result["direct_cost_usd"],
+        result["gateway_cost_usd"],
+        result["savings_usd"],
+    )
+
+
+def test_the_claimed_numbers_of_tools_are_those_listed() -> None:
+    """The claims count what `tools/list` has: by default, and with webhooks."""
+    surface = Gateway(None, {}).surface
+    plain = len(listed(surface))
+    surface.config = GatewayConfig(webhooks=WebhooksConfig(enabled=True))
+    assert {
+        "minimum": plain,
+        "readme_benchmark": plain,
+        "with_webhook_status": len(listed(surface)),
+    } == CLAIMS["meta_tools"]
+    assert CLAIMS["readme_token_savings"]["gateway_tools"] == plain
+
+
+@pytest.mark.process
+def test_the_definitions_keep_to_their_budget() -> None:
+    """The sixteen together are at most 1,600 tokens, and the list of claims says how many."""
+    pytest.importorskip("bpe_openai", reason="no tokenizer is installed")
+    result = bench_tokens.live()
+    assert ("o200k_base", 16) == (result["counted_by"], result["gateway_tools"])
+    assert bench_tokens.BUDGET == CLAIMS["readme_token_savings"]["gateway_tokens_per_tool"] * 16
+    assert result["gateway_tokens"] <= bench_tokens.BUDGET
+    claimed = {claim["name"]: claim["value"] for claim in CLAIMS["claims"]}
+    assert claimed["Definitions in every request: the gateway: tokens"] == pytest.approx(
+        result["gateway_tokens"], abs=2
+    )
 
 
 def test_ratios_are_taken_within_each_turn() -> None:

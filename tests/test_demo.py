@@ -14,10 +14,12 @@ from types import ModuleType
 
 import pytest
 
-from mcpgw.meta import META_TOOLS
+from mcpgw.core import Gateway
+from mcpgw.meta import listed
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "scripts" / "demo.py"
+LISTED = listed(Gateway(None, {}).surface)
 ESCAPE = "\x1b["
 
 
@@ -64,11 +66,11 @@ class TestDemo:
 
     def test_it_shows_every_step(self, printed: str) -> None:
         """The meta-tools, the search with its scores, the answer, the costs and the end."""
-        assert [] == [tool.name for tool in META_TOOLS if tool.name not in printed]
+        assert [] == [tool.name for tool in LISTED if tool.name not in printed]
         assert re.search(r"\d\.\d{3}  example  current_time  ", printed)
         assert '"zone": "' in printed
         assert re.search(r"19 tools behind the gateway +[\d,]+ tokens", printed)
-        assert f"{len(META_TOOLS)} tools that the client sees" in printed
+        assert f"{len(LISTED)} tools that the client sees" in printed
         assert "one token for 4 characters of compact JSON" in printed
         assert "Break-even is at about " in printed
         assert "The gateway ended with status 0" in printed
@@ -148,7 +150,7 @@ class TestPicture:
         names = [step.split("  ")[1] for step in steps]
         assert 6 == len(names)
         assert [] == [name for name in names if f"#  {name}" not in drawn]
-        assert [] == [tool.name for tool in META_TOOLS if tool.name not in drawn]
+        assert [] == [tool.name for tool in LISTED if tool.name not in drawn]
 
 
 def test_the_script_is_one_command() -> None:

@@ -64,8 +64,10 @@ class SearchConfig:
 class ToolProfilesConfig:
     """Counters of each tool, kept over restarts and shared by all gateways of a person."""
 
-    enabled: bool = setting(True, "Keep them on disk; else in memory.", FLAG)
-    persistence_interval: float = setting(10.0, "How often what is new is written.", duration())
+    enabled: bool = setting(True, "Keep them on disk; else in memory.", FLAG, reload="restart")
+    persistence_interval: float = setting(
+        10.0, "How often what is new is written.", duration(), reload="restart"
+    )
 
 
 @attrs.frozen

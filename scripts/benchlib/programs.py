@@ -33,10 +33,16 @@ class Setup:
     quick: bool
     fastmcp: str | None
     servers: Mapping[str, Sequence[str]]
+    embedding_python: str | None = None
 
 
 def find_setup(
-    *, quick: bool, peers: bool, fastmcp_python: str | None, servers: Sequence[str]
+    *,
+    quick: bool,
+    peers: bool,
+    fastmcp_python: str | None,
+    embedding_python: str | None,
+    servers: Sequence[str],
 ) -> Setup:
     """Look for the other programs; say which are left out."""
     if not peers:
@@ -50,7 +56,7 @@ def find_setup(
     for name in ("time", "git", "everything", "filesystem", "memory"):
         if name not in found:
             print(f"The server {name!r} is left out: not found (--server {name}=COMMAND)")
-    return Setup(quick, fastmcp, found)
+    return Setup(quick, fastmcp, found, embedding_python)
 
 
 def _python_servers() -> dict[str, list[str]]:

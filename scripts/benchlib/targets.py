@@ -36,6 +36,10 @@ def _ratio(part: str, name: str) -> Callable[[Mapping[str, Any]], float]:
     return lambda parts: parts[part]["ratios"][name]  # type: ignore[no-any-return]
 
 
+def _coverage(kind: str, place: int) -> Callable[[Mapping[str, Any]], float]:
+    return lambda parts: parts["search"]["quality"]["ours"][kind]["mean"][place]  # type: ignore[no-any-return]
+
+
 TARGETS: Final = (
     Target("start: gateway to bare", 1.15, "x", False, _ratio("start", "gateway/bare")),
     Target("start: FastMCP to gateway", 5, "x", True, _ratio("start", "FastMCP/gateway")),
@@ -50,6 +54,21 @@ TARGETS: Final = (
         "x",
         True,
         _ratio("calls", "gateway/FastMCP proxy, rate"),
+    ),
+    *(
+        Target(
+            f"search: coverage of tasks, {kind} at {place}",
+            limit,
+            "",
+            True,
+            _coverage(kind, place),
+        )
+        for kind, place, limit in (
+            ("steps", 5, 0.75),
+            ("steps", 10, 0.82),
+            ("question", 5, 0.42),
+            ("question", 10, 0.50),
+        )
     ),
     Target("memory of the gateway", 45, "MB", False, lambda p: p["calls"]["rss_mb"]["gateway"]),
 )
