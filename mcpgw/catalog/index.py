@@ -173,8 +173,7 @@ class ToolIndex:
         """Build what `replace` left to do, yielding to the scheduler every hundred tools."""
         await trio.lowlevel.checkpoint()
         if self._synonyms is None:
-            read = await trio.to_thread.run_sync(load)
-            self._synonyms = self._synonyms or read
+            self._take_first(await trio.to_thread.run_sync(load))
         while self._pending:
             server, listing = next(iter(self._pending.items()))
             builder = self._builder(server, listing)
@@ -185,6 +184,11 @@ class ToolIndex:
                 del self._pending[server]
                 self._corpus.install(server, builder.shard)
             await trio.lowlevel.checkpoint()
+
+    def _take_first(self, synonyms: Synonyms) -> None:
+        """Take a table that was read, unless another came meanwhile."""
+        if self._synonyms is None:
+            self._synonyms = synonyms
 
     def search(
         self,

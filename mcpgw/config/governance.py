@@ -100,11 +100,6 @@ class ErrorBudgetConfig:
         factory=_server_window, metadata=section(ErrorWindowConfig, "For each server.")
     )
 
-    @property
-    def longest(self) -> int:
-        """The most calls of one tool that any window looks at."""
-        return max(self.tool.window_calls, self.server.window_calls)
-
 
 @attrs.frozen
 class SandboxProfileConfig:

@@ -128,7 +128,7 @@ def _meta(ask: Ask) -> Params:
     if ask.request is not None and isinstance(carried := ask.request.params.get("_meta"), dict):
         meta = {key: value for key, value in carried.items() if key != "progressToken"}
     if isinstance(inner := ask.arguments.get("_meta"), dict):
-        meta |= inner
+        meta |= {key: value for key, value in inner.items() if key != "progressToken"}
     key = meta.get("prompt_cache_key")
     if isinstance(key, str) and key:
         meta["prompt_cache_key"] = key[:LONGEST_CACHE_KEY]

@@ -68,11 +68,21 @@ class ErrorBudgets:
     """Windows of outcomes by tool and by server; what mostly fails rests and comes back."""
 
     config: ErrorBudgetConfig = attrs.field(factory=ErrorBudgetConfig)
+    _most: int = attrs.field(init=False)
+    """Outcomes of one tool that are kept."""
     _clock: Callable[[], float] = trio.current_time
     _windows: dict[ToolKey, _Window] = attrs.field(factory=dict)
     """By server and tool; with an empty tool, of the whole server."""
     _any: bool = False
     """Whether anything was ever disabled; else nobody need look."""
+
+    def __attrs_post_init__(self) -> None:
+        self.use(self.config)
+
+    def use(self, config: ErrorBudgetConfig) -> None:
+        """Take other settings; what is disabled stays so for its time."""
+        self.config = config
+        self._most = max(config.tool.window_calls, config.server.window_calls)
 
     def remaining(self, server: str, tool: str) -> float:
         """Return the seconds for which a tool, or its whole server, is still disabled."""
@@ -92,7 +102,7 @@ class ErrorBudgets:
         window = self._windows.get((server, tool))
         if window is None:
             window = self._windows[server, tool] = _Window()
-        window.note(now, failed, self.config.longest)
+        window.note(now, failed, self._most)
         if not failed:
             return _NOTHING
         gone: list[str] = []

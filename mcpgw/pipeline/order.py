@@ -58,7 +58,7 @@ class Pipeline:
     def configure(self, config: GatewayConfig) -> None:
         """Take a configuration; calls under way go on by the one that they began with."""
         self.config = config
-        self.errors.config = config.error_budget
+        self.errors.use(config.error_budget)
         self.cache.max_entries = config.cache.max_entries
         self.answers.keep = config.idempotency.keep
         self.answers.max_entries = config.idempotency.max_entries

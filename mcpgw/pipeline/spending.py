@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 
 from mcpgw.config.governance import AlertConfig, CostConfig
+from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.call import Call, CallFailed, Recovery
 from mcpgw.pipeline.prices import MILLION, Prices
 from mcpgw.state.usage import Usage
+
+log = get_logger("mcpgw.cost")
+
+Draw = tuple[str, str, str, str]
+"""Server, tool, caller and session of a call under way."""
 
 
 @attrs.frozen
@@ -32,8 +38,10 @@ class Spending:
     config: CostConfig
     prices: Prices
     usage: Usage
-    _in_flight: dict[str, int] = attrs.field(factory=dict)
-    """What calls under way will cost, by session id."""
+    _in_flight: dict[Draw, int] = attrs.field(factory=dict)
+    """What calls under way will cost."""
+    _logged: dict[tuple[str, float], int] = attrs.field(factory=dict)
+    """The day on which an alert was last written to the log, by budget and percentage."""
 
     def check(self, call: Call, price: int) -> list[tuple[AlertConfig, str]]:
         """Return the alerts that a call of this price sets off, the budget's name with each.
@@ -57,39 +65,55 @@ class Spending:
                     "Budgets stand under cost_governance.budgets in gateway.yaml; daily ones begin"
                     " anew at midnight UTC.",
                 )
-            found.append(
-                (alert, f"{budget.name} is at {percent:.0f}% of ${budget.limit / MILLION:.2f}")
-            )
+            text = f"{budget.name} is at {percent:.0f}% of ${budget.limit / MILLION:.2f}"
+            if self.is_news(budget.name, alert):
+                log.warning("cost.alert", action=alert.action, budget=text)
+            found.append((alert, text))
         return found
 
     def reserve(self, call: Call, amount: int) -> None:
         """Count a call under way as spent; a negative amount takes it back."""
-        left = self._in_flight.get(call.session.id, 0) + amount
+        draw = (call.server, call.name, call.session.caller, call.session.id)
+        left = self._in_flight.get(draw, 0) + amount
         if left > 0:
-            self._in_flight[call.session.id] = left
+            self._in_flight[draw] = left
         else:
-            self._in_flight.pop(call.session.id, None)
+            self._in_flight.pop(draw, None)
+
+    def is_news(self, budget: str, alert: AlertConfig) -> bool:
+        """Tell, once a day, that an alert of a budget was reached."""
+        day = self.usage.spent_today().day
+        if self._logged.get((budget, alert.at_percent)) == day:
+            return False
+        self._logged[budget, alert.at_percent] = day
+        return True
+
+    def _waiting(self, fits: Callable[[Draw], bool]) -> int:
+        return sum(amount for draw, amount in self._in_flight.items() if fits(draw))
 
     def _budgets(self, call: Call) -> Iterator[_Budget]:
         budgets, today = self.config.budgets, self.usage.spent_today()
-        waiting = sum(self._in_flight.values())
+        server, tool, caller = call.server, call.name, call.session.caller
         qualified = f"{call.server}:{call.name}"
         key = qualified if qualified in budgets.per_tool else call.name
         if (limit := budgets.per_tool.get(key)) is not None:
-            spent = today.by_tool.get((call.server, call.name), 0) + waiting
+            spent = today.by_tool.get((server, tool), 0)
+            spent += self._waiting(lambda draw: draw[:2] == (server, tool))
             yield _Budget(f"Tool '{call.name}' daily budget", limit * MILLION, spent)
         if (limit := budgets.per_server.get(call.server)) is not None:
             of_server = (cost for key, cost in today.by_tool.items() if key[0] == call.server)
-            spent = sum(of_server) + waiting
+            spent = sum(of_server) + self._waiting(lambda draw: draw[0] == server)
             yield _Budget(f"Server '{call.server}' daily budget", limit * MILLION, spent)
         if budgets.daily is not None:
-            spent = today.total + waiting
+            spent = today.total + self._waiting(lambda _draw: True)
             yield _Budget("Global daily budget", budgets.daily * MILLION, spent)
         if (limit := budgets.per_key.get(call.session.caller)) is not None:
-            spent = today.by_caller.get(call.session.caller, 0) + waiting
+            spent = today.by_caller.get(caller, 0)
+            spent += self._waiting(lambda draw: draw[2] == caller)
             yield _Budget(f"Key '{call.session.caller}' daily budget", limit * MILLION, spent)
         if budgets.per_session is not None:
-            spent = call.session.spent + self._in_flight.get(call.session.id, 0)
+            own = call.session.id
+            spent = call.session.spent + self._waiting(lambda draw: draw[3] == own)
             yield _Budget("Session budget", budgets.per_session * MILLION, spent)
 
     def cheaper(self, call: Call, price: int) -> tuple[str, int] | None:

@@ -254,6 +254,25 @@ async def test_every_kind_of_budget(
     assert name in error.message
 
 
+async def test_other_tools_in_flight_do_not_count_for_a_tools_budget(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """What another tool is about to cost is no reason to refuse this one."""
+
+    async def slow(_params: Params) -> Params:
+        await trio.sleep(1)
+        return {"content": []}
+
+    costs = money(default_cost=1.0, budgets=BudgetsConfig(per_tool={"read": 2.0}))
+    async with bench(monkeypatch, slow, cost_governance=costs) as it:
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(it.call, "write")
+            nursery.start_soon(it.call, "read")
+        await it.fails("read")
+    assert 1 == it.names.count("read")
+
+
 async def test_which_price_counts(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:

@@ -6,13 +6,10 @@ from typing import Any
 
 import attrs
 
-from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.call import Call, Proceed
 from mcpgw.pipeline.prices import MILLION
 from mcpgw.pipeline.spending import Spending
 from mcpgw.protocol.peer import Params
-
-log = get_logger("mcpgw.cost")
 
 
 @attrs.frozen
@@ -31,8 +28,6 @@ class Budget:
         if not price and spending.prices.per_million_tokens(call.server, call.name) is None:
             return await proceed(call)
         alerts = spending.check(call, price)
-        for alert, text in alerts:
-            log.warning("cost.alert", action=alert.action, budget=text, trace_id=call.trace_id)
         spending.reserve(call, price)
         try:
             result = await proceed(call)
