@@ -13,7 +13,8 @@ from mcpgw.config.backend_form import BackendForms
 from mcpgw.config.dotenv import parse_dotenv
 from mcpgw.config.expansion import expand_home
 from mcpgw.config.kinds import noun
-from mcpgw.config.names import check_names, nearest
+from mcpgw.config.names import check_names
+from mcpgw.config.nearest import nearest
 from mcpgw.config.overrides import Overridden, apply_overrides
 from mcpgw.config.problems import ConfigError, Finding, Findings, Problem, dotted
 from mcpgw.config.problems import Path as KeyPath

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import attrs
 
 from mcpgw.config.known_keys import ANY_NAME, EACH_ITEM, KNOWN_KEYS, Tree
+from mcpgw.config.nearest import nearest
 from mcpgw.config.problems import Findings, Level, Path
 from mcpgw.config.schema import BACKEND_FORM_KEYS, GatewayConfig
 
@@ -43,15 +44,6 @@ _ADVICE: Mapping[tuple[str, ...], _Advice] = {
 def check_names(data: Mapping[object, object], found: Findings) -> None:
     """Report each key of a whole gateway.yaml that nothing reads, once, at its topmost place."""
     _Walk(found).map(data, USED_KEYS, KNOWN_KEYS, (), ())
-
-
-def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """Return the candidate that `name` is surely a misspelling of, or None."""
-    from rapidfuzz.distance import Levenshtein
-
-    limit = max(1, len(name) // 3)
-    ranked = sorted((Levenshtein.distance(name, other), other) for other in candidates)
-    return ranked[0][1] if ranked and ranked[0][0] <= limit else None
 
 
 @attrs.frozen

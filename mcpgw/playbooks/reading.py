@@ -12,6 +12,7 @@ import attrs
 
 from mcpgw.config.durations import parse_duration
 from mcpgw.config.kinds import noun
+from mcpgw.config.nearest import nearest
 from mcpgw.config.problems import ConfigError, Findings, Problem, dotted
 from mcpgw.playbooks.conditions import Condition, ConditionError, parse_condition
 from mcpgw.playbooks.expressions import INPUTS, PREVIOUS, references, unknown_roots
@@ -250,7 +251,7 @@ class _Reader:
         for reference in missing:
             root = reference.root
             # In one or two letters every name is near every other.
-            near = _nearest(root, known) if len(root) > 2 else None
+            near = nearest(root, known) if len(root) > 2 else None
             later = root in self.names or root == PREVIOUS
             if not (strict or near or later or reference.path.steps):
                 continue
@@ -267,7 +268,7 @@ class _Reader:
         for key in data:
             # A key that is no text has been told of.
             if isinstance(key, str) and key not in known:
-                near = _nearest(key, known)
+                near = nearest(key, known)
                 hint = f"Did you mean {near!r}?" if near else f"There are {', '.join(known)}."
                 self.found.error((*path, str(key)), "unknown key", hint)
 
@@ -312,11 +313,3 @@ class _Reader:
 
 def _or(value: Any, default: Any) -> Any:
     return default if value is None else value
-
-
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    from rapidfuzz.distance import OSA
-
-    ranked = sorted((OSA.distance(name, other), other) for other in known)
-    limit = max(1, len(name) // 3)
-    return ranked[0][1] if ranked and ranked[0][0] <= limit else None

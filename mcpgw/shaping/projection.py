@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from mcpgw.config.json_path import JsonPath, parse_path
 from mcpgw.config.transforms import Projection
-from mcpgw.shaping.paths import JsonPath, parse_path
 from mcpgw.shaping.results import MAX_DEPTH
 
 _Tree = dict[Any, Any]

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import attrs
 
+from mcpgw.config.json_path import JsonPath, parse_path
 from mcpgw.config.transforms import PLACE, ResponseTransform
-from mcpgw.shaping.paths import JsonPath, parse_path
 from mcpgw.shaping.projection import project, project_nested, projected_keys, what_there_is
 from mcpgw.shaping.redaction import Redactor
 from mcpgw.shaping.results import (

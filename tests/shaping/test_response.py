@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mcpgw.config.json_path import parse_path
 from mcpgw.config.transforms import (
     RESPONSE,
     Format,
@@ -17,7 +18,6 @@ from mcpgw.config.transforms import (
     Redaction,
     ResponseTransform,
 )
-from mcpgw.shaping.paths import parse_path
 from mcpgw.shaping.projection import project_nested, projected_keys
 from mcpgw.shaping.response import ResponseShaper, project_result
 

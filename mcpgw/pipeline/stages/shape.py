@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import attrs
 
+from mcpgw.config.json_path import JsonPath, PathError, parse_path
 from mcpgw.config.transforms import ResponseTransform
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.peer import Params
-from mcpgw.shaping.paths import JsonPath, PathError, parse_path
 from mcpgw.shaping.response import ResponseShaper, project_result
 
 
