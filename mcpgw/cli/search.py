@@ -59,7 +59,7 @@ def command(
             click.echo(json.dumps(found, ensure_ascii=False, indent=2))
         else:
             _print(found, plain=form == "plain")
-        return OK if found["matches"] else NOT_FOUND
+        return OK if found["matches"] and found.get("fits", True) else NOT_FOUND
 
     ctx.exit(with_surface(ctx, options, run))
 

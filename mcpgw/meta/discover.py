@@ -22,6 +22,8 @@ from mcpgw.protocol.peer import Params
 
 SCHEMAS_IN_SEARCH: Final = 3
 """Hits that come with their whole input schema; the others with one line."""
+NEAREST: Final = 5
+"""Hits that are shown where none of them fits."""
 DESCRIPTION_LIMIT: Final = 500
 """Characters of a description in a search result."""
 LISTED_DESCRIPTION_LIMIT: Final = 200
@@ -155,9 +157,10 @@ async def search_tools(ask: Ask) -> Params:
     explain = flag(ask.arguments, "explain")
     pending = await ask.surface.learn()
     found = await find_tools(ask, query, limit=limit, explain=explain)
-    family = differential(found.hits)
+    hits = found.hits if found.fits else found.hits[:NEAREST]
+    family = differential(hits)
     matches = []
-    for position, hit in enumerate(found.hits):
+    for position, hit in enumerate(hits):
         match = _match(ask.surface, hit)
         if (text := family.get((hit.server, hit.tool))) is not None:
             match["differential_description"] = text
@@ -180,8 +183,9 @@ async def search_tools(ask: Ask) -> Params:
     if not matches:
         payload["hint"] = _no_match(ask.surface, pending)
     elif not found.fits:
+        payload["fits"] = False
         payload["hint"] = (
-            "None of these fits the query well; other words may, or no tool here does it."
+            "Nothing fits well; these are the nearest. Try other words, or no tool here does it."
         )
     return answer(payload)
 

@@ -8,12 +8,21 @@ import attrs
 
 from mcpgw.catalog.ranking import Signals
 from mcpgw.meta.surface import Surface
+from mcpgw.pipeline.call import Recovery
 from mcpgw.pipeline.prices import MILLION
+from mcpgw.pipeline.stages.remember import TOOL_ERROR
 
 ENOUGH: Final = 5
 """Calls from which a tool's success and speed say something."""
 SLOW: Final = 1.0
 """Seconds of a median call at which a tool's speed counts half."""
+FAULTS: Final = (
+    Recovery.BACKEND_ERROR.code,
+    Recovery.BACKEND_TIMEOUT.code,
+    Recovery.BACKEND_UNREACHABLE.code,
+    TOOL_ERROR,
+)
+"""Failures that speak against a tool; wrong arguments and refusals speak against the caller."""
 HEALTH: Final = {"closed": 1.0, "half_open": 0.5, "open": 0.2}
 """What a circuit breaker's state says of its server."""
 
@@ -37,8 +46,10 @@ class SignalReader:
         if usage is None:
             return Signals(health=health, cost=cost, disabled=disabled)
         success = latency = 1.0
-        if usage.calls >= ENOUGH:
-            success = 1.0 - usage.error_rate
+        faults = sum(usage.errors.get(code, 0) for code in FAULTS)
+        judged = usage.calls - usage.failures + faults
+        if judged >= ENOUGH:
+            success = 1.0 - faults / judged
             median = usage.p50
             latency = 1.0 if median is None else 1.0 / (1.0 + median / SLOW)
         return Signals(
