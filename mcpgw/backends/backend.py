@@ -16,6 +16,7 @@ from mcpgw.backends.health import probe
 from mcpgw.backends.host import Host
 from mcpgw.backends.lists import Lists
 from mcpgw.backends.manifest import Manifest
+from mcpgw.backends.offered import Offered
 from mcpgw.backends.process import ChildProcess, SpawnFailed, open_process
 from mcpgw.backends.rate_limit import TokenBucket
 from mcpgw.backends.states import Failure, Replaced, State, Unavailable
@@ -24,7 +25,6 @@ from mcpgw.config.schema import BackendConfig
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import ConnectionLost
 from mcpgw.protocol.peer import Params, Peer, Request
-from mcpgw.shaping.names import Naming
 
 log = get_logger("mcpgw.backend")
 
@@ -51,6 +51,7 @@ class Backend:
     bucket: TokenBucket | None = attrs.field(init=False)
     concurrency: ConcurrencyLimit | None = attrs.field(init=False)
     lists: Lists = attrs.field(init=False)
+    offered: Offered = attrs.field(init=False)
     connection: Connection | None = None
     """The live conversation; None while there is none."""
     failure: Failure | None = None
@@ -63,9 +64,6 @@ class Backend:
     killed: bool = False
     retired: bool = False
     _restarting: bool = False
-    _naming: Naming = attrs.field(init=False)
-    _offered: Mapping[str, dict[str, Any]] = attrs.field(factory=dict)
-    _offered_of: Mapping[str, dict[str, Any]] | None = None
     _phase: State = State.IDLE
     _since: float = 0.0
     _ready_at: float = 0.0
@@ -96,7 +94,7 @@ class Backend:
         )
         self.concurrency = ConcurrencyLimit(limit.max_in_flight) if limit.enabled else None
         self.lists = Lists(self.name, self.config.fingerprint(), self.host, self._listed)
-        self._naming = _naming(self.config)
+        self.offered = Offered.of(self.lists, self.config)
 
     def __repr__(self) -> str:
         pid = f" pid={self._child.popen.pid}" if self._child else ""
@@ -138,22 +136,7 @@ class Backend:
     @property
     def tools(self) -> Mapping[str, dict[str, Any]]:
         """The tools by the name under which they are offered, as last listed."""
-        if self._naming.identity:
-            return self.lists.tools
-        if self._offered_of is not self.lists.tools:
-            self._offered_of = self.lists.tools
-            self._offered = self._naming.offer(self.lists.tools.values())
-            if self._naming.clashes:
-                log.warning("backend.names_clash", server=self.name, tools=self._naming.clashes)
-        return self._offered
-
-    def own_name(self, tool: str) -> str | None:
-        """Return the server's own name of an offered tool, None for one that is not offered."""
-        return tool if self._naming.identity else self._naming.original(tool)
-
-    def offered_name(self, tool: str) -> str | None:
-        """Return under which other name a tool of the server is offered, if it is."""
-        return None if self._naming.identity else self._naming.hint(tool)
+        return self.offered.tools
 
     @property
     def pid(self) -> int | None:
@@ -179,8 +162,7 @@ class Backend:
     def reshape(self, config: BackendConfig) -> None:
         """Take settings that differ only in what needs no new start of the server."""
         self.config = config
-        self._naming = _naming(config)
-        self._offered_of = None
+        self.offered.reshape(config)
 
     def want(self) -> None:
         """Ask for the backend to run; it starts now or after its backoff."""
@@ -493,10 +475,3 @@ class Backend:
         self.connection = None
         if self._scope is not None:
             self._scope.cancel()
-
-
-def _naming(config: BackendConfig) -> Naming:
-    def reshaped(tool: str) -> bool:
-        return config.tool(tool).transform is not None
-
-    return Naming(config.transform, reshaped=reshaped if config.tools else None)

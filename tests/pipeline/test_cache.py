@@ -132,7 +132,7 @@ async def test_a_key_makes_a_call_once(
         await trio.sleep(61)
         await it.call("write", {"a": 1}, idempotency_key="k")
     assert first["content"] == second["content"]
-    assert True is second["_meta"]["gateway/repeated_answer"]
+    assert second["_meta"]["gateway/repeated_answer"] is True
     assert Recovery.INVALID_PARAM is other.recovery
     assert 3 == len(it.asked)
 

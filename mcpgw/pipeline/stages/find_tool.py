@@ -29,7 +29,7 @@ class FindTool:
             call.tool = backend.tools.get(call.name)
             if call.tool is None and not backend.breaker_open:
                 await self._look_again(call, backend)
-            own = backend.own_name(call.name)
+            own = backend.offered.own_name(call.name)
             if own is None:
                 raise self._no_tool(call, backend)
             if own != call.name:
@@ -52,7 +52,7 @@ class FindTool:
     def _no_tool(self, call: Call, backend: Backend) -> CallFailed:
         from mcpgw.catalog.suggest import nearest
 
-        offered = backend.offered_name(call.name)
+        offered = backend.offered.other_name(call.name)
         near = (offered,) if offered else tuple(nearest(call.name, backend.tools))
         others = tuple(b.name for b in self.pool if call.name in b.tools)
         hint = f"Did you mean: {', '.join(near)}?" if near else ""
