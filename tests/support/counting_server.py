@@ -34,15 +34,22 @@ def send(message: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-def fate_of() -> str:
-    """Draw what becomes of a call."""
+def earlier() -> list[str]:
+    """Return what was written down so far, by every process of this server."""
+    return Path(log).read_text().splitlines() if Path(log).exists() else []
+
+
+def fate_of(tool: object) -> str:
+    """Draw what becomes of a call; the very first reading always dies, so that one is repeated."""
+    if tool == "read" and not any(line.startswith("read ") for line in earlier()):
+        return "dies"
     fates = ["dies", "silent", "error", "failed", "late", "answers", "answers and dies"]
     return chance.choices(fates, [12, 5, 10, 10, 3, 50, 10])[0]
 
 
 def call(number: object, params: dict[str, object]) -> None:
     arguments = params.get("arguments") or {}
-    fate = fate_of()
+    fate = fate_of(params["name"])
     with Path(log).open("a") as file:
         file.write(f"{params['name']} {arguments.get('n')} {fate}\n")  # type: ignore[attr-defined]
     if fate == "dies":
