@@ -91,8 +91,6 @@ class Gateway:
     pool: BackendPool = attrs.field(init=False)
     index: ToolIndex = attrs.field(init=False)
     surface: Surface = attrs.field(init=False)
-    keeps_counts: bool = True
-    """Whether what is counted is written to the state folder."""
     _seen: dict[Path, object] = attrs.field(factory=dict)
     """The watched files as they were when they were last looked at."""
     _states: dict[Session, SessionState] = attrs.field(factory=dict)
@@ -133,7 +131,7 @@ class Gateway:
                 task_status.started()
                 nursery.start_soon(self._watch)
                 nursery.start_soon(self._announce)
-                if self.keeps_counts and self.config.tool_profiles.enabled:
+                if self.config.tool_profiles.enabled:
                     nursery.start_soon(self._keep_counts, folder / "state.db")
                 if self.sessions:
                     nursery.start_soon(self._warm_first)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import trio
@@ -14,6 +14,9 @@ from mcpgw.cli.app import settle
 from mcpgw.cli.exits import FAILED, INTERRUPTED
 from mcpgw.meta.surface import Ask, Surface
 from mcpgw.pipeline.session import SessionState
+
+LEARNING: Final = 60.0
+"""Seconds that a command waits at most for servers that were never started."""
 
 
 def with_surface(

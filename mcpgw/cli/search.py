@@ -11,11 +11,8 @@ import click
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exits import NOT_FOUND, OK
-from mcpgw.cli.inprocess import ask, with_surface
+from mcpgw.cli.inprocess import LEARNING, ask, with_surface
 from mcpgw.meta.surface import Surface
-
-LEARNING = 60.0
-"""Seconds that the command waits at most for servers that were never started."""
 
 
 @click.command("search")

@@ -15,7 +15,7 @@ import trio
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exits import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
-from mcpgw.cli.inprocess import Stop, ask, with_surface
+from mcpgw.cli.inprocess import LEARNING, Stop, ask, with_surface
 from mcpgw.meta.surface import Surface
 
 _STATUS_OF: Final = {
@@ -33,9 +33,6 @@ _STATUS_OF: Final = {
     "BUDGET_EXCEEDED": FAILED,
 }
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-LEARNING: Final = 60.0
-"""Seconds that a command waits at most for servers that were never started."""
 
 
 def _format_option(default: str) -> Callable[[Function], Function]:

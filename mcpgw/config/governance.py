@@ -239,3 +239,7 @@ class RoutingProfileConfig:
         if self.allow_tools is not None and not any_matches(self.allow_tools, *names):
             return False
         return not any_matches(self.deny_tools or (), *names)
+
+
+EVERYTHING = RoutingProfileConfig(description="All tools (unrestricted)")
+"""The routing profile of sessions whose profile is not configured."""

@@ -18,18 +18,10 @@ class PathError(ValueError):
 
 @attrs.frozen
 class JsonPath:
-    """A parsed path: keys of objects as text, places in arrays as numbers, None for all of them.
-
-    `leaf` is its last key, "" where it has none.
-    """
+    """A parsed path: keys of objects as text, places in arrays as numbers, None for all of them."""
 
     text: str
     steps: tuple[str | int | None, ...]
-
-    @property
-    def leaf(self) -> str:
-        """The last key of the path."""
-        return next((step for step in reversed(self.steps) if isinstance(step, str)), "")
 
     @property
     def many(self) -> bool:

@@ -67,8 +67,6 @@ def read_keys(value: object, readers: Mapping[str, Callable[[object], Any]]) -> 
 
 def unknown_key(key: str, known: Iterable[str]) -> SettingError:
     """Make the fault of a key that has no meaning here, with the nearest one that has."""
-    # The module of names needs the schema, which needs this one.
-
     near = nearest(key, known)
     hint = f"Did you mean {near!r}?" if near else f"What can stand here: {', '.join(known)}."
     return SettingError("unknown key", hint)

@@ -19,6 +19,8 @@ from mcpgw.config.failsafe import (
     RetryConfig,
 )
 from mcpgw.config.governance import (
+    EVERYTHING,
+    NOTHING,
     CacheConfig,
     CostConfig,
     ErrorBudgetConfig,
@@ -53,7 +55,6 @@ from mcpgw.config.transforms import RESPONSE, TRANSFORMS, ResponseTransform, Tra
 Transport = Literal["stdio", "http", "websocket", "a2a"]
 
 ALL_BACKENDS = "all"
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def _read_warm_start(value: object) -> tuple[str, ...]:
@@ -331,6 +332,12 @@ class GatewayConfig:
         default=MappingProxyType({}),
         metadata={"doc": "The servers behind the gateway, by name.", "each": BackendConfig},
     )
+
+    def routing_profile(self, chosen: str | None) -> tuple[str, RoutingProfileConfig]:
+        """Return the name and the rules of a session's routing profile: the one that it chose,
+        else the default; one that is not configured allows everything."""
+        name = chosen or self.default_routing_profile
+        return name, self.routing_profiles.get(name, EVERYTHING)
 
 
 @attrs.frozen

@@ -180,8 +180,7 @@ class Session:
     @property
     def elicits(self) -> bool:
         """Tell whether the client can ask the person by a form."""
-        declared = self.client_capabilities.get("elicitation")
-        return isinstance(declared, dict) and (not declared or "form" in declared)
+        return "form" in _elicitation_modes(self.client_capabilities)
 
     def forwardable_capabilities(self) -> Params:
         """Return what the client declared of what backends may use through us."""
@@ -219,6 +218,12 @@ class Session:
         return self.initialized.is_set() and self.peer.notify(method, params)
 
 
+def _elicitation_modes(capabilities: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the modes of elicitation that a client declared; naming none means the form."""
+    declared = capabilities.get("elicitation")
+    return (declared or {"form": {}}) if isinstance(declared, dict) else {}
+
+
 def _check_capability(capabilities: Mapping[str, Any], method: str, params: Params) -> None:
     """Refuse what the client did not declare (MCP 2025-11-25, client features)."""
     needed = {
@@ -233,8 +238,7 @@ def _check_capability(capabilities: Mapping[str, Any], method: str, params: Para
         raise RpcError(METHOD_NOT_FOUND, f"the client does not support {needed}")
     if needed == "elicitation":
         mode = params.get("mode", "form")
-        modes = declared or {"form": {}}
-        if mode not in modes:
+        if mode not in _elicitation_modes(capabilities):
             raise RpcError(INVALID_PARAMS, f"the client does not support elicitation by {mode}")
     if method == "sampling/createMessage" and "tools" in params and "tools" not in declared:
         raise RpcError(INVALID_PARAMS, "the client does not support sampling with tools")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from mcpgw.catalog.suggest import did_you_mean
-from mcpgw.config.patterns import matches
 from mcpgw.meta.discover import counts, find_tools
 from mcpgw.meta.invoke import OWN, invoke_tool
 from mcpgw.meta.surface import Ask, Surface
@@ -23,6 +23,7 @@ from mcpgw.meta.tool import (
 )
 from mcpgw.protocol.errors import INTERNAL_ERROR, INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params
+from mcpgw.shaping.results import texts
 
 MAX_STEPS: Final = 50
 """Steps of one chain."""
@@ -73,23 +74,8 @@ def _by_pattern(
 
 
 def _fits(pattern: str, name: str) -> bool:
-    """Match `*` as any run and `?` as any one character."""
-    if "?" not in pattern:
-        return matches(pattern, name)
-    # Row by row: which beginnings of the name the pattern read so far may stand for.
-    reached = {0}
-    for character in pattern:
-        if character == "*":
-            reached = set(range(min(reached), len(name) + 1))
-        else:
-            reached = {
-                place + 1
-                for place in reached
-                if place < len(name) and character in ("?", name[place])
-            }
-        if not reached:
-            return False
-    return len(name) in reached
+    """Match `*` as any run and `?` as any one character; a bracket is one."""
+    return fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
 async def execute(ask: Ask) -> Params:
@@ -127,11 +113,7 @@ async def _run(ask: Ask, chain: list[Any]) -> Params:
         arguments = interpolate(object_argument(step, "arguments", "args", "params"), scope)
         result = await invoke_tool(ask, server, tool, arguments, full=True)
         if result.get("isError") is True:
-            text = " ".join(
-                block["text"]
-                for block in result.get("content", ())
-                if isinstance(block, dict) and isinstance(block.get("text"), str)
-            )
+            text = " ".join(texts(result))
             raise RpcError(
                 INTERNAL_ERROR,
                 f"Chain step {number} ({reference}) failed: {text or 'no reason given'}",

@@ -12,14 +12,13 @@ from mcpgw.meta.surface import Ask, Surface
 from mcpgw.meta.tool import READS, MetaTool, answer, flag, text_argument
 from mcpgw.pipeline.prices import MILLION
 from mcpgw.pipeline.session import SessionState
+from mcpgw.pipeline.stages.remember import CACHED_TOKENS
 from mcpgw.protocol.errors import INTERNAL_ERROR, INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params
 from mcpgw.state.counts import ToolKey, ToolUsage
 
 TOP = 10
 """Tools in the answer of the statistics."""
-CACHED_TOKENS = "cached_tokens:"
-"""Beginning of the counters of tokens that came out of a model's prompt cache, by server."""
 
 
 def tokens(definitions: list[dict[str, Any]]) -> int:

@@ -22,8 +22,6 @@ from mcpgw.state.usage import Usage
 
 LEARNING_PATIENCE: Final = 5.0
 """Seconds that a search or listing waits at most for servers that were never started."""
-EVERYTHING: Final = RoutingProfileConfig(description="All tools (unrestricted)")
-"""The routing profile of sessions whose profile is not configured."""
 
 Reload = Callable[[], Awaitable[Params]]
 """Loads gateway.yaml again and applies it. Gives `status`, `changes`, `restart_required` and
@@ -52,8 +50,7 @@ class Surface:
 
     def profile_of(self, session: SessionState) -> tuple[str, RoutingProfileConfig]:
         """Return the name of a session's routing profile, and the profile."""
-        name = session.profile or self.config.default_routing_profile
-        return name, self.config.routing_profiles.get(name, EVERYTHING)
+        return self.config.routing_profile(session.profile)
 
     def backends(self, session: SessionState) -> Iterator[Backend]:
         """Go through the servers that a session works with."""

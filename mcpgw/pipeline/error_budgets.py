@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 import trio
@@ -47,9 +47,6 @@ class _Window:
         self.since = now
         self.rate = rate
         return True
-
-
-_NOTHING: list[str] = []
 
 
 @attrs.frozen
@@ -96,7 +93,7 @@ class ErrorBudgets:
                 longest = max(longest, window.disabled_until - self._clock())
         return longest
 
-    def note(self, server: str, tool: str, *, failed: bool) -> list[str]:
+    def note(self, server: str, tool: str, *, failed: bool) -> Sequence[str]:
         """Take note of an outcome; return what it disabled: the tool, the server, both."""
         now = self._clock()
         window = self._windows.get((server, tool))
@@ -104,7 +101,7 @@ class ErrorBudgets:
             window = self._windows[server, tool] = _Window()
         window.note(now, failed, self._most)
         if not failed:
-            return _NOTHING
+            return ()
         gone: list[str] = []
         if window.spent(now, self.config.tool):
             gone.append(tool)

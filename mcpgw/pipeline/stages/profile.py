@@ -17,13 +17,11 @@ class Profile:
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
         """Let the call through where both its server and its tool are in the profile."""
-        name = call.session.profile or self.config.default_routing_profile
-        profile = self.config.routing_profiles.get(name)
-        if profile is not None:
-            if not profile.allows_server(call.server):
-                raise _refused(f"Backend '{call.server}'", name)
-            if call.method == "tools/call" and not profile.allows(call.server, call.name):
-                raise _refused(f"Tool '{call.name}'", name)
+        name, profile = self.config.routing_profile(call.session.profile)
+        if not profile.allows_server(call.server):
+            raise _refused(f"Backend '{call.server}'", name)
+        if call.method == "tools/call" and not profile.allows(call.server, call.name):
+            raise _refused(f"Tool '{call.name}'", name)
         return await proceed(call)
 
 

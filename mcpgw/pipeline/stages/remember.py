@@ -17,6 +17,8 @@ log = get_logger("mcpgw.call")
 
 TOOL_ERROR = "TOOL_ERROR"
 """Code of an answer with `isError` that does not tell its cause."""
+CACHED_TOKENS = "cached_tokens:"
+"""Beginning of the counters of tokens that came out of a model's prompt cache, by server."""
 
 
 @attrs.define(eq=False)
@@ -56,7 +58,7 @@ class Remember:
         )
         call.session.spend(key, tokens.total, cost)
         if tokens.cached and not call.cached:
-            self.usage.count(f"cached_tokens:{call.server}", tokens.cached)
+            self.usage.count(f"{CACHED_TOKENS}{call.server}", tokens.cached)
         if not failed:
             self._follow(call, key, result)
         return result
