@@ -24,6 +24,7 @@ from mcpgw.config.failsafe import FailsafeConfig
 from mcpgw.config.schema import BackendConfig
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import ConnectionLost
+from mcpgw.protocol.jsonrpc import RequestId
 from mcpgw.protocol.peer import Params, Peer, Request
 
 log = get_logger("mcpgw.backend")
@@ -455,7 +456,7 @@ class Backend:
             return await self.host.serve_backend(self, request)
         return {}  # cancelled by the backend: it is not answered
 
-    def _notified(self, method: str, params: Params) -> None:
+    def _notified(self, method: str, params: Params, _about: RequestId | None) -> None:
         if not self.lists.changed(method):
             self.host.backend_notified(self, method, params)
 

@@ -10,6 +10,7 @@ import trio
 
 from mcpgw import __version__
 from mcpgw.protocol.errors import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, RpcError
+from mcpgw.protocol.jsonrpc import RequestId
 from mcpgw.protocol.mcp import BATCH_VERSION, LOG_LEVELS, negotiate
 from mcpgw.protocol.peer import Params, Peer, Request, method_not_found
 
@@ -169,7 +170,7 @@ class Session:
 
     # -- notifications -------------------------------------------------------------------
 
-    def _notified(self, method: str, _params: Params) -> None:
+    def _notified(self, method: str, _params: Params, _about: RequestId | None) -> None:
         if method == "notifications/initialized":
             self.initialized.set()
         elif method == "notifications/roots/list_changed" and self._surface is not None:

@@ -1,25 +1,63 @@
-"""What a peer needs of a transport. Only for type checking: nothing is imported at the start."""
+"""What a peer needs of a transport, and what a transport hands up besides plain messages."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from mcpgw.protocol.jsonrpc import Malformed, Message
+import attrs
+
+from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId
+
+if TYPE_CHECKING:
+    from mcpgw.protocol.errors import ConnectionLost
+
+
+@attrs.frozen
+class Arrived:
+    """A message of the other side that came on the stream of one of our own requests.
+
+    A transport with a stream for each request (Streamable HTTP) knows so much; one with a
+    single pipe hands up plain messages.
+    """
+
+    message: Message
+    about: RequestId
+
+
+@attrs.frozen
+class Failed:
+    """One request of ours that gets no answer, while the conversation itself may go on."""
+
+    request: RequestId
+    error: ConnectionLost
+
+
+Received = Message | list[Any] | Malformed | Arrived | Failed
 
 
 class Channel(Protocol):
-    """What a peer needs of a transport (a `trio.abc.Channel` of messages with two extras)."""
+    """What a peer needs of a transport (a `trio.abc.Channel` of messages with some extras)."""
 
-    async def receive(self) -> Message | list[Any] | Malformed:
+    async def receive(self) -> Received:
         """Return the next message; raise `trio.EndOfChannel` at the end of input."""
 
-    async def send(self, message: Message | list[Message], *, together: bool = False) -> None:
+    async def send(
+        self,
+        message: Message | list[Message],
+        *,
+        together: bool = False,
+        about: RequestId | None = None,
+    ) -> None:
         """Hand over a message; wait while too much is queued. Never cut by cancellation.
 
-        `together` allows it to be held back until the end of this turn of the scheduler.
+        Args:
+          message: what to send.
+          together: it may be held back until the end of this turn of the scheduler.
+          about: the request of the other side that it belongs to; a transport with several
+            streams sends it on that request's one. Responses need no such hint.
         """
 
-    def send_nowait(self, message: Message) -> bool:
+    def send_nowait(self, message: Message, *, about: RequestId | None = None) -> bool:
         """Hand over a message without waiting; False where too much is queued."""
 
     def set_limit(self, limit: int) -> None:

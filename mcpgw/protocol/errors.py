@@ -110,14 +110,16 @@ class RpcError(Exception):
 class ConnectionLost(Exception):
     """The conversation ended while an answer was awaited.
 
-    `sent` is False only where the request surely never left this process, so that
-    repeating it is safe whatever it does.
+    `sent` is False only where the request surely had no effect, because it never left this
+    process or was turned away unread, so that repeating it is safe whatever it does.
     """
 
     peer: str
     sent: bool
+    reason: str = ""
 
     def __str__(self) -> str:
-        return f"the connection to {self.peer} was lost" + (
-            " while the answer was awaited" if self.sent else " before the request was sent"
+        when = "while the answer was awaited" if self.sent else "before the request was sent"
+        return f"the connection to {self.peer} was lost {when}" + (
+            f": {self.reason}" if self.reason else ""
         )

@@ -7,13 +7,14 @@ numbers requests, matches answers, and carries progress and cancellation both wa
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 import trio
 from outcome import Error, Value
 
 from mcpgw.observe.log import get_logger
+from mcpgw.protocol.channel import Arrived, Failed
 from mcpgw.protocol.errors import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -24,7 +25,7 @@ from mcpgw.protocol.errors import (
 from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, check, valid_id
 
 if TYPE_CHECKING:
-    from mcpgw.protocol.channel import Channel
+    from mcpgw.protocol.channel import Channel, Received
 
 log = get_logger("mcpgw.peer")
 
@@ -44,6 +45,43 @@ MAX_IN_FLIGHT: Final = 4096
 """Requests that one other side may have in flight; one more is answered with an error."""
 
 
+class Client(Protocol):
+    """The client that a request came from, as those who work on the request may turn to it."""
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        """What the client declared, for this request."""
+
+    @property
+    def takes_rounds(self) -> bool:
+        """Whether an answer may be `input_required`, to be asked again (MCP 2026-07-28)."""
+
+    async def ask(
+        self,
+        request: Request,
+        method: str,
+        params: Params,
+        *,
+        key: str = "",
+        on_progress: ProgressCallback | None = None,
+    ) -> Params:
+        """Ask the client something for the sake of its own request, and return its answer.
+
+        Args:
+          request: the client's own request that is worked on.
+          method, params: sampling, elicitation or roots, as MCP 2025-11-25 has them.
+          key: the name of the question where the asker has one.
+          on_progress: told of the client's progress with the answer.
+
+        Raises:
+          RpcError: the client lacks the capability (at once), or answered with an error.
+          ConnectionLost: the client has gone.
+        """
+
+    def log(self, request: Request | None, params: Params) -> None:
+        """Pass a log message on, at the level that the client wants."""
+
+
 @attrs.define(slots=True, eq=False)
 class Request:
     """A request that arrived: what was asked, and by which peer.
@@ -58,6 +96,10 @@ class Request:
     method: str
     params: Params
     progress_token: str | int | None = None
+    about: RequestId | None = None
+    """Our own request on whose stream it came, where the transport can tell."""
+    client: Client | None = None
+    """Who can be asked for its sake, where it came from a client."""
     cancelled: bool = False
     cancel_scope: trio.CancelScope | None = None
 
@@ -78,13 +120,16 @@ class Request:
         """Pass a progress report on under the asker's own token, if it gave one."""
         if self.progress_token is not None and self.peer.is_serving(self):
             self.peer.notify(
-                "notifications/progress", {**params, "progressToken": self.progress_token}
+                "notifications/progress",
+                {**params, "progressToken": self.progress_token},
+                about=self.id,
             )
 
 
 RequestHandler = Callable[[Request], Awaitable[Params]]
 ImmediateHandler = Callable[[Params], Params]
-NotificationHandler = Callable[[str, Params], None]
+NotificationHandler = Callable[[str, Params, RequestId | None], None]
+"""Takes a method, its params, and our own request on whose stream it came, if that is known."""
 
 
 @attrs.define(slots=True, eq=False)
@@ -114,6 +159,7 @@ class Peer:
     _serving: dict[RequestId, Request] = attrs.field(factory=dict)
     _pending: dict[RequestId, trio.lowlevel.Task] = attrs.field(factory=dict)
     _progress: dict[RequestId, ProgressCallback] = attrs.field(factory=dict)
+    _owners: dict[RequestId, object] = attrs.field(factory=dict)
     _next_id: int = 0
     _nursery: trio.Nursery | None = None
     _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -188,7 +234,7 @@ class Peer:
         for task in pending.values():
             trio.lowlevel.reschedule(task, Error(ConnectionLost(self.name, sent=True)))
 
-    async def _dispatch(self, message: Message) -> None:
+    async def _dispatch(self, message: Message, about: RequestId | None = None) -> None:
         if (fault := check(message)) is not None:
             await self._refuse(message, fault)
             return
@@ -196,14 +242,19 @@ class Peer:
         if method is None:
             self._answered(message)
         elif "id" not in message:
-            self._notification(method, message.get("params") or {})
-        elif (request := self._admit(message)).__class__ is Request:
+            self._notification(method, message.get("params") or {}, about)
+        elif (request := self._admit(message, about)).__class__ is Request:
             self._nursery.start_soon(self._serve, request)  # type: ignore[union-attr]
         else:
             await self.channel.send(request)  # type: ignore[arg-type]
 
-    async def _dispatch_oddity(self, message: Message | list[Any] | Malformed) -> None:
-        if isinstance(message, Malformed):
+    async def _dispatch_oddity(self, message: Received) -> None:
+        if isinstance(message, Arrived):
+            await self._dispatch(message.message, message.about)
+        elif isinstance(message, Failed):
+            if message.request in self._pending:
+                self._resolve(message.request, Error(message.error))
+        elif isinstance(message, Malformed):
             await self._malformed(message)
         elif isinstance(message, list) and self.accepts_batches and message:
             self._nursery.start_soon(self._serve_batch, message)  # type: ignore[union-attr]
@@ -241,7 +292,7 @@ class Peer:
 
     # -- requests of the other side ----------------------------------------------------
 
-    def _admit(self, message: Message) -> Request | Message:
+    def _admit(self, message: Message, about: RequestId | None = None) -> Request | Message:
         """Return the request to serve, or the response that answers it at once."""
         request_id: RequestId = message["id"]
         params = message.get("params") or {}
@@ -261,7 +312,7 @@ class Peer:
                 f"{MAX_IN_FLIGHT} requests are in flight already; wait for answers first",
             )
             return _error_response(request_id, fault)
-        request = Request(self, request_id, message["method"], params)
+        request = Request(self, request_id, message["method"], params, about=about)
         meta = params.get("_meta")
         if meta.__class__ is dict:
             token = meta.get("progressToken")
@@ -330,7 +381,7 @@ class Peer:
         if responses:
             await self.channel.send(responses)
 
-    def _notification(self, method: str, params: Params) -> None:
+    def _notification(self, method: str, params: Params, about: RequestId | None) -> None:
         if method == "notifications/cancelled":
             request_id = params.get("requestId")
             if valid_id(request_id) and request_id in self._serving:
@@ -340,7 +391,7 @@ class Peer:
             if valid_id(token) and token in self._progress:
                 self._progress[token](params)
         else:
-            self.notified(method, params)
+            self.notified(method, params, about)
 
     # -- requests of ours ----------------------------------------------------------------
 
@@ -350,8 +401,16 @@ class Peer:
         params: Params | None = None,
         *,
         on_progress: ProgressCallback | None = None,
+        about: RequestId | None = None,
+        owner: object = None,
     ) -> Params:
         """Send a request and return the `result` of its answer.
+
+        Args:
+          method, params: what to ask.
+          on_progress: told of each progress report; asks for them where it is given.
+          about: the request of the other side for whose sake it is sent.
+          owner: whom it is for; `owners` tells it while the answer is awaited.
 
         When the caller is cancelled, or its deadline passes, the other side is told by
         `notifications/cancelled` (except for `initialize`, which is never cancelled) and a
@@ -364,16 +423,12 @@ class Peer:
         if self._ended:
             raise ConnectionLost(self.name, sent=False)
         self._next_id = request_id = self._next_id + 1
-        message: Message = {"jsonrpc": "2.0", "id": request_id, "method": method}
-        if on_progress is not None:
-            params = dict(params or {})
-            params["_meta"] = {**(params.get("_meta") or {}), "progressToken": request_id}
-            self._progress[request_id] = on_progress
-        if params is not None:
-            message["params"] = params
+        message = self._compose(request_id, method, params, on_progress)
+        if owner is not None:
+            self._owners[request_id] = owner
         sent = False
         try:
-            await self.channel.send(message, together=len(self._pending) >= BURST)
+            await self.channel.send(message, together=len(self._pending) >= BURST, about=about)
             sent = True
             if self._ended:
                 raise ConnectionLost(self.name, sent=True)
@@ -390,15 +445,32 @@ class Peer:
                 self.notify(
                     "notifications/cancelled",
                     {"requestId": request_id, "reason": "the caller stopped waiting"},
+                    about=about,
                 )
             raise
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise ConnectionLost(self.name, sent=False) from None
         finally:
-            if on_progress is not None:
-                self._progress.pop(request_id, None)
+            self._progress.pop(request_id, None)
+            self._owners.pop(request_id, None)
             if self._settled and not self._pending:
                 self._settled.unpark_all()
+
+    def _compose(
+        self,
+        request_id: int,
+        method: str,
+        params: Params | None,
+        on_progress: ProgressCallback | None,
+    ) -> Message:
+        message: Message = {"jsonrpc": "2.0", "id": request_id, "method": method}
+        if on_progress is not None:
+            params = dict(params or {})
+            params["_meta"] = {**(params.get("_meta") or {}), "progressToken": request_id}
+            self._progress[request_id] = on_progress
+        if params is not None:
+            message["params"] = params
+        return message
 
     def _resolve(self, request_id: RequestId, outcome: Value[Params] | Error) -> None:
         trio.lowlevel.reschedule(self._pending.pop(request_id), outcome)
@@ -415,7 +487,18 @@ class Peer:
             fault = RpcError(INTERNAL_ERROR, f"{self.name} gave a result that is no object")
             trio.lowlevel.reschedule(task, Error(fault))
 
-    def notify(self, method: str, params: Params | None = None) -> bool:
+    def owner(self, about: RequestId) -> object:
+        """Return whom a request of ours is for, while its answer is awaited."""
+        return self._owners.get(about)
+
+    @property
+    def owners(self) -> tuple[object, ...]:
+        """Whom our requests are for that wait for an answer, the oldest first."""
+        return tuple(self._owners.values())
+
+    def notify(
+        self, method: str, params: Params | None = None, *, about: RequestId | None = None
+    ) -> bool:
         """Send a notification without waiting. False where it was dropped.
 
         It is dropped where the conversation has ended, or the other side reads so slowly
@@ -427,7 +510,7 @@ class Peer:
         if params is not None:
             message["params"] = params
         try:
-            return self.channel.send_nowait(message)
+            return self.channel.send_nowait(message, about=about)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return False
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from mcpgw.protocol.jsonrpc import Malformed, Message, decode, encode
+from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, decode, encode
 from mcpgw.transports.framing import LineSplitter
 
 QUEUE_LIMIT: Final = 8 * 1024 * 1024
@@ -70,7 +70,13 @@ class LineChannel:
         line = received.popleft()
         return decode(line) if line.__class__ is bytes else line  # type: ignore[return-value]
 
-    async def send(self, message: Message | list[Message], *, together: bool = False) -> None:
+    async def send(
+        self,
+        message: Message | list[Message],
+        *,
+        together: bool = False,
+        about: RequestId | None = None,
+    ) -> None:
         """Hand over a message; wait only while `QUEUE_LIMIT` bytes are queued already.
 
         With `together` it is written with all else that is handed over in this turn of the
@@ -83,7 +89,7 @@ class LineChannel:
             await self._room.park()
         self._hand_over(message, together)
 
-    def send_nowait(self, message: Message) -> bool:
+    def send_nowait(self, message: Message, *, about: RequestId | None = None) -> bool:
         """Hand over a message without waiting; False where `QUEUE_LIMIT` bytes are queued."""
         if self._queued_bytes > QUEUE_LIMIT:
             return False

@@ -24,10 +24,10 @@ class MemoryChannel:
     async def receive(self) -> Any:
         return await self._incoming.receive()
 
-    async def send(self, message: Any, *, together: bool = False) -> None:
+    async def send(self, message: Any, *, together: bool = False, about: Any = None) -> None:
         self.send_nowait(message)
 
-    def send_nowait(self, message: Any) -> bool:
+    def send_nowait(self, message: Any, *, about: Any = None) -> bool:
         self.sent.append(copy.deepcopy(message))
         self._outgoing.send_nowait(copy.deepcopy(message))
         return True
@@ -51,7 +51,7 @@ def make_peer(channel: MemoryChannel, name: str = "other", **options: Any) -> Pe
     """Return a peer that answers nothing unless told otherwise."""
     options.setdefault("serve", method_not_found)
     options.setdefault("immediate", {"ping": lambda _params: {}})
-    options.setdefault("notified", lambda _method, _params: None)
+    options.setdefault("notified", lambda _method, _params, _about: None)
     return Peer(channel, name, **options)
 
 

@@ -86,7 +86,7 @@ class Script:
         ours, theirs = channel_pair()
         life.channel = theirs
         server = Peer(theirs, "gateway", serve=life.serve, immediate={},
-                      notified=lambda _method, _params: None)  # fmt: skip
+                      notified=lambda _method, _params, _about: None)  # fmt: skip
         exited = trio.Event()
         child = SimpleNamespace(
             channel=ours,
