@@ -5,30 +5,39 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
 
 from mcpgw.backends.backend import Backend
 from mcpgw.backends.guardian import Guardian
+from mcpgw.backends.host import Errand
 from mcpgw.backends.manifest import ManifestStore
 from mcpgw.backends.pool import BackendPool
 from mcpgw.catalog.index import ToolIndex
+from mcpgw.config.oauth import OAuthConfig
 from mcpgw.config.schema import GatewayConfig
-from mcpgw.front import methods
-from mcpgw.front.session import END_GRACE, Session
+from mcpgw.front import methods, transparent
+from mcpgw.front.rounds import Rounds
+from mcpgw.front.session import END_GRACE, Inside, Session, elicitation_modes
+from mcpgw.front.watches import Watches
 from mcpgw.meta.surface import Surface
 from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.order import Pipeline
 from mcpgw.pipeline.session import SessionState
 from mcpgw.protocol.errors import INTERNAL_ERROR, METHOD_NOT_FOUND, ConnectionLost, RpcError
 from mcpgw.protocol.mcp import LOG_LEVELS
-from mcpgw.protocol.peer import Params, Request
+from mcpgw.protocol.peer import Client, Params, ProgressCallback
 from mcpgw.state.folder import state_folder
 from mcpgw.state.usage import Usage
+
+if TYPE_CHECKING:
+    from mcpgw.transports.authorization import Authorizer
+    from mcpgw.transports.network import Network
 
 log = get_logger("mcpgw.gateway")
 
@@ -52,6 +61,16 @@ _SHOWN_IN_LIST: Final = (
     "default_routing_profile",
 )
 """Sections of gateway.yaml that `tools/list` depends on."""
+
+_WIDEST: Final[Params] = {
+    "roots": {"listChanged": True},
+    "sampling": {"tools": {}, "context": {}},
+    "elicitation": {"form": {}, "url": {}},
+}
+"""What is declared to servers where clients come and go: each request is refused by itself where
+its own client lacks the capability."""
+MOST_ELICITATIONS: Final = 1_000
+"""Elicitations by URL whose completion is still waited for; the oldest are forgotten first."""
 
 _ANNOUNCED: Final[Mapping[str, str]] = {
     "tools": "notifications/tools/list_changed",
@@ -77,6 +96,8 @@ class Gateway:
     config_path: Path | None
     process_environ: Mapping[str, str]
     must_exist: bool = True
+    given: GatewayConfig | None = None
+    """A configuration in place of a file."""
     config: GatewayConfig = attrs.field(factory=GatewayConfig)
     problem: str = ""
     """Why the configuration could not be loaded at the start; empty where it was."""
@@ -86,7 +107,11 @@ class Gateway:
     manifests: ManifestStore | None = None
     message_limit: int = attrs.field(init=False)
     list_ttl: float = 300.0
+    many_clients: bool = False
+    """Whether clients come and go, as they do by HTTP."""
     sessions: list[Session] = attrs.field(factory=list)
+    rounds: Rounds = attrs.field(factory=Rounds)
+    watches: Watches = attrs.field(init=False)
     loaded: trio.Event = attrs.field(factory=trio.Event)
     pool: BackendPool = attrs.field(init=False)
     index: ToolIndex = attrs.field(init=False)
@@ -94,7 +119,15 @@ class Gateway:
     _seen: dict[Path, object] = attrs.field(factory=dict)
     """The watched files as they were when they were last looked at."""
     _states: dict[Session, SessionState] = attrs.field(factory=dict)
-    _changed: set[str] = attrs.field(factory=set)
+    _authorizers: dict[str, tuple[object, Authorizer]] = attrs.field(factory=dict)
+    _elicited: dict[str, Client] = attrs.field(factory=dict)
+    """Who was asked to open a URL, by the id of the elicitation."""
+    _network: Network | None = None
+    _nursery: trio.Nursery | None = None
+    _changed: set[tuple[str, str | None]] = attrs.field(factory=set)
+    """What clients are to be told, and of which server; None stands for all."""
+    _owed: dict[Session, set[str]] = attrs.field(factory=dict)
+    """Who could not be told of what yet."""
     _news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
 
     def __attrs_post_init__(self) -> None:
@@ -110,6 +143,7 @@ class Gateway:
             self._reload_for_client,
             self._tools_changed_for,
         )
+        self.watches = Watches(self.surface)
 
     def __repr__(self) -> str:
         state = "LOADED" if self.loaded.is_set() else "NEW"
@@ -121,7 +155,10 @@ class Gateway:
         self.manifests = ManifestStore(folder / "manifests")
         try:
             async with trio.open_nursery() as nursery:
+                self._nursery = nursery
                 await nursery.start(self.pool.run)
+                await nursery.start(self.rounds.run)
+                await nursery.start(self.watches.run)
                 # The session may have ended meanwhile; then there is nothing to load for.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 self._first_load()
@@ -133,7 +170,7 @@ class Gateway:
                 nursery.start_soon(self._announce)
                 if self.config.tool_profiles.enabled:
                     nursery.start_soon(self._keep_counts, folder / "state.db")
-                if self.sessions:
+                if self.sessions or self.many_clients:
                     nursery.start_soon(self._warm_first)
                     nursery.start_soon(_import_in_a_quiet_moment)
         finally:
@@ -144,6 +181,9 @@ class Gateway:
     def _first_load(self) -> None:
         from mcpgw.config.problems import ConfigError
 
+        if self.given is not None:
+            self._apply(self.given, self.process_environ, _working_folder())
+            return
         try:
             self._load()
         except ConfigError as error:
@@ -151,7 +191,7 @@ class Gateway:
             # corrected file takes effect; the exit status still tells a script.
             self.problem = f"The configuration could not be loaded:\n{error}"
             self.surface.config_problem = self.problem
-            if self.sessions:
+            if self.sessions or self.many_clients:
                 log.error("config.broken", reason=str(error))
 
     def _load(self) -> Params:
@@ -188,6 +228,7 @@ class Gateway:
     def _apply(self, config: GatewayConfig, environ: Mapping[str, str], folder: Path) -> None:
         old, self.config, self.surface.config = self.config, config, config
         self.environ = environ
+        self._network = None
         if not self.loaded.is_set():
             self.message_limit = config.server.max_body_size  # for the life of the process
         self.list_ttl = config.meta_mcp.cache_ttl
@@ -249,8 +290,8 @@ class Gateway:
             self.surface.config_problem = f"gateway.yaml has changed but is not used:\n{error}"
             log.error("config.not_reloaded", reason=str(error))
             for session in self.sessions:
-                session.log_message(
-                    "mcp-gateway", {"level": "error", "data": self.surface.config_problem}
+                session.log(
+                    None, "mcp-gateway", {"level": "error", "data": self.surface.config_problem}
                 )
             raise
         log.info("config.reloaded", changes=outcome["changes"])
@@ -315,51 +356,198 @@ class Gateway:
 
     # -- what sessions need ------------------------------------------------------------------
 
+    def begin(self, session: Session, state: SessionState | None = None) -> None:
+        """Take a session in; it is attached now, or as soon as the configuration is loaded."""
+        self.sessions.append(session)
+        if state is not None:
+            self._states[session] = self.surface.sessions.begin(state)
+        if self.loaded.is_set():
+            self.attach(session)
+
+    def end(self, session: Session) -> None:
+        """Forget a session that has ended, and end what was its own."""
+        if session in self.sessions:
+            self.sessions.remove(session)
+        self._owed.pop(session, None)
+        self.watches.drop(session)
+        state = self._states.pop(session, None)
+        if state is not None:
+            self.surface.sessions.end(state)
+            self.pool.end_session(state.id)
+
     def attach(self, session: Session) -> None:
         """Let a session call the meta-tools. The configuration must be loaded."""
         session.set_limits(self.message_limit, min(END_GRACE, self.config.server.shutdown_timeout))
         state = self._states.get(session)
         if state is None:
-            state = SessionState(profile=session.profile, elicits=session.elicits)
+            state = SessionState(caller=session.principal, profile=session.profile)
             self._states[session] = self.surface.sessions.begin(state)
-        session.attach(self.surface, state, methods.METHODS)
+        served = methods.METHODS if session.face.target is None else transparent.Forwarded()
+        session.attach(Inside(self.surface, state, served, self.rounds, self.watches))
 
     # -- what backends need (backends.backend.Host) -----------------------------------------
 
-    def client_capabilities(self) -> Params:
+    @property
+    def network(self) -> Network:
+        """What all network backends share; made when the first needs it."""
+        if self._network is None:
+            from mcpgw.transports.network import Network
+
+            self._network = Network(self.environ)
+        return self._network
+
+    def authorizer(self, backend: Backend) -> Authorizer | None:
+        """Return what logs in to a network backend, if it may have to.
+
+        A backend that is given its credentials by a header of its own has none.
+        """
+        config = backend.config
+        given = any(name.lower() == "authorization" for name in config.headers)
+        if config.transport == "stdio" or given or (config.oauth and not config.oauth.enabled):
+            return None
+        known = self._authorizers.get(backend.name)
+        if known is None or known[0] != config:
+            from mcpgw.oauth.authorizer import OAuthAuthorizer
+            from mcpgw.oauth.store import TokenStore
+
+            oauth = config.oauth or OAuthConfig()
+            folder = state_folder(self.process_environ) / "oauth"
+            made = OAuthAuthorizer(
+                server=backend.name,
+                url=config.http_url or config.ws_url,
+                config=oauth,
+                store=TokenStore(folder, storage=oauth.storage),
+                network=self.network,
+                present=self._show_link,
+                nursery=self._nursery,
+            )
+            known = self._authorizers[backend.name] = (config, made)
+        return known[1]
+
+    async def _show_link(self, url: str) -> None:
+        """Show a person the link by which they log in: in the client, else in the browser."""
+        from mcpgw.oauth.browser import open_browser
+
+        log.warning("login.wanted", link=url)
+        if len(self.sessions) == 1 and "url" in elicitation_modes(self.sessions[0].capabilities):
+            question = {
+                "mode": "url",
+                "message": "A server behind the gateway wants you to log in.",
+                "url": url,
+                "elicitationId": os.urandom(12).hex(),
+            }
+            with contextlib.suppress(RpcError, ConnectionLost):
+                answer = await self.sessions[0].ask(None, "elicitation/create", question)
+                if answer.get("action") == "accept":
+                    return
+        await open_browser(url)
+
+    def client_capabilities(self, backend: Backend) -> Params:
         """Return the client capabilities that can be served now: the union over sessions."""
+        if self.many_clients and not backend.session:
+            return _WIDEST
         union: Params = {}
         for session in self.sessions:
-            union |= session.forwardable_capabilities()
+            state = self._states.get(session)
+            if not backend.session or (state is not None and state.id == backend.session):
+                union |= session.forwardable_capabilities()
         return union
 
-    async def serve_backend(self, backend: Backend, request: Request) -> Params:
-        """Pass a backend's request to the client and the answer back."""
-        if len(self.sessions) != 1:
-            raise RpcError(METHOD_NOT_FOUND, f"there is no client to answer {request.method}")
+    async def ask_client(
+        self,
+        backend: Backend,
+        errand: Errand | None,
+        method: str,
+        params: Params,
+        *,
+        key: str = "",
+        on_progress: ProgressCallback | None = None,
+    ) -> Params:
+        """Put a backend's question to the client that it works for, and give its answer back."""
+        request = errand.asker if errand is not None else None
+        client = request.client if request is not None else None
+        if client is None:
+            if method == "roots/list":
+                return await self._all_roots(backend, params)
+            client = self._only_client(backend, method)
+        if method == "elicitation/create" and isinstance(params.get("elicitationId"), str):
+            self._elicited[params["elicitationId"]] = client
+            while len(self._elicited) > MOST_ELICITATIONS:
+                del self._elicited[next(iter(self._elicited))]
         # A person may have to answer: the calls on this backend have more time meanwhile.
         backend.stretch(CLIENT_PATIENCE)
         try:
-            return await self.sessions[0].ask_client(request)
+            return await client.ask(request, method, params, key=key, on_progress=on_progress)
         except ConnectionLost as error:
             raise RpcError(INTERNAL_ERROR, "the client has gone") from error
         finally:
             backend.stretch(backend.config.timeout)
 
-    def backend_notified(self, backend: Backend, method: str, params: Params) -> None:
-        """Pass log messages and completed elicitations on."""
+    def _clients_of(self, backend: Backend) -> Iterator[Session]:
+        """Go through the sessions that could be asked outside of a call."""
         for session in self.sessions:
-            if method == "notifications/message":
-                session.log_message(backend.name, params)
-            elif method == "notifications/elicitation/complete":
-                session.tell(method, params)
+            state = self._states.get(session)
+            own = state is not None and state.id == backend.session
+            fits = session.face.target in (None, backend.name)
+            if session.protocol_version and (own if backend.session else fits):
+                yield session
+
+    def _only_client(self, backend: Backend, method: str) -> Session:
+        clients = list(self._clients_of(backend))
+        if len(clients) != 1:
+            why = "several clients" if clients else "no client"
+            raise RpcError(METHOD_NOT_FOUND, f"there is {why} to answer {method} outside of a call")
+        return clients[0]
+
+    async def _all_roots(self, backend: Backend, params: Params) -> Params:
+        """Return the roots of all clients: a server asks for them when none is calling."""
+        roots: dict[str, object] = {}
+        able = [each for each in self._clients_of(backend) if "roots" in each.capabilities]
+        if not able:
+            raise RpcError(METHOD_NOT_FOUND, "the client does not support roots")
+        for session in able:
+            with contextlib.suppress(ConnectionLost):
+                answer = await session.ask(None, "roots/list", params)
+                if len(able) == 1:
+                    return answer
+                for root in answer.get("roots", ()):
+                    roots[str(root.get("uri"))] = root
+        return {"roots": list(roots.values())}
+
+    def backend_notified(
+        self, backend: Backend, errand: Errand | None, method: str, params: Params
+    ) -> None:
+        """Pass log messages, updated resources and completed elicitations on."""
+        if method == "notifications/message":
+            request = errand.asker if errand is not None else None
+            if request is not None and request.client is not None:
+                request.client.log(request, backend.name, params)
+                return
+            for session in self._clients_of(backend):
+                session.log(None, backend.name, params)
+        elif method == "notifications/resources/updated":
+            self.watches.updated(backend, params)
+        elif method == "notifications/elicitation/complete":
+            client = self._elicited.pop(str(params.get("elicitationId")), None)
+            if isinstance(client, Session):
+                client.send(method, params)
 
     def backend_listed(self, backend: Backend, changed: frozenset[str]) -> None:
         """Bring the index up to date and tell the clients."""
-        if changed and self.pool.get(backend.name) is backend:
+        if not changed:
+            return
+        if self.pool.get(backend.name) is backend:
             if "tools" in changed:
                 self._index(backend)
-            self._note(changed)
+            self._note(changed, backend.name)
+        elif backend.session:
+            for session in self._clients_of(backend):
+                for kind in changed & _ANNOUNCED.keys():
+                    session.tell(_ANNOUNCED[kind])
+
+    def watched_resources(self, backend: Backend) -> Iterable[str]:
+        """Return the resources of a backend that clients watch."""
+        return self.watches.of(backend)
 
     def wanted_log_level(self) -> str | None:
         """Return the lowest level that a session asked for."""
@@ -377,22 +565,24 @@ class Gateway:
             if own is state:
                 session.tell("notifications/tools/list_changed")
 
-    def _note(self, kinds: frozenset[str]) -> None:
-        self._changed |= {_ANNOUNCED[kind] for kind in kinds if kind in _ANNOUNCED}
+    def _note(self, kinds: frozenset[str], server: str | None = None) -> None:
+        self._changed |= {(_ANNOUNCED[kind], server) for kind in kinds if kind in _ANNOUNCED}
         self._news.unpark_all()
 
     async def _announce(self) -> None:
         """Tell every session once of what changed within a moment."""
         while True:
-            while not self._changed:
+            while not self._changed and not self._owed:
                 await self._news.park()
             await trio.sleep(SETTLE)
-            methods, self._changed = self._changed, set()
+            changed, self._changed = self._changed, set()
             for session in self.sessions:
-                for method in sorted(methods):
-                    if session.initialized.is_set() and not session.tell(method):
-                        self._changed.add(method)
-            if self._changed:
+                own = session.face.target
+                wanted = {m for m, server in changed if own is None or server in (None, own)}
+                wanted |= self._owed.pop(session, set())
+                if late := {method for method in sorted(wanted) if not session.tell(method)}:
+                    self._owed[session] = late
+            if self._owed:
                 await trio.sleep(POLL)  # a client that does not read is told later
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -11,19 +12,22 @@ import trio
 from mcpgw.backends.backoff import delay
 from mcpgw.backends.breaker import BreakerState, CircuitBreaker
 from mcpgw.backends.concurrency import ConcurrencyLimit
-from mcpgw.backends.connection import Connection, HandshakeFailed, handshake
+from mcpgw.backends.connection import Connection
 from mcpgw.backends.health import probe
-from mcpgw.backends.host import Host
+from mcpgw.backends.host import Errand, Host
+from mcpgw.backends.link import Link, open_link
 from mcpgw.backends.lists import Lists
 from mcpgw.backends.manifest import Manifest
 from mcpgw.backends.offered import Offered
-from mcpgw.backends.process import ChildProcess, SpawnFailed, open_process
+from mcpgw.backends.opening import HandshakeFailed, open_connection
+from mcpgw.backends.process import SpawnFailed
 from mcpgw.backends.rate_limit import TokenBucket
+from mcpgw.backends.sources import changed as sources_changed
 from mcpgw.backends.states import Failure, Replaced, State, Unavailable
 from mcpgw.config.failsafe import FailsafeConfig
 from mcpgw.config.schema import BackendConfig
 from mcpgw.observe.log import get_logger
-from mcpgw.protocol.errors import ConnectionLost
+from mcpgw.protocol.errors import METHOD_NOT_FOUND, ConnectionLost, RpcError
 from mcpgw.protocol.jsonrpc import RequestId
 from mcpgw.protocol.peer import Params, Peer, Request
 
@@ -47,6 +51,8 @@ class Backend:
     config: BackendConfig
     failsafe: FailsafeConfig
     host: Host
+    session: str = ""
+    """The id of the one client session that it serves; empty where all share it."""
     name: str = attrs.field(init=False)
     breaker: CircuitBreaker = attrs.field(init=False)
     bucket: TokenBucket | None = attrs.field(init=False)
@@ -74,7 +80,8 @@ class Backend:
     _lost: int = 0
     _changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     _scope: trio.CancelScope | None = None
-    _child: ChildProcess | None = None
+    _link: Link | None = None
+    _peer: Peer | None = None
 
     def __attrs_post_init__(self) -> None:
         self.name = self.config.name
@@ -98,7 +105,7 @@ class Backend:
         self.offered = Offered.of(self.lists, self.config)
 
     def __repr__(self) -> str:
-        pid = f" pid={self._child.popen.pid}" if self._child else ""
+        pid = f" pid={self.pid}" if self.pid else ""
         pending = self.connection.peer.pending if self.connection else 0
         why = f" why={self.failure.reason!r:.120}" if self.failure else ""
         return (
@@ -142,7 +149,7 @@ class Backend:
     @property
     def pid(self) -> int | None:
         """The process id of the running child."""
-        return self._child.popen.pid if self._child else None
+        return self._link.pid if self._link else None
 
     def situation(self) -> str:
         """Say in one sentence where the backend stands and why."""
@@ -152,7 +159,7 @@ class Backend:
         text = f"Server '{self.name}' is {self.state.value}"
         if self._phase is State.STARTING:
             text += f" for {for_seconds:.0f} s and has not answered `initialize` yet"
-            if tail := self._child.stderr_tail() if self._child else "":
+            if tail := self._link.stderr_tail() if self._link else "":
                 text += f"; its stderr ends: {tail}"
         if self.failure is not None:
             text += f": {self.failure.reason}"
@@ -206,7 +213,7 @@ class Backend:
     async def settled(self) -> None:
         """Wait until a lost connection's cause is known (the child is reaped)."""
         lost = self._lost
-        while self._child is not None and self._lost == lost:
+        while self._link is not None and self._lost == lost:
             await self._changed.park()
 
     def stretch(self, seconds: float) -> None:
@@ -320,37 +327,29 @@ class Backend:
         self._restarting = False
         self.starts += 1
         ready = False
-        child: ChildProcess | None = None
         note = ""
         try:
-            async with open_process(
-                self.config.command,
-                env=self.config.env,
-                environ=self.host.environ,
-                cwd=self.config.cwd,
-                limit=self.host.message_limit,
-                guardian=self.host.guardian,
-            ) as child:
-                self._child = child
-                ready, note = await self._converse(child)
+            async with open_link(self.config, self.host, self.host.authorizer(self)) as link:
+                self._link = link
+                ready, note = await self._converse(link)
         except SpawnFailed as error:
             self.failure = Failure(error.reason, permanent=error.permanent)
         finally:
             self.connection = None
-            self._child = None
-        if child is not None and note:
-            tail = child.stderr_tail()
-            self.failure = Failure(
-                f"{note} ({child.ending()})" + (f"; its stderr ends: {tail}" if tail else "")
-            )
+            self._link = None
+        if note and link.expired:
+            log.info("backend.session_expired", server=self.name)
+        elif note:
+            self.failure = Failure(link.why(note))
         self._lost += 1
         self._tell()
         return ready
 
-    async def _converse(self, child: ChildProcess) -> tuple[bool, str]:
-        """Shake hands and serve. Return whether it was ready, and what went wrong ("": nothing)."""
-        peer = Peer(
-            child.channel,
+    async def _converse(self, link: Link) -> tuple[bool, str]:
+        """Open the conversation and serve. Return whether it was ready, and what went wrong
+        ("": nothing)."""
+        self._peer = peer = Peer(
+            link.channel,
             self.name,
             serve=self._serve,
             immediate={"ping": lambda _params: {}},
@@ -365,7 +364,7 @@ class Backend:
             nursery.cancel_scope.cancel()
 
         async def watch() -> None:
-            await child.exited.wait()
+            await link.exited.wait()
             await trio.sleep(EXIT_DRAIN)
             self._lose()
             nursery.cancel_scope.cancel()
@@ -376,10 +375,11 @@ class Backend:
             nursery.start_soon(watch)
             try:
                 with trio.move_on_after(self.config.start_timeout) as start:
-                    connection = await handshake(
+                    connection = await open_connection(
                         peer,
-                        capabilities=self.host.client_capabilities(),
+                        capabilities=self.host.client_capabilities(self),
                         protocol_version=self.config.protocol_version,
+                        known_version=self.manifest.protocol_version if self.manifest else None,
                     )
                 if start.cancelled_caught:
                     note = f"it did not answer `initialize` within {self.config.start_timeout:g} s"
@@ -387,13 +387,16 @@ class Backend:
                 else:
                     ready = True
                     note = "it ended unexpectedly"
-                    self._ready(connection, child)
+                    self._ready(connection)
                     note = await self._attend(connection) or note
                     nursery.cancel_scope.cancel()
             except HandshakeFailed as error:
                 note = str(error)
                 nursery.cancel_scope.cancel()
-            except ConnectionLost:
+            except ConnectionLost as lost:
+                if lost.reason:  # the one request failed; a child's end has no reason yet
+                    note = lost.reason
+                    nursery.cancel_scope.cancel()
                 await trio.sleep_forever()  # `talk` or `watch` ends us
         self._scope = None
         self._lose()
@@ -407,14 +410,17 @@ class Backend:
             self.connection = None
             self._enter(State.BACKING_OFF)
 
-    def _ready(self, connection: Connection, child: ChildProcess) -> None:
+    def _ready(self, connection: Connection) -> None:
+        connection.settle(
+            partial(self.host.ask_client, self), frozenset(self.host.watched_resources(self))
+        )
         self.failure = None
         self.last_used = self._ready_at = trio.current_time()
         self.connection = connection
         log.info(
             "backend.ready",
             server=self.name,
-            pid=child.popen.pid,
+            pid=self.pid,
             protocol=connection.protocol_version,
             seconds=round(trio.current_time() - self._since, 3),
         )
@@ -430,6 +436,10 @@ class Backend:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.lists.keep, connection)
+            nursery.start_soon(connection.run)
+            nursery.start_soon(self._renew_watches, connection)
+            if self.config.watch:
+                nursery.start_soon(end_after, self._source_change(connection))
             if self.failsafe.health_check.enabled:
                 nursery.start_soon(end_after, probe(connection, self.failsafe.health_check))
             if self.config.stop_when_idle_for is not None:
@@ -451,14 +461,73 @@ class Backend:
                 log.info("backend.idle", server=self.name)
                 return ""
 
+    async def _source_change(self, connection: Connection) -> str:
+        """Return when the server's source files have changed and its calls are answered.
+
+        No new call goes to the old process meanwhile.
+        """
+        files = await sources_changed(self.config.watch, self.config.cwd)
+        log.info("backend.source_changed", server=self.name, files=[str(f) for f in files[:5]])
+        self.connection = None
+        self._restarting = True
+        self._enter(State.STARTING)
+        with trio.move_on_after(self.config.timeout):
+            await connection.peer.drained()
+        return ""
+
+    async def _renew_watches(self, connection: Connection) -> None:
+        """Subscribe again to what clients watch: a new process knows nothing of it."""
+        for uri in self.host.watched_resources(self):
+            try:
+                await connection.request("resources/subscribe", {"uri": uri})
+            except RpcError as error:
+                log.info("backend.not_resubscribed", server=self.name, reason=str(error))
+            except ConnectionLost:
+                return
+
+    # -- what the server asks and tells ------------------------------------------------------
+
     async def _serve(self, request: Request) -> Params:
         with request.scope():
-            return await self.host.serve_backend(self, request)
+            on_progress = None if request.progress_token is None else request.send_progress
+            return await self.host.ask_client(
+                self,
+                self._errand(request.about, request.method),
+                request.method,
+                request.params,
+                on_progress=on_progress,
+            )
         return {}  # cancelled by the backend: it is not answered
 
-    def _notified(self, method: str, params: Params, _about: RequestId | None) -> None:
+    def _notified(self, method: str, params: Params, about: RequestId | None) -> None:
         if not self.lists.changed(method):
-            self.host.backend_notified(self, method, params)
+            self.host.backend_notified(self, self._only_errand(about), method, params)
+
+    def _errand(self, about: RequestId | None, method: str) -> Errand | None:
+        """Return for whose sake the server asks: the call on whose stream it came, else the
+        latest of the one client that has calls with it.
+
+        Raises:
+          RpcError: several clients have calls with it, so that there is no telling.
+        """
+        assert self._peer is not None
+        if about is not None:
+            return self._peer.owner(about)  # type: ignore[return-value]
+        errands = _of_clients(self._peer.owners)
+        if len({id(each.asker.client.identity) for each in errands}) > 1:  # type: ignore[union-attr]
+            raise RpcError(
+                METHOD_NOT_FOUND,
+                f"several clients have calls with this server, so that {method} cannot be put to"
+                f" the right one; `scope: session` in backends.{self.name} gives each its own",
+            )
+        return errands[-1] if errands else None
+
+    def _only_errand(self, about: RequestId | None) -> Errand | None:
+        assert self._peer is not None
+        if about is not None:
+            return self._peer.owner(about)  # type: ignore[return-value]
+        errands = _of_clients(self._peer.owners)
+        return errands[0] if len(errands) == 1 else None
 
     def _listed(self, changed: frozenset[str]) -> None:
         self.host.backend_listed(self, changed)
@@ -476,3 +545,9 @@ class Backend:
         self.connection = None
         if self._scope is not None:
             self._scope.cancel()
+
+
+def _of_clients(owners: tuple[object, ...]) -> list[Errand]:
+    """Return the errands that a client waits for."""
+    errands: list[Any] = list(owners)
+    return [each for each in errands if each.asker is not None and each.asker.client is not None]

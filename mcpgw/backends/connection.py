@@ -1,9 +1,13 @@
-"""One initialised MCP conversation with a backend: the handshake and the lists."""
+"""One MCP conversation with a backend that is ready: its requests and its lists.
+
+Inside the gateway, requests have the form of the handshake revisions. `Connection` sends them
+as they are; the one of the stateless era (`mcpgw.backends.stateless`) translates.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
@@ -11,8 +15,10 @@ import trio
 from mcpgw import __version__
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import METHOD_NOT_FOUND, ConnectionLost, RpcError
-from mcpgw.protocol.mcp import LATEST_PROTOCOL_VERSION, PROTOCOL_VERSIONS
-from mcpgw.protocol.peer import Params, Peer
+from mcpgw.protocol.peer import Params, Peer, ProgressCallback
+
+if TYPE_CHECKING:
+    from mcpgw.backends.host import Ask, Errand
 
 log = get_logger("mcpgw.backend")
 
@@ -31,13 +37,9 @@ LISTS: Final[Mapping[str, tuple[str, str]]] = {
 _CAPABILITY: Final = {"resource_templates": "resources"}
 
 
-class HandshakeFailed(Exception):
-    """The backend answered `initialize` with an error or with what we do not speak."""
-
-
 @attrs.define(eq=False)
 class Connection:
-    """A backend that answered `initialize`.
+    """A backend that is ready for requests, of the revisions with a handshake.
 
     `listed` is set when its lists were read for the first time on this connection.
     """
@@ -48,6 +50,38 @@ class Connection:
     capabilities: Mapping[str, Any]
     instructions: str
     listed: trio.Event = attrs.field(factory=trio.Event)
+
+    async def request(
+        self,
+        method: str,
+        params: Params | None = None,
+        *,
+        on_progress: ProgressCallback | None = None,
+        errand: Errand | None = None,
+    ) -> Params:
+        """Send a request and return its result.
+
+        Args:
+          method, params: as the revisions with a handshake have them.
+          on_progress: told of each progress report.
+          errand: what it is for; the backend's own questions meanwhile go to its client.
+
+        Raises:
+          RpcError: the backend answered with an error.
+          ConnectionLost: the conversation ended, or the request was lost.
+        """
+        return await self.peer.request(method, params, on_progress=on_progress, owner=errand)
+
+    def settle(self, ask: Ask, watched: frozenset[str]) -> None:
+        """Take what the era needs of the gateway: the way to a client, and what is watched."""
+
+    async def run(self) -> None:
+        """Do what the era wants done beside the requests, until cancelled."""
+        await trio.sleep_forever()
+
+    def roots_changed(self) -> None:
+        """Tell the backend that the client's roots have changed."""
+        self.peer.notify("notifications/roots/list_changed")
 
     def declares(self, capability: str) -> bool:
         """Tell whether the backend declared a server capability."""
@@ -73,7 +107,7 @@ class Connection:
         params: Params = {}
         for _ in range(MAX_PAGES):
             try:
-                result = await self.peer.request(method, params)
+                result = await self.request(method, params)
             except RpcError as error:
                 if error.code == METHOD_NOT_FOUND and not entries:
                     return None
@@ -87,43 +121,6 @@ class Connection:
             seen.add(cursor)
             params = {"cursor": cursor}
         return tuple(entries)
-
-
-async def handshake(
-    peer: Peer, *, capabilities: Params, protocol_version: str | None = None
-) -> Connection:
-    """Initialise the conversation (MCP 2025-11-25, lifecycle).
-
-    The caller sets the deadline; `initialize` is never cancelled on the wire.
-
-    Args:
-      peer: the running peer of the backend.
-      capabilities: the client capabilities that can really be served.
-      protocol_version: the revision to ask for; our latest where None.
-
-    Raises:
-      HandshakeFailed: the backend refused, or answered with a revision that we do not speak.
-      ConnectionLost: the backend ended first.
-    """
-    asked = protocol_version or LATEST_PROTOCOL_VERSION
-    params = {"protocolVersion": asked, "capabilities": capabilities, "clientInfo": CLIENT_INFO}
-    try:
-        result = await peer.request("initialize", params)
-    except RpcError as error:
-        raise HandshakeFailed(f"it refused `initialize`: {error}") from error
-    version = result.get("protocolVersion")
-    if version not in PROTOCOL_VERSIONS:
-        raise HandshakeFailed(
-            f"it speaks MCP {version!r}; this gateway speaks {', '.join(PROTOCOL_VERSIONS)}"
-        )
-    peer.notify("notifications/initialized")
-    return Connection(
-        peer,
-        version,
-        _mapping(result.get("serverInfo")),
-        _mapping(result.get("capabilities")),
-        instructions if isinstance(instructions := result.get("instructions"), str) else "",
-    )
 
 
 async def read_lists(
@@ -151,7 +148,3 @@ async def read_lists(
     if lost:
         raise lost[0]
     return lists
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

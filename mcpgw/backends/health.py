@@ -26,7 +26,7 @@ async def probe(connection: Connection, settings: HealthCheckConfig) -> str:
             continue
         with trio.move_on_after(settings.timeout) as waiting:
             try:
-                await connection.peer.request("ping")
+                await connection.request("ping")
             except RpcError:
                 pass  # an answer, if an odd one
             except ConnectionLost:

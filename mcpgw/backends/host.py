@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from mcpgw.backends.guardian import Guardian
 from mcpgw.backends.manifest import ManifestStore
-from mcpgw.protocol.peer import Params, Request
+from mcpgw.protocol.peer import Params, ProgressCallback, Request
 
 if TYPE_CHECKING:
     from mcpgw.backends.backend import Backend
+    from mcpgw.transports.authorization import Authorizer
+    from mcpgw.transports.network import Network
+
+
+class Errand(Protocol):
+    """What a request to a backend is made for."""
+
+    @property
+    def asker(self) -> Request | None:
+        """The client's request behind it; None where a client has nothing to do with it."""
+
+    @property
+    def rounds(self) -> bool:
+        """Whether an answer may be `input_required`, for the client to come again with."""
+
+
+Ask = Callable[..., Awaitable[Params]]
 
 
 class Host(Protocol):
@@ -19,20 +36,43 @@ class Host(Protocol):
     guardian: Guardian
     manifests: ManifestStore | None
     environ: Mapping[str, str]
+    network: Network
     message_limit: int
     list_ttl: float
 
-    def client_capabilities(self) -> Params:
+    def client_capabilities(self, backend: Backend) -> Params:
         """Return the client capabilities that can be served now."""
 
-    async def serve_backend(self, backend: Backend, request: Request) -> Params:
-        """Answer a request of the backend (sampling, elicitation, roots)."""
+    def authorizer(self, backend: Backend) -> Authorizer | None:
+        """Return what gives a network backend its credentials, if it has any."""
 
-    def backend_notified(self, backend: Backend, method: str, params: Params) -> None:
+    async def ask_client(
+        self,
+        backend: Backend,
+        errand: Errand | None,
+        method: str,
+        params: Params,
+        *,
+        key: str = "",
+        on_progress: ProgressCallback | None = None,
+    ) -> Params:
+        """Have the client of an errand answer a backend's question (sampling, elicitation,
+        roots); without an errand, the one client that there is.
+
+        Raises:
+          RpcError: nobody can answer it, or the client answered with an error.
+        """
+
+    def backend_notified(
+        self, backend: Backend, errand: Errand | None, method: str, params: Params
+    ) -> None:
         """Take a notification of the backend that is not about its lists."""
 
     def backend_listed(self, backend: Backend, changed: frozenset[str]) -> None:
         """Take note that the backend's lists were read; `changed` names those that differ."""
+
+    def watched_resources(self, backend: Backend) -> Iterable[str]:
+        """Return the URIs of the resources whose changes clients want to hear of."""
 
     def wanted_log_level(self) -> str | None:
         """Return the level that clients want of backends' log messages, if any asked."""

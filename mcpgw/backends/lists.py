@@ -101,7 +101,7 @@ class Lists:
         level = self.host.wanted_log_level()
         if self._level_wanted and level is not None and connection.declares("logging"):
             try:
-                await connection.peer.request("logging/setLevel", {"level": level})
+                await connection.request("logging/setLevel", {"level": level})
             except RpcError as error:
                 log.info("backend.log_level", server=self.server, reason=str(error))
         self._level_wanted = False

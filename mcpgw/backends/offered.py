@@ -51,6 +51,15 @@ class Offered:
                 )
         return self._tools
 
+    @property
+    def as_is(self) -> bool:
+        """Whether the tools are offered just as the server lists them."""
+        return self._naming.identity
+
+    def reshaped(self, tools: list[Any]) -> list[dict[str, Any]]:
+        """Return listed tools as they are offered."""
+        return list(self._naming.offer([t for t in tools if isinstance(t, dict)]).values())
+
     def own_name(self, tool: str) -> str | None:
         """Return the server's own name of an offered tool, None for one that is not offered."""
         return tool if self._naming.identity else self._naming.original(tool)

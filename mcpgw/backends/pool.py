@@ -22,6 +22,8 @@ class BackendPool:
 
     host: Host
     _backends: dict[str, Backend] = attrs.field(factory=dict)
+    _own: dict[tuple[str, str], Backend] = attrs.field(factory=dict)
+    """The servers of single sessions, by server and session."""
     _nursery: trio.Nursery | None = None
 
     def __repr__(self) -> str:
@@ -36,6 +38,38 @@ class BackendPool:
     def get(self, name: str) -> Backend | None:
         """Return the enabled backend of this name."""
         return self._backends.get(name)
+
+    def of(self, name: str, session: str) -> Backend | None:
+        """Return the backend of this name for a session: its own where `scope` says so.
+
+        What is known of such a server's lists is known from the shared one, which is started
+        for nothing else.
+        """
+        shared = self._backends.get(name)
+        if shared is None or shared.config.scope != "session" or not session:
+            return shared
+        own = self._own.get((name, session))
+        if own is None:
+            assert self._nursery is not None, "the pool must run first"
+            own = Backend(shared.config, shared.failsafe, self.host, session)
+            self._own[name, session] = own
+            self._nursery.start_soon(_run, own)
+            if shared.killed:
+                own.kill()
+        return own
+
+    def all_of(self, name: str) -> tuple[Backend, ...]:
+        """Return every backend of this name: the shared one and those of single sessions."""
+        own = [backend for (server, _), backend in self._own.items() if server == name]
+        shared = self._backends.get(name)
+        return (*(() if shared is None else (shared,)), *own)
+
+    def end_session(self, session: str) -> None:
+        """End the servers that were a session's own; their calls have ended with it."""
+        for key in [key for key in self._own if key[1] == session]:
+            backend = self._own.pop(key)
+            if self._nursery is not None:
+                self._nursery.start_soon(backend.retire, 0.0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,6 +107,13 @@ class BackendPool:
         for name, old in self._backends.items():
             if backends.get(name) is not old:
                 self._nursery.start_soon(old.retire, config.server.shutdown_timeout)
+        for key, own in list(self._own.items()):
+            successor = backends.get(key[0])
+            if successor is not None and own.config.runs_like(successor.config):
+                own.reshape(successor.config)
+            else:
+                del self._own[key]
+                self._nursery.start_soon(own.retire, config.server.shutdown_timeout)
         self._backends = backends
 
     async def learn(
@@ -162,4 +203,4 @@ async def _run(backend: Backend) -> None:
 
 
 def _usable(settings: BackendConfig) -> bool:
-    return settings.enabled and bool(settings.command)
+    return settings.enabled and settings.transport != "a2a"

@@ -73,6 +73,21 @@ class ChildProcess:
         state = "RUNNING" if self.popen.returncode is None else self.ending()
         return f"<ChildProcess {self.command[0]!r} pid={self.popen.pid} {state}>"
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self.popen.pid
+
+    @property
+    def expired(self) -> bool:
+        """Tell whether it ended for no fault of its own; a child never does."""
+        return False
+
+    def why(self, note: str) -> str:
+        """Say how the process ended; `note` is what it was doing."""
+        tail = self.stderr_tail()
+        return f"{note} ({self.ending()})" + (f"; its stderr ends: {tail}" if tail else "")
+
     def stderr_tail(self) -> str:
         """Return the last lines of stderr, secrets redacted."""
         return redact("\n".join(self._tail), self.secrets)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +26,13 @@ _WITH_VALUE: Final = {
 
 
 def run_quickly(arguments: list[str]) -> int | None:
-    """Run `--version` or `serve` in stdio mode. Return its exit status, or None: not ours."""
+    """Run `--version`, or `serve` for a client at stdin and stdout. Return its exit status, or
+    None: not ours."""
     if arguments in (["--version"], ["-V"]):
         print(f"mcp-gateway {__version__}")
         return 0
     options = _parse(arguments)
-    if options is None or options.get("mode") != "stdio":
+    if options is None or (options.get("mode") or default_mode()) != "stdio":
         return None
     level = options.get("log_level") or os.environ.get(LOG_LEVEL) or "info"
     form = options.get("log_format") or os.environ.get(LOG_FORMAT) or "text"
@@ -44,11 +46,25 @@ def serve(*, config: str) -> int:
     """Serve one client over stdin and stdout. Return the exit status."""
     import trio
 
-    from mcpgw.gateway import serve_stdio
+    from mcpgw import gateway
 
     gc.freeze()
     gc.enable()
-    return trio.run(serve_stdio, Path(config).expanduser() if config else None, dict(os.environ))
+    path = Path(config).expanduser() if config else None
+    return trio.run(gateway.serve, gateway.Serving(path, dict(os.environ)))
+
+
+def default_mode() -> str:
+    """Return how to serve where nobody said: a client at stdin if there is one, else by HTTP.
+
+    A pipe, a socket or a file at stdin is a client; a terminal or /dev/null is none.
+    """
+    try:
+        kind = os.fstat(0).st_mode
+    except OSError:  # stdin is closed
+        return "http"
+    client = stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or stat.S_ISREG(kind)
+    return "stdio" if client else "http"
 
 
 def _parse(arguments: list[str]) -> dict[str, str] | None:

@@ -1,40 +1,83 @@
-"""`mcp-gateway serve`: the help and the errors of the command that `mcpgw.cli.quick` runs."""
+"""`mcp-gateway serve`: the gateway, for a client at stdin and stdout or for many by HTTP."""
 
 from __future__ import annotations
 
-import sys
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import click
+import trio
 
 from mcpgw.cli.app import log_options, settle
+from mcpgw.cli.exits import INTERRUPTED
+from mcpgw.cli.quick import default_mode
 
 
 @click.command("serve")
 @click.option(
     "--mode",
-    type=click.Choice(["stdio"]),
+    type=click.Choice(["stdio", "http", "proxy", "auto"]),
     default=None,
-    help="How clients reach the gateway. stdio: one client over stdin and stdout.",
+    help="How clients reach the gateway. stdio: one client over stdin and stdout. http: any"
+    " number by HTTP. proxy: a thin bridge from stdin and stdout to a gateway that runs already."
+    " auto: proxy if one runs, else stdio. Default: stdio if stdin is a pipe, else http.",
 )
 @click.option("--stdio", is_flag=True, help="The same as --mode stdio.")
+@click.option("--http", is_flag=True, help="Serve by HTTP too, beside --mode stdio.")
+@click.option("--host", default=None, metavar="ADDRESS", help="Address to listen on (127.0.0.1).")
+@click.option(
+    "-p", "--port", type=click.IntRange(0, 65535), default=None, help="Port to listen on (39400)."
+)
 @log_options
 @click.pass_context
 def command(
     ctx: click.Context,
     mode: str | None,
     stdio: bool,
+    http: bool,
+    host: str | None,
+    port: int | None,
     config: str | None,
     log_level: str | None,
     log_format: str | None,
 ) -> None:
-    """Run the gateway for an AI client.
+    """Run the gateway for AI clients.
 
-    The client starts this command as a subprocess and speaks MCP with it over stdin and
-    stdout; logs go to stderr. It ends when its input ends.
+    A client starts this command as a subprocess and speaks MCP with it over stdin and stdout,
+    or reaches it by HTTP at http://127.0.0.1:39400/mcp. Logs go to stderr. With a client at
+    stdin it ends when its input ends, else by Ctrl-C or SIGTERM.
     """
-    if mode is None and not stdio and sys.stdin.isatty():
-        raise click.UsageError("give --mode stdio (the HTTP front is not part of this version)")
+    if stdio and mode not in (None, "stdio"):
+        raise click.UsageError(f"--stdio and --mode {mode} exclude each other")
+    mode = mode or ("stdio" if stdio else "http" if http else default_mode())
+    if http and mode in ("proxy", "auto"):
+        raise click.UsageError(f"--http and --mode {mode} exclude each other")
     path = settle(ctx, config, log_level, log_format, level="info")
-    from mcpgw.cli.quick import serve
+    config_path = Path(path).expanduser() if path else None
+    environ = dict(os.environ)
+    if mode in ("proxy", "auto"):
+        from mcpgw.bridging import running_gateway, serve_proxy
 
-    ctx.exit(serve(config=path or ""))
+        running = running_gateway(config_path, environ, host=host, port=port)
+        if mode == "proxy" or running is not None:
+            ctx.exit(_run(serve_proxy, config_path, environ, host, port))
+        mode = "stdio"
+    from mcpgw import gateway
+
+    serving = gateway.Serving(
+        config_path,
+        environ,
+        stdio=mode == "stdio",
+        http=http or mode == "http",
+        host=host,
+        port=port,
+    )
+    ctx.exit(_run(gateway.serve, serving))
+
+
+def _run(main: Callable[..., Awaitable[int]], *arguments: object) -> int:
+    try:
+        return trio.run(main, *arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED

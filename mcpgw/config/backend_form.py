@@ -93,14 +93,12 @@ class BackendForms:
             keys = " and ".join(map(repr, given))
             self.found.error(path, f"{keys} stand together", "Keep one, or make a backend of each.")
         elif given != ["command"]:
-            for key in ("args", "cwd", "env", "stop_when_idle_for"):
+            for key in ("args", "cwd", "env", "watch", "stop_when_idle_for"):
                 if key in form:
                     note = self.found.error if key == "stop_when_idle_for" else self.found.warn
                     note((*path, key), "has a meaning only together with 'command'")
-            if not quiet:
-                message = (
-                    f"backend {path[1]!r}: network backends are not served yet by this version"
-                )
+            if given == ["a2a_url"] and not quiet:
+                message = f"backend {path[1]!r}: A2A agents are not served by this version"
                 self.found.warn((*path, given[0]), message)
         if form.get("passthrough", False) is not False:
             self.found.warn(

@@ -34,11 +34,14 @@ from mcpgw.config.kinds import (
     TEXT_MAP,
     TEXTS,
     Kind,
+    choice,
     duration,
     number,
     optional,
     whole,
 )
+from mcpgw.config.listening import AuthConfig, ServerConfig, StreamingConfig
+from mcpgw.config.oauth import OAuthConfig
 from mcpgw.config.offering import (
     CodeModeConfig,
     PlaybooksConfig,
@@ -49,6 +52,7 @@ from mcpgw.config.offering import (
     WebhooksConfig,
 )
 from mcpgw.config.patterns import matches
+from mcpgw.config.revisions import MODERN_VERSION, PROTOCOL_VERSIONS
 from mcpgw.config.setting import listed, named, section, setting
 from mcpgw.config.transforms import RESPONSE, TRANSFORMS, ResponseTransform, Transform
 
@@ -65,21 +69,6 @@ def _show_program(command: tuple[str, ...]) -> str:
     """Show the program alone: its arguments may hold an expanded secret."""
     more = f", ... {len(command) - 1} more" if len(command) > 1 else ""
     return f"({command[0]!r}{more})" if command else "()"
-
-
-@attrs.frozen
-class ServerConfig:
-    """The gateway's own side: what it accepts and how it ends."""
-
-    shutdown_timeout: float = setting(
-        30.0, "How long calls in flight may take to finish when the gateway ends.", duration()
-    )
-    max_body_size: int = setting(
-        10 * 1024 * 1024,
-        "The largest message accepted on any transport, in bytes.",
-        whole(minimum=1024, words="bytes"),
-        reload="restart",
-    )
 
 
 @attrs.frozen
@@ -181,13 +170,55 @@ class BackendConfig:
         optional(duration()),
     )
     protocol_version: str | None = setting(
-        None, "The MCP version to speak; negotiated if unset.", optional(TEXT)
+        None,
+        "The MCP version to speak; `auto` tries 2026-07-28 first, without a handshake. Negotiated"
+        " by the handshake if unset, and without it where the server was found to have none.",
+        optional(choice("auto", MODERN_VERSION, *PROTOCOL_VERSIONS)),
     )
-    http_url: str = setting("", "URL of a server reached by HTTP.", TEXT, show=False)
+    http_url: str = setting(
+        "",
+        "URL of a server reached by HTTP. Which of the two transports it speaks is found out.",
+        TEXT,
+        show=False,
+    )
+    streamable_http: bool | None = setting(
+        None,
+        "True keeps to Streamable HTTP, false to the older HTTP+SSE.",
+        optional(FLAG),
+    )
     ws_url: str = setting("", "URL of a server reached by WebSocket.", TEXT, show=False)
     a2a_url: str = setting("", "URL of an A2A agent.", TEXT, show=False)
     headers: Mapping[str, str] = setting(
         NOTHING, "Headers of each request to a network server.", TEXT_MAP, show=False
+    )
+    oauth: OAuthConfig | None = attrs.field(
+        default=None,
+        metadata=section(OAuthConfig, "How to log in to a network server that asks for it."),
+    )
+    connect_timeout: float = setting(
+        10.0, "How long connecting to a network server may take.", duration()
+    )
+    first_byte_timeout: float | None = setting(
+        None,
+        "How long a network server may take to begin an answer; as long as the request if unset.",
+        optional(duration()),
+    )
+    stream_idle_timeout: float = setting(
+        300.0,
+        "After how long without a sign of life a network server's stream is opened anew.",
+        duration(),
+    )
+    scope: str = setting(
+        "shared",
+        "`shared`: one server for all clients. `session`: each client session has its own, ended"
+        " with the session.",
+        choice("shared", "session"),
+    )
+    watch: tuple[str, ...] = setting(
+        (),
+        "Globs of source files, below `cwd`; when one changes, the program is started anew and"
+        " calls wait for it.",
+        TEXTS,
     )
     transform: tuple[Transform, ...] = setting(
         (),
@@ -231,6 +262,13 @@ class BackendConfig:
         if self.ws_url:
             return "websocket"
         return "a2a" if self.a2a_url else "stdio"
+
+    @property
+    def http_kind(self) -> Literal["auto", "streamable", "sse"]:
+        """Which of the HTTP transports to speak."""
+        if self.streamable_http is None:
+            return "auto"
+        return "streamable" if self.streamable_http else "sse"
 
     def tool(self, name: str) -> ToolConfig:
         """Return what holds for one tool: its own entry, else the first pattern that fits."""
@@ -280,6 +318,12 @@ class GatewayConfig:
     )
     server: ServerConfig = attrs.field(
         factory=ServerConfig, metadata=section(ServerConfig, "The gateway's own side.")
+    )
+    auth: AuthConfig = attrs.field(
+        factory=AuthConfig, metadata=section(AuthConfig, "Who may use the HTTP front.")
+    )
+    streaming: StreamingConfig = attrs.field(
+        factory=StreamingConfig, metadata=section(StreamingConfig, "Sessions and streams by HTTP.")
     )
     meta_mcp: MetaMcpConfig = attrs.field(
         factory=MetaMcpConfig, metadata=section(MetaMcpConfig, "The meta-tools.")

@@ -7,6 +7,7 @@ from typing import Final
 
 from mcpgw import meta
 from mcpgw.front import offers
+from mcpgw.front.paging import page
 from mcpgw.front.session import Method, Session
 from mcpgw.meta import direct
 from mcpgw.meta.surface import Ask, Surface
@@ -17,12 +18,12 @@ from mcpgw.protocol.peer import Params, Request
 
 async def list_tools(session: Session, surface: Surface, request: Request) -> Params:
     """Return the meta-tools; with `query` (proposal SEP-1821) the servers' tools that hold it."""
-    _no_cursor(request.params)
     query = request.params.get("query")
     if isinstance(query, str) and query.strip():
         await surface.learn()
-        return {"tools": direct.filtered(Ask(surface, session.state, {}, request), query)}
-    return {"tools": meta.definitions(surface, session.state)}
+        found = direct.filtered(Ask(surface, session.state, {}, request), query)
+        return page(found, "tools", request.params)
+    return page(meta.definitions(surface, session.state), "tools", request.params)
 
 
 async def resolve_tool(session: Session, surface: Surface, request: Request) -> Params:
@@ -47,20 +48,20 @@ async def call_tool(session: Session, surface: Surface, request: Request) -> Par
 
 async def list_resources(session: Session, surface: Surface, request: Request) -> Params:
     """Return the resources of all servers."""
-    _no_cursor(request.params)
-    return {"resources": await offers.resources(surface, session.state)}
+    found = await offers.resources(surface, session.state)
+    return page(found, "resources", request.params)
 
 
 async def list_templates(session: Session, surface: Surface, request: Request) -> Params:
     """Return the resource templates of all servers."""
-    _no_cursor(request.params)
-    return {"resourceTemplates": await offers.resource_templates(surface, session.state)}
+    found = await offers.resource_templates(surface, session.state)
+    return page(found, "resourceTemplates", request.params)
 
 
 async def list_prompts(session: Session, surface: Surface, request: Request) -> Params:
     """Return the prompts of all servers."""
-    _no_cursor(request.params)
-    return {"prompts": await offers.prompts(surface, session.state)}
+    found = await offers.prompts(surface, session.state)
+    return page(found, "prompts", request.params)
 
 
 async def read_resource(session: Session, surface: Surface, request: Request) -> Params:
@@ -85,6 +86,23 @@ async def set_level(session: Session, surface: Surface, request: Request) -> Par
     return {}
 
 
+async def complete(session: Session, surface: Surface, request: Request) -> Params:
+    """Complete an argument of a prompt or a resource template."""
+    return await offers.complete(surface, session.state, request)
+
+
+async def subscribe(session: Session, _surface: Surface, request: Request) -> Params:
+    """Let the client hear of changes of a resource."""
+    await session.inside.watches.watch(session, request, session, request.params.get("uri"))
+    return {}
+
+
+async def unsubscribe(session: Session, _surface: Surface, request: Request) -> Params:
+    """Let the client hear no more of a resource."""
+    await session.inside.watches.unwatch(session, request, session, request.params.get("uri"))
+    return {}
+
+
 METHODS: Final[Mapping[str, Method]] = {
     "tools/list": list_tools,
     "tools/call": call_tool,
@@ -94,11 +112,8 @@ METHODS: Final[Mapping[str, Method]] = {
     "resources/read": read_resource,
     "prompts/list": list_prompts,
     "prompts/get": get_prompt,
+    "completion/complete": complete,
+    "resources/subscribe": subscribe,
+    "resources/unsubscribe": unsubscribe,
     "logging/setLevel": set_level,
 }
-
-
-def _no_cursor(params: Params) -> None:
-    # The lists are given whole, so no cursor was ever handed out.
-    if params.get("cursor") is not None:
-        raise RpcError(INVALID_PARAMS, "unknown cursor; the list has one page")

@@ -63,14 +63,14 @@ async def read_resource(surface: Surface, session: SessionState, request: Reques
     uri = request.params.get("uri")
     if not isinstance(uri, str) or not uri:
         raise RpcError(INVALID_PARAMS, "Missing 'uri' parameter")
-    owners, uri = await _owners(surface, session, uri)
+    holders, uri = await owners(surface, session, uri)
     params = {**request.params, "uri": uri}
-    for position, owner in enumerate(owners):
+    for position, owner in enumerate(holders):
         try:
-            return await _ask(surface, session, owner, "resources/read", params, request)
+            return await ask(surface, session, owner, "resources/read", params, request)
         except RpcError as error:
             missing = error.code in (RESOURCE_NOT_FOUND, INVALID_PARAMS, METHOD_NOT_FOUND)
-            if not missing or (position == 0 and len(owners) == 1):
+            if not missing or (position == 0 and len(holders) == 1):
                 raise
     raise RpcError(RESOURCE_NOT_FOUND, f"Resource not found: {uri}", {"uri": uri})
 
@@ -84,18 +84,64 @@ async def get_prompt(surface: Surface, session: SessionState, request: Request) 
     name = request.params.get("name")
     if not isinstance(name, str) or not name:
         raise RpcError(INVALID_PARAMS, "Missing 'name' parameter")
+    owner, own_name = await _prompt_owner(surface, session, name)
+    params = {**request.params, "name": own_name}
+    return await ask(surface, session, owner, "prompts/get", params, request)
+
+
+async def complete(surface: Surface, session: SessionState, request: Request) -> Params:
+    """Complete an argument of a prompt or a resource template at the server that has it.
+
+    Raises:
+      RpcError: -32602 where the reference is misshapen or names nothing; else what the server
+        answered.
+    """
+    ref = request.params.get("ref")
+    if not isinstance(ref, dict):
+        raise RpcError(INVALID_PARAMS, "'ref' is an object: a prompt or a resource template")
+    if ref.get("type") == "ref/prompt" and isinstance(name := ref.get("name"), str):
+        owner, own_name = await _prompt_owner(surface, session, name)
+        ref = {**ref, "name": own_name}
+    elif ref.get("type") == "ref/resource" and isinstance(uri := ref.get("uri"), str):
+        owner, own_uri = await _template_owner(surface, session, uri)
+        ref = {**ref, "uri": own_uri}
+    else:
+        raise RpcError(
+            INVALID_PARAMS, "'ref' is of the type ref/prompt (with name) or ref/resource (with uri)"
+        )
+    params = {**request.params, "ref": ref}
+    try:
+        return await ask(surface, session, owner, "completion/complete", params, request)
+    except RpcError as error:
+        if error.code != METHOD_NOT_FOUND:
+            raise
+        # We declare completion for all; a server without it has nothing to complete.
+        return {"completion": {"values": [], "total": 0, "hasMore": False}}
+
+
+async def _template_owner(surface: Surface, session: SessionState, uri: str) -> tuple[Backend, str]:
+    await surface.pool.learn(patience=LIST_PATIENCE)
+    for backend, template in _offered(surface, session, "resource_templates"):
+        if template.get("uriTemplate") == uri:
+            return backend, uri
+    holders, own = await owners(surface, session, uri)
+    if not holders:
+        raise RpcError(INVALID_PARAMS, f"Unknown resource template: {uri}")
+    return holders[0], own
+
+
+async def _prompt_owner(surface: Surface, session: SessionState, name: str) -> tuple[Backend, str]:
     server, _, own_name = name.partition("/")
     owner = surface.pool.get(server)
-    if owner is None or not own_name:
-        await surface.pool.learn(patience=LIST_PATIENCE)
-        holders = [
-            o for o, prompt in _offered(surface, session, "prompts") if prompt.get("name") == name
-        ]
-        if len(holders) != 1:
-            raise _no_prompt(surface, session, name)
-        owner, own_name = holders[0], name
-    params = {**request.params, "name": own_name}
-    return await _ask(surface, session, owner, "prompts/get", params, request)
+    if owner is not None and own_name:
+        return owner, own_name
+    await surface.pool.learn(patience=LIST_PATIENCE)
+    holders = [
+        o for o, prompt in _offered(surface, session, "prompts") if prompt.get("name") == name
+    ]
+    if len(holders) != 1:
+        raise _no_prompt(surface, session, name)
+    return holders[0], name
 
 
 def _no_prompt(surface: Surface, session: SessionState, name: str) -> RpcError:
@@ -107,15 +153,25 @@ def _no_prompt(surface: Surface, session: SessionState, name: str) -> RpcError:
     return RpcError(INVALID_PARAMS, f"Unknown prompt: {name}.{hint or did_you_mean(name, known)}")
 
 
-async def _ask(
+async def ask(
     surface: Surface,
     session: SessionState,
     owner: Backend,
     method: str,
     params: Params,
     request: Request,
+    *,
+    transparent: bool = False,
 ) -> Params:
-    call = Call(owner.name, method, method, params, request, session, backend=owner)
+    """Ask one server something that is no tool call.
+
+    Raises:
+      RpcError: what the server answered, or why it could not be asked.
+    """
+    backend = surface.pool.of(owner.name, session.id) or owner
+    call = Call(owner.name, method, method, params, request, session, backend=backend)
+    call.rounds = request.client is not None and request.client.takes_rounds
+    call.transparent = transparent
     try:
         return await surface.pipeline.ask(call)
     except CallFailed as error:
@@ -144,7 +200,7 @@ def _claimed(
         yield entry
 
 
-async def _owners(surface: Surface, session: SessionState, uri: str) -> tuple[list[Backend], str]:
+async def owners(surface: Surface, session: SessionState, uri: str) -> tuple[list[Backend], str]:
     """Return the servers to ask for a URI, the likeliest first, and the URI as they know it."""
     if uri.startswith(OWNED):
         server, _, inner = uri.removeprefix(OWNED).partition("/")

@@ -1,65 +1,101 @@
-"""One client's MCP session: the methods that the gateway answers as a server."""
+"""One client's MCP session: the methods that the gateway answers as a server.
+
+Inside the gateway all requests have the form of the handshake revisions. A session takes those
+as they are; requests of the stateless era are translated by `mcpgw.front.stateless`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 import trio
 
-from mcpgw import __version__
-from mcpgw.protocol.errors import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, RpcError
+from mcpgw.front.face import WHOLE, Face
+from mcpgw.protocol.errors import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    RESOURCE_NOT_FOUND,
+    RpcError,
+)
 from mcpgw.protocol.jsonrpc import RequestId
-from mcpgw.protocol.mcp import BATCH_VERSION, LOG_LEVELS, negotiate
-from mcpgw.protocol.peer import Params, Peer, Request, method_not_found
+from mcpgw.protocol.mcp import (
+    BATCH_VERSION,
+    FORWARDED_CAPABILITIES,
+    LOG_LEVELS,
+    SERVER_INFO_META,
+    is_modern,
+    negotiate,
+)
+from mcpgw.protocol.peer import Params, Peer, ProgressCallback, Request
 
 if TYPE_CHECKING:
+    from mcpgw.front.rounds import Rounds
+    from mcpgw.front.watches import Watches
     from mcpgw.meta.surface import Surface
     from mcpgw.pipeline.session import SessionState
     from mcpgw.protocol.channel import Channel
 
-SERVER_INFO: Final = {
-    "name": "mcp-gateway",
-    "title": "MCP Gateway",
-    "version": __version__,
-    "description": "One MCP server in front of many: search for a tool, then invoke it.",
-}
 END_GRACE: Final = 10.0
 """Seconds that calls in flight have after the end of input; `server.shutdown_timeout` where
 that is shorter."""
-INSTRUCTIONS: Final = (
-    "This server is a gateway to many MCP servers. Find a tool with gateway_search_tools"
-    " (describe the task in a few words), then call it with gateway_invoke, giving `server`,"
-    " `tool` and `arguments` as the search answered. gateway_list_servers shows which servers"
-    " there are and why one does not run."
-)
-SERVER_CAPABILITIES: Final = {
-    # `filtering` and `resolve` are proposals (SEP-1821, SEP-1862); who does not know them
-    # ignores them.
-    "tools": {"listChanged": True, "filtering": True, "resolve": True},
-    "resources": {"listChanged": True},
-    "prompts": {"listChanged": True},
-    "logging": {},
-}
-FORWARDED_CAPABILITIES: Final = ("roots", "sampling", "elicitation")
-"""Client capabilities that backends may use through us."""
-
 
 Method = Callable[["Session", Any, Request], Awaitable[Params]]
 """Answers a request of a session with the help of the surface."""
 
 
+class Methods(Protocol):
+    """The methods that a face serves."""
+
+    def get(self, name: str) -> Method | None:
+        """Return what answers a method, None where nothing does."""
+
+
+class Listener(Protocol):
+    """Somebody who is told of changes."""
+
+    def tell(self, method: str, params: Params | None = None) -> bool:
+        """Pass a notification on where it is wanted; False where it has to be told later."""
+
+
+@attrs.frozen
+class Inside:
+    """What of the gateway answers the requests of a session.
+
+    `state` is what is kept of the session between its calls; `rounds` keeps calls that wait for
+    their client's next request, `watches` who wants to hear of changed resources.
+    """
+
+    surface: Surface
+    state: SessionState
+    methods: Methods
+    rounds: Rounds
+    watches: Watches
+
+
 @attrs.define(eq=False)
 class Session:
-    """A client's session over one channel, from `initialize` to the end of input.
+    """A client's session over one channel, from its first message to the end of input.
 
     `greeted` is set when the first request was answered: until then nothing else is done,
     so that the first answer is not delayed. `initialized` is set when the client said so.
+
+    Args:
+      channel: where messages come from and go to.
+      end_grace: seconds for calls in flight after the end of input.
+      face: what the gateway is to this client.
+      principal: who the client is, where it had to say.
+      shared: whether it carries the requests of many clients, each on its own; these are all
+        of the stateless era.
     """
 
     channel: Channel
     end_grace: float
+    face: Face = WHOLE
+    principal: str = ""
+    shared: bool = False
     peer: Peer = attrs.field(init=False)
     greeted: trio.Event = attrs.field(factory=trio.Event)
     initialized: trio.Event = attrs.field(factory=trio.Event)
@@ -69,9 +105,9 @@ class Session:
     profile: str | None = None
     """The routing profile that the client asked for in `initialize`."""
     log_level: str | None = None
-    _surface: Surface | None = None
-    _state: SessionState | None = None
-    _methods: Mapping[str, Method] = attrs.field(factory=dict)
+    listeners: set[Listener] = attrs.field(factory=set)
+    """Its open subscriptions of the stateless era."""
+    _inside: Inside | None = None
     _attached: trio.Event = attrs.field(factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
@@ -98,16 +134,19 @@ class Session:
         await self.peer.run(task_status=task_status)
 
     @property
+    def inside(self) -> Inside:
+        """What answers the requests; there once it is attached."""
+        assert self._inside is not None, "the session is not attached"
+        return self._inside
+
+    @property
     def state(self) -> SessionState:
         """What is kept of the session between its calls; there once it is attached."""
-        assert self._state is not None, "the session is not attached"
-        return self._state
+        return self.inside.state
 
-    def attach(self, surface: Surface, state: SessionState, methods: Mapping[str, Method]) -> None:
+    def attach(self, inside: Inside) -> None:
         """Take what answers the requests; those that came before have waited for it."""
-        self._surface = surface
-        self._state = state
-        self._methods = methods
+        self._inside = inside
         self._attached.set()
 
     def set_limits(self, message_bytes: int, end_grace: float) -> None:
@@ -118,6 +157,8 @@ class Session:
     # -- answered at once and in order ---------------------------------------------------
 
     def _initialize(self, params: Params) -> Params:
+        if self.shared or is_modern(params):
+            raise RpcError(METHOD_NOT_FOUND, "Method not found: this revision has no initialize")
         if self.protocol_version:
             raise RpcError(INVALID_REQUEST, "this session is initialized already")
         capabilities = params.get("capabilities", {})
@@ -134,38 +175,68 @@ class Session:
         self.client_info = info if isinstance(info, dict) else {}
         self.peer.accepts_batches = self.protocol_version == BATCH_VERSION
         self.greeted.set()
-        return {
+        result = {
             "protocolVersion": self.protocol_version,
-            "capabilities": SERVER_CAPABILITIES,
-            "serverInfo": SERVER_INFO,
-            "instructions": INSTRUCTIONS,
+            "capabilities": self.face.capabilities,
+            "serverInfo": self.face.server_info,
         }
+        if self.face.instructions:
+            result["instructions"] = self.face.instructions
+        return result
 
-    def _ping(self, _params: Params) -> Params:
+    def _ping(self, params: Params) -> Params:
+        if is_modern(params):
+            raise RpcError(METHOD_NOT_FOUND, "Method not found: this revision has no ping")
         return {}
 
-    def _discover(self, _params: Params) -> Params:
-        # Answered at once, so that a client which asks for the stateless era first goes on
-        # with `initialize` without a time-out (MCP 2026-07-28, telling the eras apart).
-        raise RpcError(METHOD_NOT_FOUND, "Method not found: server/discover; use initialize")
+    def _discover(self, params: Params) -> Params:
+        from mcpgw.front import stateless
+
+        result = stateless.discover(self, params)
+        self.greeted.set()
+        return result
 
     # -- a task each ---------------------------------------------------------------------
 
     async def _serve(self, request: Request) -> Params:
+        if self.shared or is_modern(request.params):
+            from mcpgw.front import stateless
+
+            return await stateless.serve(self, request)
         if not self.protocol_version:
             raise RpcError(INVALID_REQUEST, f"{request.method} before initialize")
-        if self._surface is None:
+        request.client = self
+        try:
+            result = await self.answer(request)
+        except RpcError as error:
+            if error.code == INVALID_PARAMS and _names_resource(request.method, error):
+                raise RpcError(RESOURCE_NOT_FOUND, error.message, error.data) from error
+            raise
+        return _older(result) if "resultType" in result else result
+
+    async def attached(self, request: Request) -> None:
+        """Wait until the gateway is ready, or the request is cancelled."""
+        if self._inside is None:
             with request.scope():
                 await self._attached.wait()
-        if self._surface is None:
+
+    async def answer(self, request: Request) -> Params:
+        """Answer a request in the form of the handshake revisions.
+
+        Raises:
+          RpcError: there is no such method, or what it raises.
+        """
+        if self._inside is None:
+            await self.attached(request)
+        if self._inside is None:
             return {}  # cancelled before the gateway was ready
-        method = self._methods.get(request.method)
+        method = self._inside.methods.get(request.method)
         if method is None:
-            return await method_not_found(request)
+            raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
         if request.method == "tools/call":  # which opens the scope where it is needed
-            return await method(self, self._surface, request)
+            return await method(self, self._inside.surface, request)
         with request.scope():
-            return await method(self, self._surface, request)
+            return await method(self, self._inside.surface, request)
         return {}
 
     # -- notifications -------------------------------------------------------------------
@@ -173,15 +244,30 @@ class Session:
     def _notified(self, method: str, _params: Params, _about: RequestId | None) -> None:
         if method == "notifications/initialized":
             self.initialized.set()
-        elif method == "notifications/roots/list_changed" and self._surface is not None:
-            self._surface.roots_changed()
+        elif method == "notifications/roots/list_changed" and self._inside is not None:
+            self._inside.surface.roots_changed(self.face.target)
 
-    # -- towards the client --------------------------------------------------------------
+    # -- towards the client (protocol.peer.Client) -----------------------------------------
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        """What the client declared in `initialize`."""
+        return self.client_capabilities
+
+    @property
+    def identity(self) -> object:
+        """The session itself: all its requests are of one client."""
+        return self
+
+    @property
+    def takes_rounds(self) -> bool:
+        """Never: these revisions have requests to the client instead."""
+        return False
 
     @property
     def elicits(self) -> bool:
         """Tell whether the client can ask the person by a form."""
-        return "form" in _elicitation_modes(self.client_capabilities)
+        return "form" in elicitation_modes(self.client_capabilities)
 
     def forwardable_capabilities(self) -> Params:
         """Return what the client declared of what backends may use through us."""
@@ -191,55 +277,120 @@ class Session:
             if isinstance(self.client_capabilities.get(name), dict)
         }
 
-    async def ask_client(self, request: Request) -> Params:
-        """Pass a backend's request on to the client and return its answer.
+    async def ask(
+        self,
+        request: Request | None,
+        method: str,
+        params: Params,
+        *,
+        key: str = "",
+        on_progress: ProgressCallback | None = None,
+    ) -> Params:
+        """Pass a question on to the client and return its answer.
 
         Raises:
           RpcError: the client lacks the capability (at once), or answered with an error.
+          ConnectionLost: the client has gone.
         """
-        _check_capability(self.client_capabilities, request.method, request.params)
-        on_progress = None if request.progress_token is None else request.send_progress
-        return await self.peer.request(request.method, request.params, on_progress=on_progress)
+        if (missing := missing_capability(self.client_capabilities, method, params)) is not None:
+            raise missing[0]
+        about = request.id if request is not None else None
+        return await self.peer.request(method, params, on_progress=on_progress, about=about)
 
-    def log_message(self, server: str, params: Params) -> None:
-        """Pass a backend's log message on, at the level that the client wants."""
-        level = params.get("level")
-        if level not in LOG_LEVELS or not self.protocol_version:
+    def log(self, request: Request | None, server: str, params: Params) -> None:
+        """Pass a server's log message on, at the level that the client wants."""
+        if not self.protocol_version or not is_wanted(params.get("level"), self.log_level):
             return
-        if self.log_level is not None and LOG_LEVELS.index(level) < LOG_LEVELS.index(
-            self.log_level
-        ):
-            return
-        logger = params.get("logger")
-        named = f"{server}/{logger}" if isinstance(logger, str) and logger else server
-        self.peer.notify("notifications/message", {**params, "logger": named})
+        about = request.id if request is not None else None
+        self.peer.notify("notifications/message", named(self.face, server, params), about=about)
+
+    def send(self, method: str, params: Params) -> bool:
+        """Send a notification that belongs to no request; False where it was dropped."""
+        return self.peer.notify(method, params)
 
     def tell(self, method: str, params: Params | None = None) -> bool:
-        """Send a notification once the client is ready for one; False where it was dropped."""
-        return self.initialized.is_set() and self.peer.notify(method, params)
+        """Tell the client of a change, however it wants to be told.
+
+        False where it has to be told later: it is not ready for notifications, or does not read.
+        """
+        told = True
+        if self.initialized.is_set():
+            told = self.peer.notify(method, params)
+        for listener in tuple(self.listeners):
+            told = listener.tell(method, params) and told
+        return told
 
 
-def _elicitation_modes(capabilities: Mapping[str, Any]) -> Mapping[str, Any]:
+def named(face: Face, server: str, params: Params) -> Params:
+    """Return a log message that says which server it is of, where that is not clear anyway."""
+    if face.target is not None:
+        return params
+    logger = params.get("logger")
+    return {
+        **params,
+        "logger": f"{server}/{logger}" if isinstance(logger, str) and logger else server,
+    }
+
+
+def is_wanted(level: object, wanted: str | None) -> bool:
+    """Tell whether a log message is at or above the level that is wanted; None wants all."""
+    if level not in LOG_LEVELS:
+        return False
+    return wanted is None or LOG_LEVELS.index(str(level)) >= LOG_LEVELS.index(wanted)
+
+
+def elicitation_modes(capabilities: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the modes of elicitation that a client declared; naming none means the form."""
     declared = capabilities.get("elicitation")
     return (declared or {"form": {}}) if isinstance(declared, dict) else {}
 
 
-def _check_capability(capabilities: Mapping[str, Any], method: str, params: Params) -> None:
-    """Refuse what the client did not declare (MCP 2025-11-25, client features)."""
-    needed = {
-        "sampling/createMessage": "sampling",
-        "elicitation/create": "elicitation",
-        "roots/list": "roots",
-    }.get(method)
+_NEEDS: Final[Mapping[str, str]] = {
+    "sampling/createMessage": "sampling",
+    "elicitation/create": "elicitation",
+    "roots/list": "roots",
+}
+
+
+def missing_capability(
+    capabilities: Mapping[str, Any], method: str, params: Params
+) -> tuple[RpcError, Params] | None:
+    """Return the refusal of a question that the client did not declare to answer, and the
+    capabilities that it would take (MCP 2025-11-25, client features); None where it did."""
+    needed = _NEEDS.get(method)
     if needed is None:
-        raise RpcError(METHOD_NOT_FOUND, f"Method not found: {method}")
+        return RpcError(METHOD_NOT_FOUND, f"Method not found: {method}"), {}
     declared = capabilities.get(needed)
     if not isinstance(declared, dict):
-        raise RpcError(METHOD_NOT_FOUND, f"the client does not support {needed}")
+        refusal = RpcError(METHOD_NOT_FOUND, f"the client does not support {needed}")
+        return refusal, {needed: {}}
     if needed == "elicitation":
         mode = params.get("mode", "form")
-        if mode not in _elicitation_modes(capabilities):
-            raise RpcError(INVALID_PARAMS, f"the client does not support elicitation by {mode}")
+        if mode not in elicitation_modes(capabilities):
+            refusal = RpcError(INVALID_PARAMS, f"the client does not support elicitation by {mode}")
+            return refusal, {needed: {str(mode): {}}}
     if method == "sampling/createMessage" and "tools" in params and "tools" not in declared:
-        raise RpcError(INVALID_PARAMS, "the client does not support sampling with tools")
+        refusal = RpcError(INVALID_PARAMS, "the client does not support sampling with tools")
+        return refusal, {needed: {"tools": {}}}
+    return None
+
+
+def _names_resource(method: str, error: RpcError) -> bool:
+    return method == "resources/read" and isinstance(error.data, dict) and "uri" in error.data
+
+
+def _older(result: Params) -> Params:
+    """Take out of a result what only the stateless era knows."""
+    if result.get("resultType") != "complete":
+        return result
+    kept = {
+        key: value
+        for key, value in result.items()
+        if key not in ("resultType", "ttlMs", "cacheScope")
+    }
+    meta = kept.get("_meta")
+    if isinstance(meta, dict) and SERVER_INFO_META in meta:
+        kept["_meta"] = {key: value for key, value in meta.items() if key != SERVER_INFO_META}
+        if not kept["_meta"]:
+            del kept["_meta"]
+    return kept

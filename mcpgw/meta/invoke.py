@@ -41,7 +41,7 @@ async def invoke(ask: Ask) -> Params:
     key = ""
     if "idempotency_key" in arguments:
         key = text_argument(arguments, "idempotency_key", required=False)
-    return await invoke_tool(ask, server, tool, given, idempotency_key=key)
+    return await invoke_tool(ask, server, tool, given, idempotency_key=key, top=True)
 
 
 async def invoke_tool(
@@ -53,6 +53,7 @@ async def invoke_tool(
     idempotency_key: str = "",
     full: bool = False,
     direct: bool = False,
+    top: bool = False,
 ) -> Params:
     """Call a tool of a server, or one of the gateway's own by the server name `gateway`.
 
@@ -64,12 +65,19 @@ async def invoke_tool(
       idempotency_key: names the call, so that it is done once.
       full: the backend's own answer, fresh, unshaped and whole.
       direct: called by its own name; an answer with structured content is not cut.
+      top: the client's request is this call and nothing else, so that it may be answered by a
+        question and come again.
     """
     if server == OWN and ask.surface.pool.get(OWN) is None:
         return await _own(ask, tool, arguments)
     call = _call(ask, server, tool, arguments, direct=direct)
     call.idempotency_key = idempotency_key
     call.full = call.full or full
+    if (top or direct) and ask.request is not None and ask.request.client is not None:
+        call.rounds = ask.request.client.takes_rounds
+        for name in ("inputResponses", "requestState"):
+            if name in ask.request.params:
+                call.params[name] = ask.request.params[name]
     if ask.surface.config_problem and ask.surface.pool.get(server) is None:
         return failed(call, CallFailed(Recovery.BACKEND_UNREACHABLE, ask.surface.config_problem))
     try:

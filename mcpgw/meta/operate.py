@@ -56,7 +56,8 @@ async def _confirm(ask: Ask, backend: Backend) -> None:
     Raises:
       RpcError: the person declined.
     """
-    if not ask.session.elicits or ask.request is None:
+    client = ask.request.client if ask.request is not None else None
+    if ask.request is None or client is None or "elicitation" not in client.capabilities:
         return
     question = {
         "message": f"Stop the server '{backend.name}' and refuse its calls until it is revived?",
@@ -68,7 +69,7 @@ async def _confirm(ask: Ask, backend: Backend) -> None:
     reply: Params = {"action": "accept"}
     with trio.move_on_after(CONFIRM_PATIENCE):
         try:
-            reply = await ask.request.peer.request("elicitation/create", question)
+            reply = await client.ask(ask.request, "elicitation/create", question, key="confirm")
         except (RpcError, ConnectionLost):
             return
     content = reply.get("content")

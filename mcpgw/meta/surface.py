@@ -89,11 +89,12 @@ class Surface:
             return sum(1 for _ in self.tools(session))
         return sum(len(backend.tools) for backend in self.pool)
 
-    def roots_changed(self) -> None:
-        """Tell the backends that know the client's roots."""
-        for backend in self.pool:
-            if backend.connection is not None:
-                backend.connection.peer.notify("notifications/roots/list_changed")
+    def roots_changed(self, server: str | None = None) -> None:
+        """Tell the backends that know the client's roots; the one server's where it is named."""
+        for name in self.pool.names if server is None else (server,):
+            for backend in self.pool.all_of(name):
+                if backend.connection is not None:
+                    backend.connection.roots_changed()
 
     def log_level_changed(self) -> None:
         """Pass the level on to the backends that send log messages."""

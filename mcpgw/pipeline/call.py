@@ -93,6 +93,11 @@ class Call:
     """Without cache, idempotency and shaping of the answer."""
     fields: tuple[str, ...] = ()
     """The only parts of the answer that are wanted, as paths."""
+    rounds: bool = False
+    """Whether an answer may be `input_required`, for the client to come again with."""
+    transparent: bool = False
+    """On the way to one server's own face: nothing is added to the answer, and the server is the
+    judge of names and arguments."""
     idempotency_key: str = ""
     trace_id: str = ""
     backend: Backend = attrs.field(default=None)  # set by the stage `resolve`

@@ -50,7 +50,8 @@ class Pipeline:
     prices: Prices = attrs.field(factory=Prices)
     spending: Spending = attrs.field(init=False)
     _call: Proceed = attrs.field(init=False)
-    _chains: dict[tuple[Backend, bool, bool, bool], Proceed] = attrs.field(factory=dict)
+    _pass_on: Proceed = attrs.field(init=False)
+    _chains: dict[tuple[Backend, bool, bool, bool, bool], Proceed] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.configure(self.config)
@@ -66,12 +67,13 @@ class Pipeline:
         self.spending = Spending(config.cost_governance, self.prices, self.usage)
         self._chains.clear()
         self._call = compose(self.call_stages(), self._to_backend)
+        self._pass_on = compose(self.call_stages(transparent=True), self._to_backend)
 
-    def call_stages(self) -> tuple[Stage, ...]:
+    def call_stages(self, *, transparent: bool = False) -> tuple[Stage, ...]:
         """Return the stages of every tool call, up to where its backend is known."""
         limits = self.config.sandbox.active
         stages = (
-            trace,  # an id for the answer, the log and the backend
+            None if transparent else trace,  # an id for the answer, the log and the backend
             Remember(self.usage, self.prices),  # counters and costs, however it ends
             Sandbox(limits) if limits is not None else None,
             Resolve(self.pool),  # which server; did you mean
@@ -79,7 +81,13 @@ class Pipeline:
         return tuple(stage for stage in stages if stage is not None)
 
     def backend_stages(
-        self, backend: Backend, *, full: bool = False, keyed: bool = False, chosen: bool = False
+        self,
+        backend: Backend,
+        *,
+        full: bool = False,
+        keyed: bool = False,
+        chosen: bool = False,
+        transparent: bool = False,
     ) -> tuple[Stage, ...]:
         """Return the stages of every request to one backend; what is not needed is left out.
 
@@ -88,6 +96,7 @@ class Pipeline:
           full: for calls that want the backend's own answer, fresh and only redacted.
           keyed: for calls that carry an idempotency key.
           chosen: for calls that want parts of the answer only.
+          transparent: for what is passed on as it is.
         """
         config, failsafe = self.config, backend.failsafe
         transforms = tuple(
@@ -101,10 +110,10 @@ class Pipeline:
             Judge(self.errors if config.error_budget.enabled else None),  # whose fault
             deadline,  # from here on the clock runs
             FindTool(self.pool),  # which tool; did you mean
-            CheckArguments(),  # do they fit its schema
+            None if transparent else CheckArguments(),  # do they fit its schema
             Budget(self.spending) if config.cost_governance.enabled else None,  # may it cost
             _shape(transforms) if shaped else None,  # what the answer looks like
-            None if full else Cache(config.cache, self.cache),  # is it known already
+            None if full or transparent else Cache(config.cache, self.cache),  # is it known already
             Once(self.answers) if keyed else None,  # was it done already
             rate if backend.bucket is not None else None,
             concurrency if backend.concurrency is not None else None,
@@ -117,6 +126,10 @@ class Pipeline:
         """Call a tool. Raise `CallFailed`, or `RpcError` where the backend answered with one."""
         return await self._call(call)
 
+    async def pass_on(self, call: Call) -> Params:
+        """Call a tool for a client of its server's own face; raises as `call` does."""
+        return await self._pass_on(call)
+
     async def ask(self, call: Call) -> Params:
         """Send another request to a known backend (`call.backend`), under the same guards."""
         try:
@@ -125,14 +138,22 @@ class Pipeline:
             raise unreachable(call.backend, error) from error
 
     async def _to_backend(self, call: Call) -> Params:
-        key = (call.backend, call.full, call.idempotency_key != "", call.fields != ())
+        key = (
+            call.backend,
+            call.full,
+            call.idempotency_key != "",
+            call.fields != (),
+            call.transparent,
+        )
         chain = self._chains.get(key)
         if chain is None:
             for gone in [key for key in self._chains if key[0].retired]:
                 self.cache.forget(gone[0])
                 del self._chains[gone]
-            _, full, keyed, chosen = key
-            stages = self.backend_stages(call.backend, full=full, keyed=keyed, chosen=chosen)
+            _, full, keyed, chosen, transparent = key
+            stages = self.backend_stages(
+                call.backend, full=full, keyed=keyed, chosen=chosen, transparent=transparent
+            )
             chain = self._chains[key] = compose(stages, send)
         return await chain(call)
 

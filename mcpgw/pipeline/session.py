@@ -44,8 +44,6 @@ class SessionState:
     """Unix seconds."""
     profile: str | None = None
     """The routing profile that the client chose; None for the default."""
-    elicits: bool = False
-    """Whether the client can ask the person by a form."""
     state: str = START_STATE
     """The workflow state."""
     last_tool: ToolKey | None = None

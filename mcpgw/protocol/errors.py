@@ -48,6 +48,22 @@ NOT_FOUND = ErrorCode(-32001, "not found", "no such server in the configuration"
 RESOURCE_NOT_FOUND = ErrorCode(
     -32002, "resource not found", "no server offers this resource (MCP up to 2025-11-25)"
 )
+HEADER_MISMATCH = ErrorCode(
+    -32020,
+    "header mismatch",
+    "a header of the request is missing or says something else than its body (MCP 2026-07-28)",
+)
+MISSING_CAPABILITY = ErrorCode(
+    -32021,
+    "missing client capability",
+    "the request needs what the client did not declare; `data.requiredCapabilities` names it"
+    " (MCP 2026-07-28)",
+)
+UNSUPPORTED_VERSION = ErrorCode(
+    -32022,
+    "unsupported protocol version",
+    "`data.supported` names the revisions that are served (MCP 2026-07-28)",
+)
 URL_ELICITATION_REQUIRED = ErrorCode(
     -32042,
     "URL elicitation required",
@@ -63,6 +79,9 @@ ERROR_CODES: tuple[ErrorCode, ...] = (
     BACKEND_UNAVAILABLE,
     NOT_FOUND,
     RESOURCE_NOT_FOUND,
+    HEADER_MISMATCH,
+    MISSING_CAPABILITY,
+    UNSUPPORTED_VERSION,
     URL_ELICITATION_REQUIRED,
 )
 

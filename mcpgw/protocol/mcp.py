@@ -1,15 +1,24 @@
-"""The words of MCP that both faces of the gateway need: revisions and method names."""
+"""The words of MCP that both faces of the gateway need."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-LATEST_PROTOCOL_VERSION: Final = "2025-11-25"
-"""The newest revision with the `initialize` handshake."""
+from mcpgw.config.revisions import LATEST_PROTOCOL_VERSION as LATEST_PROTOCOL_VERSION
+from mcpgw.config.revisions import MODERN_VERSION as MODERN_VERSION
+from mcpgw.config.revisions import PROTOCOL_VERSIONS as PROTOCOL_VERSIONS
 
-PROTOCOL_VERSIONS: Final = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
-"""The revisions with a handshake that both faces speak, newest first."""
+VERSION_META: Final = "io.modelcontextprotocol/protocolVersion"
+CAPABILITIES_META: Final = "io.modelcontextprotocol/clientCapabilities"
+CLIENT_INFO_META: Final = "io.modelcontextprotocol/clientInfo"
+LOG_LEVEL_META: Final = "io.modelcontextprotocol/logLevel"
+SERVER_INFO_META: Final = "io.modelcontextprotocol/serverInfo"
+SUBSCRIPTION_META: Final = "io.modelcontextprotocol/subscriptionId"
+"""The keys of `_meta` of the stateless era (MCP 2026-07-28, base protocol, `_meta`)."""
+
+FORWARDED_CAPABILITIES: Final = ("roots", "sampling", "elicitation")
+"""Client capabilities that backends may use through us."""
 
 BATCH_VERSION: Final = "2025-03-26"
 """The one revision in which a client may send JSON-RPC batches."""
@@ -38,6 +47,17 @@ def negotiate(requested: object) -> str:
     if requested in PROTOCOL_VERSIONS:
         return str(requested)
     return LATEST_PROTOCOL_VERSION
+
+
+def is_modern(params: Mapping[str, Any]) -> bool:
+    """Tell whether the params of a request are of the stateless era: they name their revision."""
+    meta = params.get("_meta")
+    return isinstance(meta, dict) and VERSION_META in meta
+
+
+def is_complete(result: Mapping[str, Any]) -> bool:
+    """Tell whether a result is the whole answer, as all are before 2026-07-28."""
+    return bool(result.get("resultType", "complete") == "complete")
 
 
 def reads_only(tool: Mapping[str, Any]) -> bool:

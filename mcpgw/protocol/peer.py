@@ -53,12 +53,16 @@ class Client(Protocol):
         """What the client declared, for this request."""
 
     @property
+    def identity(self) -> object:
+        """What is the same for all requests of one client."""
+
+    @property
     def takes_rounds(self) -> bool:
         """Whether an answer may be `input_required`, to be asked again (MCP 2026-07-28)."""
 
     async def ask(
         self,
-        request: Request,
+        request: Request | None,
         method: str,
         params: Params,
         *,
@@ -68,7 +72,7 @@ class Client(Protocol):
         """Ask the client something for the sake of its own request, and return its answer.
 
         Args:
-          request: the client's own request that is worked on.
+          request: the client's own request that is worked on; None where it is none's matter.
           method, params: sampling, elicitation or roots, as MCP 2025-11-25 has them.
           key: the name of the question where the asker has one.
           on_progress: told of the client's progress with the answer.
@@ -78,8 +82,13 @@ class Client(Protocol):
           ConnectionLost: the client has gone.
         """
 
-    def log(self, request: Request | None, params: Params) -> None:
-        """Pass a log message on, at the level that the client wants."""
+    @property
+    def log_level(self) -> str | None:
+        """The least severe level of log messages that the client wants; None where it did not
+        say."""
+
+    def log(self, request: Request | None, server: str, params: Params) -> None:
+        """Pass a server's log message on, if it is of the level that the client wants."""
 
 
 @attrs.define(slots=True, eq=False)
@@ -100,6 +109,8 @@ class Request:
     """Our own request on whose stream it came, where the transport can tell."""
     client: Client | None = None
     """Who can be asked for its sake, where it came from a client."""
+    stands_for: Request | None = None
+    """The request that is answered now, where this one goes on over several."""
     cancelled: bool = False
     cancel_scope: trio.CancelScope | None = None
 
@@ -160,12 +171,15 @@ class Peer:
     _pending: dict[RequestId, trio.lowlevel.Task] = attrs.field(factory=dict)
     _progress: dict[RequestId, ProgressCallback] = attrs.field(factory=dict)
     _owners: dict[RequestId, object] = attrs.field(factory=dict)
+    _standing: set[RequestId] = attrs.field(factory=set)
     _next_id: int = 0
     _nursery: trio.Nursery | None = None
     _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _ended: bool = False
     _settled: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     malformed_lines: int = 0
+    ending: trio.Event = attrs.field(factory=trio.Event)
+    """Set when no more is read: what waits for nothing in particular should end."""
 
     def __repr__(self) -> str:
         state = "ENDED" if self._ended else "OPEN"
@@ -176,17 +190,17 @@ class Peer:
 
     async def drained(self) -> None:
         """Wait until no request of ours waits for an answer."""
-        while self._pending:
+        while self.pending:
             await self._settled.park()
 
     @property
     def pending(self) -> int:
-        """Requests of ours that wait for an answer."""
-        return len(self._pending)
+        """Requests of ours that wait for an answer, without those that stand open."""
+        return len(self._pending) - len(self._standing)
 
     def is_serving(self, request: Request) -> bool:
         """Tell whether a request of the other side is still unanswered."""
-        return self._serving.get(request.id) is request
+        return self._serving.get(request.id) is (request.stands_for or request)
 
     # -- the conversation ------------------------------------------------------------
 
@@ -202,11 +216,13 @@ class Peer:
                 task_status.started()
                 with self._reading:
                     await self._read()
+                self.ending.set()
                 self._fail_pending()
                 nursery.cancel_scope.deadline = trio.current_time() + self.end_grace
         finally:
             self._ended = True
             self._nursery = None
+            self.ending.set()
             self._fail_pending()
 
     def finish(self, grace: float) -> None:
@@ -403,6 +419,7 @@ class Peer:
         on_progress: ProgressCallback | None = None,
         about: RequestId | None = None,
         owner: object = None,
+        standing: bool = False,
     ) -> Params:
         """Send a request and return the `result` of its answer.
 
@@ -411,6 +428,7 @@ class Peer:
           on_progress: told of each progress report; asks for them where it is given.
           about: the request of the other side for whose sake it is sent.
           owner: whom it is for; `owners` tells it while the answer is awaited.
+          standing: it is answered at its end only, such as a subscription; nobody waits for it.
 
         When the caller is cancelled, or its deadline passes, the other side is told by
         `notifications/cancelled` (except for `initialize`, which is never cancelled) and a
@@ -426,6 +444,8 @@ class Peer:
         message = self._compose(request_id, method, params, on_progress)
         if owner is not None:
             self._owners[request_id] = owner
+        if standing:
+            self._standing.add(request_id)
         sent = False
         try:
             await self.channel.send(message, together=len(self._pending) >= BURST, about=about)
@@ -453,7 +473,8 @@ class Peer:
         finally:
             self._progress.pop(request_id, None)
             self._owners.pop(request_id, None)
-            if self._settled and not self._pending:
+            self._standing.discard(request_id)
+            if self._settled and not self.pending:
                 self._settled.unpark_all()
 
     def _compose(

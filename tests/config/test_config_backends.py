@@ -184,7 +184,7 @@ backends:
     ] == [(warning.line, warning.key, warning.message) for warning in loaded.warnings]
 
 
-def test_network_backends_are_kept_and_warned_about(load_yaml: LoadYaml) -> None:
+def test_network_backends_are_read(load_yaml: LoadYaml) -> None:
     """Network backends arrive with URL and headers expanded, and a word that they wait."""
     text = """
 backends:
@@ -199,11 +199,9 @@ backends:
     assert {"Authorization": f"Bearer {SECRET}", "X": ""} == backends["h"].headers
     assert ["http", "websocket", "a2a", "http"] == [b.transport for b in backends.values()]
     assert [
-        "backends.h.http_url: backend 'h': network backends are not served yet by this version",
         "backends.h.headers.X: backend 'h': the variable NO is not set and counts as empty",
         "backends.w.env: has a meaning only together with 'command'",
-        "backends.w.ws_url: backend 'w': network backends are not served yet by this version",
-        "backends.g.a2a_url: backend 'g': network backends are not served yet by this version",
+        "backends.g.a2a_url: backend 'g': A2A agents are not served by this version",
     ] == [f"{warning.key}: {warning.message}" for warning in loaded.warnings]
 
 

@@ -77,11 +77,30 @@ def test_what_we_use_is_known_or_ours() -> None:
     top = {key for key in ours if not any(key.startswith(f"{other}.") for other in ours)}
     sections = ("circuit_breaker", "retry", "rate_limit", "concurrency", "health_check")
     shaping = ("transform", "visible_in_states", "tools")
+    login = (
+        "client_metadata_url",
+        "grant",
+        "issuer",
+        "open_browser",
+        "private_key_algorithm",
+        "private_key_file",
+        "private_key_id",
+        "storage",
+    )
     prices = ("server_costs", "token_costs", "budgets.per_server", "budgets.per_session")
     assert {
         "failsafe.concurrency",
         "backends.*.start_timeout",
         "backends.*.ws_url",
+        "backends.*.connect_timeout",
+        "backends.*.first_byte_timeout",
+        "backends.*.stream_idle_timeout",
+        "backends.*.scope",
+        "backends.*.watch",
+        *(f"backends.*.oauth.{key}" for key in login),
+        "server.allowed_hosts",
+        "server.allowed_origins",
+        "streaming.max_sessions",
         "backends.*.args",
         "meta_mcp.operator_tools",
         "meta_mcp.result_limit",

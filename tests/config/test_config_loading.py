@@ -276,19 +276,19 @@ def test_a_key_of_another_version_only_warns(load_yaml: LoadYaml) -> None:
     loaded = load_yaml("""\
 x-common: &common {timeout: 5s}
 telepathy: true
-auth: {enabled: true, sub: {}}
+key_server: {enabled: true, sub: {}}
 server:
-  port: 1
+  ws_port: 1
 backends:
-  a: {<<: *common, command: x, weather: fine, streamable_http: true, transport: stdio}
+  a: {<<: *common, command: x, weather: fine, runtime_profile: p, transport: stdio}
 """)
     assert [
         "gateway.yaml:2: telepathy: unknown key, ignored.",
-        "gateway.yaml:3: auth: known, but this version does not use it yet.",
-        "gateway.yaml:3: auth.sub: unknown key, ignored.",
-        "gateway.yaml:5: server.port: known, but this version does not use it yet.",
+        "gateway.yaml:3: key_server: known, but this version does not use it yet.",
+        "gateway.yaml:3: key_server.sub: unknown key, ignored.",
+        "gateway.yaml:5: server.ws_port: known, but this version does not use it yet.",
         "gateway.yaml:7: backends.a.weather: unknown key, ignored.",
-        "gateway.yaml:7: backends.a.streamable_http: known, but this version does not use it yet.",
+        "gateway.yaml:7: backends.a.runtime_profile: known, but this version does not use it yet.",
         (
             "gateway.yaml:7: backends.a.transport: ignored."
             " The transport follows from 'command', 'http_url' or 'ws_url'."

@@ -188,7 +188,7 @@ def _place(source: str, stage: str) -> int:
     """Return where a stage stands in the lists of stages: as a class or as a function."""
     built = "".join(word.title() for word in stage.split("_"))
     found = re.search(
-        rf"^            (?:None if full else )?(?:_?{stage}\b|{built}\()", source, re.M
+        rf"^            (?:None if \w+(?: or \w+)? else )?(?:_?{stage}\b|{built}\()", source, re.M
     )
     assert found is not None, stage
     return found.start()

@@ -91,9 +91,10 @@ class Script:
         child = SimpleNamespace(
             channel=ours,
             exited=exited,
-            popen=SimpleNamespace(pid=4711),
+            pid=4711,
+            expired=False,
             stderr_tail=lambda: "the last words",
-            ending=lambda: "exit status 3",
+            why=lambda note: f"{note} (exit status 3); its stderr ends: the last words",
         )
         async with trio.open_nursery() as nursery:
             if life.dies_at_start:
@@ -116,14 +117,22 @@ class FakeHost:
     list_ttl: float = 300.0
     listed: list[tuple[str, frozenset[str]]] = attrs.field(factory=list)
 
-    def client_capabilities(self) -> Params:
+    def client_capabilities(self, backend: Backend) -> Params:
         return {}
 
-    async def serve_backend(self, backend: Backend, request: Request) -> Params:
-        return {"asked": request.method}
+    def authorizer(self, backend: Backend) -> None:
+        return None
 
-    def backend_notified(self, backend: Backend, method: str, params: Params) -> None:
+    async def ask_client(
+        self, backend: Backend, errand: Any, method: str, params: Params, **options: Any
+    ) -> Params:
+        return {"asked": method}
+
+    def backend_notified(self, backend: Backend, errand: Any, method: str, params: Params) -> None:
         return
+
+    def watched_resources(self, backend: Backend) -> tuple[str, ...]:
+        return ()
 
     def backend_listed(self, backend: Backend, changed: frozenset[str]) -> None:
         self.listed.append((backend.name, changed))
@@ -142,10 +151,10 @@ async def scripted_pool(
 ) -> AsyncIterator[BackendPool]:
     """Run a pool whose servers live by their scripts; `settings` go to each BackendConfig."""
 
-    def open_process(command: tuple[str, ...], **options: Any) -> Any:
-        return scripts[Path(command[0]).name].open(command, **options)
+    def open_link(config: BackendConfig, host: Any, authorizer: Any) -> Any:
+        return scripts[Path(config.command[0]).name].open(config.command)
 
-    monkeypatch.setattr(backend_module, "open_process", open_process)
+    monkeypatch.setattr(backend_module, "open_link", open_link)
     config = GatewayConfig(
         failsafe=failsafe or FailsafeConfig(),
         backends={name: BackendConfig(name=name, command=(name,), **settings) for name in scripts},

@@ -7,7 +7,7 @@ import attrs
 from mcpgw.config.governance import CacheConfig
 from mcpgw.pipeline.call import Call, Proceed
 from mcpgw.pipeline.response_cache import ResponseCache, cache_key
-from mcpgw.protocol.mcp import reads_only, repeats_alike
+from mcpgw.protocol.mcp import is_complete, reads_only, repeats_alike
 from mcpgw.protocol.peer import Params
 
 
@@ -50,7 +50,8 @@ class Cache:
         else:
             result = await self._write(call, proceed)
             writes = self.cache.writes(call.backend)  # the call itself is one
-        self.cache.keep(call, key, dict(result), ttl, writes)
+        if is_complete(result):
+            self.cache.keep(call, key, dict(result), ttl, writes)
         return result
 
     async def _write(self, call: Call, proceed: Proceed) -> Params:

@@ -27,7 +27,7 @@ class FindTool:
         if call.method == "tools/call":
             backend = call.backend
             call.tool = backend.tools.get(call.name)
-            if call.tool is None and not backend.breaker_open:
+            if call.tool is None and not backend.breaker_open and not call.transparent:
                 await self._look_again(call, backend)
             own = backend.offered.own_name(call.name)
             if own is None:

@@ -55,7 +55,7 @@ class Judge:
             return result
         call.fault = verdict[0]
         self._note(call, failed=is_backend_fault(call.fault))
-        if "recovery" in result:
+        if "recovery" in result or call.transparent:
             return result
         fault, status = verdict
         told = f" (status {status})" if status is not None else ""

@@ -9,6 +9,7 @@ from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.pipeline.keyed_answers import Entry, KeyedAnswers
 from mcpgw.pipeline.response_cache import cache_key
 from mcpgw.protocol.errors import RpcError
+from mcpgw.protocol.mcp import is_complete
 from mcpgw.protocol.peer import Params
 
 
@@ -42,7 +43,7 @@ class Once:
         except BaseException:
             self.answers.drop(call)
             raise
-        if result.get("isError") is True:
+        if result.get("isError") is True or not is_complete(result):
             self.answers.drop(call)
         else:
             entry.result = dict(result)

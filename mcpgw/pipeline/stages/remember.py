@@ -68,7 +68,7 @@ class Remember:
         if before is not None:
             self.usage.moved(before, key)
         following = self.usage.next_tools(*key)
-        if following:
+        if following and not call.transparent:
             told = self._told.get(key)
             if told is None or told[0] is not following:
                 told = self._told[key] = (

@@ -23,14 +23,14 @@ class Resolve:
         A call that waits for a server while that is changed in gateway.yaml goes to the new one.
         """
         while True:
-            backend = self.pool.get(call.server)
+            backend = self.pool.of(call.server, call.session.id)
             if backend is None:
                 raise self._no_server(call)
             call.backend = backend
             try:
                 return await proceed(call)
             except Replaced as error:
-                if self.pool.get(call.server) is backend:
+                if self.pool.of(call.server, call.session.id) is backend:
                     raise unreachable(backend, error) from error
 
     def _no_server(self, call: Call) -> CallFailed:

@@ -31,7 +31,7 @@ async def send(call: Call) -> Params:
 async def _ask(call: Call, connection: Connection) -> Params:
     asker = call.asker
     if asker is None or asker.progress_token is None:
-        return await connection.peer.request(call.method, call.params)
+        return await connection.request(call.method, call.params, errand=call)
 
     timeout = call.backend.config.timeout
     latest = trio.current_time() + timeout * CEILING
@@ -40,4 +40,4 @@ async def _ask(call: Call, connection: Connection) -> Params:
         call.deadline.deadline = min(latest, trio.current_time() + timeout)
         asker.send_progress(params)
 
-    return await connection.peer.request(call.method, call.params, on_progress=progressed)
+    return await connection.request(call.method, call.params, on_progress=progressed, errand=call)

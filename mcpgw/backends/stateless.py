@@ -1,0 +1,271 @@
+"""A backend of the stateless era (MCP 2026-07-28), seen as one of the handshake revisions.
+
+Requests of the older form are translated on their way out: each carries its revision and the
+client's capabilities, and an answer that asks for input becomes questions to the client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+import trio
+
+from mcpgw.backends.connection import CLIENT_INFO, Connection
+from mcpgw.backends.host import Ask, Errand
+from mcpgw.observe.log import get_logger
+from mcpgw.protocol.errors import (
+    INTERNAL_ERROR,
+    METHOD_NOT_FOUND,
+    UNSUPPORTED_VERSION,
+    ConnectionLost,
+    RpcError,
+)
+from mcpgw.protocol.header_params import HeaderParam, InvalidHeaderParams, header_params
+from mcpgw.protocol.mcp import (
+    CAPABILITIES_META,
+    CLIENT_INFO_META,
+    FORWARDED_CAPABILITIES,
+    LOG_LEVEL_META,
+    MODERN_VERSION,
+    SERVER_INFO_META,
+    VERSION_META,
+)
+from mcpgw.protocol.peer import Params, ProgressCallback
+
+log = get_logger("mcpgw.backend")
+
+MAX_ROUNDS: Final = 10
+"""How often one request may ask for input before it fails."""
+REOPEN: Final = (0.5, 30.0)
+"""Seconds until a stream of notifications that ended is opened again: at first, at most."""
+
+_LISTENED: Final = {
+    "tools": "toolsListChanged",
+    "prompts": "promptsListChanged",
+    "resources": "resourcesListChanged",
+}
+
+
+@attrs.define(eq=False)
+class StatelessConnection(Connection):
+    """A backend of the stateless era.
+
+    `ask` has the client of an errand answer a question; `watched` are the resources whose
+    changes are listened for.
+    """
+
+    ask: Ask | None = None
+    watched: frozenset[str] = frozenset()
+    _rewatched: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    _listening: trio.CancelScope | None = None
+
+    def settle(self, ask: Ask, watched: frozenset[str]) -> None:
+        """Take the way to a client, and the resources to listen for."""
+        self.ask = ask
+        self.watch(watched)
+
+    async def request(
+        self,
+        method: str,
+        params: Params | None = None,
+        *,
+        on_progress: ProgressCallback | None = None,
+        errand: Errand | None = None,
+    ) -> Params:
+        """Send a request of the older form in the newer one; see `Connection.request`."""
+        params = params or {}
+        local = _LOCAL.get(method)
+        if local is not None:
+            return local(self, params)
+        if method == "ping":
+            method, params = "server/discover", {}
+        for _ in range(MAX_ROUNDS):
+            sent = {**params, "_meta": self._meta(params, errand)}
+            result = await self._send(method, sent, on_progress, errand)
+            kind = result.get("resultType", "complete")
+            if kind != "input_required" or (errand is not None and errand.rounds):
+                return result
+            params = {
+                key: value
+                for key, value in params.items()
+                if key not in ("inputResponses", "requestState")
+            }
+            params |= await self._fulfil(result, errand)
+        raise RpcError(
+            INTERNAL_ERROR, f"{self.peer.name} asked for input more than {MAX_ROUNDS} times"
+        )
+
+    async def _send(
+        self,
+        method: str,
+        params: Params,
+        on_progress: ProgressCallback | None,
+        errand: Errand | None,
+    ) -> Params:
+        try:
+            return await self.peer.request(method, params, on_progress=on_progress, owner=errand)
+        except RpcError as error:
+            if error.code != UNSUPPORTED_VERSION or not _offers_ours(error):
+                raise
+        # It said that it serves the very revision that we speak: once more, in good faith.
+        return await self.peer.request(method, params, on_progress=on_progress, owner=errand)
+
+    def _meta(self, params: Params, errand: Errand | None) -> Params:
+        carried = params.get("_meta")
+        meta = {**carried} if isinstance(carried, dict) else {}
+        client = errand.asker.client if errand is not None and errand.asker is not None else None
+        declared = client.capabilities if client is not None else {}
+        meta[VERSION_META] = MODERN_VERSION
+        meta[CAPABILITIES_META] = {
+            name: declared[name] for name in FORWARDED_CAPABILITIES if name in declared
+        }
+        meta[CLIENT_INFO_META] = CLIENT_INFO
+        level = client.log_level if client is not None else None
+        if level is not None:
+            meta[LOG_LEVEL_META] = level
+        return meta
+
+    async def _fulfil(self, result: Params, errand: Errand | None) -> Params:
+        """Put a round's questions to the client; return what the next round carries."""
+        more: Params = {}
+        state = result.get("requestState")
+        if isinstance(state, str):
+            more["requestState"] = state
+        wanted = result.get("inputRequests")
+        if not isinstance(wanted, Mapping) or not wanted:
+            return more
+        answers: Params = {}
+        faults: list[RpcError] = []
+
+        async def put(key: str, question: Any) -> None:
+            try:
+                answers[key] = await self._put(key, question, errand)
+            except RpcError as fault:
+                faults.append(fault)
+                nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            for key, question in wanted.items():
+                nursery.start_soon(put, key, question)
+        if faults:
+            raise faults[0]
+        return {**more, "inputResponses": answers}
+
+    async def _put(self, key: str, question: Any, errand: Errand | None) -> Params:
+        method = question.get("method") if isinstance(question, Mapping) else None
+        if not isinstance(method, str) or self.ask is None:
+            raise RpcError(INTERNAL_ERROR, f"{self.peer.name} asked for input of no known kind")
+        params = question.get("params")
+        return await self.ask(errand, method, params if isinstance(params, dict) else {}, key=key)
+
+    # -- lists -----------------------------------------------------------------------------
+
+    async def read_list(self, name: str) -> tuple[dict[str, Any], ...] | None:
+        """Read a list; over HTTP, tools whose header parameters are invalid are left out.
+
+        A client must not use such a tool (MCP 2026-07-28, transports, `x-mcp-header`).
+        """
+        entries = await super().read_list(name)
+        known = getattr(self.peer.channel, "tool_params", None)
+        if name != "tools" or entries is None or known is None:
+            return entries
+        sound: list[dict[str, Any]] = []
+        params: dict[str, tuple[HeaderParam, ...]] = {}
+        for tool in entries:
+            try:
+                schema = tool.get("inputSchema")
+                params[str(tool.get("name"))] = header_params(
+                    schema if isinstance(schema, Mapping) else {}
+                )
+                sound.append(tool)
+            except InvalidHeaderParams as error:
+                log.warning(
+                    "tool.left_out",
+                    server=self.peer.name,
+                    tool=tool.get("name"),
+                    reason=str(error),
+                )
+        known.clear()
+        known.update(params)
+        return tuple(sound)
+
+    # -- the stream of notifications -------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep one `subscriptions/listen` open for all that the backend can tell of."""
+        rest = REOPEN[0]
+        while True:
+            while not (wanted := self._filter()):
+                await self._rewatched.park()
+            began = trio.current_time()
+            params = {"notifications": wanted, "_meta": self._meta({}, None)}
+            with trio.CancelScope() as self._listening:
+                try:
+                    await self.peer.request("subscriptions/listen", params, standing=True)
+                except RpcError as error:
+                    log.info("backend.listen_refused", server=self.peer.name, reason=str(error))
+                    if error.code == METHOD_NOT_FOUND:
+                        return
+                except ConnectionLost:
+                    log.debug("backend.listen_lost", server=self.peer.name)
+            if self._listening.cancelled_caught:
+                continue
+            lived = trio.current_time() - began > REOPEN[1]
+            rest = REOPEN[0] if lived else min(2 * rest, REOPEN[1])
+            await trio.sleep(rest)
+
+    def _filter(self) -> Params:
+        wanted: Params = {}
+        for name, flag in _LISTENED.items():
+            declared = self.capabilities.get(name)
+            if isinstance(declared, Mapping) and declared.get("listChanged") is True:
+                wanted[flag] = True
+        if self.watched:
+            wanted["resourceSubscriptions"] = sorted(self.watched)
+        return wanted
+
+    def roots_changed(self) -> None:
+        """Do nothing: this era asks for roots anew whenever it needs them."""
+
+    def watch(self, uris: frozenset[str]) -> None:
+        """Listen for changes of these resources."""
+        if uris != self.watched:
+            self.watched = uris
+            self._rewatched.unpark_all()
+            if self._listening is not None:
+                self._listening.cancel()
+
+    def _subscribe(self, params: Params) -> Params:
+        self.watch(self.watched | {str(params.get("uri"))})
+        return {}
+
+    def _unsubscribe(self, params: Params) -> Params:
+        self.watch(self.watched - {str(params.get("uri"))})
+        return {}
+
+    def _set_level(self, _params: Params) -> Params:
+        return {}  # each request says its level
+
+
+_LOCAL: Final = {
+    "resources/subscribe": StatelessConnection._subscribe,
+    "resources/unsubscribe": StatelessConnection._unsubscribe,
+    "logging/setLevel": StatelessConnection._set_level,
+}
+"""Requests of the older revisions that this era says in another way."""
+
+
+def server_info(result: Params) -> Mapping[str, Any]:
+    """Return who answered, from the `_meta` of a result."""
+    meta = result.get("_meta")
+    info = meta.get(SERVER_INFO_META) if isinstance(meta, Mapping) else None
+    if not isinstance(info, Mapping):
+        info = result.get("serverInfo")
+    return info if isinstance(info, Mapping) else {}
+
+
+def _offers_ours(error: RpcError) -> bool:
+    supported = error.data.get("supported") if isinstance(error.data, Mapping) else None
+    return isinstance(supported, list) and MODERN_VERSION in supported

@@ -1,0 +1,287 @@
+"""The endpoint of Streamable HTTP: one path for all messages of a client.
+
+The rules are those of MCP 2025-11-25, Streamable HTTP, and of the revisions before it; requests
+that name the stateless era are handed to `stateless.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from mcpgw.front.http.answers import (
+    FIRST_READER,
+    priming,
+    send_whole,
+    stream,
+    wait_last,
+    wait_whole,
+)
+from mcpgw.front.http.asgi import (
+    CLOSE,
+    Headers,
+    Receive,
+    Refusal,
+    Scope,
+    Send,
+    check_accepts,
+    check_json,
+    headers_of,
+    read_body,
+    refuse,
+    respond,
+    text,
+)
+from mcpgw.front.http.doors import Doors, HttpSettings, NoSuchTarget
+from mcpgw.front.http.sessions import HttpSession, Sessions
+from mcpgw.front.http.stateless import Stateless
+from mcpgw.front.http.streams import Outlet, UnknownEvent
+from mcpgw.protocol.errors import NOT_FOUND
+from mcpgw.protocol.jsonrpc import Malformed, Message, check, decode, valid_id
+from mcpgw.protocol.mcp import (
+    BATCH_VERSION,
+    MODERN_VERSION,
+    PROTOCOL_VERSIONS,
+    VERSION_META,
+)
+from mcpgw.transports.event_stream import COMMENT
+
+PATH: Final = "/mcp"
+ALLOW: Final = (b"allow", b"POST, GET, DELETE")
+ALLOW_STATELESS: Final = (b"allow", b"POST")
+PRIMED_SINCE: Final = "2025-11-25"
+"""Older clients choke on events without data (SEP-1699)."""
+
+SESSION: Final = b"mcp-session-id"
+VERSION: Final = b"mcp-protocol-version"
+_SPACE: Final = b" \t\r\n"
+
+
+def target_of(path: str, prefix: str) -> str | None:
+    """Return the backend that a path names after its prefix; what follows the name is ignored."""
+    name = path[len(prefix) :].strip("/").partition("/")[0]
+    return name or None
+
+
+@attrs.define(eq=False)
+class Endpoint:
+    """`/mcp` and `/mcp/BACKEND` as one ASGI application.
+
+    Args:
+      doors: the way into the gateway.
+      settings: the limits.
+    """
+
+    doors: Doors
+    settings: HttpSettings
+    sessions: Sessions = attrs.field(init=False)
+    stateless: Stateless = attrs.field(init=False)
+    closing: bool = False
+    """The front is about to end: requests are refused."""
+
+    def __attrs_post_init__(self) -> None:
+        self.sessions = Sessions(self.settings)
+        self.stateless = Stateless(self.doors, self.settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            if self.closing:
+                raise Refusal(503, "the gateway is shutting down", headers=[CLOSE])
+            target = target_of(scope["path"], PATH)
+            principal: str = scope["state"]["principal"]
+            headers = headers_of(scope)
+            method = scope["method"]
+            if method == "POST":
+                await self._post(headers, target, principal, receive, send)
+            elif method not in ("GET", "DELETE"):
+                raise Refusal(405, f"{method} is not allowed here", headers=[ALLOW])
+            elif text(headers, VERSION) == MODERN_VERSION:
+                reason = f"MCP {MODERN_VERSION} has nothing but POST here"
+                raise Refusal(405, reason, headers=[ALLOW_STATELESS])
+            elif method == "GET":
+                await self._get(headers, target, principal, receive, send)
+            else:
+                self.sessions.end(self._session(headers, target, principal))
+                await respond(send, 204)
+        except Refusal as refusal:
+            await refuse(send, refusal)
+
+    # -- POST ------------------------------------------------------------------------------
+
+    async def _post(
+        self, headers: Headers, target: str | None, principal: str, receive: Receive, send: Send
+    ) -> None:
+        check_json(headers)
+        check_accepts(headers, b"application/json", b"text/event-stream")
+        body = await read_body(headers, receive, self.settings)
+        message = decode(body.strip(_SPACE) if body[:1] in _SPACES else body)
+        if isinstance(message, Malformed):
+            raise Refusal(400, message.reason, message.code)
+        if isinstance(message, list):
+            await self._post_batch(message, headers, target, principal, receive, send)
+            return
+        if (fault := check(message)) is not None:
+            known = message.get("id") if "method" in message else None
+            raise Refusal(
+                400, fault.message, fault.code, known if valid_id(known) else None
+            )
+        if "method" in message and is_stateless(message, headers):
+            await self.stateless.post(message, headers, target, principal, receive, send)
+        elif SESSION not in headers and message.get("method") == "initialize" and "id" in message:
+            await self._initialize(message, target, principal, send)
+        else:
+            try:
+                session = self._session(headers, target, principal)
+                if "method" in message and "id" in message:
+                    await self._request(session, message, receive, send)
+                    return
+            except Refusal as refusal:
+                request_id = message.get("id") if "method" in message else None
+                raise attrs.evolve(refusal, id=request_id) from None
+            session.touch()
+            await session.hub.inject(message)
+            await respond(send, 202)
+
+    async def _request(
+        self, session: HttpSession, message: Message, receive: Receive, send: Send
+    ) -> None:
+        if session.hub.is_open(message["id"]):
+            raise Refusal(400, f"a request with the id {message['id']!r} is still in flight")
+        outlet = session.streams.open()
+        with session.in_use():
+            await session.hub.post(message, outlet)
+            await self._answer(session, outlet, receive, send)
+
+    async def _answer(
+        self, session: HttpSession, outlet: Outlet, receive: Receive, send: Send
+    ) -> None:
+        answer = await wait_whole(outlet, self.settings.answer_wait)
+        if answer is not None:
+            await send_whole(send, 200, answer)
+            return
+        session.streams.keep(outlet)
+        first = self._first(session, outlet, 0)
+        await stream(outlet, FIRST_READER, first, receive, send, self.settings)
+
+    def _first(self, session: HttpSession, outlet: Outlet, number: int) -> bytes:
+        if session.version >= PRIMED_SINCE:
+            return priming(outlet, self.settings, number)
+        return COMMENT
+
+    async def _post_batch(
+        self,
+        messages: list[Any],
+        headers: Headers,
+        target: str | None,
+        principal: str,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        session = self._session(headers, target, principal) if SESSION in headers else None
+        if session is None or session.version != BATCH_VERSION:
+            raise Refusal(400, f"only MCP {BATCH_VERSION} has batches: send one message a POST")
+        faults = [
+            not isinstance(message, dict)
+            or check(message) is not None
+            or message.get("method") == "initialize"
+            for message in messages
+        ]
+        if not messages or any(faults):
+            raise Refusal(400, "a batch is an array of one or more messages, none initialize")
+        ids = [message["id"] for message in messages if "method" in message and "id" in message]
+        if len(set(ids)) != len(ids) or any(map(session.hub.is_open, ids)):
+            raise Refusal(400, "each request of a batch has an id of its own")
+        if not ids:
+            session.touch()
+            await session.hub.inject(messages)
+            await respond(send, 202)
+            return
+        outlet = session.streams.open()
+        with session.in_use():
+            await session.hub.post_batch(messages, outlet)
+            await self._answer(session, outlet, receive, send)
+
+    async def _initialize(
+        self, message: Message, target: str | None, principal: str, send: Send
+    ) -> None:
+        """Begin a session; one whose `initialize` is refused leaves nothing behind."""
+        session = self.sessions.make(principal, target)
+        outlet = Outlet(self.settings)
+        opened = False
+        try:
+            await self._open(session, message)
+            await session.hub.post(message, outlet)
+            answer = await wait_last(outlet)
+            if answer is None:
+                raise Refusal(503, "the session ended before it began", id=message["id"])
+            result = json.loads(answer).get("result")
+            if isinstance(result, dict):
+                session.version = str(result.get("protocolVersion", ""))
+                self.sessions.add(session)
+                opened = True
+        finally:
+            if not opened:
+                session.hub.drop()
+        await send_whole(send, 200, answer, [(SESSION, session.id.encode())] if opened else None)
+
+    async def _open(self, session: HttpSession, message: Message) -> None:
+        try:
+            await self.doors.open(session.hub, session.target, session.principal)
+        except NoSuchTarget as missing:
+            raise Refusal(404, str(missing), NOT_FOUND, message["id"]) from None
+
+    # -- sessions and GET ------------------------------------------------------------------
+
+    def _session(self, headers: Headers, target: str | None, principal: str) -> HttpSession:
+        session_id = text(headers, SESSION)
+        if session_id is None:
+            raise Refusal(400, "the Mcp-Session-Id header is missing; begin with initialize")
+        session = self.sessions.find(session_id, principal, target)
+        version = text(headers, VERSION)
+        if version is not None and version not in PROTOCOL_VERSIONS:
+            supported = ", ".join(PROTOCOL_VERSIONS)
+            raise Refusal(400, f"MCP-Protocol-Version {version!r} is none of {supported}")
+        return session
+
+    async def _get(
+        self, headers: Headers, target: str | None, principal: str, receive: Receive, send: Send
+    ) -> None:
+        session = self._session(headers, target, principal)
+        check_accepts(headers, b"text/event-stream")
+        last = text(headers, b"last-event-id")
+        if last is not None:
+            outlet = self._resume(session, last)
+            first = COMMENT
+        else:
+            outlet = session.streams.standalone
+            if outlet.read:
+                raise Refusal(409, "the session has such a stream already: close it first")
+            first = self._first(session, outlet, outlet.taken)
+        with session.in_use():
+            await stream(outlet, outlet.attach(), first, receive, send, self.settings)
+
+    def _resume(self, session: HttpSession, last: str) -> Outlet:
+        try:
+            outlet, after = session.streams.find(last)
+            outlet.resume(after)
+        except UnknownEvent:
+            reason = f"no stream of the session has the event {last!r}, or not any more"
+            raise Refusal(400, reason) from None
+        return outlet
+
+
+_SPACES: Final = frozenset(bytes([byte]) for byte in _SPACE)
+
+
+def is_stateless(message: Mapping[str, Any], headers: Headers) -> bool:
+    """Tell whether a message is of the stateless era: its body says so, or its header does."""
+    params = message.get("params")
+    if params is not None:
+        meta = params.get("_meta")
+        if meta.__class__ is dict and VERSION_META in meta:
+            return True
+    return headers.get(VERSION) == MODERN_VERSION.encode()

@@ -1,0 +1,155 @@
+"""The sessions of the handshake revisions: who they belong to, and when they end."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import attrs
+import trio
+
+from mcpgw.front.http.asgi import Refusal
+from mcpgw.front.http.doors import HttpSettings
+from mcpgw.front.http.hub import HubChannel
+from mcpgw.front.http.streams import Streams
+from mcpgw.protocol.errors import INTERNAL_ERROR
+
+_ID_BYTES: Final = 24
+
+_LONGEST_ROUND: Final = 60.0
+
+
+@attrs.define(eq=False)
+class HttpSession:
+    """One client's session over many connections.
+
+    Args:
+      id: what the client names it by; unguessable, but no proof of who the client is.
+      principal: whom it belongs to.
+      target: the backend that it speaks to, None for the surface of them all.
+      hub: its peer's channel.
+      streams: what the client may come back for.
+    """
+
+    id: str
+    principal: str
+    target: str | None
+    hub: HubChannel
+    streams: Streams
+    version: str = ""
+    """The revision that was agreed on."""
+    _users: int = 0
+    _used: float = attrs.field(factory=trio.current_time)
+
+    def __repr__(self) -> str:
+        return f"<HttpSession MCP {self.version} users={self._users} {self.hub!r}>"
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep it from expiring while the block runs, and a whole term after that."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            self._used = trio.current_time()
+
+    def touch(self) -> None:
+        """Begin its term anew."""
+        self._used = trio.current_time()
+
+    def idle_time(self) -> float:
+        """Return for how many seconds nobody has used it; 0 while somebody does."""
+        if self._users or self.hub.is_busy:
+            self._used = trio.current_time()
+        return trio.current_time() - self._used
+
+
+@attrs.define(eq=False)
+class Sessions:
+    """All sessions that are open, by their ids."""
+
+    settings: HttpSettings
+    _open: dict[str, HttpSession] = attrs.field(factory=dict)
+    _opening: int = 0
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[HttpSession]:
+        return iter(tuple(self._open.values()))
+
+    def make(self, principal: str, target: str | None) -> HttpSession:
+        """Return a new session, which nobody can use before `add`.
+
+        Raises:
+          Refusal: there are too many (503).
+        """
+        if len(self._open) >= self.settings.max_sessions:
+            self.expire()
+        if len(self._open) >= self.settings.max_sessions:
+            reason = (
+                f"{self.settings.max_sessions} sessions are open already"
+                " (streaming.max_sessions); try again later"
+            )
+            raise Refusal(503, reason, INTERNAL_ERROR, headers=[(b"retry-after", b"60")])
+        streams = Streams(self.settings)
+        return HttpSession(
+            secrets.token_urlsafe(_ID_BYTES),
+            principal,
+            target,
+            HubChannel(streams.standalone),
+            streams,
+        )
+
+    def add(self, session: HttpSession) -> None:
+        """Open a session to its client."""
+        self._open[session.id] = session
+
+    def find(self, session_id: str, principal: str, target: str | None) -> HttpSession:
+        """Return a session of this client at this address.
+
+        Raises:
+          Refusal: there is none (404); also where there is one, but of somebody else.
+        """
+        session = self._open.get(session_id)
+        if session is not None and session.hub.is_dead:
+            del self._open[session_id]
+            session = None
+        if session is None or session.principal != principal or session.target != target:
+            raise Refusal(404, "no such session: it has ended; begin anew with initialize")
+        return session
+
+    def end(self, session: HttpSession) -> None:
+        """End a session: its calls are cancelled, its streams end."""
+        self._open.pop(session.id, None)
+        session.hub.drop()
+        session.streams.end()
+
+    def expire(self) -> None:
+        """End the sessions that nobody has used for their whole term."""
+        for session in self:
+            if session.hub.is_dead or session.idle_time() > self.settings.session_ttl:
+                self.end(session)
+            else:
+                session.streams.purge()
+
+    async def keep_house(self) -> None:
+        """Expire sessions in time, until cancelled."""
+        while True:
+            await trio.sleep(min(_LONGEST_ROUND, self.settings.session_ttl / 4))
+            self.expire()
+
+    def close(self) -> None:
+        """Read no more from any client; answers still go out, standalone streams end."""
+        for session in self:
+            session.hub.close()
+            session.streams.standalone.end()
+
+    def end_streams(self) -> None:
+        """End every stream, answered or not."""
+        for session in self:
+            session.hub.end()
+            session.streams.end()

@@ -1,0 +1,134 @@
+"""Requests of the stateless era (MCP 2026-07-28): each stands alone, with its own headers.
+
+One long-lived peer for each backend and principal serves them all.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+import trio
+
+from mcpgw.front.http.answers import (
+    FIRST_READER,
+    send_whole,
+    stream,
+    wait_whole,
+    watched,
+)
+from mcpgw.front.http.asgi import Headers, Receive, Refusal, Send, respond
+from mcpgw.front.http.doors import Doors, HttpSettings, NoSuchTarget
+from mcpgw.front.http.header_check import HeaderCheck
+from mcpgw.front.http.hub import HubChannel
+from mcpgw.front.http.streams import Outlet
+from mcpgw.protocol.errors import (
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    MISSING_CAPABILITY,
+    NOT_FOUND,
+    PARSE_ERROR,
+    UNSUPPORTED_VERSION,
+)
+from mcpgw.protocol.jsonrpc import Message
+from mcpgw.transports.event_stream import COMMENT
+
+STATUS: Final[dict[int, int]] = {
+    int(PARSE_ERROR): 400,
+    int(INVALID_REQUEST): 400,
+    int(INVALID_PARAMS): 400,
+    int(HEADER_MISMATCH): 400,
+    int(MISSING_CAPABILITY): 400,
+    int(UNSUPPORTED_VERSION): 400,
+    int(METHOD_NOT_FOUND): 404,
+}
+"""The HTTP status of an answer by its error code; 200 for the rest (MCP 2026-07-28)."""
+
+
+@attrs.define(eq=False)
+class Stateless:
+    """Answers requests that need no session.
+
+    Args:
+      doors: the way into the gateway.
+      settings: the limits.
+    """
+
+    doors: Doors
+    settings: HttpSettings
+    _check: HeaderCheck = attrs.field(init=False)
+    _hubs: dict[tuple[str | None, str], HubChannel] = attrs.field(factory=dict)
+    _opening: dict[tuple[str | None, str], trio.Lock] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self._check = HeaderCheck(self.doors)
+
+    async def post(
+        self,
+        message: Message,
+        headers: Headers,
+        target: str | None,
+        principal: str,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Answer a request. A notification is taken and has no effect: the era has none here.
+
+        Raises:
+          Refusal: its headers do not fit its body (400), or there is no such backend (404).
+        """
+        if "id" not in message:
+            await respond(send, 202)
+            return
+        self._check(message, headers, target)
+        hub = await self._hub(target, principal, message)
+        outlet = Outlet(self.settings)
+        try:
+            await hub.post(message, outlet)
+            answer = await wait_whole(outlet, self.settings.answer_wait)
+            if answer is None and not outlet.ended:
+                async with watched(receive) as watch:
+                    answer = await wait_whole(outlet, self.settings.status_wait)
+                if watch.left:
+                    return
+            if answer is not None:
+                await send_whole(send, STATUS.get(outlet.failure or 0, 200), answer)
+            else:
+                await stream(outlet, FIRST_READER, COMMENT, receive, send, self.settings)
+        finally:
+            # Closing the stream is how a client of this era cancels.
+            hub.abandon(outlet)
+
+    async def _hub(
+        self, target: str | None, principal: str, message: Message
+    ) -> HubChannel:
+        key = (target, principal)
+        hub = self._hubs.get(key)
+        if hub is not None and not hub.is_dead:
+            return hub
+        lock = self._opening.setdefault(key, trio.Lock())
+        try:
+            async with lock:
+                hub = self._hubs.get(key)
+                if hub is None or hub.is_dead:
+                    hub = HubChannel(rewrite_ids=True)
+                    await self.doors.open(hub, target, principal, stateless=True)
+                    self._hubs[key] = hub
+                return hub
+        except NoSuchTarget as missing:
+            raise Refusal(404, str(missing), NOT_FOUND, message["id"]) from None
+        finally:
+            if not lock.statistics().tasks_waiting:
+                self._opening.pop(key, None)
+
+    def close(self) -> None:
+        """Read no more requests; answers still go out."""
+        for hub in self._hubs.values():
+            hub.close()
+
+    def end_streams(self) -> None:
+        """End every stream, answered or not."""
+        for hub in self._hubs.values():
+            hub.end()

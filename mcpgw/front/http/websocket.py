@@ -1,0 +1,213 @@
+"""MCP over WebSocket: one text frame is one message, one connection is one session.
+
+A transport of our own kind, as the protocol allows (MCP 2025-11-25, custom transports).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final
+
+import attrs
+import trio
+
+from mcpgw.front.http.asgi import CLOSE, Receive, Refusal, Scope, Send
+from mcpgw.front.http.doors import Doors, HttpSettings, NoSuchTarget
+from mcpgw.front.http.endpoint import target_of
+from mcpgw.front.http.guard import refuse_any
+from mcpgw.protocol.channel import Received
+from mcpgw.protocol.errors import NOT_FOUND
+from mcpgw.protocol.jsonrpc import Message, RequestId, decode, encode
+
+PATH: Final = "/ws"
+SUBPROTOCOL: Final = "mcp"
+
+NORMAL: Final = 1000
+GOING_AWAY: Final = 1001
+UNSUPPORTED_DATA: Final = 1003
+TOO_BIG: Final = 1009
+TRY_LATER: Final = 1013
+"""Close codes (RFC 6455, section 7.4.1, and its registry)."""
+
+
+@attrs.define(eq=False)
+class SocketChannel:
+    """The messages of one WebSocket connection as a channel.
+
+    `write` must be running while messages are sent.
+
+    Args:
+      receive, send: the ASGI connection, accepted.
+      settings: the limits.
+    """
+
+    _receive: Receive
+    _send: Send
+    settings: HttpSettings
+    limit: int
+    code: int = NORMAL
+    """What the connection is closed with."""
+    over: trio.Event = attrs.field(factory=trio.Event)
+    """Set when the client has left, has to leave, or nobody serves the channel any more."""
+    _queue: deque[str] = attrs.field(factory=deque)
+    _queued: int = 0
+    _work: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    _room: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _open_requests: int = 0
+    _resting: bool = False
+
+    async def receive(self) -> Received:
+        """Return the next message, or what is wrong with a frame.
+
+        Raises:
+          trio.EndOfChannel: the connection has closed, or had to be.
+        """
+        with self._reading:
+            event = await self._receive()
+            if event["type"] == "websocket.receive":
+                frame = event.get("text")
+                if frame is None:
+                    self._leave(UNSUPPORTED_DATA)
+                elif len(data := frame.encode()) > self.limit:
+                    self._leave(TOO_BIG)
+                else:
+                    message = decode(data.strip())
+                    if isinstance(message, dict) and "method" in message and "id" in message:
+                        self._open_requests += 1
+                    return message
+            else:
+                self._leave(NORMAL)
+        raise trio.EndOfChannel
+
+    async def send(
+        self,
+        message: Message | list[Message],
+        *,
+        together: bool = False,  # noqa: ARG002 - frames are written one by one
+        about: RequestId | None = None,  # noqa: ARG002 - there is one stream only
+    ) -> None:
+        """Hand over a message; wait while too much is queued.
+
+        Raises:
+          trio.BrokenResourceError: the client has gone.
+        """
+        while self._queued > self.settings.unread_bytes and not self.over.is_set():
+            await self._room.park()
+        self._put(message)
+
+    def send_nowait(self, message: Message, *, about: RequestId | None = None) -> bool:  # noqa: ARG002
+        """Hand over a message; False where too much is queued."""
+        if self._queued > self.settings.unread_bytes:
+            return False
+        self._put(message)
+        return True
+
+    def set_limit(self, limit: int) -> None:
+        """Change the largest message accepted, in bytes."""
+        self.limit = min(limit, self.settings.max_body_size)
+
+    def end(self) -> None:
+        """Say that nobody serves the channel any more."""
+        self._leave(GOING_AWAY)
+
+    def close(self) -> None:
+        """Read no more; answers still go out."""
+        self._reading.cancel()
+
+    def _leave(self, code: int) -> None:
+        if not self.over.is_set():
+            self.code = code
+            self.over.set()
+            self._room.unpark_all()
+
+    def _put(self, message: Message | list[Message]) -> None:
+        if self.over.is_set():
+            raise trio.BrokenResourceError("the client has gone")
+        frame = str(encode(message), "utf-8").rstrip("\n")  # type: ignore[arg-type]
+        if "method" not in message and self._open_requests:
+            self._open_requests -= 1
+        self._queue.append(frame)
+        self._queued += len(frame)
+        if self._resting:
+            self._resting = False
+            self._work.unpark_all()
+
+    async def write(self) -> None:
+        """Write what is queued, until cancelled."""
+        while True:
+            while self._queue:
+                frame = self._queue.popleft()
+                await self._send({"type": "websocket.send", "text": frame})
+                self._queued -= len(frame)
+                self._room.unpark_all()
+            self._resting = True
+            await self._work.park()
+
+    async def settled(self) -> None:
+        """Wait until every request is answered and written, or the client has gone."""
+        while (self._open_requests or self._queued) and not self.over.is_set():
+            await self._room.park()
+
+
+@attrs.define(eq=False)
+class Sockets:
+    """`/ws` and `/ws/BACKEND` as one ASGI application.
+
+    Args:
+      doors: the way into the gateway.
+      settings: the limits.
+    """
+
+    doors: Doors
+    settings: HttpSettings
+    closing: trio.Event = attrs.field(factory=trio.Event)
+    """Set when the front is about to end."""
+    _open: set[SocketChannel] = attrs.field(factory=set)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        try:
+            channel = await self._enter(scope, receive, send)
+        except Refusal as refusal:
+            await refuse_any(scope, send, refusal)
+            return
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(channel.write)
+                nursery.start_soon(self._leave_at_end, channel)
+                await channel.over.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            channel.close()
+            channel.end()
+            self._open.discard(channel)
+        await send({"type": "websocket.close", "code": channel.code})
+
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> SocketChannel:
+        await receive()  # websocket.connect
+        if self.closing.is_set():
+            raise Refusal(503, "the gateway is shutting down", headers=[CLOSE])
+        settings = self.settings
+        channel = SocketChannel(receive, send, settings, settings.max_body_size)
+        if len(self._open) >= settings.max_sessions:
+            raise Refusal(503, "too many sessions are open (streaming.max_sessions)")
+        entry = _Late(channel)
+        target = target_of(scope["path"], PATH)
+        try:
+            await self.doors.open(entry, target, scope["state"]["principal"])
+        except NoSuchTarget as missing:
+            raise Refusal(404, str(missing), NOT_FOUND) from None
+        asked = scope.get("subprotocols") or ()
+        await send(
+            {
+                "type": "websocket.accept",
+                "subprotocol": SUBPROTOCOL if SUBPROTOCOL in asked else None,
+            }
+        )
+        self._open.add(channel)
+        entry.accepted.set()
+        return channel

@@ -1,0 +1,102 @@
+"""`subscriptions/listen`: a request whose answer stays open and carries notifications."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from mcpgw.front.session import Session
+from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
+from mcpgw.protocol.mcp import SUBSCRIPTION_META
+from mcpgw.protocol.peer import Params, Request
+
+_FLAGS: Final[Mapping[str, tuple[str, str]]] = {
+    "toolsListChanged": ("tools", "notifications/tools/list_changed"),
+    "promptsListChanged": ("prompts", "notifications/prompts/list_changed"),
+    "resourcesListChanged": ("resources", "notifications/resources/list_changed"),
+}
+"""The switches of a filter: the capability that each needs, and what it lets through."""
+
+
+@attrs.define(eq=False)
+class Subscription:
+    """One open `subscriptions/listen`.
+
+    Every notification on it carries the id of the request; nothing outside the filter comes
+    (MCP 2026-07-28, subscriptions).
+    """
+
+    request: Request
+    methods: frozenset[str]
+    _early: list[tuple[str, Params]] | None = attrs.field(factory=list)
+    """What came before the acknowledgement; None after it."""
+
+    def acknowledge(self, granted: Params) -> None:
+        """Say what is granted: the first message of the subscription."""
+        early, self._early = self._early, None
+        self.send("notifications/subscriptions/acknowledged", {"notifications": granted})
+        for method, params in early or ():
+            self.send(method, params)
+
+    def tell(self, method: str, params: Params | None = None) -> bool:
+        """Pass a notification on where the filter lets it; False where it was dropped."""
+        return self.send(method, params or {}) if method in self.methods else True
+
+    def send(self, method: str, params: Params) -> bool:
+        """Send a notification of this subscription; False where it was dropped."""
+        if self._early is not None:
+            self._early.append((method, params))
+            return True
+        meta = {**(params.get("_meta") or {}), SUBSCRIPTION_META: self.request.id}
+        return self.request.peer.notify(method, {**params, "_meta": meta}, about=self.request.id)
+
+
+async def listen(session: Session, request: Request) -> Params:
+    """Acknowledge what can be granted, then stay open until the client or the gateway ends.
+
+    Raises:
+      RpcError: there is no filter.
+    """
+    asked = request.params.get("notifications")
+    if not isinstance(asked, dict):
+        raise RpcError(INVALID_PARAMS, "'notifications' is an object that says what to listen for")
+    granted = _granted(session, asked)
+    methods = frozenset(_FLAGS[flag][1] for flag in granted)
+    subscription = Subscription(request, methods)
+    await session.attached(request)
+    if request.cancelled:
+        return {}
+    watches = session.inside.watches
+    with request.scope():
+        uris = asked.get("resourceSubscriptions")
+        try:
+            if isinstance(uris, list):
+                granted["resourceSubscriptions"] = [
+                    uri
+                    for uri in uris
+                    if isinstance(uri, str)
+                    and await watches.try_watch(session, request, subscription, uri)
+                ]
+            subscription.acknowledge(granted)
+            session.listeners.add(subscription)
+            await request.peer.ending.wait()
+        finally:
+            session.listeners.discard(subscription)
+            watches.drop(subscription)
+        return {"resultType": "complete", "_meta": {SUBSCRIPTION_META: request.id}}
+    return {}  # cancelled: nobody is told
+
+
+def _granted(session: Session, asked: Mapping[str, Any]) -> Params:
+    granted: Params = {}
+    for flag, (capability, _method) in _FLAGS.items():
+        declared = session.face.capabilities.get(capability)
+        if (
+            asked.get(flag) is True
+            and isinstance(declared, Mapping)
+            and declared.get("listChanged") is True
+        ):
+            granted[flag] = True
+    return granted

@@ -1,0 +1,291 @@
+"""Calls that wait for their client's next request (MCP 2026-07-28, multi round-trip requests).
+
+A client of the stateless era cannot be asked while it waits. So a call that asks something is
+parked: its request is answered by `input_required` with the questions and a signed state, and
+goes on when the client repeats the request with the answers. Where the server itself answers
+so, nothing is parked: its own state travels inside of ours.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import trio
+from outcome import Error, Outcome, Value
+
+from mcpgw.observe.log import get_logger
+from mcpgw.protocol.errors import INTERNAL_ERROR, INVALID_PARAMS, RpcError
+from mcpgw.protocol.peer import Params, Request
+
+if TYPE_CHECKING:
+    from mcpgw.front.stateless import Exchange
+
+log = get_logger("mcpgw.front")
+
+PATIENCE: Final = 600.0
+"""Seconds that a parked call waits for its client to come back."""
+MOST_PARKED: Final = 1_000
+"""Calls that may be parked at once; one more is refused."""
+SETTLE: Final = 0.005
+"""Seconds in which several questions become one round."""
+
+Work = Callable[[Request], Awaitable[Params]]
+
+_SHAPES: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
+    "elicitation/create": lambda answer: answer.get("action") in ("accept", "decline", "cancel"),
+    "sampling/createMessage": lambda answer: "content" in answer,
+    "roots/list": lambda answer: isinstance(answer.get("roots"), list),
+}
+"""What the answer to each question has at the least."""
+
+
+@attrs.define(eq=False)
+class _Question:
+    method: str
+    params: Params
+    answered: trio.Event = attrs.field(factory=trio.Event)
+    answer: Params = attrs.field(factory=dict)
+
+
+@attrs.define(eq=False)
+class Parked:
+    """A call that goes on from round to round, under one request of its own inside.
+
+    `request` stands for the client's latest one: progress and log messages go there.
+    """
+
+    token: str
+    request: Request
+    rounds: Rounds
+    _questions: dict[str, _Question] = attrs.field(factory=dict)
+    _outcome: Outcome[Params] | None = None
+    _changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    _asked: int = 0
+
+    async def run(self, work: Work) -> None:
+        """Do the work, whatever becomes of the requests that asked for it; a task."""
+        try:
+            self._outcome = Value(await work(self.request))
+        except RpcError as error:
+            self._outcome = Error(error)
+        except Exception as error:
+            log.error("request.crashed", method=self.request.method, exc_info=error)
+            self._outcome = Error(
+                RpcError(INTERNAL_ERROR, "internal error of the gateway; its log has the cause")
+            )
+        finally:
+            self.rounds.forget(self)
+            self._changed.unpark_all()
+
+    async def ask(self, method: str, params: Params, key: str) -> Params:
+        """Put a question to the client and wait for its answer.
+
+        Raises:
+          RpcError: the client did not come back with it.
+        """
+        self._asked += 1
+        name = key or f"{method.replace('/', '_')}_{self._asked}"
+        while name in self._questions:
+            name += "_"
+        question = self._questions[name] = _Question(method, params)
+        self._changed.unpark_all()
+        try:
+            with trio.move_on_after(PATIENCE):
+                await question.answered.wait()
+                return question.answer
+            raise RpcError(INTERNAL_ERROR, "the client did not come back with its answer")
+        finally:
+            del self._questions[name]
+
+    def take(self, exchange: Exchange, request: Request, answers: Mapping[str, Any]) -> None:
+        """Go on with the client's next request and the answers that it brings.
+
+        Answers to nothing are ignored; what is missing or misshapen is asked again.
+
+        Raises:
+          RpcError: an answer is no object.
+        """
+        for name, answer in answers.items():
+            if name in self._questions and not isinstance(answer, dict):
+                raise RpcError(INVALID_PARAMS, f"the answer '{name}' is no object")
+        self.request.id = request.id
+        self.request.progress_token = request.progress_token
+        self.request.stands_for = request
+        self.request.client = exchange
+        for name, answer in answers.items():
+            question = self._questions.get(name)
+            if question is not None and _SHAPES.get(question.method, bool)(answer):
+                question.answer = answer
+                question.answered.set()
+
+    async def turn(self) -> Params:
+        """Return the result of the work, or what it asks meanwhile."""
+        while self._outcome is None and not self._open():
+            await self._changed.park()
+        if self._outcome is None:
+            await trio.sleep(SETTLE)
+        if self._outcome is not None:
+            return self._outcome.unwrap()
+        return {
+            "resultType": "input_required",
+            "inputRequests": {
+                name: {"method": question.method, "params": question.params}
+                for name, question in self._open().items()
+            },
+        }
+
+    def _open(self) -> dict[str, _Question]:
+        return {n: q for n, q in self._questions.items() if not q.answered.is_set()}
+
+    @property
+    def finished(self) -> bool:
+        """Whether the work has ended."""
+        return self._outcome is not None
+
+    def cancel(self) -> None:
+        """Stop the work."""
+        self.request.cancel()
+        self.rounds.forget(self)
+
+
+@attrs.define(eq=False)
+class Rounds:
+    """The parked calls of a gateway, and the key that signs their states.
+
+    `run` is the nursery in which their work goes on.
+    """
+
+    _secret: bytes = attrs.field(factory=lambda: os.urandom(32), repr=False)
+    _parked: dict[str, Parked] = attrs.field(factory=dict)
+    _nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Hold the parked work; on cancellation all of it ends."""
+        async with trio.open_nursery() as self._nursery:
+            task_status.started()
+            await trio.sleep_forever()
+
+    def __len__(self) -> int:
+        return len(self._parked)
+
+    async def serve(self, exchange: Exchange, request: Request, work: Work) -> Params:
+        """Answer a request, or a further round of one.
+
+        Raises:
+          RpcError: the state that it brings is not ours, or expired, or of another request.
+        """
+        about = _digest(exchange.session.principal, request)
+        state = request.params.get("requestState")
+        if state is None:
+            parked = self._begin(exchange, request, work)
+        else:
+            claim = self._verify(state, about)
+            if "parked" in claim:
+                known = self._parked.get(str(claim["parked"]))
+                if known is None:
+                    raise _stale("its call has ended or was given up")
+                parked = known
+                parked.take(exchange, request, _answers(request.params))
+            else:
+                request.params = {**request.params, "requestState": claim["state"]}
+                parked = self._begin(exchange, request, work)
+        exchange.parked = parked
+        with request.scope():
+            result = await parked.turn()
+            if result.get("resultType") != "input_required":
+                return result
+            return self._signed(result, parked, about)
+        parked.cancel()
+        return {}  # cancelled: nobody is told
+
+    def forget(self, parked: Parked) -> None:
+        """Take note that a call has ended."""
+        self._parked.pop(parked.token, None)
+
+    def _begin(self, exchange: Exchange, request: Request, work: Work) -> Parked:
+        assert self._nursery is not None, "the rounds must run first"
+        if len(self._parked) >= MOST_PARKED:
+            raise RpcError(
+                INTERNAL_ERROR, f"{MOST_PARKED} calls wait for their clients; try again later"
+            )
+        inner = Request(
+            request.peer,
+            request.id,
+            request.method,
+            request.params,
+            progress_token=request.progress_token,
+            client=exchange,
+            stands_for=request,
+        )
+        parked = Parked(os.urandom(18).hex(), inner, self)
+        self._parked[parked.token] = parked
+        self._nursery.start_soon(parked.run, work)
+        return parked
+
+    # -- the signed state ------------------------------------------------------------------
+
+    def _signed(self, result: Params, parked: Parked, about: str) -> Params:
+        """Put our own state into a result that asks for input."""
+        if parked.finished:
+            if "requestState" not in result:
+                return result  # the server wants no state: the next round is a request as any
+            claim: Params = {"state": result["requestState"]}
+        else:
+            claim = {"parked": parked.token}
+        claim |= {
+            "about": about,
+            "until": int(time.time() + PATIENCE),
+            "round": os.urandom(6).hex(),
+        }
+        text = base64.urlsafe_b64encode(json.dumps(claim).encode()).decode()
+        return {**result, "requestState": f"{text}.{self._sign(text)}"}
+
+    def _sign(self, text: str) -> str:
+        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+
+    def _verify(self, state: object, about: str) -> Params:
+        text, _, signature = state.rpartition(".") if isinstance(state, str) else ("", "", "")
+        if not signature.isascii() or not hmac.compare_digest(self._sign(text), signature):
+            raise _stale("it is not as this gateway gave it")
+        claim: Params = json.loads(base64.urlsafe_b64decode(text))
+        if claim["about"] != about:
+            raise _stale("it belongs to another request")
+        if claim["until"] < time.time():
+            raise _stale("it has expired")
+        return claim
+
+
+def _answers(params: Params) -> Mapping[str, Any]:
+    answers = params.get("inputResponses")
+    if answers is None:
+        return {}
+    if not isinstance(answers, dict):
+        raise RpcError(INVALID_PARAMS, "'inputResponses' is an object of answers by key")
+    return answers
+
+
+def _digest(principal: str, request: Request) -> str:
+    """Return what ties a state to its request: who asks, and what for."""
+    salient = {
+        key: value
+        for key, value in request.params.items()
+        if key not in ("_meta", "inputResponses", "requestState")
+    }
+    if salient.get("arguments") == {}:
+        del salient["arguments"]
+    text = json.dumps([principal, request.method, salient], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _stale(why: str) -> RpcError:
+    return RpcError(
+        INVALID_PARAMS, f"'requestState' is refused: {why}. Send the request anew, without it."
+    )

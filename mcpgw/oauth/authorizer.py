@@ -1,0 +1,437 @@
+"""Credentials for the requests to one network backend, got and renewed by OAuth 2.1."""
+
+from __future__ import annotations
+
+import contextvars
+import math
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+from mcpgw.oauth import scopes as scope_rules
+from mcpgw.oauth.addresses import AddressGuard
+from mcpgw.oauth.challenge import Challenge
+from mcpgw.oauth.discovery import Discovered, discover
+from mcpgw.oauth.failures import ErrorAnswer, OAuthProblem, Refused, Unreachable
+from mcpgw.oauth.fetch import Fetcher
+from mcpgw.oauth.flow import CREDENTIALS, LoginFlow, Present
+from mcpgw.oauth.keeping import Keeping
+from mcpgw.oauth.probe import probe
+from mcpgw.oauth.records import Login, Tokens
+from mcpgw.oauth.status import LoginState, LogoutResult, state_of
+from mcpgw.observe.log import get_logger
+from mcpgw.transports.authorization import AuthorizationFailed
+
+if TYPE_CHECKING:
+    from mcpgw.config.oauth import OAuthConfig
+    from mcpgw.oauth.store import TokenStore
+    from mcpgw.transports.network import Network
+
+log = get_logger("mcpgw.oauth")
+
+FRESH: Final = 10.0
+"""Seconds after a login in which a server that rejects its token is not asked for another."""
+PAUSE: Final = 300.0
+"""Seconds after a login that failed before a person is bothered again without being asked."""
+LOCK_PATIENCE: Final = 3.0
+"""Seconds that a call whose token is still good waits for its turn to renew it."""
+RENEWAL_PAUSE: Final = 30.0
+"""Seconds between tries to renew a token that is still good."""
+MOST_STEP_UPS: Final = 2
+"""Logins for the same missing scopes, until a person asks for one."""
+_RENEWAL_PATIENCE: Final = 45.0
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+_used: contextvars.ContextVar[tuple[object, int] | None] = contextvars.ContextVar(
+    "mcpgw_oauth_used", default=None
+)
+"""Which login the request of this task went out with: its answer is about that one alone."""
+
+
+@attrs.define
+class _Flight:
+    """A login that is under way; others wait for it and share how it ends."""
+
+    done: trio.Event = attrs.field(factory=trio.Event)
+    problem: OAuthProblem | None = None
+    cancelled: bool = False
+
+
+@attrs.define(eq=False)
+class OAuthAuthorizer:
+    """The `Authorizer` of one backend.
+
+    A token is renewed before it ends, by one task for all that wait; a refusal of the server leads
+    to discovery and to a login, one at a time. Other gateways of this user are kept from renewing
+    the same tokens at the same time, and what they got is taken over.
+
+    Args:
+      server: the backend's name.
+      url: the URL of the MCP server (ws and wss are taken for http and https).
+      config: the backend's `oauth` settings.
+      store: where logins are kept.
+      network: makes the connections.
+      present: shows a person the link to log in; None where nobody is there.
+      nursery: where a login runs, so that it outlives the call that needed it; without one it
+        runs in the call's task, and ends with it.
+      now: the time of day in seconds since 1970.
+    """
+
+    server: str = attrs.field(kw_only=True)
+    url: str = attrs.field(kw_only=True, converter=lambda url: _as_http(url))
+    config: OAuthConfig = attrs.field(kw_only=True)
+    store: TokenStore = attrs.field(kw_only=True)
+    network: Network = attrs.field(kw_only=True)
+    present: Present | None = attrs.field(kw_only=True, default=None)
+    nursery: trio.Nursery | None = attrs.field(kw_only=True, default=None)
+    now: Callable[[], float] = attrs.field(kw_only=True, default=time.time)
+    _flow: LoginFlow = attrs.field(init=False)
+    _kept: Keeping = attrs.field(init=False)
+    _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _flight: _Flight | None = attrs.field(default=None, init=False)
+    _link: str | None = attrs.field(default=None, init=False, repr=False)
+    _rest_until: float = attrs.field(default=-1.0, init=False)
+    _renew_after: float = attrs.field(default=-1.0, init=False)
+    _logged_in_at: float = attrs.field(default=-math.inf, init=False)
+    _last_problem: str = attrs.field(default="", init=False)
+    _step_ups: dict[frozenset[str], int] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Put together what makes requests and what keeps logins."""
+        fetcher = Fetcher(self.network, AddressGuard(self.url))
+        self._flow = LoginFlow(self.server, self.url, self.config, fetcher, self.now)
+        self._kept = Keeping(self.server, self.url, self.config, self.store)
+
+    async def headers(self) -> Mapping[str, str]:
+        """Return what to add to a request: the token, renewed where its end is near.
+
+        Returns nothing where there is no login yet; the server then says what it wants.
+
+        Raises:
+          AuthorizationFailed: the token has ended and cannot be renewed now.
+        """
+        if not self.config.enabled:
+            return _NOTHING
+        await self._kept.load_once()
+        tokens = self._tokens
+        if tokens is not None and tokens.due(self.now(), self.config.token_refresh_buffer_secs):
+            tokens = await self._renew_ahead()
+        _used.set((self._kept, self._kept.generation))
+        if tokens is None or tokens.expired(self.now()):
+            return _NOTHING
+        return {"authorization": f"Bearer {tokens.access_token}"}
+
+    async def challenged(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Do what a 401 or 403 asks for; tell whether the request should be sent again.
+
+        Args:
+          status: of the response.
+          headers: of the response, names in lower case.
+
+        Raises:
+          AuthorizationFailed: no token can be had; the reason says what a person can do.
+        """
+        if not self.config.enabled:
+            return False
+        challenge = Challenge.of(headers)
+        lacking = challenge is not None and challenge.error == "insufficient_scope"
+        if status != 401 and not (status == 403 and lacking):
+            return False
+        await self._kept.load_once()
+        if self._tokens is not None and self._was_older():
+            return True
+        await self._join(challenge, more=status == 403)
+        return True
+
+    async def login(self) -> LoginState:
+        """Log in anew, whatever there is; a person is asked unless the settings say otherwise.
+
+        Raises:
+          AuthorizationFailed: it failed.
+        """
+        self._step_ups.clear()
+        self._rest_until = -1.0
+        try:
+            await self._kept.load_once()
+            refused, challenge = await probe(self.network, self.url)
+            async with self._lock, self.store.lock(self.server):
+                found = await self._discover(challenge)
+                if not refused and found.server.assumed:
+                    raise Refused("this server does not ask for a login")
+                await self._login_anew(found, challenge, extra=())
+        except OAuthProblem as problem:
+            raise self._failed(problem) from problem
+        return self.status()
+
+    async def logout(self) -> LogoutResult:
+        """Forget all logins of the backend, after having their servers revoke the tokens.
+
+        What no server revokes is forgotten all the same.
+
+        Raises:
+          AuthorizationFailed: a record cannot be deleted.
+        """
+        try:
+            async with self._lock, self.store.lock(self.server):
+                logins = await trio.to_thread.run_sync(self.store.all, self.server)
+                revoked = 0
+                for login in logins:
+                    revoked += await self._revoke(self._kept.with_secret(login))
+                    await trio.to_thread.run_sync(self.store.delete, self.server, login.issuer)
+                self._kept.forget()
+        except OAuthProblem as problem:
+            raise self._failed(problem) from problem
+        return LogoutResult(found=len(logins), revoked=revoked)
+
+    def status(self) -> LoginState:
+        """Return what is known of the login, without a token in it; nothing is asked of anybody."""
+        login = self._kept.login or self._kept.stored()
+        return state_of(login, now=self.now(), link=self._link, problem=self._last_problem)
+
+    @property
+    def _tokens(self) -> Tokens | None:
+        return self._kept.login.tokens if self._kept.login is not None else None
+
+    def _was_older(self) -> bool:
+        """Tell whether the refused request went out before the token that we have now."""
+        used = _used.get()
+        if used is not None and used[0] is self._kept:
+            return used[1] != self._kept.generation
+        return self._is_fresh()
+
+    def _is_fresh(self) -> bool:
+        tokens = self._tokens
+        return tokens is not None and self.now() - tokens.obtained_at < FRESH
+
+    async def _renew_ahead(self) -> Tokens | None:
+        """Renew the token before it ends; one that is still good is used if that fails."""
+        tokens = self._tokens
+        good = tokens is not None and not tokens.expired(self.now())
+        if good and self.now() < self._renew_after:
+            return tokens
+        # A person may be logging in, here or in another gateway: no call waits for that whose
+        # token is good.
+        with trio.CancelScope() as waiting:
+            waiting.deadline = trio.current_time() + (LOCK_PATIENCE if good else math.inf)
+            try:
+                async with self._lock, self.store.lock(self.server):
+                    waiting.deadline = math.inf
+                    tokens = self._tokens
+                    buffer = self.config.token_refresh_buffer_secs
+                    if tokens is not None and tokens.due(self.now(), buffer):
+                        await self._renew()
+            except OAuthProblem as problem:
+                self._renew_after = self.now() + RENEWAL_PAUSE
+                if tokens is None or tokens.expired(self.now()):
+                    raise self._failed(problem) from problem
+                log.warning("oauth.not_renewed", backend=self.server, reason=str(problem))
+        return self._tokens
+
+    async def _renew(self) -> bool:
+        """Get a new token from the login that there is; tell whether there is one now.
+
+        Once a request that uses up a refresh token is out, it is seen through to the end: the
+        answer holds the only one that is good afterwards.
+
+        Raises:
+          OAuthProblem: it may work later.
+        """
+        if await self._kept.adopt():
+            return True
+        login = self._kept.login
+        if login is None or login.tokens is None:
+            return False
+        if login.grant != CREDENTIALS and login.tokens.refresh_token is None:
+            return False
+        endpoint = self._flow.endpoint_of(login)
+        with trio.CancelScope(shield=True) as scope:
+            scope.deadline = trio.current_time() + _RENEWAL_PATIENCE
+            try:
+                if login.grant == CREDENTIALS:
+                    tokens = await endpoint.by_credentials(login.asked)
+                else:
+                    tokens = await endpoint.by_refresh(login.tokens)
+            except ErrorAnswer as problem:
+                return await self._renewal_refused(login, problem)
+            await self._kept.keep(attrs.evolve(login, tokens=tokens, updated_at=self.now()))
+            log.debug("oauth.renewed", backend=self.server, issuer=login.issuer)
+            return True
+        raise Unreachable("renewing the token took too long")
+
+    async def _renewal_refused(self, login: Login, problem: ErrorAnswer) -> bool:
+        """Drop what the authorization server no longer takes. Returns False; raises the problem
+        where it says nothing about that."""
+        known = ("invalid_grant", "invalid_client", "unauthorized_client")
+        if problem.error not in known:
+            raise problem
+        log.info("oauth.renewal_refused", backend=self.server, reason=str(problem))
+        if login.client.origin == "registered" and problem.error != "invalid_grant":
+            await self._kept.drop(login)
+            return False
+        assert login.tokens is not None
+        lasting = None if login.tokens.expired(self.now()) else login.tokens
+        if lasting is not None:
+            lasting = attrs.evolve(lasting, refresh_token=None)
+        await self._kept.keep(attrs.evolve(login, tokens=lasting, updated_at=self.now()))
+        return False
+
+    async def _join(self, challenge: Challenge | None, *, more: bool) -> None:
+        """Take part in the login that is under way, or begin one."""
+        while True:
+            flight = self._flight
+            if flight is None:
+                flight = self._flight = _Flight()
+                if self.nursery is None:
+                    await self._fly(flight, challenge, more)
+                else:
+                    self.nursery.start_soon(self._fly, flight, challenge, more)
+            await flight.done.wait()
+            if flight.problem is not None:
+                raise self._failed(flight.problem) from flight.problem
+            if not flight.cancelled:
+                return
+            if self.nursery is not None:
+                raise AuthorizationFailed(f"the login at {self.server} was broken off")
+
+    async def _fly(self, flight: _Flight, challenge: Challenge | None, more: bool) -> None:
+        try:
+            async with self._lock, self.store.lock(self.server):
+                await self._obtain(challenge, more)
+        except OAuthProblem as problem:
+            flight.problem = problem
+        except trio.Cancelled:
+            flight.cancelled = True
+            raise
+        finally:
+            self._flight = None
+            flight.done.set()
+
+    async def _obtain(self, challenge: Challenge | None, more: bool) -> None:
+        """Get a token that the server may take, after it refused what we sent."""
+        if await self._kept.adopt():
+            return
+        extra = self._missing_scopes(challenge) if more else ()
+        found = await self._discover(challenge)
+        login = self._kept.login
+        if login is not None and login.tokens is not None and login.issuer == found.asked:
+            if not more and self.now() - self._logged_in_at < FRESH:
+                raise Refused("the server rejects the token that it had us get just now")
+            if not more and not self._is_fresh() and await self._renew():
+                return
+        await self._login_anew(found, challenge, extra=extra)
+
+    def _missing_scopes(self, challenge: Challenge | None) -> tuple[str, ...]:
+        """Return the scopes that a server misses in our token, if asking for them makes sense."""
+        tokens = self._tokens
+        wanted = challenge.scopes if challenge is not None else ()
+        if tokens is None:
+            return wanted
+        missing = [scope for scope in wanted if scope not in tokens.scopes]
+        if not missing:
+            what = f"the scopes {' '.join(wanted)}, which it has" if wanted else "a scope, unnamed"
+            raise Refused(f"the server says that the token lacks {what}; another would not help")
+        key = frozenset(wanted)
+        self._step_ups[key] = self._step_ups.get(key, 0) + 1
+        if self._step_ups[key] > MOST_STEP_UPS:
+            raise Refused(f"the scopes {' '.join(missing)} were asked for and not granted")
+        return wanted
+
+    async def _discover(self, challenge: Challenge | None) -> Discovered:
+        current = self._kept.login
+        preferred = [self.config.issuer, current.issuer if current is not None else None]
+        found = await discover(
+            self._flow.fetcher,
+            self.url,
+            challenge,
+            preferred=tuple(issuer for issuer in preferred if issuer),
+        )
+        await self._kept.check_issuer(found.asked)
+        return found
+
+    async def _login_anew(
+        self, found: Discovered, challenge: Challenge | None, *, extra: tuple[str, ...]
+    ) -> None:
+        known = await self._kept.known(found.asked)
+        person = self._flow.grant(found, person=self.present is not None) != CREDENTIALS
+        scopes = scope_rules.to_ask(
+            configured=self.config.scopes,
+            challenged=challenge.scopes if challenge is not None else (),
+            supported=found.scopes_supported,
+            server=found.server,
+            person=person,
+        )
+        if extra:
+            before = self._kept.login
+            scopes = scope_rules.union(before.asked if before is not None else (), scopes, extra)
+            if before is not None and before.tokens is not None:
+                scopes = scope_rules.union(before.tokens.scopes, scopes)
+        if person:
+            login = await self._by_person(found, scopes, known)
+        else:
+            login = await self._by_credentials(found, scopes)
+        await self._kept.keep(login)
+        self._last_problem = ""
+        self._logged_in_at = self.now()
+        log.info("oauth.logged_in", backend=self.server, issuer=login.issuer)
+
+    async def _by_credentials(self, found: Discovered, scopes: tuple[str, ...]) -> Login:
+        try:
+            return await self._flow.by_credentials(found, scopes)
+        except ErrorAnswer as problem:
+            if self.config.grant == CREDENTIALS or self.present is not None:
+                raise
+            raise Refused(f"{problem}; {self._how_to_log_in()}") from problem
+
+    async def _by_person(
+        self, found: Discovered, scopes: tuple[str, ...], known: Login | None
+    ) -> Login:
+        if self.present is None:
+            raise Refused(f"nobody is here to log in; {self._how_to_log_in()}")
+        if self.now() < self._rest_until:
+            raise Refused(f"{self._last_problem}; {self._how_to_log_in()}")
+        try:
+            return await self._flow.by_person(
+                found, scopes, known=known, present=self.present, opened=self._set_link
+            )
+        except OAuthProblem as problem:
+            self._rest_until = self.now() + PAUSE
+            self._last_problem = str(problem)
+            denied = isinstance(problem, ErrorAnswer) and problem.error in (
+                "invalid_client",
+                "unauthorized_client",
+            )
+            if denied and known is not None and known.client.origin == "registered":
+                await self._kept.drop(known)
+            raise
+
+    def _set_link(self, link: str | None) -> None:
+        self._link = link
+
+    async def _revoke(self, login: Login) -> bool:
+        if login.tokens is None:
+            return False
+        try:
+            with trio.move_on_after(_RENEWAL_PATIENCE):
+                return await self._flow.endpoint_of(login).revoke(login.tokens)
+        except OAuthProblem as problem:
+            log.warning("oauth.not_revoked", backend=self.server, reason=str(problem))
+        return False
+
+    def _how_to_log_in(self) -> str:
+        return f"run: mcp-gateway auth login {self.server}"
+
+    def _failed(self, problem: OAuthProblem) -> AuthorizationFailed:
+        self._last_problem = str(problem)
+        return AuthorizationFailed(f"no authorization for '{self.server}': {problem}")
+
+
+def _as_http(url: str) -> str:
+    """Return the URL whose well-known documents belong to a WebSocket server."""
+    for socket, plain in (("wss://", "https://"), ("ws://", "http://")):
+        if url.lower().startswith(socket):
+            return plain + url[len(socket) :]
+    return url

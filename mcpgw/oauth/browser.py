@@ -1,0 +1,47 @@
+"""Opening a link in the browser of the person at this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+import trio
+
+from mcpgw.oauth.addresses import is_loopback_host, split_url
+from mcpgw.oauth.failures import Refused
+
+_PATIENCE = 15.0
+
+
+async def open_browser(url: str) -> bool:
+    """Open a link in a browser, and tell whether one was started.
+
+    No shell sees the link. `$BROWSER` is honoured. Links that are neither https nor of this
+    machine are not opened.
+    """
+    try:
+        parts = split_url(url)
+    except Refused:
+        return False
+    if parts.scheme != "https" and not is_loopback_host(parts.hostname or ""):
+        return False
+    # A text browser would run until its user ends it; nothing waits for that.
+    with trio.move_on_after(_PATIENCE):
+        return await trio.to_thread.run_sync(_open, url, abandon_on_cancel=True)
+    return True
+
+
+def _open(url: str) -> bool:
+    import webbrowser
+
+    if not os.environ.get("BROWSER") and sys.platform.startswith("linux") and not _has_screen():
+        return False
+    with contextlib.suppress(webbrowser.Error, OSError):
+        return webbrowser.open(url, new=2, autoraise=True)
+    return False
+
+
+def _has_screen() -> bool:
+    """Tell whether a window can be shown; without one, a browser in text form would start."""
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,153 @@
+"""Finding the authorization server of an MCP server (MCP 2026-07-28, Authorization)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+import attrs
+
+from mcpgw.oauth.challenge import Challenge
+from mcpgw.oauth.failures import Refused, Unreachable, origin_of
+from mcpgw.oauth.fetch import Answer, Fetcher
+from mcpgw.oauth.metadata import (
+    ResourceMetadata,
+    ServerMetadata,
+    canonical,
+    origin,
+    same_issuer,
+)
+from mcpgw.observe.log import get_logger
+
+log = get_logger("mcpgw.oauth")
+
+_RESOURCE: Final = "/.well-known/oauth-protected-resource"
+_SERVER: Final = "/.well-known/oauth-authorization-server"
+_OPENID: Final = "/.well-known/openid-configuration"
+
+
+@attrs.frozen
+class Discovered:
+    """Where to get tokens for an MCP server.
+
+    `asked` is the issuer as the resource names it; credentials are kept under it.
+    """
+
+    resource: str
+    asked: str
+    server: ServerMetadata
+    scopes_supported: tuple[str, ...] = ()
+
+
+async def discover(
+    fetcher: Fetcher, url: str, challenge: Challenge | None, *, preferred: tuple[str, ...] = ()
+) -> Discovered:
+    """Find out who gives tokens for the MCP server at `url`.
+
+    Resource metadata comes from the URL in the challenge, else from the well-known place for the
+    server's path, else from that at the root. A server without any is taken for one of
+    2025-03-26, which is its own authorization server.
+
+    Args:
+      fetcher: makes the requests.
+      url: the MCP server.
+      challenge: what it said when it refused a request.
+      preferred: issuers to take first where the server names several.
+
+    Raises:
+      Refused: a document does not belong where it was found, or breaks a rule.
+      Unreachable: a server cannot answer now.
+    """
+    resource = await _resource_metadata(fetcher, url, challenge)
+    if resource is None or not resource.authorization_servers:
+        return await _without_resource_metadata(fetcher, url, resource)
+    issuers = resource.authorization_servers
+    issuer = next((each for each in preferred if each in issuers), issuers[0])
+    server = await server_metadata(fetcher, issuer)
+    if server is None:
+        raise Refused(
+            f"{origin_of(issuer)}, named by the MCP server as its authorization server, publishes"
+            " no metadata"
+        )
+    if not same_issuer(server.issuer, issuer):
+        raise Refused(
+            f"the metadata found for the issuer {issuer[:200]!r} is that of"
+            f" {server.issuer[:200]!r}: refused, as one server must not speak for another"
+        )
+    return Discovered(resource.resource, issuer, server, resource.scopes_supported)
+
+
+async def server_metadata(fetcher: Fetcher, issuer: str) -> ServerMetadata | None:
+    """Get the metadata of an authorization server, as OAuth or as OpenID publishes it."""
+    for place in server_places(issuer):
+        document = _document(await fetcher.get(place), place)
+        if document.body is not None:
+            return ServerMetadata.read(document.body)
+    return None
+
+
+async def _resource_metadata(
+    fetcher: Fetcher, url: str, challenge: Challenge | None
+) -> ResourceMetadata | None:
+    named = challenge.resource_metadata if challenge is not None else None
+    for place in ([named] if named else []) + list(resource_places(url)):
+        document = _document(await fetcher.get(place), place)
+        if document.body is not None:
+            return ResourceMetadata.read(document.body, url=url)
+    return None
+
+
+async def _without_resource_metadata(
+    fetcher: Fetcher, url: str, resource: ResourceMetadata | None
+) -> Discovered:
+    base = origin(url)
+    server = await server_metadata(fetcher, base)
+    if server is None:
+        server = ServerMetadata.fixed(base)
+        log.debug("oauth.no_metadata", server=base)
+    elif not same_issuer(server.issuer, base):
+        # Servers of that time give the metadata of the provider that they use.
+        log.debug("oauth.issuer_elsewhere", server=base, issuer=server.issuer)
+    scopes = resource.scopes_supported if resource is not None else ()
+    name = resource.resource if resource is not None else canonical(url)
+    return Discovered(name, base, server, scopes)
+
+
+def resource_places(url: str) -> Iterator[str]:
+    """Give the URLs where a server's resource metadata may stand, in order (RFC 9728 section 3)."""
+    path = urlsplit(url).path.rstrip("/")
+    base = origin(url)
+    if path:
+        yield f"{base}{_RESOURCE}{path}"
+    yield f"{base}{_RESOURCE}"
+
+
+def server_places(issuer: str) -> Iterator[str]:
+    """Give the URLs where an issuer's metadata may stand, in order (RFC 8414 section 3).
+
+    Raises:
+      Refused: an issuer is a URL without query and fragment, and this is none.
+    """
+    try:
+        parts = urlsplit(issuer)
+        base = origin(issuer)
+    except ValueError:
+        raise Refused(f"the issuer {issuer[:200]!r} is not a URL") from None
+    if parts.query or parts.fragment or not parts.hostname:
+        raise Refused(f"the issuer {issuer[:200]!r} is not a plain URL")
+    path = parts.path.rstrip("/")
+    yield f"{base}{_SERVER}{path}"
+    yield f"{base}{_OPENID}{path}"
+    if path:
+        yield f"{base}{path}{_OPENID}"
+
+
+def _document(answer: Answer, place: str) -> Answer:
+    """Return an answer whose body is None where there is no document at this place.
+
+    A server that is ill is not one without a document: taking it for one would lead elsewhere.
+    """
+    if answer.status >= 500 and answer.status != 501:
+        raise Unreachable(f"{origin_of(place)} answered with HTTP {answer.status}")
+    return answer if answer.ok else Answer(answer.status, None)

@@ -1,0 +1,169 @@
+"""Requests to authorization servers: bounded, to checked addresses only, redirects looked at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin
+
+import attrs
+
+from mcpgw.oauth.addresses import AddressGuard, split_url
+from mcpgw.oauth.failures import Refused, Unreachable, origin_of
+
+if TYPE_CHECKING:
+    import httpx
+
+    from mcpgw.transports.network import Network
+
+LARGEST_ANSWER: Final = 256 * 1024
+"""Bytes of an answer that are read at most."""
+_MOST_REDIRECTS: Final = 3
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+_TIMEOUT: Final = 20.0
+_PORTS: Final = {"https": 443, "http": 80}
+
+
+@attrs.frozen
+class Answer:
+    """An answer: its status, and its body where that is a JSON object, else None."""
+
+    status: int
+    body: Mapping[str, object] | None = attrs.field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request was served."""
+        return 200 <= self.status < 300
+
+
+@attrs.frozen
+class Fetcher:
+    """Makes the requests of an OAuth client for one MCP server.
+
+    Every URL, also one that a redirect leads to, is checked, and the connection goes to the very
+    address that was checked, so that a name cannot change its meaning in between. Where a proxy
+    stands in the way, it resolves names, and only what is written in the URL can be checked.
+    """
+
+    network: Network
+    guard: AddressGuard
+
+    async def get(self, url: str) -> Answer:
+        """Get a metadata document, following a few redirects.
+
+        Raises:
+          Refused: a URL is not one to go to.
+          Unreachable: no answer came.
+        """
+        for _ in range(_MOST_REDIRECTS + 1):
+            answer, location = await self._send("GET", url, {"accept": "application/json"}, None)
+            if location is None:
+                return answer
+            url = urljoin(url, location)
+        raise Refused(f"{origin_of(url)} redirects again and again")
+
+    async def post_form(
+        self, url: str, form: Mapping[str, str], headers: Mapping[str, str]
+    ) -> Answer:
+        """Send a form; a redirect is an answer like another, as it would carry secrets along.
+
+        Raises: as `get`.
+        """
+        from urllib.parse import urlencode
+
+        sent = {
+            "content-type": "application/x-www-form-urlencoded",
+            "accept": "application/json",
+            **headers,
+        }
+        answer, _ = await self._send("POST", url, sent, urlencode(form).encode())
+        return answer
+
+    async def post_json(self, url: str, body: Mapping[str, object]) -> Answer:
+        """Send a JSON object; redirects as for `post_form`. Raises: as `get`."""
+        sent = {"content-type": "application/json", "accept": "application/json"}
+        answer, _ = await self._send("POST", url, sent, json.dumps(body).encode())
+        return answer
+
+    async def check(self, url: str) -> None:
+        """Check a URL that is not ours to fetch, such as one for the browser. Raises Refused."""
+        parts = split_url(url)
+        host = parts.hostname or ""
+        if self.network.proxy_for(url) is not None:
+            await self.guard.check_literal(host)
+        else:
+            await self.guard.addresses(host, parts.port or _PORTS[parts.scheme])
+
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None
+    ) -> tuple[Answer, str | None]:
+        import httpx
+
+        timeout = httpx.Timeout(_TIMEOUT)
+        parts = split_url(url)
+        host = parts.hostname or ""
+        if self.network.proxy_for(url) is not None:
+            await self.guard.check_literal(host)
+            async with self.network.client(timeout=timeout) as client:
+                request = client.build_request(method, url, headers=headers, content=content)
+                return await _answer(client, request, url)
+        addresses = await self.guard.addresses(host, parts.port or _PORTS[parts.scheme])
+        async with httpx.AsyncClient(
+            verify=self.network.tls(), trust_env=False, timeout=timeout
+        ) as client:
+            for address in addresses:
+                # The address that was checked; TLS still asks for the name.
+                pinned = httpx.URL(url).copy_with(host=address)
+                request = client.build_request(
+                    method,
+                    pinned,
+                    headers={**headers, "host": parts.netloc},
+                    content=content,
+                    extensions={"sni_hostname": host},
+                )
+                try:
+                    return await _answer(client, request, url)
+                except _NoConnection:
+                    continue
+        raise Unreachable(f"{origin_of(url)} cannot be reached")
+
+
+class _NoConnection(Unreachable):
+    """Nothing was sent: the next address may be tried."""
+
+
+async def _answer(
+    client: httpx.AsyncClient, request: httpx.Request, url: str
+) -> tuple[Answer, str | None]:
+    import httpx
+
+    try:
+        response = await client.send(request, stream=True)
+        try:
+            body = bytearray()
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > LARGEST_ANSWER:
+                    raise Refused(f"{origin_of(url)} sent more than {LARGEST_ANSWER} bytes")
+        finally:
+            await response.aclose()
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise _NoConnection(f"{origin_of(url)} cannot be reached: {_why(error)}") from None
+    except httpx.HTTPError as error:
+        raise Unreachable(f"{origin_of(url)} did not answer: {_why(error)}") from None
+    location = response.headers.get("location") if response.status_code in _REDIRECTS else None
+    return Answer(response.status_code, _json_object(bytes(body))), location
+
+
+def _why(error: Exception) -> str:
+    return str(error)[:200] or type(error).__name__
+
+
+def _json_object(body: bytes) -> Mapping[str, object] | None:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,211 @@
+"""The two ways to a new login: a person in a browser, or the client's own credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import attrs
+import trio
+
+from mcpgw.oauth.authorization_request import AuthorizationRequest
+from mcpgw.oauth.clients import client_for_login, configured_client
+from mcpgw.oauth.failures import OAuthProblem, Refused, origin_of
+from mcpgw.oauth.records import Client, Login, Tokens
+from mcpgw.oauth.redirect import Redirect, RedirectReceiver, open_receiver
+from mcpgw.oauth.token_endpoint import TokenEndpoint
+from mcpgw.observe.log import get_logger
+from mcpgw.transports.authorization import AuthorizationFailed
+
+if TYPE_CHECKING:
+    from mcpgw.config.oauth import OAuthConfig
+    from mcpgw.oauth.discovery import Discovered
+    from mcpgw.oauth.fetch import Fetcher
+
+log = get_logger("mcpgw.oauth")
+
+PERSON_PATIENCE: Final = 600.0
+"""Seconds that a person has for a login."""
+CODE: Final = "authorization_code"
+CREDENTIALS: Final = "client_credentials"
+
+Present = Callable[[str], Awaitable[None]]
+"""Shows a person the link of a login; it may go on for as long as the login does."""
+
+
+@attrs.frozen
+class LoginFlow:
+    """Gets a login for one backend; nothing is kept here."""
+
+    server: str
+    url: str
+    config: OAuthConfig
+    fetcher: Fetcher
+    now: Callable[[], float]
+
+    def grant(self, found: Discovered, *, person: bool) -> str:
+        """Choose how to get tokens: as configured, else by what we have and the server offers."""
+        if self.config.grant != "auto":
+            return self.config.grant
+        proof = self.config.client_secret or self.config.private_key_file
+        offered = found.server
+        only = not offered.grants(CODE) and offered.grants(CREDENTIALS)
+        if self.config.client_id and proof and (only or not person):
+            return CREDENTIALS
+        return CODE
+
+    async def by_credentials(self, found: Discovered, scopes: tuple[str, ...]) -> Login:
+        """Get a token for the client itself. Raises OAuthProblem."""
+        client = configured_client(self.config, found.server)
+        if client is None or client.auth_method == "none":
+            raise Refused(
+                "`grant: client_credentials` needs `client_id` and `client_secret` (or"
+                " `private_key_file`) under `oauth`"
+            )
+        tokens = await self.endpoint(found, client).by_credentials(scopes)
+        return self._login(found, client, CREDENTIALS, tokens, scopes)
+
+    async def by_person(
+        self,
+        found: Discovered,
+        scopes: tuple[str, ...],
+        *,
+        known: Login | None,
+        present: Present,
+        opened: Callable[[str | None], None],
+    ) -> Login:
+        """Have a person log in, within ten minutes.
+
+        Args:
+          found: the authorization server.
+          scopes: what to ask for.
+          known: an earlier login with the same server, for its registration.
+          present: shows the link.
+          opened: is told the link, and None when it leads nowhere any more.
+
+        Raises:
+          OAuthProblem: it failed; the person was told so in the browser.
+        """
+        config = self.config
+        request = AuthorizationRequest(found.server, found.resource, scopes)
+        async with open_receiver(
+            host=config.callback_host,
+            port=config.callback_port,
+            path=config.callback_path,
+            state=request.state,
+            preferred_port=_registered_port(known),
+        ) as receiver:
+            client = await client_for_login(
+                self.fetcher,
+                config,
+                found.server,
+                redirect_uri=receiver.redirect_uri,
+                scopes=scopes,
+                known=known,
+            )
+            link = request.link(client_id=client.id, redirect_uri=receiver.redirect_uri)
+            await self.fetcher.check(link)
+            log.warning("oauth.login_needed", backend=self.server, link=link)
+            opened(link)
+            try:
+                tokens = await self._answered(
+                    receiver, _Asking(request, link, self.endpoint(found, client), present)
+                )
+            finally:
+                opened(None)
+        return self._login(found, client, CODE, tokens, scopes)
+
+    def endpoint(self, found: Discovered, client: Client) -> TokenEndpoint:
+        """Return the token endpoint of an authorization server, asked as a client."""
+        return TokenEndpoint(
+            self.fetcher, self.config, found.server, client, found.resource, self.now
+        )
+
+    def endpoint_of(self, login: Login) -> TokenEndpoint:
+        """Return the token endpoint that a login came from."""
+        return TokenEndpoint(
+            self.fetcher, self.config, login.metadata, login.client, login.resource, self.now
+        )
+
+    async def _answered(self, receiver: RedirectReceiver, asking: _Asking) -> Tokens:
+        """Show the link, wait for the browser to come back, and tell it how the login ended.
+
+        All at once, as what shows the link may be a browser that waits for the last page.
+        """
+        problem: OAuthProblem | None = None
+        tokens: Tokens | None = None
+        waiting = trio.CancelScope()
+
+        async def show() -> None:
+            nonlocal problem
+            try:
+                await asking.present(asking.link)
+            except (OAuthProblem, AuthorizationFailed) as raised:
+                problem = raised if isinstance(raised, OAuthProblem) else Refused(raised.reason)
+                waiting.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(show)
+            redirect: Redirect | None = None
+            with waiting:
+                waiting.deadline = trio.current_time() + PERSON_PATIENCE
+                redirect = await receiver.redirect()
+            try:
+                if redirect is not None:
+                    tokens = await asking.tokens(redirect, receiver.redirect_uri)
+                    await receiver.tell(True, f"mcp-gateway can use {self.server} now.")
+            except OAuthProblem as raised:
+                problem = raised
+                await receiver.tell(False, f"{self.server}: {problem}")
+            nursery.cancel_scope.cancel()
+        if tokens is not None:
+            return tokens
+        minutes = f"{PERSON_PATIENCE / 60:g} minutes"
+        late = Refused(f"nobody logged in at {origin_of(asking.link)} within {minutes}")
+        raise problem or late
+
+    def _login(
+        self, found: Discovered, client: Client, grant: str, tokens: Tokens, asked: tuple[str, ...]
+    ) -> Login:
+        return Login(
+            server=self.server,
+            url=self.url,
+            issuer=found.asked,
+            resource=found.resource,
+            client=client,
+            metadata=found.server,
+            grant=grant,
+            tokens=tokens,
+            asked=asked,
+            updated_at=self.now(),
+        )
+
+
+@attrs.frozen
+class _Asking:
+    """A login that a person is asked for."""
+
+    request: AuthorizationRequest
+    link: str = attrs.field(repr=False)
+    endpoint: TokenEndpoint
+    present: Present
+
+    async def tokens(self, redirect: Redirect, redirect_uri: str) -> Tokens:
+        """Check what came back, and exchange it for tokens."""
+        return await self.endpoint.by_code(
+            self.request.code(redirect),
+            verifier=self.request.verifier,
+            redirect_uri=redirect_uri,
+            asked=self.request.scopes,
+        )
+
+
+def _registered_port(known: Login | None) -> int | None:
+    """Return the port of an earlier registration: the same one needs no new registration."""
+    if known is None or known.client.origin != "registered" or not known.client.redirect_uris:
+        return None
+    try:
+        return urlsplit(known.client.redirect_uris[0]).port
+    except ValueError:
+        return None

@@ -1,0 +1,170 @@
+"""Requests to the token and revocation endpoints (RFC 6749, RFC 7009)."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote_plus
+
+import attrs
+
+from mcpgw.oauth.assertion import ASSERTION_TYPE, client_assertion
+from mcpgw.oauth.clients import auth_method
+from mcpgw.oauth.failures import ErrorAnswer, Refused, Unreachable, origin_of, quoted
+from mcpgw.oauth.fetch import Answer, Fetcher
+from mcpgw.oauth.metadata import ServerMetadata, text_of
+from mcpgw.oauth.records import LONGEST_LIFE, AuthMethod, Client, Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mcpgw.config.oauth import OAuthConfig
+
+
+@attrs.frozen
+class TokenEndpoint:
+    """The endpoint of one authorization server, asked as one client.
+
+    All requests raise Refused, Unreachable or ErrorAnswer, whose texts hold none of the secrets.
+    """
+
+    fetcher: Fetcher
+    config: OAuthConfig
+    server: ServerMetadata
+    client: Client
+    resource: str
+    now: Callable[[], float]
+
+    async def by_code(
+        self, code: str, *, verifier: str, redirect_uri: str, asked: tuple[str, ...]
+    ) -> Tokens:
+        """Exchange the code of an authorization response for tokens."""
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_uri,
+            "code_verifier": verifier,
+        }
+        return await self._tokens(form, asked=asked, secrets=(code, verifier))
+
+    async def by_refresh(self, tokens: Tokens) -> Tokens:
+        """Renew tokens. A server that rotates gives a new refresh token, else the old one stays."""
+        old = tokens.refresh_token or ""
+        form = {"grant_type": "refresh_token", "refresh_token": old}
+        fresh = await self._tokens(form, asked=tokens.scopes, secrets=(old,))
+        return fresh if fresh.refresh_token else attrs.evolve(fresh, refresh_token=old)
+
+    async def by_credentials(self, asked: tuple[str, ...]) -> Tokens:
+        """Get a token for the client itself (RFC 6749 section 4.4)."""
+        form = {"grant_type": "client_credentials"}
+        if asked:
+            form["scope"] = " ".join(asked)
+        return await self._tokens(form, asked=asked)
+
+    async def revoke(self, tokens: Tokens) -> bool:
+        """Have the server forget the tokens; tell whether it says that it did."""
+        endpoint = self.server.revocation_endpoint
+        if endpoint is None:
+            return False
+        done = True
+        hints = {"refresh_token": tokens.refresh_token, "access_token": tokens.access_token}
+        for hint, token in hints.items():
+            if not token:
+                continue
+            form, headers = self._identified(
+                {"token": token, "token_type_hint": hint}, self._revocation_method()
+            )
+            answer = await self.fetcher.post_form(endpoint, form, headers)
+            done = done and answer.ok
+        return done
+
+    def _revocation_method(self) -> AuthMethod:
+        listed = self.server.revocation_endpoint_auth_methods_supported
+        if listed is None or self.client.auth_method in listed:
+            return self.client.auth_method
+        return auth_method(listed, secret=self.client.secret is not None)
+
+    async def _tokens(
+        self, form: dict[str, str], *, asked: tuple[str, ...], secrets: tuple[str, ...] = ()
+    ) -> Tokens:
+        endpoint = self.server.token_endpoint
+        form["resource"] = self.resource
+        form, headers = self._identified(form, self.client.auth_method)
+        answer = await self.fetcher.post_form(endpoint, form, headers)
+        ours = (*secrets, self.client.secret, form.get("client_assertion"))
+        if not answer.ok:
+            raise _failure(answer, endpoint, ours)
+        return _read_tokens(answer.body or {}, endpoint, asked, self.now(), ours)
+
+    def _identified(
+        self, form: dict[str, str], method: AuthMethod
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Add who we are to a form, or to the headers that go with it."""
+        client = self.client
+        if method == "client_secret_basic" and client.secret is not None:
+            # RFC 6749 section 2.3.1: both are escaped like a form's values first.
+            pair = f"{quote_plus(client.id)}:{quote_plus(client.secret)}"
+            return form, {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+        form = {**form, "client_id": client.id}
+        if method == "client_secret_post" and client.secret is not None:
+            form["client_secret"] = client.secret
+        elif method == "private_key_jwt":
+            form["client_assertion_type"] = ASSERTION_TYPE
+            form["client_assertion"] = client_assertion(self.config, client.id, self.server.issuer)
+        return form, {}
+
+
+def _failure(answer: Answer, endpoint: str, secrets: tuple[str | None, ...]) -> Exception:
+    document = answer.body or {}
+    where = origin_of(endpoint)
+    error = quoted(document.get("error"), secrets=secrets)
+    if error:
+        description = quoted(document.get("error_description"), secrets=secrets)
+        return ErrorAnswer(error, where, description)
+    if answer.status >= 500 or answer.status == 429:
+        return Unreachable(f"{where} answered with HTTP {answer.status} when asked for a token")
+    return ErrorAnswer(f"HTTP {answer.status}", where)
+
+
+def _read_tokens(
+    document: Mapping[str, object],
+    endpoint: str,
+    asked: tuple[str, ...],
+    now: float,
+    secrets: tuple[str | None, ...],
+) -> Tokens:
+    access = text_of(document, "access_token")
+    where = origin_of(endpoint)
+    if access is None:
+        # Some providers answer with an error and the status of success.
+        error = quoted(document.get("error"), secrets=secrets)
+        if error:
+            raise ErrorAnswer(error, where, quoted(document.get("error_description")))
+        raise Refused(f"{where} sent no access token")
+    if not access.isascii() or not access.isprintable() or " " in access:
+        raise Refused(f"{where} sent an access token that no header can carry")
+    kind = document.get("token_type", "Bearer")
+    if not isinstance(kind, str) or kind.lower() != "bearer":
+        raise Refused(f"{where} sent a token of another type than Bearer: {quoted(kind)}")
+    life = _life(document.get("expires_in"))
+    scope = text_of(document, "scope")
+    return Tokens(
+        access_token=access,
+        refresh_token=text_of(document, "refresh_token"),
+        obtained_at=now,
+        expires_at=None if life is None else now + life,
+        scopes=asked if scope is None else tuple(dict.fromkeys(scope.split())),
+    )
+
+
+def _life(value: object) -> float | None:
+    """Read `expires_in`; some servers send it as text. None where it is missing or no number."""
+    try:
+        life = float(value) if isinstance(value, str | int | float) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    if isinstance(value, bool) or not math.isfinite(life) or life < 0:
+        return None
+    return min(life, LONGEST_LIFE)
