@@ -102,6 +102,8 @@ class Session:
     protocol_version: str = ""
     client_info: Mapping[str, Any] = attrs.field(factory=dict)
     client_capabilities: Mapping[str, Any] = attrs.field(factory=dict)
+    seen_capabilities: Params = attrs.field(factory=dict)
+    """What requests of the stateless era declared so far, for servers that are told once."""
     profile: str | None = None
     """The routing profile that the client asked for in `initialize`."""
     log_level: str | None = None
@@ -271,10 +273,11 @@ class Session:
 
     def forwardable_capabilities(self) -> Params:
         """Return what the client declared of what backends may use through us."""
+        declared = {**self.seen_capabilities, **self.client_capabilities}
         return {
-            name: self.client_capabilities[name]
+            name: declared[name]
             for name in FORWARDED_CAPABILITIES
-            if isinstance(self.client_capabilities.get(name), dict)
+            if isinstance(declared.get(name), dict)
         }
 
     async def ask(

@@ -119,6 +119,7 @@ async def serve(session: Session, request: Request) -> Params:
     terms = read_terms(request.params)
     if request.method in _GONE:
         raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method} ({MODERN_VERSION})")
+    session.seen_capabilities.update(terms.capabilities)
     session.greeted.set()
     if request.method == "subscriptions/listen":
         from mcpgw.front.listening import listen

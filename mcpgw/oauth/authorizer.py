@@ -16,13 +16,15 @@ from mcpgw.oauth import scopes as scope_rules
 from mcpgw.oauth.addresses import AddressGuard
 from mcpgw.oauth.challenge import Challenge
 from mcpgw.oauth.discovery import Discovered, discover
-from mcpgw.oauth.failures import ErrorAnswer, OAuthProblem, Refused, Unreachable
+from mcpgw.oauth.failures import ErrorAnswer, OAuthProblem, Refused
 from mcpgw.oauth.fetch import Fetcher
 from mcpgw.oauth.flow import CREDENTIALS, LoginFlow, Present
 from mcpgw.oauth.keeping import Keeping
 from mcpgw.oauth.probe import probe
 from mcpgw.oauth.records import Login, Tokens
+from mcpgw.oauth.renewal import Renewal
 from mcpgw.oauth.status import LoginState, LogoutResult, state_of
+from mcpgw.oauth.step_up import StepUps
 from mcpgw.observe.log import get_logger
 from mcpgw.transports.authorization import AuthorizationFailed
 
@@ -41,15 +43,21 @@ LOCK_PATIENCE: Final = 3.0
 """Seconds that a call whose token is still good waits for its turn to renew it."""
 RENEWAL_PAUSE: Final = 30.0
 """Seconds between tries to renew a token that is still good."""
-MOST_STEP_UPS: Final = 2
-"""Logins for the same missing scopes, until a person asks for one."""
-_RENEWAL_PATIENCE: Final = 45.0
+_REVOKING: Final = 45.0
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 _used: contextvars.ContextVar[tuple[object, int] | None] = contextvars.ContextVar(
     "mcpgw_oauth_used", default=None
 )
 """Which login the request of this task went out with: its answer is about that one alone."""
+
+
+def as_http(url: str) -> str:
+    """Return the URL whose well-known documents belong to a WebSocket server."""
+    for socket, plain in (("wss://", "https://"), ("ws://", "http://")):
+        if url.lower().startswith(socket):
+            return plain + url[len(socket) :]
+    return url
 
 
 @attrs.define
@@ -82,7 +90,7 @@ class OAuthAuthorizer:
     """
 
     server: str = attrs.field(kw_only=True)
-    url: str = attrs.field(kw_only=True, converter=lambda url: _as_http(url))
+    url: str = attrs.field(kw_only=True, converter=as_http)
     config: OAuthConfig = attrs.field(kw_only=True)
     store: TokenStore = attrs.field(kw_only=True)
     network: Network = attrs.field(kw_only=True)
@@ -91,6 +99,7 @@ class OAuthAuthorizer:
     now: Callable[[], float] = attrs.field(kw_only=True, default=time.time)
     _flow: LoginFlow = attrs.field(init=False)
     _kept: Keeping = attrs.field(init=False)
+    _renewal: Renewal = attrs.field(init=False)
     _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _flight: _Flight | None = attrs.field(default=None, init=False)
     _link: str | None = attrs.field(default=None, init=False, repr=False)
@@ -98,13 +107,14 @@ class OAuthAuthorizer:
     _renew_after: float = attrs.field(default=-1.0, init=False)
     _logged_in_at: float = attrs.field(default=-math.inf, init=False)
     _last_problem: str = attrs.field(default="", init=False)
-    _step_ups: dict[frozenset[str], int] = attrs.field(factory=dict, init=False)
+    _step_ups: StepUps = attrs.field(factory=StepUps, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Put together what makes requests and what keeps logins."""
         fetcher = Fetcher(self.network, AddressGuard(self.url))
         self._flow = LoginFlow(self.server, self.url, self.config, fetcher, self.now)
         self._kept = Keeping(self.server, self.url, self.config, self.store)
+        self._renewal = Renewal(self._flow, self._kept)
 
     async def headers(self) -> Mapping[str, str]:
         """Return what to add to a request: the token, renewed where its end is near.
@@ -223,61 +233,13 @@ class OAuthAuthorizer:
                     tokens = self._tokens
                     buffer = self.config.token_refresh_buffer_secs
                     if tokens is not None and tokens.due(self.now(), buffer):
-                        await self._renew()
+                        await self._renewal.renew()
             except OAuthProblem as problem:
                 self._renew_after = self.now() + RENEWAL_PAUSE
                 if tokens is None or tokens.expired(self.now()):
                     raise self._failed(problem) from problem
                 log.warning("oauth.not_renewed", backend=self.server, reason=str(problem))
         return self._tokens
-
-    async def _renew(self) -> bool:
-        """Get a new token from the login that there is; tell whether there is one now.
-
-        Once a request that uses up a refresh token is out, it is seen through to the end: the
-        answer holds the only one that is good afterwards.
-
-        Raises:
-          OAuthProblem: it may work later.
-        """
-        if await self._kept.adopt():
-            return True
-        login = self._kept.login
-        if login is None or login.tokens is None:
-            return False
-        if login.grant != CREDENTIALS and login.tokens.refresh_token is None:
-            return False
-        endpoint = self._flow.endpoint_of(login)
-        with trio.CancelScope(shield=True) as scope:
-            scope.deadline = trio.current_time() + _RENEWAL_PATIENCE
-            try:
-                if login.grant == CREDENTIALS:
-                    tokens = await endpoint.by_credentials(login.asked)
-                else:
-                    tokens = await endpoint.by_refresh(login.tokens)
-            except ErrorAnswer as problem:
-                return await self._renewal_refused(login, problem)
-            await self._kept.keep(attrs.evolve(login, tokens=tokens, updated_at=self.now()))
-            log.debug("oauth.renewed", backend=self.server, issuer=login.issuer)
-            return True
-        raise Unreachable("renewing the token took too long")
-
-    async def _renewal_refused(self, login: Login, problem: ErrorAnswer) -> bool:
-        """Drop what the authorization server no longer takes. Returns False; raises the problem
-        where it says nothing about that."""
-        known = ("invalid_grant", "invalid_client", "unauthorized_client")
-        if problem.error not in known:
-            raise problem
-        log.info("oauth.renewal_refused", backend=self.server, reason=str(problem))
-        if login.client.origin == "registered" and problem.error != "invalid_grant":
-            await self._kept.drop(login)
-            return False
-        assert login.tokens is not None
-        lasting = None if login.tokens.expired(self.now()) else login.tokens
-        if lasting is not None:
-            lasting = attrs.evolve(lasting, refresh_token=None)
-        await self._kept.keep(attrs.evolve(login, tokens=lasting, updated_at=self.now()))
-        return False
 
     async def _join(self, challenge: Challenge | None, *, more: bool) -> None:
         """Take part in the login that is under way, or begin one."""
@@ -314,31 +276,15 @@ class OAuthAuthorizer:
         """Get a token that the server may take, after it refused what we sent."""
         if await self._kept.adopt():
             return
-        extra = self._missing_scopes(challenge) if more else ()
+        extra = self._step_ups.missing(self._tokens, challenge) if more else ()
         found = await self._discover(challenge)
         login = self._kept.login
         if login is not None and login.tokens is not None and login.issuer == found.asked:
             if not more and self.now() - self._logged_in_at < FRESH:
                 raise Refused("the server rejects the token that it had us get just now")
-            if not more and not self._is_fresh() and await self._renew():
+            if not more and not self._is_fresh() and await self._renewal.renew():
                 return
         await self._login_anew(found, challenge, extra=extra)
-
-    def _missing_scopes(self, challenge: Challenge | None) -> tuple[str, ...]:
-        """Return the scopes that a server misses in our token, if asking for them makes sense."""
-        tokens = self._tokens
-        wanted = challenge.scopes if challenge is not None else ()
-        if tokens is None:
-            return wanted
-        missing = [scope for scope in wanted if scope not in tokens.scopes]
-        if not missing:
-            what = f"the scopes {' '.join(wanted)}, which it has" if wanted else "a scope, unnamed"
-            raise Refused(f"the server says that the token lacks {what}; another would not help")
-        key = frozenset(wanted)
-        self._step_ups[key] = self._step_ups.get(key, 0) + 1
-        if self._step_ups[key] > MOST_STEP_UPS:
-            raise Refused(f"the scopes {' '.join(missing)} were asked for and not granted")
-        return wanted
 
     async def _discover(self, challenge: Challenge | None) -> Discovered:
         current = self._kept.login
@@ -415,7 +361,7 @@ class OAuthAuthorizer:
         if login.tokens is None:
             return False
         try:
-            with trio.move_on_after(_RENEWAL_PATIENCE):
+            with trio.move_on_after(_REVOKING):
                 return await self._flow.endpoint_of(login).revoke(login.tokens)
         except OAuthProblem as problem:
             log.warning("oauth.not_revoked", backend=self.server, reason=str(problem))
@@ -427,11 +373,3 @@ class OAuthAuthorizer:
     def _failed(self, problem: OAuthProblem) -> AuthorizationFailed:
         self._last_problem = str(problem)
         return AuthorizationFailed(f"no authorization for '{self.server}': {problem}")
-
-
-def _as_http(url: str) -> str:
-    """Return the URL whose well-known documents belong to a WebSocket server."""
-    for socket, plain in (("wss://", "https://"), ("ws://", "http://")):
-        if url.lower().startswith(socket):
-            return plain + url[len(socket) :]
-    return url

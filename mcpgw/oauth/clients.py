@@ -15,7 +15,7 @@ from mcpgw.oauth.records import AuthMethod, Client, Login
 
 CLIENT_NAME: Final = "mcp-gateway"
 _SECRET_METHODS: Final[tuple[AuthMethod, ...]] = ("client_secret_basic", "client_secret_post")
-_ALL_METHODS: Final[tuple[AuthMethod, ...]] = ("none", *_SECRET_METHODS, "private_key_jwt")
+_ALL_METHODS: Final[tuple[AuthMethod, ...]] = ("none", *_SECRET_METHODS)
 
 
 def configured_client(config: OAuthConfig, server: ServerMetadata) -> Client | None:
@@ -48,9 +48,10 @@ def auth_method(listed: tuple[str, ...] | None, *, secret: bool, key: bool = Fal
     if secret:
         if listed is None:
             return "client_secret_basic"
-        for method in (*_SECRET_METHODS, "none"):
+        choices: tuple[AuthMethod, ...] = (*_SECRET_METHODS, "none")
+        for method in choices:
             if method in listed:
-                return cast(AuthMethod, method)
+                return method
         raise Refused(
             f"the authorization server takes none of our ways to prove who we are; it lists"
             f" {', '.join(listed)[:200]}"
@@ -147,9 +148,8 @@ def _registered(
     secret = text_of(document, "client_secret")
     listed = server.token_endpoint_auth_methods_supported
     told = text_of(document, "token_endpoint_auth_method")
-    if told in _ALL_METHODS and (listed is None or told in listed) and (secret or told == "none"):
-        method = cast(AuthMethod, told)
-    else:
+    method = next((each for each in _ALL_METHODS if each == told), None)
+    if method is None or (listed and method not in listed) or (method != "none" and not secret):
         method = auth_method(listed, secret=secret is not None)
     expires = document.get("client_secret_expires_at")
     lasting = isinstance(expires, bool) or not isinstance(expires, int | float) or expires <= 0

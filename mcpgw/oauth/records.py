@@ -101,7 +101,7 @@ def _login(data: Any) -> Login:
     ):
         raise ValueError("an unknown kind of client")
     client |= {"redirect_uris": tuple(client["redirect_uris"])}
-    metadata = {
+    metadata: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in data["metadata"].items()
     }

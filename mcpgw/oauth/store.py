@@ -133,7 +133,7 @@ class TokenStore:
             try:
                 secrets = keychain.get_password(SERVICE, path.stem)
                 content["secrets"] = json.loads(secrets or "{}")
-            except (*_keyring_errors(), ValueError) as error:
+            except _keyring_errors(ValueError) as error:
                 log.warning("oauth.keychain_unreadable", entry=path.stem, reason=_reason(error))
                 return None
         login = login_from_json(content)
@@ -197,12 +197,12 @@ def _find_keychain() -> tuple[Any, str]:
     return keychain, ""
 
 
-def _keyring_errors() -> tuple[type[Exception], ...]:
+def _keyring_errors(*more: type[Exception]) -> tuple[type[Exception], ...]:
     try:
         from keyring.errors import KeyringError
     except ImportError:
-        return ()
-    return (KeyringError, OSError)
+        return more
+    return (KeyringError, OSError, *more)
 
 
 def _reason(error: Exception) -> str:

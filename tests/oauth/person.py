@@ -18,16 +18,27 @@ class Person:
         self.links: list[str] = []
         self.pages: list[httpx.Response] = []
         self.absent = False
+        self.called = trio.Event()
 
     async def __call__(self, link: str) -> None:
-        """Open a link; the browser is closed when its page is there."""
+        """Open a link, or be absent."""
         self.links.append(link)
+        self.called.set()
         if self.absent:
             await trio.sleep_forever()
         # A browser does not end with the program that opened it.
         with trio.CancelScope(shield=True):
-            async with httpx.AsyncClient(follow_redirects=True, trust_env=False) as browser:
-                self.pages.append(await browser.get(link))
+            await self.browse(link)
+
+    async def browse(self, link: str) -> None:
+        """Open a link, follow it, and keep the page."""
+        async with httpx.AsyncClient(follow_redirects=True, trust_env=False) as browser:
+            self.pages.append(await browser.get(link))
+
+    async def wait_and_cancel(self, scope: trio.CancelScope) -> None:
+        """Cancel something as soon as a link is shown."""
+        await self.called.wait()
+        scope.cancel()
 
     def asked(self, number: int = -1) -> dict[str, str]:
         """Return the parameters of a link that was shown."""

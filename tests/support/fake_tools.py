@@ -175,7 +175,8 @@ def ask(method: str, default: Result) -> Callable[[Call], Result]:
         call.server.ask(call, method, call.arguments.get("params", default))
         call.wait(LONGEST_WAIT)
         answer = call.answer or {"error": {"code": -32001, "message": "the client never answered"}}
-        return text(json.dumps({key: answer[key] for key in ("result", "error") if key in answer}))
+        said = text(json.dumps({key: answer[key] for key in ("result", "error") if key in answer}))
+        return {**said, "isError": True} if "error" in answer else said
 
     return behaviour
 

@@ -98,7 +98,7 @@ def document(
 
 def tool_path(name: str) -> str:
     """Return the path of a tool below its server, percent-encoded."""
-    return "/" + quote(name, safe="")
+    return "/" + quote(name, safe="", errors="replace")
 
 
 def operation_names(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -110,6 +110,17 @@ class _Embedding:
                 self.index(item, f"{pointer}/{number}", base, depth + 1)
         if not isinstance(node, dict):
             return
+        base = self._note(node, pointer, base)
+        for keyword, value in node.items():
+            below = f"{pointer}/{_escaped(keyword)}"
+            if keyword in _BY_NAME and isinstance(value, dict):
+                for name, item in value.items():
+                    self.index(item, f"{below}/{_escaped(name)}", base, depth + 2)
+            elif keyword not in _DATA:
+                self.index(value, below, base, depth + 1)
+
+    def _note(self, node: Schema, pointer: str, base: str) -> str:
+        """Take note of the names of one schema; return the `$id` in force within it."""
         if isinstance(identifier := node.get("$id"), str):
             named, anchor = urldefrag(_joined(base, identifier))
             if anchor and not identifier.partition("#")[0]:
@@ -121,13 +132,7 @@ class _Embedding:
         for keyword in _NAMES:
             if isinstance(name := node.get(keyword), str):
                 self.anchors.setdefault((base, name), pointer)
-        for keyword, value in node.items():
-            below = f"{pointer}/{_escaped(keyword)}"
-            if keyword in _BY_NAME and isinstance(value, dict):
-                for name, item in value.items():
-                    self.index(item, f"{below}/{_escaped(name)}", base, depth + 2)
-            elif keyword not in _DATA:
-                self.index(value, below, base, depth + 1)
+        return base
 
     def copied(self, node: Any, base: str, depth: int, pointer: str = "") -> Any:
         """Copy a part of the schema with its references rewritten."""

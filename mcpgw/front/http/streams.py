@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import attrs
 import trio
-from outcome import Value
 
 from mcpgw.front.http.doors import HttpSettings
 from mcpgw.protocol.jsonrpc import RequestId
@@ -23,8 +22,6 @@ _ID_DIGITS: Final = 19
 
 KEPT_WHOLE: Final = 8
 """Ended streams of one session keep as many bytes together as so many streams may."""
-
-_NOTHING: Final[Value[Any]] = Value(None)
 
 
 class UnknownEvent(Exception):
@@ -131,7 +128,7 @@ class Outlet:
     def _wake(self) -> None:
         if self._waiting is not None:
             task, self._waiting = self._waiting, None
-            trio.lowlevel.reschedule(task, _NOTHING)
+            trio.lowlevel.reschedule(task)
 
     # -- the side that reads ---------------------------------------------------------------
 

@@ -6,7 +6,7 @@ A transport of our own kind, as the protocol allows (MCP 2025-11-25, custom tran
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import trio
@@ -17,7 +17,7 @@ from mcpgw.front.http.endpoint import target_of
 from mcpgw.front.http.guard import refuse_any
 from mcpgw.protocol.channel import Received
 from mcpgw.protocol.errors import NOT_FOUND
-from mcpgw.protocol.jsonrpc import Message, RequestId, decode, encode
+from mcpgw.protocol.jsonrpc import Message, RequestId, decode, encode, valid_id
 
 PATH: Final = "/ws"
 SUBPROTOCOL: Final = "mcp"
@@ -53,8 +53,9 @@ class SocketChannel:
     _queued: int = 0
     _work: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     _room: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
-    _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    _open_requests: int = 0
+    _reading: trio.CancelScope | None = None
+    _closed: bool = False
+    _unanswered: set[RequestId] = attrs.field(factory=set)
     _resting: bool = False
 
     async def receive(self) -> Received:
@@ -63,22 +64,32 @@ class SocketChannel:
         Raises:
           trio.EndOfChannel: the connection has closed, or had to be.
         """
-        with self._reading:
+        if self._closed or self.over.is_set():
+            raise trio.EndOfChannel
+        with trio.CancelScope() as self._reading:
             event = await self._receive()
-            if event["type"] == "websocket.receive":
-                frame = event.get("text")
-                if frame is None:
-                    self._leave(UNSUPPORTED_DATA)
-                elif len(data := frame.encode()) > self.limit:
-                    self._leave(TOO_BIG)
-                else:
-                    message = decode(data.strip())
-                    if isinstance(message, dict) and "method" in message and "id" in message:
-                        self._open_requests += 1
-                    return message
-            else:
+            if event["type"] != "websocket.receive":
                 self._leave(NORMAL)
+            elif (frame := event.get("text")) is None:
+                self._leave(UNSUPPORTED_DATA)
+            elif len(data := frame.encode()) > self.limit:
+                self._leave(TOO_BIG)
+            else:
+                message = decode(data.strip())
+                self._note(message)
+                return message
         raise trio.EndOfChannel
+
+    def _note(self, message: Received) -> None:
+        if not isinstance(message, dict):
+            return
+        if "method" in message and valid_id(message.get("id")):
+            self._unanswered.add(message["id"])
+        elif message.get("method") == "notifications/cancelled":
+            params = message.get("params")
+            cancelled = params.get("requestId") if isinstance(params, dict) else None
+            if valid_id(cancelled):
+                self._unanswered.discard(cancelled)  # it gets no answer
 
     async def send(
         self,
@@ -113,7 +124,9 @@ class SocketChannel:
 
     def close(self) -> None:
         """Read no more; answers still go out."""
-        self._reading.cancel()
+        self._closed = True
+        if self._reading is not None:
+            self._reading.cancel()
 
     def _leave(self, code: int) -> None:
         if not self.over.is_set():
@@ -125,8 +138,9 @@ class SocketChannel:
         if self.over.is_set():
             raise trio.BrokenResourceError("the client has gone")
         frame = str(encode(message), "utf-8").rstrip("\n")  # type: ignore[arg-type]
-        if "method" not in message and self._open_requests:
-            self._open_requests -= 1
+        for answer in message if isinstance(message, list) else (message,):
+            if "method" not in answer:
+                self._unanswered.discard(answer.get("id"))  # type: ignore[arg-type]
         self._queue.append(frame)
         self._queued += len(frame)
         if self._resting:
@@ -146,7 +160,7 @@ class SocketChannel:
 
     async def settled(self) -> None:
         """Wait until every request is answered and written, or the client has gone."""
-        while (self._open_requests or self._queued) and not self.over.is_set():
+        while (self._unanswered or self._queued) and not self.over.is_set():
             await self._room.park()
 
 
@@ -187,6 +201,17 @@ class Sockets:
             self._open.discard(channel)
         await send({"type": "websocket.close", "code": channel.code})
 
+    def end_streams(self) -> None:
+        """End every connection, whatever is unanswered."""
+        for channel in self._open:
+            channel.end()
+
+    async def _leave_at_end(self, channel: SocketChannel) -> None:
+        await self.closing.wait()
+        channel.close()
+        await channel.settled()
+        channel.end()
+
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> SocketChannel:
         await receive()  # websocket.connect
         if self.closing.is_set():
@@ -195,10 +220,9 @@ class Sockets:
         channel = SocketChannel(receive, send, settings, settings.max_body_size)
         if len(self._open) >= settings.max_sessions:
             raise Refusal(503, "too many sessions are open (streaming.max_sessions)")
-        entry = _Late(channel)
         target = target_of(scope["path"], PATH)
         try:
-            await self.doors.open(entry, target, scope["state"]["principal"])
+            await self.doors.open(channel, target, scope["state"]["principal"])
         except NoSuchTarget as missing:
             raise Refusal(404, str(missing), NOT_FOUND) from None
         asked = scope.get("subprotocols") or ()
@@ -209,5 +233,4 @@ class Sockets:
             }
         )
         self._open.add(channel)
-        entry.accepted.set()
         return channel

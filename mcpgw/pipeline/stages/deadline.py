@@ -19,14 +19,20 @@ async def deadline(call: Call, proceed: Proceed) -> Params:
     cancels it."""
     timeout = call.backend.config.timeout
     call.deadline = scope = trio.CancelScope(deadline=trio.current_time() + timeout)
-    if call.asker is not None:
+    asker = call.asker
+    outer = None
+    if asker is not None:
         # One scope for both: a scope more would be a tenth of what a call costs.
-        call.asker.cancel_scope = scope
-        if call.asker.cancelled:
+        outer, asker.cancel_scope = asker.cancel_scope, scope
+        if asker.cancelled:
             scope.cancel()
-    with scope:
-        return await proceed(call)
-    if call.asker is not None and call.asker.cancelled:
+    try:
+        with scope:
+            return await proceed(call)
+    finally:
+        if outer is not None and asker is not None:
+            asker.cancel_scope = outer
+    if asker is not None and asker.cancelled:
         raise CallAbandoned
     if call.sent:
         raise CallFailed(

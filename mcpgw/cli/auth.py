@@ -1,0 +1,249 @@
+"""`mcp-gateway auth`: log in to network servers that want OAuth, and see or end these logins.
+
+Links and notes go to stderr, results to stdout; a token is never printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+import trio
+
+from mcpgw.cli.app import log_options, settle
+from mcpgw.cli.exits import FAILED, INTERRUPTED, NOT_FOUND, OK, UNAVAILABLE
+from mcpgw.cli.inprocess import Stop
+from mcpgw.config import loader
+from mcpgw.config.problems import ConfigError
+from mcpgw.state.folder import state_folder
+
+if TYPE_CHECKING:
+    from mcpgw.config.schema import BackendConfig
+    from mcpgw.oauth.authorizer import OAuthAuthorizer
+    from mcpgw.oauth.status import LoginState
+
+
+@click.group("auth")
+def command() -> None:
+    """Log in to servers that want OAuth."""
+
+
+@command.command("login")
+@click.argument("name")
+@click.option("--no-browser", is_flag=True, help="Print the link only.")
+@log_options
+@click.pass_context
+def login_command(ctx: click.Context, /, name: str, no_browser: bool, **options: Any) -> None:
+    """Log in to the server NAME anew, in the browser.
+
+    The link is printed too, for a browser that does not open by itself. It has to be opened on
+    this machine, within ten minutes.
+    """
+    servers = _Servers.of(ctx, options)
+
+    async def run() -> int:
+        from mcpgw.transports.authorization import AuthorizationFailed
+
+        backend = servers.network_server(name)
+        oauth = servers.oauth_of(backend)
+        if not oauth.enabled:
+            raise Stop(f"`oauth.enabled` is false for '{name}' in the configuration.", FAILED)
+        authorizer = servers.authorizer(backend, _presenter(oauth.open_browser and not no_browser))
+        try:
+            state = await authorizer.login()
+        except AuthorizationFailed as failed:
+            raise Stop(failed.reason, UNAVAILABLE) from failed
+        click.echo(f"Logged in to {name}. {_about(state)}")
+        return OK
+
+    ctx.exit(_run(run))
+
+
+@command.command("status")
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@log_options
+@click.pass_context
+def status_command(ctx: click.Context, /, name: str | None, as_json: bool, **options: Any) -> None:
+    """Show the logins of all network servers, or of the server NAME.
+
+    Nothing is asked of any server. With NAME the status is a failure where there is no login.
+    """
+    servers = _Servers.of(ctx, options)
+
+    async def run() -> int:
+        chosen = [servers.network_server(name)] if name else servers.network_servers()
+        states = {each.name: servers.authorizer(each, None).status() for each in chosen}
+        if as_json:
+            rows = [_as_json(server, state) for server, state in states.items()]
+            click.echo(json.dumps(rows[0] if name else rows, indent=2))
+        else:
+            width = max(map(len, states), default=0)
+            for server, state in states.items():
+                click.echo(f"{server:<{width}}  {state.state:<9}  {_about(state)}".rstrip())
+            if not states:
+                click.echo("No network servers are configured.", err=True)
+        usable = all(state.state in ("valid", "renewable") for state in states.values())
+        return OK if usable or not name else FAILED
+
+    ctx.exit(_run(run))
+
+
+@command.command("logout")
+@click.argument("name")
+@log_options
+@click.pass_context
+def logout_command(ctx: click.Context, /, name: str, **options: Any) -> None:
+    """End the login at the server NAME.
+
+    The tokens are revoked where the authorization server offers that, and deleted here.
+    """
+    servers = _Servers.of(ctx, options)
+
+    async def run() -> int:
+        from mcpgw.transports.authorization import AuthorizationFailed
+
+        authorizer = servers.authorizer(servers.network_server(name), None)
+        try:
+            result = await authorizer.logout()
+        except AuthorizationFailed as failed:
+            raise Stop(failed.reason, FAILED) from failed
+        if not result.found:
+            click.echo(f"There was no login at {name}.")
+        elif result.revoked == result.found:
+            click.echo(f"Logged out of {name}; the tokens were revoked.")
+        else:
+            click.echo(f"Logged out of {name}. The tokens were deleted here, and not revoked.")
+        return OK
+
+    ctx.exit(_run(run))
+
+
+@attrs.frozen
+class _Servers:
+    """The configured servers, and how to log in to them."""
+
+    backends: Mapping[str, BackendConfig]
+    environ: Mapping[str, str] = attrs.field(repr=False)
+
+    @classmethod
+    def of(cls, ctx: click.Context, options: Mapping[str, Any]) -> _Servers:
+        """Load the configuration; exits where that cannot be used."""
+        given = settle(ctx, **options, level="error")
+        path = Path(given).expanduser() if given else loader.find(os.environ, Path.cwd())
+        try:
+            loaded = loader.load(path, environ=os.environ)
+        except ConfigError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(FAILED)
+        return cls(loaded.config.backends, loaded.environ)
+
+    def network_servers(self) -> list[BackendConfig]:
+        """Return the servers that can be logged in to."""
+        return [each for each in self.backends.values() if _url(each)]
+
+    def network_server(self, name: str) -> BackendConfig:
+        """Return a server that can be logged in to. Raises Stop where there is none."""
+        backend = self.backends.get(name)
+        if backend is None:
+            from mcpgw.catalog.suggest import did_you_mean
+
+            names = [each.name for each in self.network_servers()]
+            hint = did_you_mean(name, names) or f" Configured: {', '.join(names) or 'none'}."
+            raise Stop(f"Server '{name}' not found.{hint}", NOT_FOUND)
+        if not _url(backend):
+            raise Stop(f"'{name}' is a program on this machine; it needs no login.", FAILED)
+        return backend
+
+    def oauth_of(self, backend: BackendConfig) -> Any:
+        """Return the settings of logging in to a server."""
+        from mcpgw.config.oauth import OAuthConfig
+
+        return getattr(backend, "oauth", None) or OAuthConfig()
+
+    def authorizer(
+        self, backend: BackendConfig, present: Callable[[str], Awaitable[None]] | None
+    ) -> OAuthAuthorizer:
+        """Return what logs in to a server."""
+        from mcpgw.oauth.authorizer import OAuthAuthorizer
+        from mcpgw.oauth.store import FOLDER, TokenStore
+        from mcpgw.transports.network import Network
+
+        config = self.oauth_of(backend)
+        return OAuthAuthorizer(
+            server=backend.name,
+            url=_url(backend),
+            config=config,
+            store=TokenStore(state_folder(os.environ) / FOLDER, config.storage),
+            network=Network(self.environ),
+            present=present,
+        )
+
+
+def _url(backend: BackendConfig) -> str:
+    return backend.http_url or backend.ws_url
+
+
+def _presenter(browser: bool) -> Callable[[str], Awaitable[None]]:
+    async def present(link: str) -> None:
+        click.echo(f"Open this link to log in:\n\n  {link}\n", err=True)
+        if browser:
+            from mcpgw.oauth.browser import open_browser
+
+            if not await open_browser(link):
+                click.echo("No browser could be opened here.", err=True)
+
+    return present
+
+
+def _run(run: Callable[[], Awaitable[int]]) -> int:
+    status: int = FAILED
+    try:
+        status = trio.run(run)
+    except* KeyboardInterrupt:
+        status = INTERRUPTED
+    except* Stop as stopped:
+        stop = stopped.exceptions[0]
+        assert isinstance(stop, Stop)
+        click.echo(f"Error: {stop.message}", err=True)
+        status = stop.status
+    return status
+
+
+def _about(state: LoginState) -> str:
+    """Say in a line what is known of a login."""
+    if state.issuer is None:
+        return ""
+    parts = [f"at {state.issuer}"]
+    if state.scopes:
+        parts.append(f"scopes {' '.join(state.scopes)}")
+    if state.expires_at is not None:
+        ends = "renewed when used" if state.refreshable else "then log in again"
+        parts.append(f"token until {_when(state.expires_at)}, {ends}")
+    return "; ".join(parts)
+
+
+def _as_json(server: str, state: LoginState) -> dict[str, Any]:
+    return {
+        "server": server,
+        "state": state.state,
+        "issuer": state.issuer,
+        "resource": state.resource,
+        "grant": state.grant,
+        "client_id": state.client_id,
+        "client_origin": state.client_origin,
+        "scopes": list(state.scopes),
+        "expires_at": None if state.expires_at is None else _when(state.expires_at),
+        "refreshable": state.refreshable,
+        "updated_at": None if state.updated_at is None else _when(state.updated_at),
+    }
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,142 @@
+"""The HTTP front as one ASGI application: what is served where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import attrs
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from mcpgw.front.http import endpoint, sse_pair, websocket
+from mcpgw.front.http.asgi import App, Receive, Refusal, Scope, Send
+from mcpgw.front.http.doors import Doors, HttpSettings
+from mcpgw.front.http.endpoint import Endpoint
+from mcpgw.front.http.guard import Guard, refuse_any
+from mcpgw.front.http.sse_pair import SsePair
+from mcpgw.front.http.websocket import Sockets
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.routing import BaseRoute
+
+NO_STORE: Final = {"cache-control": "no-store"}
+
+
+@attrs.define(eq=False)
+class HttpApp:
+    """The application, and what its server has to do for it.
+
+    The paths of MCP are served without Starlette, which costs as much as the rest of a request;
+    all other paths are routes of Starlette.
+
+    Args:
+      endpoint, sse, sockets: what serves the paths of MCP.
+      pages: everything else.
+      settings: the limits.
+    """
+
+    endpoint: Endpoint
+    sse: SsePair
+    sockets: Sockets
+    pages: App
+    settings: HttpSettings
+    _guarded: Guard = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._guarded = Guard(self._route, self.settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request or serve one WebSocket."""
+        await self._guarded(scope, receive, send)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if _is_under(path, endpoint.PATH):
+                await self.endpoint(scope, receive, send)
+            elif _is_under(path, sse_pair.PATH) or path == sse_pair.POST_PATH:
+                await self.sse(scope, receive, send)
+            else:
+                await self.pages(scope, receive, send)
+        elif scope["type"] == "websocket":
+            if _is_under(scope["path"], websocket.PATH):
+                await self.sockets(scope, receive, send)
+            else:
+                reason = f"no WebSocket is served at {scope['path']!r:.200}; try /ws"
+                await refuse_any(scope, send, Refusal(404, reason))
+
+    async def keep_house(self) -> None:
+        """Do what has to be done now and then, until cancelled."""
+        await self.endpoint.sessions.keep_house()
+
+    async def finish(self) -> None:
+        """Take no more requests; let each stream end when its requests are answered.
+
+        Returns when the streams are told so that have to be; their connections close themselves.
+        """
+        self.endpoint.closing = self.sse.closing = True
+        self.sockets.closing.set()
+        self.endpoint.sessions.close()
+        self.endpoint.stateless.close()
+        await self.sse.finish()
+
+    def end_streams(self) -> None:
+        """End every stream, answered or not."""
+        self.endpoint.sessions.end_streams()
+        self.endpoint.stateless.end_streams()
+        self.sse.end_streams()
+        self.sockets.end_streams()
+
+
+def make_app(
+    doors: Doors, settings: HttpSettings, *, more_routes: Sequence[BaseRoute] = ()
+) -> HttpApp:
+    """Return the application of the HTTP front.
+
+    Args:
+      doors: the way into the gateway.
+      settings: the limits, and whom to let in.
+      more_routes: Starlette's routes for other paths, behind the same guard.
+    """
+
+    async def health(_request: Request) -> JSONResponse:
+        report = doors.health()
+        return JSONResponse(
+            {
+                "status": "healthy" if report.all_healthy else "degraded",
+                "version": report.version,
+                "backends": {"count": report.count, "all_healthy": report.all_healthy},
+            },
+            headers=NO_STORE,
+        )
+
+    async def live(_request: Request) -> JSONResponse:
+        return JSONResponse({"status": "live"}, headers=NO_STORE)
+
+    async def ready(_request: Request) -> JSONResponse:
+        if doors.health().ready:
+            return JSONResponse({"status": "ready"}, headers=NO_STORE)
+        return JSONResponse({"status": "starting"}, status_code=503, headers=NO_STORE)
+
+    pages = Starlette(
+        routes=[
+            Route("/health", health),
+            Route("/health/live", live),
+            Route("/health/ready", ready),
+            *more_routes,
+        ]
+    )
+    return HttpApp(
+        Endpoint(doors, settings),
+        SsePair(doors, settings),
+        Sockets(doors, settings),
+        pages,
+        settings,
+    )
+
+
+def _is_under(path: str, prefix: str) -> bool:
+    return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/")

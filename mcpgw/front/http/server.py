@@ -1,0 +1,197 @@
+"""Listening: sockets of our own, Hypercorn's protocols behind them, and an orderly end."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+import attrs
+import trio
+from hypercorn.config import Config
+from hypercorn.trio.worker_context import WorkerContext
+
+from mcpgw.front.http.app import HttpApp
+from mcpgw.front.http.connection import Connection
+from mcpgw.front.http.doors import HttpSettings
+from mcpgw.observe.log import get_logger
+
+log = get_logger("mcpgw.http")
+
+BACKLOG: Final = 1024
+
+LAST_WORDS: Final = 2.0
+"""Seconds for streams to end properly that were not answered in time."""
+
+_FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\n"
+    b"Connection: close\r\n\r\n"
+)
+
+
+@attrs.frozen
+class CannotListen(Exception):
+    """The address cannot be listened on.
+
+    Args:
+      host, port: the address.
+      reason: what the system says.
+    """
+
+    host: str
+    port: int
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"cannot listen on {self.host}:{self.port}: {self.reason}; choose another address"
+            " (server.host, server.port)"
+        )
+
+
+@attrs.frozen
+class PortTaken(CannotListen):
+    """Another program listens on the address already."""
+
+    def __str__(self) -> str:
+        return (
+            f"port {self.port} on {self.host} is in use by another program: end that, or choose"
+            " another port with --port or server.port (0 takes any free one)"
+        )
+
+
+@attrs.frozen
+class Address:
+    """Where the server can be reached."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+async def serve(
+    app: HttpApp,
+    *,
+    host: str,
+    port: int,
+    settings: HttpSettings,
+    shutdown: trio.Event | None = None,
+    task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve the application until `shutdown` is set; started with the address.
+
+    At the shutdown no connection is taken any more, requests in flight have
+    `settings.shutdown_grace` seconds, and every stream ends as HTTP wants it. A cancellation
+    cuts all connections at once.
+
+    Raises:
+      PortTaken: another program has the port.
+      CannotListen: the address is not ours, or the port is not allowed to us.
+    """
+    listeners = await _listen(host, port)
+    bound = listeners[0].socket.getsockname()
+    context = WorkerContext(None)
+    handle = _Handler(app, _config(settings), context, settings)
+    async with trio.open_nursery() as house, trio.open_nursery() as connections:
+        house.start_soon(app.keep_house)
+        accepting = trio.CancelScope()
+        connections.start_soon(_accept, accepting, handle, listeners, connections)
+        task_status.started(Address(bound[0], bound[1]))
+        await (shutdown or trio.Event()).wait()
+        accepting.cancel()
+        await context.terminated.set()
+        handle.close_idle()
+        with trio.move_on_after(settings.shutdown_grace):
+            await app.finish()
+            await handle.gone()
+        app.end_streams()
+        with trio.move_on_after(LAST_WORDS):
+            await handle.gone()
+        connections.cancel_scope.cancel()
+        house.cancel_scope.cancel()
+
+
+async def _accept(
+    scope: trio.CancelScope,
+    handle: _Handler,
+    listeners: list[trio.SocketListener],
+    connections: trio.Nursery,
+) -> None:
+    with scope:
+        await trio.serve_listeners(handle, listeners, handler_nursery=connections)
+
+
+async def _listen(host: str, port: int) -> list[trio.SocketListener]:
+    try:
+        return await trio.open_tcp_listeners(port, host=host or None, backlog=BACKLOG)
+    except OSError as error:
+        causes = [error, *_causes(error)]
+        if any(getattr(cause, "errno", None) == errno.EADDRINUSE for cause in causes):
+            raise PortTaken(host, port, str(error)) from None
+        raise CannotListen(host, port, error.strerror or str(error)) from None
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    cause = error.__cause__
+    return list(cause.exceptions) if isinstance(cause, BaseExceptionGroup) else []
+
+
+def _config(settings: HttpSettings) -> Config:
+    config = Config()
+    config.accesslog = None
+    config.errorlog = None
+    config.include_server_header = False
+    config.h11_max_incomplete_size = settings.header_limit
+    config.keep_alive_max_requests = 10**9
+    config.websocket_max_message_size = settings.max_body_size
+    config.websocket_ping_interval = settings.keep_alive
+    return config
+
+
+@attrs.define(eq=False)
+class _Handler:
+    """Serves connections, and knows those that are open."""
+
+    app: HttpApp
+    config: Config
+    context: WorkerContext
+    settings: HttpSettings
+    _open: set[Connection] = attrs.field(factory=set)
+    _none: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+
+    async def __call__(self, stream: trio.SocketStream) -> None:
+        if len(self._open) >= self.settings.max_connections:
+            log.warning("connection.refused", open=len(self._open))
+            await _turn_away(stream)
+            return
+        connection = Connection(self.app, self.config, self.context, self.settings, stream)
+        self._open.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._open.discard(connection)
+            if not self._open:
+                self._none.unpark_all()
+
+    def close_idle(self) -> None:
+        """Close the connections on which no request is under way."""
+        for connection in self._open:
+            connection.leave_if_idle()
+
+    async def gone(self) -> None:
+        """Wait until no connection is open."""
+        while self._open:
+            await self._none.park()
+
+
+async def _turn_away(stream: trio.SocketStream) -> None:
+    with trio.move_on_after(1):
+        try:
+            await stream.send_all(_FULL)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+    await trio.aclose_forcefully(stream)
+
+
