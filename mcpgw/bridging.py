@@ -17,7 +17,8 @@ import trio
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.channel import Arrived, Channel, Failed
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, PARSE_ERROR
-from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId
+from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, valid_id
+from mcpgw.state.folder import state_folder
 from mcpgw.transports.stdio import take_stdio
 
 if TYPE_CHECKING:
@@ -97,7 +98,9 @@ class Bridge:
             self._initialized = message
         elif method == "notifications/cancelled":
             params = message.get("params")
-            self._waiting.pop(params.get("requestId") if isinstance(params, dict) else None, None)
+            cancelled = params.get("requestId") if isinstance(params, dict) else None
+            if valid_id(cancelled):
+                self._waiting.pop(cancelled, None)
         if method is not None and request is not None:
             self._waiting[request] = message
         await self._ready.wait()
@@ -160,7 +163,8 @@ class Bridge:
                 continue
             message = received.message if isinstance(received, Arrived) else received
             if isinstance(message, dict):
-                if "method" not in message and self._waiting.pop(message.get("id"), None):
+                if "method" not in message and valid_id(message.get("id")):
+                    self._waiting.pop(message["id"], None)
                     self._answered.unpark_all()
                 await self.client.send(message)
 
@@ -274,9 +278,10 @@ def _address(
 ) -> Running:
     """Return where a gateway of this configuration listens."""
     from mcpgw.config import loader
+    from mcpgw.config.listening import AUTO_TOKEN
     from mcpgw.config.problems import ConfigError
     from mcpgw.config.schema import GatewayConfig
-    from mcpgw.listener import bearer_token, note_of
+    from mcpgw.listener import Note, bearer_token
 
     environment: Mapping[str, str] = environ
     try:
@@ -291,9 +296,11 @@ def _address(
         address = "127.0.0.1"
     shown = f"[{address}]" if ":" in address else address
     chosen = port if port is not None else config.server.port
-    note = note_of(environ, chosen)
-    token = bearer_token(config.auth, environment) or note.get("token") or ""
-    return Running(f"http://{shown}:{note.get('port', chosen)}/mcp", str(token))
+    note = Note(state_folder(environ), chosen).read()
+    token = bearer_token(config.auth, environment)
+    if token == AUTO_TOKEN:
+        token = str(note.get("token") or "")
+    return Running(f"http://{shown}:{note.get('port', chosen)}/mcp", token)
 
 
 async def serve_proxy(

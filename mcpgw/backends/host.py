@@ -36,9 +36,12 @@ class Host(Protocol):
     guardian: Guardian
     manifests: ManifestStore | None
     environ: Mapping[str, str]
-    network: Network
     message_limit: int
     list_ttl: float
+
+    @property
+    def network(self) -> Network:
+        """What all network backends share."""
 
     def client_capabilities(self, backend: Backend) -> Params:
         """Return the client capabilities that can be served now."""

@@ -16,7 +16,9 @@ from mcpgw.config.environment import CONFIG, LOG_FORMAT, LOG_LEVEL
 from mcpgw.observe import log
 
 _COMMANDS: Final = {
-    "serve": ("mcpgw.cli.serve", "Run the gateway for an AI client."),
+    "auth": ("mcpgw.cli.auth", "Log in to servers that ask for it, and out again."),
+    "bridge": ("mcpgw.cli.bridge", "Serve one MCP server over another transport."),
+    "serve": ("mcpgw.cli.serve", "Run the gateway for AI clients."),
     "search": ("mcpgw.cli.search", "Find tools by describing a task."),
     "stats": ("mcpgw.cli.stats", "Show what was called, how fast, and what it cost."),
     "tool": ("mcpgw.cli.tool", "List, inspect and call tools from a shell."),

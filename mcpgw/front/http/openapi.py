@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
+from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.front.http.openapi_answer import (
     JSON,
     Answer,
@@ -153,8 +154,9 @@ class OpenApiFace:
         server, name = _server(request), request.path_params["tool"]
         tools = await self._tools_of(server)
         if not any(tool.get("name") == name for tool in tools):
-            detail = f"Server '{server}' has no tool {name!r:.100}; see {PREFIX}/{server}/docs."
-            return problem(404, detail)
+            hint = did_you_mean(name, [str(tool.get("name")) for tool in tools])
+            detail = f"Server '{server}' has no tool {name!r:.100}.{hint}"
+            return problem(404, f"{detail} {PREFIX}/{server}/docs shows them all.")
         allow = {"allow": "POST, OPTIONS"}
         if request.method == "OPTIONS":
             return Answer(204, b"", JSON, allow)
@@ -176,24 +178,19 @@ class OpenApiFace:
         return of_result(result, _accept(request))
 
     async def _body(self, request: Request) -> bytes:
-        from starlette.requests import ClientDisconnect
-
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > self.limit:
             raise _Refused(self._too_large())
         body = bytearray()
-        try:
-            with trio.fail_after(BODY_PATIENCE):
-                async for part in request.stream():
-                    body += part
-                    if len(body) > self.limit:
-                        raise _Refused(self._too_large())
-        except trio.TooSlowError:
-            detail = f"The body did not come within {BODY_PATIENCE:g} s."
-            raise _Refused(problem(408, detail)) from None
-        except ClientDisconnect:
-            raise _Refused(problem(400, "The body ended early.")) from None
-        return bytes(body)
+        with trio.move_on_after(BODY_PATIENCE):
+            while (event := await request.receive())["type"] == "http.request":
+                body += event.get("body", b"")
+                if len(body) > self.limit:
+                    raise _Refused(self._too_large())
+                if not event.get("more_body", False):
+                    return bytes(body)
+            raise _Refused(problem(400, "The body ended early."))
+        raise _Refused(problem(408, f"The body did not come within {BODY_PATIENCE:g} s."))
 
     def _too_large(self) -> Answer:
         detail = f"The body is larger than {self.limit} bytes (server.max_body_size)."

@@ -20,6 +20,7 @@ _FAULTS: Final[Mapping[str, str]] = {
     "401": "There is no token, or a wrong one.",
     "403": "This client may not use the tool.",
     "404": "There is no such server or tool.",
+    "409": "The same call is still being answered.",
     "413": "The body is larger than the server takes.",
     "415": "The body is not marked as application/json.",
     "422": "The tool ran and failed; `detail` has its own words.",

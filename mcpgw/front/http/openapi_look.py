@@ -44,19 +44,20 @@ textarea { min-height: 8rem; resize: vertical; line-height: 1.5; font-size: .84r
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 .sr { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .card { background: var(--sheet); border: 1px solid var(--line); border-radius: 12px;
-        margin: 0 0 .6rem; }
+        margin: 0 0 .6rem; scroll-margin-top: 5rem; }
 summary { cursor: pointer; list-style: none; }
 summary::-webkit-details-marker { display: none; }
 .card > summary { display: grid; grid-template-columns: auto 1fr auto; gap: .1rem .75rem;
   align-items: baseline; padding: .8rem 1rem; border-radius: 12px; }
-.card > summary::before { content: ""; width: .5rem; height: .5rem; align-self: center;
-  border: solid var(--soft); border-width: 0 2px 2px 0; transform: rotate(-45deg);
-  transition: transform .12s; }
+.card > summary::before { content: ""; width: .5rem; height: .5rem; margin-top: .5rem;
+  align-self: start; border: solid var(--soft); border-width: 0 2px 2px 0;
+  transform: rotate(-45deg); transition: transform .12s; }
 .card[open] > summary::before { transform: rotate(45deg); }
 .name { font-family: var(--mono); font-weight: 600; font-size: .95rem; overflow-wrap: anywhere; }
 .title { grid-column: 2 / -1; color: var(--soft); font-size: .9rem; overflow: hidden;
   text-overflow: ellipsis; white-space: nowrap; }
 .card[open] .title { white-space: normal; }
+.card[open] .title.echo { display: none; }
 .marks { display: flex; gap: .35rem; flex-wrap: wrap; justify-content: flex-end; }
 .mark { font-size: .72rem; border: 1px solid currentColor; border-radius: 99px;
   padding: 0 .5rem; line-height: 1.5; white-space: nowrap; color: var(--soft); }
@@ -67,6 +68,12 @@ summary::-webkit-details-marker { display: none; }
 @media (min-width: 56rem) {
   .inside { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
   .try { border-left: 1px solid var(--line); padding-left: 1.5rem; }
+}
+@media (max-width: 40rem) {
+  .bar { position: static; }
+  .card { scroll-margin-top: .6rem; }
+  .marks { grid-column: 2 / -1; grid-row: 3; justify-content: flex-start; padding-top: .3rem; }
+  .marks:empty { display: none; }
 }
 h2, h3 { font-size: .8rem; letter-spacing: .02em; color: var(--soft); font-weight: 600;
   margin: 1.1rem 0 .4rem; }

@@ -99,14 +99,16 @@ def _page(title: str, body: str, nonce: str) -> str:
 
 def _card(tool: Mapping[str, Any]) -> str:
     name, description = str(tool["name"]), _text(tool.get("description")).strip()
-    title = _unlike(title_of(tool), name) or description.partition("\n")[0]
+    title = _unlike(title_of(tool), name)
+    # Without a title the description's first line stands in, until the whole of it is seen.
+    kind, line = ("title", title) if title else ("title echo", description.partition("\n")[0])
     words = f"{name} {title_of(tool)} {description}".lower()
     schema = tool.get("inputSchema")
     return (
         f'<details class="card" id="{escape(name)}" data-words="{escape(words)}">'
         f'<summary><span class="name">{escape(name)}</span>'
         f'<span class="marks">{_marks(tool)}</span>'
-        f'<span class="title">{escape(title)}</span></summary>'
+        f'<span class="{kind}">{escape(line)}</span></summary>'
         f'<div class="inside"><div>{_reading(description, fields(schema))}'
         f"{_schema('Schema of the arguments', schema)}"
         f"{_schema('Schema of the result', tool.get('outputSchema'))}</div>"

@@ -99,7 +99,7 @@ async def serve(
         accepting = trio.CancelScope()
         connections.start_soon(_accept, accepting, handle, listeners, connections)
         task_status.started(Address(bound[0], bound[1]))
-        await (shutdown or trio.Event()).wait()
+        await (trio.Event() if shutdown is None else shutdown).wait()
         accepting.cancel()
         await context.terminated.set()
         handle.close_idle()

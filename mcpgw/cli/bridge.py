@@ -1,0 +1,167 @@
+"""`mcp-gateway bridge`: one MCP server over another transport, without any configuration file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import trio
+
+from mcpgw.cli.app import log_options, settle
+from mcpgw.cli.exits import INTERRUPTED
+
+if TYPE_CHECKING:
+    from mcpgw.config.schema import BackendConfig
+    from mcpgw.gateway import Serving
+
+SERVER: Final = "server"
+"""What the one server of a bridge is called."""
+
+
+@click.command("bridge")
+@click.option("--stdio", "stdio_command", metavar="COMMAND", help="Start this server (no shell).")
+@click.option(
+    "--url",
+    metavar="URL",
+    help="Reach this server: http, https (what it speaks is found out), ws or wss.",
+)
+@click.option(
+    "--to",
+    required=True,
+    type=click.Choice(["stdio", "http", "sse", "ws"]),
+    help="How clients reach it: over stdin and stdout, or at /mcp, /sse, /ws of a port.",
+)
+@click.option(
+    "-H",
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="NAME:VALUE",
+    help="A header of each request to --url; ${NAME} takes a variable.",
+)
+@click.option(
+    "-e",
+    "--env",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A variable for the server of --stdio.",
+)
+@click.option("--host", default=None, metavar="ADDRESS", help="Address to listen on (127.0.0.1).")
+@click.option(
+    "-p", "--port", type=click.IntRange(0, 65535), default=None, help="Port to listen on (39400)."
+)
+@log_options
+@click.pass_context
+def command(ctx: click.Context, **options: Any) -> None:
+    """Serve one MCP server over another transport.
+
+    Everything passes as it is: tools, resources, prompts, sampling, elicitation, progress. The
+    server is started anew if it dies, and a lost session is opened again.
+    """
+    settle(ctx, None, options["log_level"], options["log_format"], level="info")
+    given = [name for name in ("stdio_command", "url") if options[name]]
+    if len(given) != 1:
+        raise click.UsageError("give either --stdio COMMAND or --url URL")
+    try:
+        if options["to"] == "stdio":
+            if not options["url"]:
+                raise click.UsageError("--stdio with --to stdio: start the command itself instead")
+            ctx.exit(trio.run(_to_stdio, options["url"], _headers(options["headers"])))
+        from mcpgw import gateway
+
+        ctx.exit(trio.run(gateway.serve, _serving(options)))
+    except KeyboardInterrupt:
+        ctx.exit(INTERRUPTED)
+
+
+async def _to_stdio(url: str, headers: Mapping[str, str]) -> int:
+    from mcpgw.bridging import bridge_stdio, network_channel
+    from mcpgw.config.oauth import OAuthConfig
+    from mcpgw.oauth.authorizer import OAuthAuthorizer
+    from mcpgw.oauth.browser import open_browser
+    from mcpgw.oauth.store import TokenStore
+    from mcpgw.state.folder import state_folder
+    from mcpgw.transports.network import Network
+
+    network = Network(os.environ)
+    authorizer = None
+    if not any(name.lower() == "authorization" for name in headers):
+
+        async def present(link: str) -> None:
+            await open_browser(link)
+
+        authorizer = OAuthAuthorizer(
+            server=SERVER,
+            url=url,
+            config=OAuthConfig(),
+            store=TokenStore(state_folder(os.environ) / "oauth"),
+            network=network,
+            present=present,
+        )
+    return await bridge_stdio(
+        lambda: network_channel(url, network, headers=headers, authorizer=authorizer)
+    )
+
+
+def _serving(options: Mapping[str, Any]) -> Serving:
+    """Return how to run a gateway of this one server."""
+    from mcpgw.config.failsafe import FailsafeConfig, RateLimitConfig
+    from mcpgw.config.schema import GatewayConfig
+    from mcpgw.gateway import Serving
+
+    config = GatewayConfig(
+        backends={SERVER: _backend(options)},
+        failsafe=FailsafeConfig(rate_limit=RateLimitConfig(enabled=False)),
+    )
+    return Serving(
+        None,
+        dict(os.environ),
+        stdio=False,
+        http=True,
+        host=options["host"],
+        port=options["port"],
+        config=config,
+        only=SERVER,
+    )
+
+
+def _backend(options: Mapping[str, Any]) -> BackendConfig:
+    from mcpgw.config.expansion import split_command
+    from mcpgw.config.schema import BackendConfig
+
+    url = options["url"]
+    if url:
+        if not url.startswith(("http://", "https://", "ws://", "wss://")):
+            raise click.UsageError(f"--url begins with http, https, ws or wss, not {url!r:.60}")
+        if url.startswith("ws"):
+            return BackendConfig(name=SERVER, ws_url=url, headers=_headers(options["headers"]))
+        return BackendConfig(name=SERVER, http_url=url, headers=_headers(options["headers"]))
+    try:
+        words = split_command(options["stdio_command"])
+    except ValueError as error:
+        raise click.UsageError(f"--stdio: {error}") from error
+    if not words:
+        raise click.UsageError("--stdio: the command is empty")
+    return BackendConfig(
+        name=SERVER, command=tuple(words), env=_pairs(options["variables"], "=", "--env")
+    )
+
+
+def _headers(texts: tuple[str, ...]) -> dict[str, str]:
+    from mcpgw.config.expansion import expand
+
+    found = _pairs(texts, ":", "--header")
+    return {name: expand(value.strip(), os.environ).text for name, value in found.items()}
+
+
+def _pairs(texts: tuple[str, ...], separator: str, option: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        name, there, value = text.partition(separator)
+        if not there or not name.strip():
+            raise click.UsageError(f"{option}: write it as NAME{separator}VALUE")
+        found[name.strip()] = value
+    return found

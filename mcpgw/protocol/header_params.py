@@ -1,0 +1,133 @@
+"""Parameters of a tool that are sent as HTTP headers too (MCP 2026-07-28, `x-mcp-header`)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal
+
+import attrs
+
+ANNOTATION: Final = "x-mcp-header"
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_PLAIN: Final = re.compile(r"[\x20-\x7e]*")
+_PREFIX: Final = "=?base64?"
+_SUFFIX: Final = "?="
+
+Kind = Literal["string", "integer", "boolean"]
+_KINDS: Final = ("string", "integer", "boolean")
+
+
+@attrs.frozen
+class InvalidHeaderParams(Exception):
+    """An annotation that makes a tool unusable over HTTP."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@attrs.frozen
+class HeaderParam:
+    """A parameter, by its way from the root of the arguments, and the name of its header."""
+
+    name: str
+    path: tuple[str, ...]
+    kind: Kind
+
+
+def header_params(input_schema: Mapping[str, Any]) -> tuple[HeaderParam, ...]:
+    """Return the annotated parameters of a tool.
+
+    Raises:
+      InvalidHeaderParams: a name is no token (RFC 9110, section 5.6.2) or stands twice, or the
+        annotation is on something else than a string, an integer or a boolean that is reached
+        through `properties` alone.
+    """
+    found: dict[str, HeaderParam] = {}
+    for path, schema in _annotated(input_schema, (), 0):
+        name, kind = schema[ANNOTATION], schema.get("type")
+        where = ".".join(path)
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            raise InvalidHeaderParams(f"'{where}': {name!r:.40} is no name for a header")
+        if kind not in _KINDS:
+            raise InvalidHeaderParams(f"'{where}': a header is for {', '.join(_KINDS)} alone")
+        if name.lower() in found:
+            raise InvalidHeaderParams(f"'{where}': the header {name} stands twice")
+        found[name.lower()] = HeaderParam(name, path, kind)
+    return tuple(found.values())
+
+
+_DEEPEST: Final = 32
+
+
+def _annotated(
+    schema: Any, path: tuple[str, ...], depth: int
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Go through the annotated properties; refuse annotations anywhere else."""
+    if depth > _DEEPEST or not isinstance(schema, Mapping):
+        return
+    for key, value in schema.items():
+        if key == "properties" and isinstance(value, Mapping):
+            for name, below in value.items():
+                if isinstance(below, Mapping):
+                    if ANNOTATION in below:
+                        yield (*path, str(name)), below
+                    yield from _annotated(below, (*path, str(name)), depth + 1)
+        elif key != ANNOTATION and _holds(value, depth + 1):
+            raise InvalidHeaderParams(f"'{key}' holds an annotation that no request can reach")
+
+
+_NOT_SCHEMAS: Final = ("default", "const", "enum", "examples")
+
+
+def _holds(value: Any, depth: int) -> bool:
+    if depth > _DEEPEST:
+        return False
+    if isinstance(value, Mapping):
+        return ANNOTATION in value or any(
+            _holds(below, depth + 1) for key, below in value.items() if key not in _NOT_SCHEMAS
+        )
+    return isinstance(value, list) and any(_holds(below, depth + 1) for below in value)
+
+
+def header_of(param: HeaderParam, arguments: Mapping[str, Any]) -> str | None:
+    """Return the header's value for a call; None where the argument is null or absent."""
+    value: Any = arguments
+    for name in param.path:
+        if not isinstance(value, Mapping) or name not in value:
+            return None
+        value = value[name]
+    if value is None or isinstance(value, (Mapping, list)):
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return encode_header(str(value))
+
+
+def encode_header(value: str) -> str:
+    """Return text as a header may carry it: as it is where that is plain, else in base64."""
+    looks_encoded = value.startswith(_PREFIX) and value.endswith(_SUFFIX)
+    if _PLAIN.fullmatch(value) and value == value.strip(" \t") and not looks_encoded:
+        return value
+    return f"{_PREFIX}{base64.b64encode(value.encode()).decode()}{_SUFFIX}"
+
+
+def decode_header(text: str) -> str:
+    """Return the text that a header carries.
+
+    Raises:
+      ValueError: it says that it is base64 and is not.
+    """
+    if not (text.startswith(_PREFIX) and text.endswith(_SUFFIX)):
+        return text
+    inner = text[len(_PREFIX) : -len(_SUFFIX)]
+    try:
+        return base64.b64decode(inner, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"not base64 of UTF-8: {error}") from None

@@ -1,0 +1,119 @@
+"""Server-sent events to and from bytes (WHATWG HTML, section 9.2, as MCP uses them)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+COMMENT: Final = b": \n\n"
+"""A sign of life that carries nothing."""
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class EventTooLarge(ValueError):
+    """An event is larger than what may be kept of it."""
+
+
+@attrs.frozen
+class Event:
+    """One event. `retry` is in milliseconds; `id` None leaves the last id as it was."""
+
+    data: str
+    event: str = "message"
+    id: str | None = None
+    retry: int | None = None
+
+
+@attrs.define
+class EventParser:
+    r"""Cuts a stream of bytes into events, wherever its chunks are cut.
+
+    Lines end with LF, CRLF or CR; comments are skipped; several `data` lines are joined by `\n`.
+    An event without data is given too, since its id counts (SEP-1699, priming events).
+
+    Args:
+      limit: bytes of one event that are kept; `feed` raises EventTooLarge beyond.
+    """
+
+    limit: int = 64 * 1024 * 1024
+    _buffer: bytes = b""
+    _after_cr: bool = False
+    _begun: bool = False
+    _size: int = 0
+    _data: list[str] = attrs.field(factory=list)
+    _event: str = ""
+    _id: str | None = None
+    _retry: int | None = None
+    _seen: bool = False
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Take the next chunk; return the events that it completes.
+
+        Raises:
+          EventTooLarge: an event has more than `limit` bytes.
+        """
+        if self._after_cr and chunk:
+            self._after_cr = False
+            if chunk[:1] == b"\n":
+                chunk = chunk[1:]
+        data = self._buffer + chunk
+        if not self._begun:
+            if len(data) < len(_BOM) and _BOM.startswith(data):
+                self._buffer = data
+                return []
+            self._begun = True
+            data = data.removeprefix(_BOM)
+        self._after_cr = data.endswith(b"\r")
+        lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._buffer = lines.pop()
+        events: list[Event] = []
+        for line in lines:
+            self._line(line, events)
+        if self._size + len(self._buffer) > self.limit:
+            raise EventTooLarge(f"an event has more than {self.limit} bytes")
+        return events
+
+    def _line(self, line: bytes, events: list[Event]) -> None:
+        if not line:
+            if self._seen:
+                events.append(
+                    Event("\n".join(self._data), self._event or "message", self._id, self._retry)
+                )
+            self._data, self._event, self._id, self._retry = [], "", None, None
+            self._seen = False
+            self._size = 0
+            return
+        self._size += len(line)
+        if line[:1] == b":":
+            return
+        name, _, value = line.decode("utf-8", "replace").partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            self._data.append(value)
+        elif name == "event":
+            self._event = value
+        elif name == "id":
+            if "\0" in value:
+                return
+            self._id = value
+        elif name == "retry":
+            if not (value.isascii() and value.isdigit()):
+                return
+            self._retry = int(value)
+        else:
+            return
+        self._seen = True
+
+
+def encode_event(event: Event) -> bytes:
+    """Return the event as bytes; an empty `data` is written out, for it primes a client."""
+    lines: list[str] = []
+    if event.event != "message":
+        lines.append(f"event: {event.event}")
+    if event.id is not None:
+        lines.append(f"id: {event.id}")
+    if event.retry is not None:
+        lines.append(f"retry: {event.retry}")
+    lines += [f"data: {line}" for line in event.data.split("\n")]
+    return ("\n".join(lines) + "\n\n").encode()

@@ -1,0 +1,1 @@
+"""Tests of the HTTP front's server edge, against a real listening server."""

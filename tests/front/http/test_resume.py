@@ -1,0 +1,251 @@
+"""Streams that are cut are resumed: nothing is lost, nothing comes twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcpgw.front.http.doors import HttpSettings
+from mcpgw.front.http.streams import Outlet, Streams, UnknownEvent, event_id
+from tests.front.http.support import Client, Served, serving, tool
+
+
+async def reconnect(served: Served, client: Client) -> Client:
+    again = await served.connect()
+    again.session, again.version = client.session, client.version
+    return again
+
+
+async def read_until_cut(client: Client, events: int) -> tuple[list[Any], str]:
+    """Read so many events; return the messages and the id of the last event."""
+    messages, last = [], ""
+    for _ in range(events):
+        event = await client.event()
+        assert event is not None
+        assert event.id is not None
+        last = event.id
+        if event.data:
+            messages.append(event.data)
+    return messages, last
+
+
+class TestOfPosts:
+    @pytest.mark.parametrize("read", range(1, 7))
+    async def test_gives_what_followed_wherever_it_was_cut(self, read: int) -> None:
+        """After a cut at any event the rest comes on a new connection, and then the end."""
+        async with serving() as served:
+            client = await served.connect()
+            await client.initialize()
+            await client.start(tool("progress", {"steps": 4, "wait": True}, token="t"))
+            whole = read == 6
+            if whole:
+                served.doors.go_on.set()
+            messages, last = await read_until_cut(client, read)
+            await client.aclose()
+            served.doors.go_on.set()
+            again = await reconnect(served, client)
+            assert 200 == (await again.listen(last)).status
+            while (event := await again.event()) is not None:
+                messages.append(event.data)
+
+            assert 5 == len(messages)
+            assert len(set(messages)) == len(messages)
+            assert '"steps":4' in messages[-1]
+
+    async def test_goes_on_live(self) -> None:
+        """A resumed stream gives what comes later too."""
+        async with serving() as served:
+            client = await served.connect()
+            await client.initialize()
+            await client.start(tool("wait"))
+            _, last = await read_until_cut(client, 1)
+            await client.aclose()
+            again = await reconnect(served, client)
+            await again.listen(last)
+            served.doors.go_on.set()
+
+            assert {"waited": {}} == (await again.message())["result"]
+            assert await again.event() is None
+            assert [] == served.doors.cancelled
+
+    async def test_takes_the_stream_from_the_connection_that_has_it(self) -> None:
+        """A client that comes back before its old connection is known to be dead goes on."""
+        async with serving() as served:
+            client = await served.connect()
+            await client.initialize()
+            await client.start(tool("wait"))
+            _, last = await read_until_cut(client, 1)
+            again = await reconnect(served, client)
+            await again.listen(last)
+            assert await client.event() is None
+            served.doors.go_on.set()
+
+            assert {"waited": {}} == (await again.message())["result"]
+
+    async def test_gives_only_its_own_stream(self) -> None:
+        """What followed on another stream is not given."""
+        async with serving() as served:
+            client = await served.connect()
+            await client.initialize()
+            await client.start(tool("wait", {"n": 1}, request_id=1))
+            _, last = await read_until_cut(client, 1)
+            other = await reconnect(served, client)
+            await other.start(tool("wait", {"n": 2}, request_id=2))
+            served.doors.go_on.set()
+            assert {"waited": {"n": 2}} == (await other.message())["result"]
+            await client.aclose()
+            again = await reconnect(served, client)
+            await again.listen(last)
+
+            assert {"waited": {"n": 1}} == (await again.message())["result"]
+            assert await again.event() is None
+
+
+class TestOfTheStandaloneStream:
+    async def test_gives_what_came_meanwhile(self) -> None:
+        """Notifications between two connections are given by the second."""
+        async with serving() as served:
+            client = await served.connect()
+            await client.initialize()
+            listener = await reconnect(served, client)
+            await listener.listen()
+            _, last = await read_until_cut(listener, 1)
+            peer = served.doors.peers[0]
+            peer.notify("notifications/a")
+            assert "notifications/a" == (await listener.message())["method"]
+            await listener.aclose()
+            await trio.testing.wait_all_tasks_blocked()
+            peer.notify("notifications/b")
+            again = await reconnect(served, client)
+            await again.listen(last)
+
+            assert "notifications/a" == (await again.message())["method"]
+            assert "notifications/b" == (await again.message())["method"]
+
+
+@pytest.mark.parametrize(
+    "last", ["", "x", "0-", "-1", "1-0", "0-99", "0--1", "٣-1", "9" * 30 + "-1", "0-1-1"]
+)
+async def test_an_unknown_event_is_refused(last: str) -> None:
+    """An id that is none of the session's gets 400."""
+    async with serving() as served:
+        client = await served.connect()
+        await client.initialize()
+        if last == "٣-1":
+            last = "=?3-1"
+        reply = await client.request("GET", headers={"Last-Event-ID": last})
+
+        assert 400 == reply.status
+
+
+class Reader:
+    """A client as the outlet sees it: takes, loses its connection, comes back."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self.outlet = outlet
+        self.seen: list[bytes] = []
+        self.last = 0
+        self.ticket = 1
+
+    def take(self, arrive: int) -> None:
+        """Take what waits, of which only so many events arrive."""
+        for number, line in self.outlet.take()[:arrive]:
+            self.seen.append(line)
+            self.last = number
+
+    def cut(self) -> None:
+        self.outlet.detach(self.ticket)
+
+    def come_back(self) -> None:
+        self.outlet.resume(self.last)
+        self.ticket = self.outlet.attach()
+
+
+@given(
+    st.lists(
+        st.one_of(st.just("put"), st.just("cut"), st.just("back"), st.integers(0, 5)), max_size=60
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_any_order_of_cuts_gives_each_message_once(steps: list[str | int]) -> None:
+    """However writes, reads, cuts and returns are mixed, all messages come once, in order."""
+
+    async def check() -> None:
+        reader = Reader(Outlet(HttpSettings(), 1))
+        sent: list[bytes] = []
+        connected = True
+        for step in steps:
+            if step == "put":
+                sent.append(b"%d" % len(sent))
+                reader.outlet.put(sent[-1])
+            elif step == "cut":
+                reader.cut()
+                connected = False
+            elif step == "back" or not connected:
+                reader.come_back()
+                connected = True
+            else:
+                reader.take(int(step))
+                # What did not arrive is lost with the connection.
+                reader.cut()
+                reader.come_back()
+        reader.come_back()
+        reader.take(1000)
+
+        assert sent == reader.seen
+
+    trio.run(check)
+
+
+class TestBounds:
+    async def test_a_reader_that_is_behind_loses_its_place(self) -> None:
+        """Over the bound a resumable stream drops its reader, and keeps the newest."""
+        outlet = Outlet(HttpSettings(unread_messages=10, replay_messages=5), 1)
+        for number in range(11):
+            assert outlet.put(b"%d" % number)
+
+        assert not outlet.is_current(1)
+        outlet.attach()
+        assert [b"6", b"7", b"8", b"9", b"10"] == [line for _, line in outlet.take()]
+
+    async def test_one_that_cannot_return_loses_all(self) -> None:
+        """Over the bound a stream that cannot be resumed is over, and holds nothing."""
+        outlet = Outlet(HttpSettings(unread_bytes=100))
+        outlet.put(b"x" * 60)
+        assert not outlet.put(b"x" * 60)
+
+        assert outlet.ended
+        assert 0 == outlet.held_bytes
+
+    async def test_the_answer_is_kept_whatever_its_size(self) -> None:
+        """The newest message is never dropped."""
+        outlet = Outlet(HttpSettings(replay_bytes=10), 1, read=False)
+        outlet.put(b"x" * 8)
+        outlet.finish(b"y" * 100)
+        outlet.attach()
+
+        assert [(2, b"y" * 100)] == outlet.take()
+        outlet.resume(1)
+        assert [(2, b"y" * 100)] == outlet.take()
+
+    async def test_streams_are_forgotten_in_time(self, mock_clock: trio.testing.MockClock) -> None:
+        """Ended streams are kept for their age, and only so many of them."""
+        streams = Streams(HttpSettings(replay_streams=3, replay_age=60.0))
+        for _ in range(10):
+            outlet = streams.open()
+            streams.keep(outlet)
+            outlet.finish(b"{}")
+            outlet.detach(1)
+        streams.purge()
+        assert 1 + 3 == len(streams)
+        with pytest.raises(UnknownEvent):
+            streams.find(event_id(1, 0))
+        assert 10 == streams.find(event_id(10, 0))[0].number
+        mock_clock.jump(61.0)
+        streams.purge()
+
+        assert 1 == len(streams)
