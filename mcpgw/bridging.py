@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 import trio
@@ -99,7 +99,7 @@ class Bridge:
         elif method == "notifications/cancelled":
             params = message.get("params")
             cancelled = params.get("requestId") if isinstance(params, dict) else None
-            if valid_id(cancelled):
+            if isinstance(cancelled, (str, int)):
                 self._waiting.pop(cancelled, None)
         if method is not None and request is not None:
             self._waiting[request] = message
@@ -213,10 +213,11 @@ def network_channel(
     *,
     headers: Mapping[str, str],
     authorizer: Authorizer | None = None,
-    kind: str = "auto",
+    kind: Literal["auto", "streamable", "sse"] = "auto",
 ) -> Any:
     """Make a channel to a server at a URL of http, https, ws or wss."""
-    from mcpgw.transports.http_client import HttpChannel, HttpTimeouts
+    from mcpgw.transports.http_client import HttpChannel
+    from mcpgw.transports.http_exchange import HttpTimeouts
 
     common: dict[str, Any] = {
         "name": "server",

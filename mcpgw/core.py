@@ -7,6 +7,7 @@ import gc
 import importlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,7 @@ from mcpgw.config.schema import GatewayConfig
 from mcpgw.front import methods, transparent
 from mcpgw.front.rounds import Rounds
 from mcpgw.front.session import END_GRACE, Inside, Session, elicitation_modes
+from mcpgw.front.tasks import Tasks
 from mcpgw.front.watches import Watches
 from mcpgw.meta.surface import Surface
 from mcpgw.observe.log import get_logger
@@ -69,6 +71,7 @@ _WIDEST: Final[Params] = {
 }
 """What is declared to servers where clients come and go: each request is refused by itself where
 its own client lacks the capability."""
+_ABOUT_TASKS: Final = ("notifications/tasks/status", "notifications/tasks")
 MOST_ELICITATIONS: Final = 1_000
 """Elicitations by URL whose completion is still waited for; the oldest are forgotten first."""
 
@@ -111,6 +114,7 @@ class Gateway:
     """Whether clients come and go, as they do by HTTP."""
     sessions: list[Session] = attrs.field(factory=list)
     rounds: Rounds = attrs.field(factory=Rounds)
+    tasks: Tasks = attrs.field(factory=Tasks)
     watches: Watches = attrs.field(init=False)
     loaded: trio.Event = attrs.field(factory=trio.Event)
     pool: BackendPool = attrs.field(init=False)
@@ -383,7 +387,7 @@ class Gateway:
             state = SessionState(caller=session.principal, profile=session.profile)
             self._states[session] = self.surface.sessions.begin(state)
         served = methods.METHODS if session.face.target is None else transparent.Forwarded()
-        session.attach(Inside(self.surface, state, served, self.rounds, self.watches))
+        session.attach(Inside(self.surface, state, served, self.rounds, self.watches, self.tasks))
 
     # -- what backends need (backends.backend.Host) -----------------------------------------
 
@@ -418,17 +422,21 @@ class Gateway:
                 config=oauth,
                 store=TokenStore(folder, storage=oauth.storage),
                 network=self.network,
-                present=self._show_link,
+                present=partial(self._show_link, oauth) if self._is_attended else None,
                 nursery=self._nursery,
             )
             known = self._authorizers[backend.name] = (config, made)
         return known[1]
 
-    async def _show_link(self, url: str) -> None:
+    @property
+    def _is_attended(self) -> bool:
+        """Whether a person may be there: not where commands use the servers themselves."""
+        return bool(self.sessions) or self.many_clients
+
+    async def _show_link(self, oauth: OAuthConfig, url: str) -> None:
         """Show a person the link by which they log in: in the client, else in the browser."""
         from mcpgw.oauth.browser import open_browser
 
-        log.warning("login.wanted", link=url)
         if len(self.sessions) == 1 and "url" in elicitation_modes(self.sessions[0].capabilities):
             question = {
                 "mode": "url",
@@ -440,7 +448,8 @@ class Gateway:
                 answer = await self.sessions[0].ask(None, "elicitation/create", question)
                 if answer.get("action") == "accept":
                     return
-        await open_browser(url)
+        if oauth.open_browser:
+            await open_browser(url)
 
     def client_capabilities(self, backend: Backend) -> Params:
         """Return the client capabilities that can be served now: the union over sessions."""
@@ -474,13 +483,18 @@ class Gateway:
             self._elicited[params["elicitationId"]] = client
             while len(self._elicited) > MOST_ELICITATIONS:
                 del self._elicited[next(iter(self._elicited))]
+        _task, params = self.tasks.named(backend.name, params)
         # A person may have to answer: the calls on this backend have more time meanwhile.
         backend.stretch(CLIENT_PATIENCE)
+        if errand is not None:
+            errand.asking += 1
         try:
             return await client.ask(request, method, params, key=key, on_progress=on_progress)
         except ConnectionLost as error:
             raise RpcError(INTERNAL_ERROR, "the client has gone") from error
         finally:
+            if errand is not None:
+                errand.asking -= 1
             backend.stretch(backend.config.timeout)
 
     def _clients_of(self, backend: Backend) -> Iterator[Session]:
@@ -525,6 +539,12 @@ class Gateway:
                 return
             for session in self._clients_of(backend):
                 session.log(None, backend.name, params)
+        elif method in _ABOUT_TASKS:
+            task, told = self.tasks.named(backend.name, params)
+            for session in self.sessions:
+                state = self._states.get(session)
+                if task is not None and state is not None and state.id == task.session:
+                    session.send(method, told)
         elif method == "notifications/resources/updated":
             self.watches.updated(backend, params)
         elif method == "notifications/elicitation/complete":

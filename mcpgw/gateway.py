@@ -144,7 +144,10 @@ class _Tree:
         """Serve clients by HTTP until the gateway ends; return why that could not be done."""
         from mcpgw.listener import listen
 
-        why = await listen(gateway, self.serving, self._stop)
+        serving = self.serving
+        why = await listen(
+            gateway, self._stop, host=serving.host, port=serving.port, only=serving.only
+        )
         if why:
             log.error("http.not_listening", reason=why)
         return why

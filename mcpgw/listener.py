@@ -38,7 +38,6 @@ from mcpgw.state.folder import state_folder
 if TYPE_CHECKING:
     from mcpgw.front.http.openapi import OpenApiFace
     from mcpgw.front.http.server import Address
-    from mcpgw.gateway import Serving
 
 log = get_logger("mcpgw.gateway")
 
@@ -129,17 +128,30 @@ class GatewayDoors:
         )
 
 
-async def listen(gateway: Gateway, serving: Serving, stop: trio.Event) -> str:
+async def listen(
+    gateway: Gateway,
+    stop: trio.Event,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    only: str | None = None,
+) -> str:
     """Serve clients by HTTP until `stop` is set; return why that could not be done, or "".
 
     Streams are ended in order before the return.
+
+    Args:
+      gateway: what is served; its configuration must be loaded.
+      stop: set to end.
+      host, port: where to listen, over what the configuration says.
+      only: the one server that clients see at the paths of the whole.
     """
     from mcpgw.front.http.app import make_app
     from mcpgw.front.http.server import CannotListen, serve
 
     config = gateway.config
-    host = serving.host or config.server.host
-    port = config.server.port if serving.port is None else serving.port
+    host = host or config.server.host
+    port = config.server.port if port is None else port
     token = bearer_token(config.auth, gateway.environ)
     made = token == AUTO_TOKEN
     if made:
@@ -147,7 +159,7 @@ async def listen(gateway: Gateway, serving: Serving, stop: trio.Event) -> str:
     if config.auth.enabled and not token:
         return "auth.enabled is true, but auth.bearer_token is not set: give one, or `auto`"
     settings = _settings(config, host, port, token)
-    doors = GatewayDoors(gateway, serving.only)
+    doors = GatewayDoors(gateway, only)
     app = make_app(doors, settings, more_routes=openapi_face(gateway, settings).routes())
     problem = ""
     note = Note(state_folder(gateway.process_environ), port)
@@ -206,10 +218,10 @@ def _settings(config: GatewayConfig, host: str, port: int, token: str) -> HttpSe
 
 def _announce(address: Address, token: str, *, made: bool, host: str) -> None:
     """Say on stderr where clients find the gateway."""
-    log.info("http.listening", url=f"{address}/mcp", secured=bool(token))
     if made:
         sys.stderr.write(f"mcp-gateway: bearer token for this run: {token}\n")
         sys.stderr.flush()
+    log.info("http.listening", url=f"{address}/mcp", secured=bool(token))
     if not token and host not in LOOPBACK:
         log.warning(
             "http.open_to_all",

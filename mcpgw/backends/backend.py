@@ -505,7 +505,8 @@ class Backend:
 
     def _errand(self, about: RequestId | None, method: str) -> Errand | None:
         """Return for whose sake the server asks: the call on whose stream it came, else the
-        latest of the one client that has calls with it.
+        latest of the one client that has calls with it. Calls that wait for their client
+        already are not thought of where there are others.
 
         Raises:
           RpcError: several clients have calls with it, so that there is no telling.
@@ -514,6 +515,7 @@ class Backend:
         if about is not None:
             return self._peer.owner(about)  # type: ignore[return-value]
         errands = _of_clients(self._peer.owners)
+        errands = [each for each in errands if not each.asking] or errands
         if len({id(each.asker.client.identity) for each in errands}) > 1:  # type: ignore[union-attr]
             raise RpcError(
                 METHOD_NOT_FOUND,

@@ -26,6 +26,11 @@ class Errand(Protocol):
     def rounds(self) -> bool:
         """Whether an answer may be `input_required`, for the client to come again with."""
 
+    transparent: bool
+    """On the way to the server's own face, so that what the client declares reaches it."""
+    asking: int
+    """How many questions of its backend wait for the client now."""
+
 
 Ask = Callable[..., Awaitable[Params]]
 

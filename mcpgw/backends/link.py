@@ -111,7 +111,8 @@ async def _open_network(
 
 
 def _channel(config: BackendConfig, host: Host, authorizer: Authorizer | None) -> Any:
-    from mcpgw.transports.http_client import HttpChannel, HttpTimeouts
+    from mcpgw.transports.http_client import HttpChannel
+    from mcpgw.transports.http_exchange import HttpTimeouts
 
     timeouts = HttpTimeouts(
         connect=config.connect_timeout,

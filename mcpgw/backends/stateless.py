@@ -30,6 +30,7 @@ from mcpgw.protocol.mcp import (
     LOG_LEVEL_META,
     MODERN_VERSION,
     SERVER_INFO_META,
+    TASKS_EXTENSION,
     VERSION_META,
 )
 from mcpgw.protocol.peer import Params, ProgressCallback
@@ -121,6 +122,10 @@ class StatelessConnection(Connection):
         meta[CAPABILITIES_META] = {
             name: declared[name] for name in FORWARDED_CAPABILITIES if name in declared
         }
+        if errand is not None and errand.transparent and "extensions" in declared:
+            meta[CAPABILITIES_META]["extensions"] = declared["extensions"]
+        elif errand is not None and errand.transparent and "task" in params:
+            meta[CAPABILITIES_META]["extensions"] = {TASKS_EXTENSION: {}}
         meta[CLIENT_INFO_META] = CLIENT_INFO
         level = client.log_level if client is not None else None
         if level is not None:

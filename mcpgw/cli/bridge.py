@@ -55,7 +55,7 @@ SERVER: Final = "server"
 )
 @log_options
 @click.pass_context
-def command(ctx: click.Context, **options: Any) -> None:
+def command(ctx: click.Context, /, **options: Any) -> None:
     """Serve one MCP server over another transport.
 
     Everything passes as it is: tools, resources, prompts, sampling, elicitation, progress. The

@@ -57,6 +57,13 @@ class BackendForms:
         for key in ("env", "headers"):
             if isinstance(form.get(key), dict):
                 form[key] = expansion.map(form[key], (*path, key), drop=key == "env")
+        if isinstance(form.get("oauth"), dict):
+            form["oauth"] = {
+                key: expansion.secret(value, (*path, "oauth", str(key)))
+                if isinstance(value, str)
+                else value
+                for key, value in form["oauth"].items()
+            }
         self._check_urls(form, path)
         if "command" in form:
             form["command"] = self._words(form, path, expansion)
@@ -159,6 +166,12 @@ class _Expansion:
 
     def text(self, text: str, path: Path) -> str:
         return self._expanded(text, path, " and counts as empty")[0]
+
+    def secret(self, text: str, path: Path) -> str:
+        """Expand text that may also be `env:NAME`, as the reference's examples have it."""
+        if _ENV_REFERENCE.fullmatch(text):
+            text = f"${{{text.removeprefix('env:')}}}"
+        return self.text(text, path)
 
     def words(self, words: Sequence[object], path: Path) -> list[object]:
         return [self.text(word, path) if isinstance(word, str) else word for word in words]

@@ -162,6 +162,7 @@ async def ask(
     request: Request,
     *,
     transparent: bool = False,
+    patience: float | None = None,
 ) -> Params:
     """Ask one server something that is no tool call.
 
@@ -172,6 +173,7 @@ async def ask(
     call = Call(owner.name, method, method, params, request, session, backend=backend)
     call.rounds = request.client is not None and request.client.takes_rounds
     call.transparent = transparent
+    call.patience = patience
     try:
         return await surface.pipeline.ask(call)
     except CallFailed as error:

@@ -50,6 +50,6 @@ def _position(cursor: object, mark: str) -> int:
 
 def _mark(entries: Sequence[dict[str, Any]]) -> str:
     """Return a mark of a list: of its length and of what its entries are called."""
-    names = [entry.get("name") or entry.get("uri") for entry in entries]
+    names = [entry.get("name") or entry.get("taskId") for entry in entries]
     uris = [entry.get("uri") or entry.get("uriTemplate") for entry in entries]
     return hashlib.sha256(json.dumps([names, uris]).encode()).hexdigest()[:16]

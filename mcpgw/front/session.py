@@ -33,6 +33,7 @@ from mcpgw.protocol.peer import Params, Peer, ProgressCallback, Request
 
 if TYPE_CHECKING:
     from mcpgw.front.rounds import Rounds
+    from mcpgw.front.tasks import Tasks
     from mcpgw.front.watches import Watches
     from mcpgw.meta.surface import Surface
     from mcpgw.pipeline.session import SessionState
@@ -65,7 +66,8 @@ class Inside:
     """What of the gateway answers the requests of a session.
 
     `state` is what is kept of the session between its calls; `rounds` keeps calls that wait for
-    their client's next request, `watches` who wants to hear of changed resources.
+    their client's next request, `watches` who wants to hear of changed resources, `tasks` whose
+    answers are fetched later.
     """
 
     surface: Surface
@@ -73,6 +75,7 @@ class Inside:
     methods: Methods
     rounds: Rounds
     watches: Watches
+    tasks: Tasks
 
 
 @attrs.define(eq=False)

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from typing import Final
 
 import attrs
+import trio
 
 from mcpgw.backends.backend import Backend
 from mcpgw.backends.states import Unavailable
-from mcpgw.front import methods, offers
+from mcpgw.front import methods, offers, tasks
 from mcpgw.front.face import Face
+from mcpgw.front.paging import page
 from mcpgw.front.session import Method, Session
 from mcpgw.meta.surface import Surface
 from mcpgw.pipeline.call import Call, CallAbandoned, CallFailed, Recovery
@@ -62,11 +64,13 @@ async def _call_tool(session: Session, surface: Surface, request: Request) -> Pa
             raise RpcError(INVALID_PARAMS, "'arguments' is an object")
         params = {**params, "arguments": {}}
     backend = _backend(session, surface)
-    call = Call(backend.name, "tools/call", name, _ours_out(params), request, session.state)
+    params = tasks.prepared(backend, request, _ours_out(params))
+    call = Call(backend.name, "tools/call", name, params, request, session.state)
     call.transparent = True
     call.rounds = request.client is not None and request.client.takes_rounds
     try:
-        return await surface.pipeline.pass_on(call)
+        result = await surface.pipeline.pass_on(call)
+        return tasks.created(session.inside.tasks, session, backend, request, result)
     except CallAbandoned:
         return {}
     except CallFailed as error:
@@ -86,6 +90,105 @@ async def _forward(session: Session, surface: Surface, request: Request) -> Para
     return await offers.ask(
         surface, session.state, backend, request.method, params, request, transparent=True
     )
+
+
+async def _task_get(session: Session, surface: Surface, request: Request) -> Params:
+    return await _task(session, surface, request, "tasks/get")
+
+
+async def _task_cancel(session: Session, surface: Surface, request: Request) -> Params:
+    return await _task(session, surface, request, "tasks/cancel")
+
+
+async def _task(session: Session, surface: Surface, request: Request, method: str) -> Params:
+    """Look at a task, or cancel it; the answer is in the client's flavour."""
+    known = session.inside.tasks
+    task = known.find(session, request.params.get("taskId"))
+    backend = _backend(session, surface)
+    modern = request.client is not None and request.client.takes_rounds
+    if tasks.lost(task, backend):
+        return {} if modern and method == "tasks/cancel" else tasks.gone(task, modern=modern)
+    params = {**_ours_out(request.params), "taskId": task.own_id}
+
+    async def ask(name: str) -> Params:
+        return await offers.ask(
+            surface, session.state, backend, name, params, request, transparent=True
+        )
+
+    told = await ask(method)
+    if method == "tasks/cancel":
+        if modern:
+            return {}
+        return (
+            tasks.older(known.learned(task, await ask("tasks/get")))
+            if task.modern
+            else (known.learned(task, told))
+        )
+    named = known.learned(task, told)
+    if modern == task.modern:
+        return named
+    if not modern:
+        return tasks.older(named)
+    if tasks.is_terminal(named) and named.get("status") == "completed":
+        named = {**named, "result": await ask("tasks/result")}
+    return {**tasks.newer(named), "resultType": "complete"}
+
+
+async def _task_result(session: Session, surface: Surface, request: Request) -> Params:
+    """Wait for the end of a task and give what its call would have given."""
+    task = session.inside.tasks.find(session, request.params.get("taskId"))
+    backend = _backend(session, surface)
+    if tasks.lost(task, backend):
+        raise RpcError(BACKEND_UNAVAILABLE, str(tasks.gone(task, modern=False)["statusMessage"]))
+    params = {**_ours_out(request.params), "taskId": task.own_id}
+    if task.modern:
+        result = await _poll(session, surface, request, backend, params)
+    else:
+        result = await offers.ask(
+            surface, session.state, backend, "tasks/result", params, request,
+            transparent=True, patience=tasks.RESULT_PATIENCE,
+        )  # fmt: skip
+    return tasks.related_to(result, task.id)
+
+
+async def _poll(
+    session: Session, surface: Surface, request: Request, backend: Backend, params: Params
+) -> Params:
+    """Ask a server of the stateless era for a task until it has ended."""
+    while True:
+        told = await offers.ask(
+            surface, session.state, backend, "tasks/get", params, request, transparent=True
+        )
+        if tasks.is_terminal(told):
+            error = told.get("error")
+            if isinstance(error, dict):
+                raise RpcError.from_wire(error)
+            result = told.get("result")
+            return result if isinstance(result, dict) else {"content": []}
+        pause = told.get("pollIntervalMs")
+        milliseconds = pause if isinstance(pause, int | float) else 1000
+        await trio.sleep(min(10.0, max(0.1, milliseconds / 1000)))
+
+
+async def _task_update(session: Session, surface: Surface, request: Request) -> Params:
+    """Bring a task the answers that it asked for (the extension's way)."""
+    task = session.inside.tasks.find(session, request.params.get("taskId"))
+    backend = _backend(session, surface)
+    if not task.modern or tasks.lost(task, backend):
+        raise RpcError(INVALID_PARAMS, "this task waits for no input")
+    params = {**_ours_out(request.params), "taskId": task.own_id}
+    return await offers.ask(
+        surface, session.state, backend, "tasks/update", params, request, transparent=True
+    )
+
+
+async def _task_list(session: Session, surface: Surface, request: Request) -> Params:
+    """List the tasks that this session has created."""
+    found = [
+        tasks.older(task.known) if task.modern else task.known
+        for task in session.inside.tasks.of(session)
+    ]
+    return page(found, "tasks", request.params)
 
 
 def _ours_out(params: Params) -> Params:
@@ -114,6 +217,11 @@ _OWN: Final[Mapping[str, Method]] = {
     "resources/subscribe": methods.subscribe,
     "resources/unsubscribe": methods.unsubscribe,
     "logging/setLevel": methods.set_level,
+    "tasks/get": _task_get,
+    "tasks/cancel": _task_cancel,
+    "tasks/result": _task_result,
+    "tasks/list": _task_list,
+    "tasks/update": _task_update,
 }
 
 _NOT_FORWARDED: Final = ("notifications/", "sampling/", "elicitation/", "roots/")

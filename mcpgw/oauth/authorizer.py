@@ -268,6 +268,10 @@ class OAuthAuthorizer:
         except trio.Cancelled:
             flight.cancelled = True
             raise
+        except Exception as error:  # noqa: BLE001 - this may be a task of its own, and a fault in
+            # showing a link must not end the gateway.
+            log.error("oauth.login_broke", backend=self.server, fault=repr(error)[:500])
+            flight.problem = Refused(f"the login broke off: {type(error).__name__}")
         finally:
             self._flight = None
             flight.done.set()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 import attrs
+import trio
 
 from mcpgw.oauth.addresses import AddressGuard, split_url
 from mcpgw.oauth.failures import Refused, Unreachable, origin_of
@@ -101,6 +102,8 @@ class Fetcher:
     ) -> tuple[Answer, str | None]:
         import httpx
 
+        # A body that unfolds could be larger than all that was sent.
+        headers = {"accept-encoding": "identity", **headers}
         timeout = httpx.Timeout(_TIMEOUT)
         parts = split_url(url)
         host = parts.hostname or ""
@@ -142,19 +145,30 @@ async def _answer(
     try:
         response = await client.send(request, stream=True)
         try:
-            body = bytearray()
-            async for piece in response.aiter_bytes():
-                body += piece
-                if len(body) > LARGEST_ANSWER:
-                    raise Refused(f"{origin_of(url)} sent more than {LARGEST_ANSWER} bytes")
+            body = await _bounded(response)
         finally:
             await response.aclose()
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise _NoConnection(f"{origin_of(url)} cannot be reached: {_why(error)}") from None
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.StreamError) as error:
         raise Unreachable(f"{origin_of(url)} did not answer: {_why(error)}") from None
+    if body is None:
+        raise Refused(f"{origin_of(url)} sent more than {LARGEST_ANSWER} bytes")
     location = response.headers.get("location") if response.status_code in _REDIRECTS else None
-    return Answer(response.status_code, _json_object(bytes(body))), location
+    return Answer(response.status_code, _json_object(body)), location
+
+
+async def _bounded(response: httpx.Response) -> bytes | None:
+    """Read a body, or return None where it is longer than the bound."""
+    body = bytearray()
+    with trio.CancelScope() as reading:
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > LARGEST_ANSWER:
+                # Cancelling ends httpx's nested generators in order; leaving the loop would not.
+                body.clear()
+                reading.cancel()
+    return None if reading.cancel_called else bytes(body)
 
 
 def _why(error: Exception) -> str:

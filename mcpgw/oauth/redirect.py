@@ -77,15 +77,15 @@ class RedirectReceiver:
     async def _serve(self, stream: trio.SocketStream) -> None:
         async with stream, self._limit:
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                target: str | None = None
                 with trio.move_on_after(_PATIENCE):
                     target = await _request_target(stream)
-                    if target is None:
-                        await _send(stream, 400, "Bad request", "This is not a request for us.")
-                        return
-                    if not self._accepts(target):
-                        await self._send_away(stream, target)
-                        return
+                if target is None:
+                    await _send(stream, 400, "Bad request", "This is not a request for us.")
+                elif self._accepts(target):
                     await self._show_outcome(stream)
+                else:
+                    await self._send_away(stream, target)
 
     def _accepts(self, target: str) -> bool:
         parts = _parts(target)

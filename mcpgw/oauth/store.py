@@ -98,14 +98,17 @@ class TokenStore:
         """Keep other gateways from renewing the login of a backend at the same time.
 
         Refresh tokens are good for one use: two gateways that use the same one lose the login.
-        The lock ends with the process, however that ends. Raises StoreError.
+        The lock ends with the process, however that ends. Where the folder cannot be written,
+        others cannot renew what is in it either, and there is no lock.
         """
         path = self.folder / f"{_safe(server)}.lock"
         try:
             self._make_folder()
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreError(f"{path} cannot be opened: {error.strerror}") from None
+            log.debug("oauth.no_lock", file=str(path), reason=_reason(error))
+            yield
+            return
         try:
             while not _try_lock(handle):  # noqa: ASYNC110 - another process cannot wake us
                 await trio.sleep(_POLL)

@@ -98,6 +98,10 @@ class Call:
     transparent: bool = False
     """On the way to one server's own face: nothing is added to the answer, and the server is the
     judge of names and arguments."""
+    patience: float | None = None
+    """Seconds that it may take, where that is not for the server's settings to say."""
+    asking: int = 0
+    """How many questions of the backend wait for the client now."""
     idempotency_key: str = ""
     trace_id: str = ""
     backend: Backend = attrs.field(default=None)  # set by the stage `resolve`

@@ -17,6 +17,11 @@ SERVER_INFO_META: Final = "io.modelcontextprotocol/serverInfo"
 SUBSCRIPTION_META: Final = "io.modelcontextprotocol/subscriptionId"
 """The keys of `_meta` of the stateless era (MCP 2026-07-28, base protocol, `_meta`)."""
 
+TASKS_EXTENSION: Final = "io.modelcontextprotocol/tasks"
+"""The extension of the stateless era for calls whose answer is fetched later."""
+RELATED_TASK_META: Final = "io.modelcontextprotocol/related-task"
+"""The key of `_meta` that names the task a message belongs to (MCP 2025-11-25, tasks)."""
+
 FORWARDED_CAPABILITIES: Final = ("roots", "sampling", "elicitation")
 """Client capabilities that backends may use through us."""
 

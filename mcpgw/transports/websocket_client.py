@@ -58,11 +58,9 @@ _CODE_NAMES: Final = {
     1007: "text that is not UTF-8",
     1008: "against its policy",
     1009: "a message was too big",
-    1010: "an extension is missing",
     1011: "internal error of the server",
     1012: "the server restarts",
     1013: "try again later",
-    1014: "bad gateway",
 }
 
 

@@ -617,7 +617,9 @@ class TestCalls:
 
         headers = {"content-type": "application/json"}
         async with Gateway().client() as client:
-            answer = await client.post("/openapi/web/search", content=Spaces(20), headers=headers)
+            url = "http://gateway/openapi/web/search"
+            request = httpx.Request("POST", url, headers=headers, stream=Spaces(20))
+            answer = await client.send(request)
         assert (408, "The body did not come within 30 s.") == (
             answer.status_code,
             answer.json()["detail"],
@@ -628,7 +630,9 @@ class TestCalls:
 
         headers = {"content-type": "application/json"}
         async with Gateway().client() as client:
-            answer = await client.post("/openapi/web/search", content=Spaces(0), headers=headers)
+            url = "http://gateway/openapi/web/search"
+            request = httpx.Request("POST", url, headers=headers, stream=Spaces(0))
+            answer = await client.send(request)
         assert 413 == answer.status_code
 
     async def test_other_methods(self) -> None:

@@ -23,7 +23,7 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7591 import ClientRegistrationEndpoint
 from authlib.oauth2.rfc7636 import CodeChallenge
 
-from tests.oauth.servers import Reply, Seen, reply
+from tests.oauth.servers import Reply, Running, Seen, reply
 
 METHODS = ["client_secret_basic", "client_secret_post", "none"]
 
@@ -297,6 +297,7 @@ class AuthorizationPlace:
     tokens: list[Token] = attrs.field(factory=list)
     registrations: list[dict[str, Any]] = attrs.field(factory=list)
     counts: dict[str, int] = attrs.field(factory=lambda: defaultdict(int))
+    running: Running | None = None
     _library: _Library = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:

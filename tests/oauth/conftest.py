@@ -16,7 +16,7 @@ from mcpgw.observe import log
 from mcpgw.transports.network import Network
 from tests.oauth.authorization_server import AuthorizationPlace
 from tests.oauth.person import Clock, Person
-from tests.oauth.servers import Resource, Running, serving
+from tests.oauth.servers import Resource, serving
 
 Make = Callable[..., OAuthAuthorizer]
 
@@ -36,7 +36,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[AuthorizationPlace]:
     monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
     place = AuthorizationPlace()
     with serving(place) as running:
-        place.issuer = running.url
+        place.issuer, place.running = running.url, running
         yield place
 
 
@@ -48,13 +48,6 @@ def resource(place: AuthorizationPlace) -> Iterator[Resource]:
         resource.origin = running.url
         resource.running = running
         yield resource
-
-
-@pytest.fixture
-def running(resource: Resource) -> Running:
-    """Give the server under the resource, with the requests that it got."""
-    assert resource.running is not None
-    return resource.running
 
 
 @pytest.fixture

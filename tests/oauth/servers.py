@@ -117,6 +117,7 @@ class Resource:
     extra: dict[str, object] = attrs.field(factory=dict)
     origin: str = ""
     running: Running | None = None
+    open: bool = False
 
     def metadata(self) -> dict[str, object]:
         """Return the resource metadata."""
@@ -134,6 +135,8 @@ class Resource:
             return reply(200, self.documents[seen.path])
         if seen.path != "/mcp":
             return reply(404, "not here")
+        if self.open:
+            return reply(200, {"jsonrpc": "2.0", "id": 0, "result": {}})
         scheme, _, token = seen.headers.get("authorization", "").partition(" ")
         known = self.introspect(token) if scheme == "Bearer" else None
         if known is None or known["resource"] != self.metadata()["resource"]:

@@ -166,9 +166,11 @@ async def test_redirects_without_end_are_refused(network: Network) -> None:
 
 async def test_a_huge_answer_is_refused(network: Network) -> None:
     """Reading stops at the bound."""
-    with serving(lambda seen: reply(200, "x" * (LARGEST_ANSWER + 1))) as running:
-        with pytest.raises(Refused, match="sent more than"):
-            await Fetcher(network, AddressGuard(running.url)).get(f"{running.url}/start")
+    with (
+        serving(lambda seen: reply(200, "x" * (LARGEST_ANSWER + 1))) as running,
+        pytest.raises(Refused, match="sent more than"),
+    ):
+        await Fetcher(network, AddressGuard(running.url)).get(f"{running.url}/start")
 
 
 async def test_an_answer_that_is_no_json_object_has_no_body(network: Network) -> None:
@@ -191,3 +193,23 @@ async def test_a_server_that_is_not_there_is_unreachable(network: Network) -> No
         url = running.url
     with pytest.raises(Unreachable, match="cannot be reached"):
         await Fetcher(network, AddressGuard(url)).get(f"{url}/x")
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[::1]", "10.0.0.1", "localhost"])
+async def test_a_proxy_is_not_led_inside(host: str) -> None:
+    """Through a proxy too, addresses of networks inside are refused where they are written."""
+    fetcher = Fetcher(
+        Network({"https_proxy": "http://127.0.0.1:9"}), guard_of("https://public.example/mcp")
+    )
+    with pytest.raises(Refused, match="the MCP server is not at one"):
+        await fetcher.get(f"https://{host}/x")
+    with pytest.raises(Refused, match="the MCP server is not at one"):
+        await fetcher.check(f"https://{host}/x")
+
+
+async def test_behind_a_proxy_names_are_not_resolved_here() -> None:
+    """A name that only the proxy knows is asked of the proxy."""
+    guard = guard_of("https://only-the-proxy-knows.example/mcp")
+    fetcher = Fetcher(Network({"https_proxy": "http://127.0.0.1:9"}), guard)
+    with pytest.raises(Unreachable):
+        await fetcher.get("https://only-the-proxy-knows.example/x")

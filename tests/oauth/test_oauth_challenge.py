@@ -14,7 +14,10 @@ from mcpgw.oauth.challenge import Challenge, parse
     [
         ("Bearer", [("bearer", {})]),
         ('Bearer realm="a, b", scope="x y"', [("bearer", {"realm": "a, b", "scope": "x y"})]),
-        ('Basic realm="x", Bearer error=e', [("basic", {"realm": "x"}), ("bearer", {"error": "e"})]),
+        (
+            'Basic realm="x", Bearer error=e',
+            [("basic", {"realm": "x"}), ("bearer", {"error": "e"})],
+        ),
         ("Negotiate abc==, Bearer scope=x", [("negotiate", {}), ("bearer", {"scope": "x"})]),
         ("Negotiate, BEARER Scope = x", [("negotiate", {}), ("bearer", {"scope": "x"})]),
         (r'Bearer realm="say \"hi\""', [("bearer", {"realm": 'say "hi"'})]),
@@ -39,7 +42,9 @@ def test_any_text_can_be_read(text: str) -> None:
 _words = st.text("abcdefXYZ-_.", min_size=1, max_size=8)
 
 
-@given(_words, st.dictionaries(_words.map(str.lower), st.text('ab ,="\\:/', max_size=9), min_size=1))
+@given(
+    _words, st.dictionaries(_words.map(str.lower), st.text('ab ,="\\:/', max_size=9), min_size=1)
+)
 def test_what_was_written_is_read(scheme: str, params: dict[str, str]) -> None:
     """Quoted values come back as they were, whatever they hold."""
     escaped = {key: value.replace("\\", r"\\").replace('"', r"\"") for key, value in params.items()}

@@ -46,7 +46,10 @@ async def test_the_url_of_the_challenge_comes_first() -> None:
     """Metadata that a challenge names is taken, and no well-known place is asked."""
     named = "https://mcp.example.org/somewhere/else.json"
     web = Web(
-        {named: resource_of(AUTH), f"{AUTH}/.well-known/oauth-authorization-server": server_of(AUTH)}
+        {
+            named: resource_of(AUTH),
+            f"{AUTH}/.well-known/oauth-authorization-server": server_of(AUTH),
+        }
     )
     found = await found_in(web, Challenge(resource_metadata=named))
     assert (MCP, AUTH) == (found.resource, found.asked)

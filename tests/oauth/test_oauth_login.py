@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -15,7 +16,7 @@ from mcpgw.oauth.store import TokenStore
 from mcpgw.transports.authorization import AuthorizationFailed
 from tests.oauth.authorization_server import AuthorizationPlace
 from tests.oauth.person import Clock, Person, call
-from tests.oauth.servers import Resource, Running
+from tests.oauth.servers import Resource
 
 Make = Callable[..., OAuthAuthorizer]
 
@@ -328,7 +329,6 @@ async def test_no_secret_is_logged_or_shown(
     make: Make,
     place: AuthorizationPlace,
     resource: Resource,
-    running: Running,
     person: Person,
     logs: io.StringIO,
     clock: Clock,
@@ -352,7 +352,70 @@ async def test_no_secret_is_logged_or_shown(
     assert 5 <= len(place.secrets())
     assert [] == [secret for secret in place.secrets() if secret in text]
     assert "oauth.logged_in" in text
-    verifiers = [
-        seen.form["code_verifier"] for seen in running.seen if "code_verifier" in seen.form
-    ]
-    assert [] == [verifier for verifier in verifiers if verifier in text]
+    forms = [seen.form for seen in place.running.seen]
+    sent = [form[key] for form in forms for key in ("code", "code_verifier") if key in form]
+    assert 2 == len(sent)
+    assert [] == [secret for secret in sent if secret in text]
+
+
+async def test_a_login_works_where_nothing_can_be_kept(
+    make: Make, person: Person, tmp_path: Path, logs: io.StringIO
+) -> None:
+    """On a disk that cannot be written the login is good until the gateway ends."""
+    (tmp_path / "file").write_text("")
+    authorizer = make(store=TokenStore(tmp_path / "file" / "oauth"))
+    assert [200, 200] == [await call(authorizer), await call(authorizer)]
+    assert 1 == len(person.links)
+    assert "oauth.login_not_kept" in logs.getvalue()
+
+
+async def test_a_fault_in_showing_the_link_does_not_end_the_gateway(
+    make: Make, logs: io.StringIO
+) -> None:
+    """What shows the link may break; the call fails, its nursery goes on."""
+
+    async def broken(link: str) -> None:
+        raise ValueError("no window")
+
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(AuthorizationFailed, match="the login broke off"):
+            await call(make(present=broken, nursery=nursery))
+    assert "no window" in logs.getvalue()
+
+
+async def test_a_person_who_declines_ends_the_login(make: Make) -> None:
+    """What shows the link may say that the person does not want to."""
+
+    async def declined(link: str) -> None:
+        raise AuthorizationFailed("you declined to log in")
+
+    with pytest.raises(AuthorizationFailed, match="you declined to log in"):
+        await call(make(present=declined))
+
+
+async def test_nobody_who_comes_ends_the_login(
+    make: Make, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that nobody opens in time leads to an error that says so."""
+    monkeypatch.setattr("mcpgw.oauth.flow.PERSON_PATIENCE", 0.2)
+    person.absent = True
+    with pytest.raises(AuthorizationFailed, match="nobody logged in at http://localhost"):
+        await call(make())
+
+
+async def test_a_logout_in_another_gateway_counts_here(
+    make: Make, person: Person, clock: Clock
+) -> None:
+    """Tokens that were deleted elsewhere are not renewed here."""
+    one, other = make(), make()
+    assert [200, 200] == [await call(one), await call(other)]
+    await one.logout()
+    clock.shift = 3400
+    assert {} == dict(await other.headers())
+    assert "none" == other.status().state
+
+
+async def test_switched_off_it_does_nothing(make: Make, person: Person) -> None:
+    """With `enabled: false` a 401 stays what it is."""
+    assert 401 == await call(make(settings={"enabled": False}))
+    assert [] == person.links

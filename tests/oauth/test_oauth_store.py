@@ -108,13 +108,12 @@ async def test_the_lock_keeps_others_out(store: TokenStore) -> None:
         async with TokenStore(store.folder).lock("notes"):
             order.append("other")
 
-    async with trio.open_nursery() as nursery:
-        async with store.lock("notes"):
-            nursery.start_soon(other)
-            async with store.lock("tasks"):
-                order.append("another backend")
-            await trio.testing.wait_all_tasks_blocked()
-            order.append("mine")
+    async with trio.open_nursery() as nursery, store.lock("notes"):
+        nursery.start_soon(other)
+        async with store.lock("tasks"):
+            order.append("another backend")
+        await trio.testing.wait_all_tasks_blocked()
+        order.append("mine")
     assert ["another backend", "mine", "other"] == order
 
 

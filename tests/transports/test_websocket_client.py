@@ -17,7 +17,6 @@ import trio
 import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mcpgw.transports.authorization import AuthorizationFailed
 from trio.testing import lockstep_stream_pair
 from trio_websocket import (
     ConnectionClosed,
@@ -30,6 +29,7 @@ from trio_websocket import (
 from mcpgw.protocol.channel import Failed
 from mcpgw.protocol.jsonrpc import Malformed
 from mcpgw.transports import websocket_opening
+from mcpgw.transports.authorization import AuthorizationFailed
 from mcpgw.transports.lines import QUEUE_LIMIT
 from mcpgw.transports.websocket_client import WebSocketChannel, WebSocketTimeouts
 

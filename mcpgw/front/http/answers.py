@@ -12,7 +12,7 @@ import trio
 from mcpgw.front.http.asgi import EVENTS, JSON, HeaderList, Receive, Send
 from mcpgw.front.http.doors import HttpSettings
 from mcpgw.front.http.streams import Outlet, event_id
-from mcpgw.transports.event_stream import COMMENT
+from mcpgw.transports.event_stream import COMMENT, Event, encode_event
 
 FIRST_READER: Final = 1
 """The ticket of the reader that an outlet has from the start."""
@@ -49,18 +49,20 @@ async def send_whole(send: Send, status: int, line: bytes, more: HeaderList | No
 
 
 def frame(stream: int | None, number: int, line: bytes) -> bytes:
-    """Return a message as an event; JSON that is encoded here never has a line break in it."""
+    """Return a message as an event.
+
+    A message is one line of bytes already, and stays bytes: it may be megabytes long.
+    """
     if stream is None:
-        return b"event: message\ndata: %b\n\n" % line.rstrip(b"\n")
-    name = event_id(stream, number).encode()
-    return b"id: %b\nevent: message\ndata: %b\n\n" % (name, line.rstrip(b"\n"))
+        return b"data: %b\n\n" % line.rstrip(b"\n")
+    return b"id: %b\ndata: %b\n\n" % (event_id(stream, number).encode(), line.rstrip(b"\n"))
 
 
 def priming(outlet: Outlet, settings: HttpSettings, number: int) -> bytes:
     """Return the event that tells the client where to resume before there is any message."""
     assert outlet.number is not None, "nothing to resume"
-    name = event_id(outlet.number, number).encode()
-    return b"id: %b\nretry: %d\ndata:\n\n" % (name, round(settings.retry * 1000))
+    name = event_id(outlet.number, number)
+    return encode_event(Event("", id=name, retry=round(settings.retry * 1000)))
 
 
 async def stream(

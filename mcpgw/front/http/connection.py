@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 log = get_logger("mcpgw.http")
 
 CHUNK: Final = 64 * 1024
-LINGER: Final = 2.0
+LINGER: Final = 1.0
 """Seconds that a client has to read our last answer before its connection is cut."""
 
 INBOX_LIMIT: Final = 8
@@ -94,15 +94,7 @@ class Inbox:
 
 
 class _SocketStream(WSStream):
-    """A WebSocket without compression, which ends with the first message that is too large."""
-
-    async def handle(self, event: Any) -> None:
-        if isinstance(event, Request):
-            # A few inflated bytes could fill the memory before any limit is looked at.
-            event.headers = [
-                header for header in event.headers if header[0] != b"sec-websocket-extensions"
-            ]
-        await super().handle(event)
+    """A WebSocket that ends with the first message that is too large."""
 
     async def _handle_events(self) -> None:
         await super()._handle_events()
@@ -125,14 +117,20 @@ class _Protocol(H11Protocol):
             if self.connection.their_state is not h11.ERROR:
                 raise
             return  # the answer to what was no HTTP has been sent already
-        if event.__class__ is h11.Response and event.status_code >= 200:  # noqa: PLR2004
+        if event.__class__ is h11.Response and event.status_code >= 200:
             self._head = data
         elif data or self._head:
             head, self._head = self._head, b""
             await self.send(RawData(data=head + data))
 
     async def _create_stream(self, request: h11.Request) -> None:
-        kind = _SocketStream if _is_upgrade(request) else HTTPStream
+        kind: type[HTTPStream | WSStream] = HTTPStream
+        headers = list(request.headers)
+        if _is_upgrade(request):
+            # Without compression: a few inflated bytes could fill the memory before any limit
+            # is looked at.
+            kind = _SocketStream
+            headers = [header for header in headers if header[0] != b"sec-websocket-extensions"]
         stream = kind(
             cast(Any, self.app),
             self.config,
@@ -150,7 +148,7 @@ class _Protocol(H11Protocol):
         await stream.handle(
             Request(
                 stream_id=STREAM_ID,
-                headers=list(request.headers),
+                headers=headers,
                 http_version=request.http_version.decode(),
                 method=request.method.decode(),
                 raw_path=request.target,

@@ -39,7 +39,7 @@ from mcpgw.front.http.doors import Doors, HttpSettings, NoSuchTarget
 from mcpgw.front.http.sessions import HttpSession, Sessions
 from mcpgw.front.http.stateless import Stateless
 from mcpgw.front.http.streams import Outlet, UnknownEvent
-from mcpgw.protocol.errors import NOT_FOUND
+from mcpgw.protocol.errors import NOT_FOUND, RpcError
 from mcpgw.protocol.jsonrpc import Malformed, Message, check, decode, valid_id
 from mcpgw.protocol.mcp import (
     BATCH_VERSION,
@@ -126,9 +126,7 @@ class Endpoint:
             return
         if (fault := check(message)) is not None:
             known = message.get("id") if "method" in message else None
-            raise Refusal(
-                400, fault.message, fault.code, known if valid_id(known) else None
-            )
+            raise Refusal(400, fault.message, fault.code, known if valid_id(known) else None)
         if "method" in message and is_stateless(message, headers):
             await self.stateless.post(message, headers, target, principal, receive, send)
         elif SESSION not in headers and message.get("method") == "initialize" and "id" in message:
@@ -233,6 +231,8 @@ class Endpoint:
             await self.doors.open(session.hub, session.target, session.principal)
         except NoSuchTarget as missing:
             raise Refusal(404, str(missing), NOT_FOUND, message["id"]) from None
+        except RpcError as error:
+            raise Refusal(503, error.message, error.code, message["id"]) from None
 
     # -- sessions and GET ------------------------------------------------------------------
 

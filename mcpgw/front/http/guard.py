@@ -72,7 +72,7 @@ def is_loopback(host: str) -> bool:
 def split_host(value: str) -> tuple[str, str]:
     """Return the name and the port of a `Host` header, each empty where it is not there."""
     value = value.lower()
-    if value.startswith("["):
+    if value.startswith("[") and "]" in value:
         name, _, rest = value[1:].partition("]")
         return name, rest.removeprefix(":")
     name, _, port = value.partition(":")
@@ -101,9 +101,7 @@ class Guard:
         settings = self.settings
         self._checks_hosts = is_loopback(settings.host) or bool(settings.allowed_hosts)
         self._hosts = frozenset(split_host(host) for host in settings.allowed_hosts)
-        self._origins = frozenset(
-            origin.lower().rstrip("/") for origin in settings.allowed_origins
-        )
+        self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
         public = set(settings.public_paths)
         if "/health" in public:
             public.update(HEALTH_PATHS)
@@ -120,7 +118,7 @@ class Guard:
         headers = headers_of(scope)
         origin = text(headers, b"origin")
         try:
-            self._check_framing(headers)
+            self._check_head(scope, headers)
             self._check_host(headers)
             if origin is not None:
                 self._check_origin(origin, headers)
@@ -135,10 +133,19 @@ class Guard:
             return
         await self.app(scope, receive, send)
 
-    def _check_framing(self, headers: Headers) -> None:
+    def _check_head(self, scope: Scope, headers: Headers) -> None:
+        size = len(scope["raw_path"])
+        for name, value in scope["headers"]:
+            size += len(name) + len(value)
+        if size > self.settings.header_limit:
+            # The protocol limits only heads that come in many parts.
+            reason = f"the head of a request may have {self.settings.header_limit} bytes"
+            raise Refusal(431, reason, headers=[CLOSE])
         if b"transfer-encoding" in headers and b"content-length" in headers:
             # Two readers on the way could disagree where the body ends (RFC 9112, 6.3).
-            raise Refusal(400, "send Content-Length or Transfer-Encoding, not both", headers=[CLOSE])
+            raise Refusal(
+                400, "send Content-Length or Transfer-Encoding, not both", headers=[CLOSE]
+            )
 
     def _check_host(self, headers: Headers) -> None:
         given = headers.get(b"host")

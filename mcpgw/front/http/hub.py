@@ -97,8 +97,8 @@ class HubChannel:
         """
         while len(self._incoming) >= MAX_WAITING and not self._closed:
             await self._room.park()
-        if message.__class__ is dict and message.get("method") == "notifications/cancelled":  # type: ignore[union-attr]
-            self._forget_cancelled(message)  # type: ignore[arg-type]
+        if message.__class__ is dict and message.get("method") == "notifications/cancelled":
+            self._forget_cancelled(message)
         if not self._closed:
             self._deliver(Value(message))
 
@@ -193,7 +193,7 @@ class HubChannel:
         self,
         message: Message | list[Message],
         *,
-        together: bool = False,  # noqa: ARG002 - each stream has its own writes
+        together: bool = False,
         about: RequestId | None = None,
     ) -> None:
         """Hand over a message. It never waits: outlets are bounded.
@@ -202,7 +202,7 @@ class HubChannel:
           trio.BrokenResourceError: it is a request, and no client can get it.
         """
         if message.__class__ is list:
-            self._answer_batch(message)  # type: ignore[arg-type]
+            self._answer_batch(message)
         elif "method" not in message:
             self._answer(message)  # type: ignore[arg-type]
         elif not self._pass_on(message, about) and "id" in message:  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from typing import Final
 
@@ -188,10 +189,6 @@ class _Handler:
 
 async def _turn_away(stream: trio.SocketStream) -> None:
     with trio.move_on_after(1):
-        try:
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await stream.send_all(_FULL)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
     await trio.aclose_forcefully(stream)
-
-

@@ -84,7 +84,9 @@ class SsePair:
     async def _listen(self, scope: Scope, receive: Receive, send: Send) -> None:
         check_accepts(headers_of(scope), b"text/event-stream")
         if len(self._sessions) >= self.settings.max_sessions:
-            raise Refusal(503, "too many sessions are open (streaming.max_sessions)", INTERNAL_ERROR)
+            raise Refusal(
+                503, "too many sessions are open (streaming.max_sessions)", INTERNAL_ERROR
+            )
         principal: str = scope["state"]["principal"]
         outlet = Outlet(self.settings)
         hub = HubChannel(outlet)

@@ -101,9 +101,7 @@ class Stateless:
             # Closing the stream is how a client of this era cancels.
             hub.abandon(outlet)
 
-    async def _hub(
-        self, target: str | None, principal: str, message: Message
-    ) -> HubChannel:
+    async def _hub(self, target: str | None, principal: str, message: Message) -> HubChannel:
         key = (target, principal)
         hub = self._hubs.get(key)
         if hub is not None and not hub.is_dead:

@@ -235,6 +235,11 @@ class Streams:
     def __len__(self) -> int:
         return len(self._kept)
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the messages of all streams that wait or are kept."""
+        return sum(outlet.held_bytes for outlet in self._kept.values())
+
     def open(self) -> Outlet:
         """Return the outlet of a new request. It has a reader, whose ticket is 1."""
         self._last += 1
@@ -263,9 +268,7 @@ class Streams:
     def purge(self) -> None:
         """Forget streams that ended long ago, and the oldest where there are too many."""
         now = trio.current_time()
-        ended = [
-            outlet for outlet in self._kept.values() if outlet.ended and not outlet.read
-        ]
+        ended = [outlet for outlet in self._kept.values() if outlet.ended and not outlet.read]
         excess = len(ended) - self.settings.replay_streams
         held = sum(outlet.held_bytes for outlet in ended)
         for position, outlet in enumerate(ended):

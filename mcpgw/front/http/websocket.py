@@ -95,8 +95,8 @@ class SocketChannel:
         self,
         message: Message | list[Message],
         *,
-        together: bool = False,  # noqa: ARG002 - frames are written one by one
-        about: RequestId | None = None,  # noqa: ARG002 - there is one stream only
+        together: bool = False,
+        about: RequestId | None = None,
     ) -> None:
         """Hand over a message; wait while too much is queued.
 
@@ -107,7 +107,7 @@ class SocketChannel:
             await self._room.park()
         self._put(message)
 
-    def send_nowait(self, message: Message, *, about: RequestId | None = None) -> bool:  # noqa: ARG002
+    def send_nowait(self, message: Message, *, about: RequestId | None = None) -> bool:
         """Hand over a message; False where too much is queued."""
         if self._queued > self.settings.unread_bytes:
             return False
@@ -140,7 +140,7 @@ class SocketChannel:
         frame = str(encode(message), "utf-8").rstrip("\n")  # type: ignore[arg-type]
         for answer in message if isinstance(message, list) else (message,):
             if "method" not in answer:
-                self._unanswered.discard(answer.get("id"))  # type: ignore[arg-type]
+                self._unanswered.discard(answer.get("id"))
         self._queue.append(frame)
         self._queued += len(frame)
         if self._resting:

@@ -7,15 +7,16 @@ import trio
 from mcpgw.backends.states import Replaced, Unavailable
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.pipeline.stages.resolve import unreachable
-from mcpgw.protocol.errors import RpcError
+from mcpgw.protocol.errors import ConnectionLost, RpcError
 from mcpgw.protocol.peer import Params
 
 
 async def breaker(call: Call, proceed: Proceed) -> Params:
     """Ask the breaker, and tell it how the call went.
 
-    A time-out counts as a failure. A lost connection is counted once by the backend itself,
-    not by every call that it took along. An error answer is an answer: the server lives.
+    A time-out counts as a failure, and so does a request that is lost by itself, such as by an
+    HTTP status of 500. A lost connection is counted once by the backend itself, not by every
+    call that it took along. An error answer is an answer: the server lives.
     """
     backend = call.backend
     permit = backend.breaker.admit()
@@ -27,6 +28,10 @@ async def breaker(call: Call, proceed: Proceed) -> Params:
         return result
     except RpcError:
         permit.success()
+        raise
+    except ConnectionLost as lost:
+        if lost.reason and lost.sent:
+            permit.failure(lost.reason)
         raise
     except Replaced:
         raise

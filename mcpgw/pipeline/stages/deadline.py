@@ -17,7 +17,7 @@ lifecycle, timeouts: progress may reset the clock, under an absolute maximum).""
 async def deadline(call: Call, proceed: Proceed) -> Params:
     """Fail the call when its time is up, saying what it waited for; end it when the client
     cancels it."""
-    timeout = call.backend.config.timeout
+    timeout = call.patience or call.backend.config.timeout
     call.deadline = scope = trio.CancelScope(deadline=trio.current_time() + timeout)
     asker = call.asker
     outer = None

@@ -23,7 +23,7 @@ async def retry(call: Call, proceed: Proceed) -> Params:
             call.sent = lost.sent
             safe = not lost.sent or call.repeatable
             if not safe or attempt >= attempts:
-                raise await _explain(call, safe, attempt) from lost
+                raise await _explain(call, lost, safe, attempt) from lost
         attempt += 1
         call.sent = False
         await trio.sleep(
@@ -36,10 +36,12 @@ async def retry(call: Call, proceed: Proceed) -> Params:
         )
 
 
-async def _explain(call: Call, safe: bool, attempts: int) -> CallFailed:
-    await call.backend.settled()
-    failure = call.backend.failure
-    cause = failure.reason if failure else "its process ended"
+async def _explain(call: Call, lost: ConnectionLost, safe: bool, attempts: int) -> CallFailed:
+    cause = lost.reason
+    if not cause:
+        await call.backend.settled()
+        failure = call.backend.failure
+        cause = failure.reason if failure else "its process ended"
     if safe:
         return CallFailed(
             Recovery.BACKEND_ERROR,

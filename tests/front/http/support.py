@@ -40,7 +40,7 @@ class TestDoors:
     go_on: trio.Event = attrs.field(factory=trio.Event)
     started: trio.Event = attrs.field(factory=trio.Event)
     tools: dict[str, Mapping[str, Any]] = attrs.field(factory=dict)
-    report: HealthReport = HealthReport(True, "1.2.3", 2, True)
+    report: HealthReport = attrs.field(factory=lambda: HealthReport(True, "1.2.3", 2, True))
 
     async def open(
         self, channel: Any, target: str | None, principal: str, *, stateless: bool = False
@@ -110,12 +110,13 @@ class TestDoors:
         return {"steps": arguments["steps"]}
 
     async def do_flood(self, request: Request, arguments: Params) -> Params:
-        """Report without rest until told to stop."""
+        """Report much without rest, then wait."""
         text = "x" * arguments["size"]
-        while not self.go_on.is_set():
-            self.started.set()
-            request.send_progress({"progress": 1, "message": text})
+        for step in range(arguments["times"]):
+            request.send_progress({"progress": step, "message": text})
             await trio.lowlevel.checkpoint()
+        self.started.set()
+        await self.go_on.wait()
         return {}
 
     async def do_ask(self, request: Request, _arguments: Params) -> Params:
@@ -382,7 +383,9 @@ def modern_headers(message: Params, **more: str | None) -> dict[str, str | None]
     return headers | {key.replace("_", "-"): value for key, value in more.items()}
 
 
-async def exchange(address: Address, data: bytes | Iterable[bytes]) -> bytes:
+async def exchange(
+    address: Address, data: bytes | Iterable[bytes], *, half_close: bool = True
+) -> bytes:
     """Send raw bytes on a new connection; return all that comes back until it is closed."""
     parts = [data] if isinstance(data, bytes) else data
     answer = b""
@@ -390,7 +393,8 @@ async def exchange(address: Address, data: bytes | Iterable[bytes]) -> bytes:
         try:
             for part in parts:
                 await stream.send_all(part)
-            await stream.send_eof()
+            if half_close:
+                await stream.send_eof()
             async for chunk in stream:
                 answer += chunk
         except (trio.BrokenResourceError, OSError):

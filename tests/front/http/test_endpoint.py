@@ -271,7 +271,9 @@ class TestPost:
             first = await begin(served)
             clients = [first, await reconnect(served, first), await reconnect(served, first)]
             for number, client in enumerate(clients):
-                await client.send("POST", body=to_bytes(tool("wait", {"n": number}, request_id=number)))
+                await client.send(
+                    "POST", body=to_bytes(tool("wait", {"n": number}, request_id=number))
+                )
             served.doors.go_on.set()
 
             for number, client in enumerate(clients):
@@ -338,7 +340,9 @@ class TestRefusals:
         """What is no message gets 400 and the JSON-RPC code for it."""
         async with serving() as served:
             client = await begin(served)
-            reply = await client.request("POST", body=body, headers={"Content-Length": str(len(body))})
+            reply = await client.request(
+                "POST", body=body, headers={"Content-Length": str(len(body))}
+            )
 
             assert (400, code) == (reply.status, reply.code)
             assert 200 == (await client.post(tool("echo"))).status
@@ -385,9 +389,12 @@ class TestBatches:
         async with serving() as served:
             client = await begin(served, "2025-03-26")
 
-            assert 202 == (
-                await client.post([{"jsonrpc": "2.0", "method": "notifications/initialized"}])
-            ).status
+            assert (
+                202
+                == (
+                    await client.post([{"jsonrpc": "2.0", "method": "notifications/initialized"}])
+                ).status
+            )
 
     @pytest.mark.parametrize(
         "batch",

@@ -1,0 +1,244 @@
+"""Tasks of one server's own face: calls whose answer is fetched later.
+
+Both flavours are served: the experimental one of MCP 2025-11-25, which the client asks for, and
+the extension of 2026-07-28, where the server decides. Each is passed on to a server of the same
+era and translated for one of the other. A task has an id of ours towards the client, so that it
+is known whose it is and which process it lives in.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from mcpgw.backends.backend import Backend
+from mcpgw.protocol.errors import INVALID_PARAMS, MISSING_CAPABILITY, RpcError
+from mcpgw.protocol.mcp import MODERN_VERSION, RELATED_TASK_META, TASKS_EXTENSION
+from mcpgw.protocol.peer import Params, Request
+
+if TYPE_CHECKING:
+    from mcpgw.front.session import Session
+
+MOST_TASKS: Final = 10_000
+"""Tasks that are remembered; the oldest are forgotten first."""
+FORGOTTEN_AFTER: Final = 24 * 3600.0
+"""Seconds after which a task is forgotten, whatever its server still knows."""
+RESULT_PATIENCE: Final = 3600.0
+"""Seconds that `tasks/result` waits for the end of a task."""
+PAGE: Final = 100
+"""Tasks of one page of `tasks/list`."""
+
+_TERMINAL: Final = ("completed", "failed", "cancelled")
+
+
+@attrs.define(eq=False)
+class Task:
+    """One task: whose it is, where it lives, and what is known of it."""
+
+    id: str
+    server: str
+    own_id: str
+    """Its server's id of it."""
+    principal: str
+    session: str
+    connection: object
+    """The conversation in which it was created; a server that was restarted knows it no more."""
+    modern: bool
+    """Whether its server is of the stateless era."""
+    created: float = attrs.field(factory=time.time)
+    known: Params = attrs.field(factory=dict)
+    """What its server said of it last, under our id."""
+
+
+@attrs.define(eq=False)
+class Tasks:
+    """The tasks of all servers that clients still may ask for."""
+
+    _tasks: dict[str, Task] = attrs.field(factory=dict)
+    _by_own: dict[tuple[str, str], Task] = attrs.field(factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def begun(self, session: Session, backend: Backend, told: Params) -> Task:
+        """Take note of a task that a server has created."""
+        self._forget_old()
+        connection = backend.connection
+        task = Task(
+            os.urandom(16).hex(),
+            backend.name,
+            str(told.get("taskId")),
+            session.principal,
+            session.state.id,
+            connection,
+            connection is not None and connection.protocol_version == MODERN_VERSION,
+        )
+        self._tasks[task.id] = task
+        self._by_own[task.server, task.own_id] = task
+        self.learned(task, told)
+        return task
+
+    def learned(self, task: Task, told: Params) -> Params:
+        """Keep what a server says of a task, and return it under our id."""
+        named = {**told, "taskId": task.id}
+        task.known = {key: value for key, value in named.items() if key not in _NOT_KEPT}
+        return named
+
+    def find(self, session: Session, task_id: object) -> Task:
+        """Return a task of this client.
+
+        Raises:
+          RpcError: there is no such task, or it is somebody else's.
+        """
+        task = self._tasks.get(task_id) if isinstance(task_id, str) else None
+        fits = (
+            task is not None
+            and task.server == session.face.target
+            and task.principal == session.principal
+        )
+        if task is None or not fits:
+            raise RpcError(INVALID_PARAMS, f"unknown task {task_id!r:.80}, or it has expired")
+        return task
+
+    def of(self, session: Session) -> list[Task]:
+        """Return the tasks that a session has created, the newest first."""
+        own = [task for task in self._tasks.values() if task.session == session.state.id]
+        return own[::-1]
+
+    def named(self, server: str, params: Params) -> tuple[Task | None, Params]:
+        """Put our id into what a server says about a task; return whose it is."""
+        task = self._by_own.get((server, str(params.get("taskId"))))
+        if task is not None:
+            return task, self.learned(task, params)
+        meta = params.get("_meta")
+        related = meta.get(RELATED_TASK_META) if isinstance(meta, Mapping) else None
+        own_id = related.get("taskId") if isinstance(related, Mapping) else None
+        task = self._by_own.get((server, str(own_id)))
+        return task, params if task is None else related_to(params, task.id)
+
+    def _forget_old(self) -> None:
+        now = time.time()
+        while self._tasks:
+            task = next(iter(self._tasks.values()))
+            if len(self._tasks) < MOST_TASKS and now - task.created < FORGOTTEN_AFTER:
+                return
+            del self._tasks[task.id]
+            self._by_own.pop((task.server, task.own_id), None)
+
+
+_NOT_KEPT: Final = ("_meta", "resultType", "result", "error", "inputRequests")
+
+
+def related_to(params: Params, task_id: str) -> Params:
+    """Return params or a result whose `_meta` names a task by another id."""
+    meta = params.get("_meta")
+    return {
+        **params,
+        "_meta": {
+            **(meta if isinstance(meta, dict) else {}),
+            RELATED_TASK_META: {"taskId": task_id},
+        },
+    }
+
+
+def wants_tasks(request: Request) -> bool:
+    """Tell whether a request of the stateless era declares that its client knows tasks."""
+    extensions = request.client.capabilities.get("extensions") if request.client else None
+    return isinstance(extensions, Mapping) and TASKS_EXTENSION in extensions
+
+
+def prepared(backend: Backend, request: Request, params: Params) -> Params:
+    """Return the params of a call as the server's era wants to be asked for a task.
+
+    Raises:
+      RpcError: the tool runs as a task only, and the client knows none.
+    """
+    connection = backend.connection
+    if connection is None or request.client is None:
+        return params
+    modern_client = request.client.takes_rounds
+    if modern_client == (connection.protocol_version == MODERN_VERSION):
+        return params
+    if modern_client:
+        support = _task_support(backend, str(params.get("name")))
+        if support == "required":
+            if not wants_tasks(request):
+                needed: Params = {"extensions": {TASKS_EXTENSION: {}}}
+                raise RpcError(
+                    MISSING_CAPABILITY,
+                    "this tool runs as a task only",
+                    {"requiredCapabilities": needed},
+                )
+            return {**params, "task": {}}
+        return params
+    return params  # `task` asks the server by declaring the extension
+
+
+def _task_support(backend: Backend, name: str) -> str:
+    execution = (backend.tools.get(name) or {}).get("execution")
+    return str(execution.get("taskSupport", "")) if isinstance(execution, Mapping) else ""
+
+
+def created(
+    tasks: Tasks, session: Session, backend: Backend, request: Request, result: Params
+) -> Params:
+    """Return the answer to a call, with a task in it under our id and in the client's flavour."""
+    told = result.get("task") if isinstance(result.get("task"), dict) else None
+    if told is None and result.get("resultType") == "task":
+        told = {key: value for key, value in result.items() if key not in ("_meta", "resultType")}
+    if told is None or not isinstance(told.get("taskId"), str):
+        return result
+    task = tasks.begun(session, backend, told)
+    named = {**told, "taskId": task.id}
+    meta = {"_meta": result["_meta"]} if "_meta" in result else {}
+    if request.client is not None and request.client.takes_rounds:
+        return {"resultType": "task", **(named if task.modern else newer(named)), **meta}
+    return {"task": older(named) if task.modern else named, **meta}
+
+
+def lost(task: Task, backend: Backend) -> bool:
+    """Tell whether a task went down with the process that it lived in."""
+    return backend.connection is not task.connection
+
+
+def gone(task: Task, *, modern: bool) -> Params:
+    """Return what is said of a task whose server was restarted."""
+    now = datetime.now(UTC).isoformat()
+    known = {**task.known, "taskId": task.id, "status": "failed", "lastUpdatedAt": now}
+    known["statusMessage"] = "the server was restarted while it worked on this task"
+    if modern:
+        error = {"code": -32603, "message": known["statusMessage"]}
+        return {
+            "resultType": "complete",
+            **(known if task.modern else newer(known)),
+            "error": error,
+        }
+    return older(known) if task.modern else known
+
+
+def newer(told: Params) -> Params:
+    """Rename the fields of a task from the experimental flavour to the extension's."""
+    renamed = {_TO_NEWER.get(key, key): value for key, value in told.items()}
+    renamed.setdefault("ttlMs", None)
+    return renamed
+
+
+def older(told: Params) -> Params:
+    """Rename the fields of a task from the extension's flavour to the experimental one."""
+    kept = {_TO_OLDER.get(key, key): value for key, value in told.items() if key not in _NOT_KEPT}
+    kept.setdefault("ttl", None)
+    return kept
+
+
+_TO_NEWER: Final = {"ttl": "ttlMs", "pollInterval": "pollIntervalMs"}
+_TO_OLDER: Final = {value: key for key, value in _TO_NEWER.items()}
+
+
+def is_terminal(told: Params) -> bool:
+    """Tell whether a task has come to its end."""
+    return told.get("status") in _TERMINAL

@@ -1,0 +1,238 @@
+"""One HTTP request to a server: its credentials, its redirects, and what can go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin, urlsplit
+
+import attrs
+import trio
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import httpx
+
+    from mcpgw.transports.authorization import Authorizer
+    from mcpgw.transports.network import Network
+
+MOST_REDIRECTS: Final = 5
+MOST_CHALLENGES: Final = 3
+"""Refusals for want of credentials after which a request is given up."""
+WRITE_PATIENCE: Final = 60.0
+"""Seconds that one write may wait for the server."""
+_ACCEPT: Final = {"POST": "application/json, text/event-stream", "GET": "text/event-stream"}
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+@attrs.frozen
+class HttpTimeouts:
+    """How long things may take, in seconds.
+
+    Args:
+      connect: until there is a connection.
+      first_byte: until the head of an answer has come; None for as long as the request waits.
+      idle: without any sign of life on an open stream.
+    """
+
+    connect: float = 10.0
+    first_byte: float | None = None
+    idle: float = 300.0
+
+
+@attrs.frozen
+class RequestLost(Exception):
+    """One request gets no answer; `sent` is False where it surely had no effect."""
+
+    reason: str
+    sent: bool = True
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@attrs.frozen
+class Fatal(Exception):
+    """The server cannot be reached: the whole conversation is over."""
+
+    reason: str
+    sent: bool
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@attrs.define(eq=False)
+class Exchange:
+    """Makes the requests of one conversation; it is entered while they are made."""
+
+    network: Network
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    authorizer: Authorizer | None
+    timeouts: HttpTimeouts
+    limit: int
+    _client: httpx.AsyncClient | None = None
+    broken: tuple[type[Exception], ...] = ()
+    """What reading from a connection that breaks raises."""
+
+    async def __aenter__(self) -> Exchange:
+        import httpx
+
+        timeout = httpx.Timeout(
+            None, connect=self.timeouts.connect, write=WRITE_PATIENCE, pool=None
+        )
+        self.broken = (httpx.TransportError, httpx.StreamError)
+        self._client = self.network.client(timeout=timeout, headers=self.headers)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._client is not None:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await self._client.aclose()
+
+    @asynccontextmanager
+    async def open(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> AsyncIterator[httpx.Response]:
+        """Make a request and give its response, whose body is not read yet.
+
+        Refusals for want of credentials are answered by the authorizer; redirects are followed
+        within the same origin.
+
+        Raises:
+          Fatal: the server cannot be reached.
+          RequestLost: the request was made and broke, or is redirected elsewhere.
+          AuthorizationFailed: there are no credentials that the server takes.
+        """
+        response = await self._settle(method, url, headers, body)
+        try:
+            yield response
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await response.aclose()
+
+    async def _settle(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> httpx.Response:
+        redirects = challenges = 0
+        while True:
+            response = await self._send(method, url, headers, body)
+            status = response.status_code
+            if status in (401, 403) and self.authorizer is not None:
+                challenges += 1
+                told = {name.lower(): value for name, value in response.headers.items()}
+                if challenges > MOST_CHALLENGES:
+                    return response
+                await response.aclose()
+                if await self.authorizer.challenged(status, told):
+                    continue
+                raise RequestLost(f"HTTP {status}: the server refuses our credentials", sent=False)
+            if status in (301, 302, 307, 308) and "location" in response.headers:
+                target = urljoin(url, response.headers["location"])
+                await response.aclose()
+                redirects += 1
+                if redirects > MOST_REDIRECTS:
+                    raise RequestLost("too many redirects", sent=False)
+                if not same_origin(url, target):
+                    raise RequestLost(
+                        f"the server redirects to another origin, {described(target)}; write that"
+                        " as the URL if it is right",
+                        sent=False,
+                    )
+                url = target
+                continue
+            return response
+
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> httpx.Response:
+        import httpx
+
+        assert self._client is not None, "the exchange must be entered first"
+        sent = dict(headers)
+        if method in _ACCEPT:
+            sent["Accept"] = _ACCEPT[method]
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        if self.authorizer is not None:
+            sent |= await self.authorizer.headers()
+        request = self._client.build_request(
+            method,
+            url,
+            headers=[(name.encode(), value.encode()) for name, value in sent.items()],
+            content=body,
+        )
+        where = described(url)
+        try:
+            limit = self.timeouts.first_byte
+            with trio.fail_after(float("inf") if limit is None else limit):
+                return await self._client.send(request, stream=True)
+        except trio.TooSlowError:
+            raise RequestLost(f"no answer began within {limit:g} s") from None
+        except httpx.ConnectTimeout:
+            raise Fatal(
+                f"{where} took longer than {self.timeouts.connect:g} s to connect", sent=False
+            ) from None
+        except (httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
+            raise Fatal(f"cannot connect to {where}: {_cause(error)}", sent=False) from None
+        except httpx.TransportError as error:
+            raise RequestLost(f"the connection to {where} broke: {_cause(error)}") from None
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason of a connection's failure, in words."""
+    seen: BaseException | None = error
+    text = str(error)
+    while seen is not None:
+        text = str(seen) or text
+        if isinstance(seen, BaseExceptionGroup):
+            seen = seen.exceptions[0]
+        else:
+            seen = seen.__cause__ or seen.__context__
+    return text or type(error).__name__
+
+
+async def read_whole(response: httpx.Response, limit: int) -> bytes:
+    """Return the body of a response.
+
+    Raises:
+      RequestLost: it is larger than `limit` bytes, or breaks off.
+    """
+    import httpx
+
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > limit:
+                raise RequestLost(f"the answer has more than {limit} bytes (server.max_body_size)")
+            parts.append(chunk)
+    except (httpx.TransportError, httpx.DecodingError) as error:
+        raise RequestLost(f"the answer broke off: {_cause(error)}") from None
+    return b"".join(parts)
+
+
+def described(url: str) -> str:
+    """Return a URL that may be shown: without user, password, query and fragment."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}"
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Tell whether two URLs have the same scheme, host and port."""
+    return _origin(one) == _origin(other)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme)

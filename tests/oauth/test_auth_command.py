@@ -1,0 +1,154 @@
+"""`mcp-gateway auth`, with a script as browser and a real authorization server."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mcpgw.cli.auth import command
+from mcpgw.cli.exits import FAILED, NOT_FOUND, OK, UNAVAILABLE
+from mcpgw.oauth.browser import open_browser
+from tests.oauth.authorization_server import AuthorizationPlace
+from tests.oauth.servers import Resource
+
+BROWSER = """#!{python}
+import sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({{}}))
+page = opener.open(sys.argv[1]).read()
+open({seen!r}, "ab").write(sys.argv[1].encode() + b"\\n" + page + b"\\n")
+"""
+
+
+@pytest.fixture
+def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a script the browser; return the file in which it keeps links and pages."""
+    seen = tmp_path / "seen"
+    script = tmp_path / "browser"
+    script.write_text(BROWSER.format(python=sys.executable, seen=str(seen)))
+    script.chmod(0o700)
+    monkeypatch.setenv("BROWSER", str(script))
+    return seen
+
+
+class Shell:
+    """Runs the command with a configuration of one network server and one program."""
+
+    def __init__(self, folder: Path, resource: Resource) -> None:
+        self.file = folder / "gateway.yaml"
+        self.file.write_text(
+            f"backends:\n  notes:\n    http_url: {resource.origin}/mcp\n"
+            "  other:\n    http_url: https://other.example/mcp\n"
+            "  program:\n    command: 'true'\n"
+        )
+
+    def __call__(self, *words: str) -> Result:
+        """Run `auth` with these words."""
+        return CliRunner().invoke(command, [*words, "--config", str(self.file)])
+
+
+@pytest.fixture
+def shell(tmp_path: Path, resource: Resource, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """Give a shell whose state folder is the test's."""
+    monkeypatch.setenv("MCP_GATEWAY_HOME", str(tmp_path / "home"))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    return Shell(tmp_path, resource)
+
+
+def test_login_status_logout(shell: Shell, browser: Path, place: AuthorizationPlace) -> None:
+    """A login in the browser is seen by status and ended by logout; no token is printed."""
+    logged_in = shell("login", "notes")
+    assert OK == logged_in.exit_code, logged_in.output
+    assert "Open this link" in logged_in.stderr
+    assert f"Logged in to notes. at {place.issuer}" in logged_in.stdout
+    assert "You are logged in" in browser.read_text()
+    status = shell("status", "notes", "--json")
+    assert OK == status.exit_code
+    told = json.loads(status.stdout)
+    assert ("valid", place.issuer, True) == (told["state"], told["issuer"], told["refreshable"])
+    table = shell("status")
+    assert OK == table.exit_code
+    lines = table.stdout.splitlines()
+    assert ["notes  valid", "other  none"] == [line[:12].rstrip() for line in lines]
+    ended = shell("logout", "notes")
+    assert "Logged out of notes; the tokens were revoked.\n" == ended.stdout
+    assert all(token.revoked for token in place.tokens)
+    assert "There was no login at notes.\n" == shell("logout", "notes").stdout
+    assert FAILED == shell("status", "notes").exit_code
+    text = "".join(r.output for r in (logged_in, status, table, ended)) + browser.read_text()
+    assert [] == [secret for secret in place.secrets() if secret in text]
+
+
+def test_a_login_that_is_refused(shell: Shell, browser: Path, place: AuthorizationPlace) -> None:
+    """The error says what the authorization server said."""
+    place.denies = True
+    result = shell("login", "notes")
+    assert UNAVAILABLE == result.exit_code
+    assert "access_denied" in result.stderr
+    assert "" == result.stdout
+
+
+def test_a_server_that_wants_no_login(shell: Shell, resource: Resource) -> None:
+    """It is said so, and nobody registers anywhere."""
+    resource.metadata_path = None
+    resource.open = True
+    result = shell("login", "notes")
+    assert UNAVAILABLE == result.exit_code
+    assert "does not ask for a login" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "text"),
+    [
+        ("nots", NOT_FOUND, "Did you mean"),
+        ("program", FAILED, "needs no login"),
+    ],
+)
+def test_names_that_cannot_be_logged_in_to(shell: Shell, name: str, status: int, text: str) -> None:
+    """An unknown name brings a suggestion; a program is named as such."""
+    for words in (["login", name], ["logout", name], ["status", name]):
+        result = shell(*words)
+        assert status == result.exit_code
+        assert text in result.stderr
+
+
+def test_a_broken_configuration(shell: Shell) -> None:
+    """The command fails with the problem of the file."""
+    shell.file.write_text("backends: 3\n")
+    result = shell("status")
+    assert FAILED == result.exit_code
+    assert "backends" in result.stderr
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "http://example.org/", "--version", "x"])
+async def test_a_browser_opens_only_what_is_safe(browser: Path, url: str) -> None:
+    """Other links than https, or of this machine, start nothing."""
+    assert not await open_browser(url)
+    assert [] == list(browser.parent.glob("seen"))
+
+
+async def test_no_shell_sees_the_link(browser: Path, resource: Resource) -> None:
+    """What would be a command in a shell is one word for the browser."""
+    link = f"{resource.origin}/mcp?x=$(touch%20/tmp/x);`id`&y='1"
+    resource.open = True
+    assert await open_browser(link)
+    assert link in [seen_link(seen, resource) for seen in resource.running.seen]
+
+
+def seen_link(seen: object, resource: Resource) -> str:
+    query = "&".join(f"{key}={value.replace(' ', '%20')}" for key, value in seen.query.items())
+    return f"{resource.origin}{seen.path}?{query}"
+
+
+async def test_without_a_screen_no_text_browser_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a machine without windows nothing is opened, and that is said."""
+    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert not await open_browser("https://example.org/")
