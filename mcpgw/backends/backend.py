@@ -354,6 +354,7 @@ class Backend:
             serve=self._serve,
             immediate={"ping": lambda _params: {}},
             notified=self._notified,
+            paused=self._paused,
         )
         ready = False
         note = "it ended before it answered `initialize`"
@@ -502,6 +503,12 @@ class Backend:
     def _notified(self, method: str, params: Params, about: RequestId | None) -> None:
         if not self.lists.changed(method):
             self.host.backend_notified(self, self._only_errand(about), method, params)
+
+    def _paused(self, about: RequestId) -> None:
+        assert self._peer is not None
+        errand: Any = self._peer.owner(about)
+        if errand is not None and errand.transparent and errand.asker and errand.asker.client:
+            errand.asker.client.pause(errand.asker)
 
     def _errand(self, about: RequestId | None, method: str) -> Errand | None:
         """Return for whose sake the server asks: the call on whose stream it came, else the

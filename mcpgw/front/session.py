@@ -43,6 +43,9 @@ END_GRACE: Final = 10.0
 """Seconds that calls in flight have after the end of input; `server.shutdown_timeout` where
 that is shorter."""
 
+RESUMES_SINCE: Final = "2025-11-25"
+"""The revision from which clients come back for a stream that was closed in order."""
+
 Method = Callable[["Session", Any, Request], Awaitable[Params]]
 """Answers a request of a session with the help of the surface."""
 
@@ -302,6 +305,11 @@ class Session:
             raise missing[0]
         about = request.id if request is not None else None
         return await self.peer.request(method, params, on_progress=on_progress, about=about)
+
+    def pause(self, request: Request) -> None:
+        """Close the stream of a request where the client can come back for the rest."""
+        if self.protocol_version >= RESUMES_SINCE:
+            self.channel.pause(request.id)
 
     def log(self, request: Request | None, server: str, params: Params) -> None:
         """Pass a server's log message on, at the level that the client wants."""

@@ -211,6 +211,9 @@ class Exchange:
             raise RpcError(METHOD_NOT_FOUND, f"{method} cannot be put to the client here")
         return await self.parked.ask(method, params, key)
 
+    def pause(self, request: Request) -> None:
+        """Do nothing: in this era the end of a stream is the end of its request."""
+
     def log(self, request: Request | None, server: str, params: Params) -> None:
         """Pass a log message on where this request asked for its level."""
         wanted = self.terms.log_level

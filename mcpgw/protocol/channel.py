@@ -32,7 +32,18 @@ class Failed:
     error: ConnectionLost
 
 
-Received = Message | list[Any] | Malformed | Arrived | Failed
+@attrs.frozen
+class Paused:
+    """The other side has closed the stream of a request of ours, which will be resumed.
+
+    It wants its connections back during a long call (SEP-1699), and whoever waits for the call
+    at a distance may do the same.
+    """
+
+    request: RequestId
+
+
+Received = Message | list[Any] | Malformed | Arrived | Failed | Paused
 
 
 class Channel(Protocol):
@@ -59,6 +70,10 @@ class Channel(Protocol):
 
     def send_nowait(self, message: Message, *, about: RequestId | None = None) -> bool:
         """Hand over a message without waiting; False where too much is queued."""
+
+    def pause(self, request: RequestId) -> None:
+        """Let the connection of a request of the other side go, where it has one of its own and
+        the other side can come back."""
 
     def set_limit(self, limit: int) -> None:
         """Change the largest message accepted, in bytes."""

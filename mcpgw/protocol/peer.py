@@ -14,7 +14,7 @@ import trio
 from outcome import Error, Value
 
 from mcpgw.observe.log import get_logger
-from mcpgw.protocol.channel import Arrived, Failed
+from mcpgw.protocol.channel import Arrived, Failed, Paused
 from mcpgw.protocol.errors import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -86,6 +86,9 @@ class Client(Protocol):
     def log_level(self) -> str | None:
         """The least severe level of log messages that the client wants; None where it did not
         say."""
+
+    def pause(self, request: Request) -> None:
+        """Let the client's connection of a request go, where it can come back for the rest."""
 
     def log(self, request: Request | None, server: str, params: Params) -> None:
         """Pass a server's log message on, if it is of the level that the client wants."""
@@ -167,6 +170,8 @@ class Peer:
     answer_malformed: bool = False
     end_grace: float = 0.0
     accepts_batches: bool = False
+    paused: Callable[[RequestId], None] | None = None
+    """Told when the other side has closed the stream of a request of ours for a while."""
     _serving: dict[RequestId, Request] = attrs.field(factory=dict)
     _pending: dict[RequestId, trio.lowlevel.Task] = attrs.field(factory=dict)
     _progress: dict[RequestId, ProgressCallback] = attrs.field(factory=dict)
@@ -270,6 +275,9 @@ class Peer:
         elif isinstance(message, Failed):
             if message.request in self._pending:
                 self._resolve(message.request, Error(message.error))
+        elif isinstance(message, Paused):
+            if self.paused is not None:
+                self.paused(message.request)
         elif isinstance(message, Malformed):
             await self._malformed(message)
         elif isinstance(message, list) and self.accepts_batches and message:
@@ -342,6 +350,10 @@ class Peer:
         if response is not None:
             try:
                 await self.channel.send(response, together=len(self._serving) >= BURST)
+            except ValueError as error:
+                # An infinite number, or nesting without end: a server's answer may hold it.
+                fault = RpcError(INTERNAL_ERROR, f"the answer {error}")
+                await self.channel.send(_error_response(request.id, fault))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 # Nobody reads our answers any more: the conversation is over.
                 self._nursery.cancel_scope.cancel()  # type: ignore[union-attr]

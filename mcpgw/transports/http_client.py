@@ -17,7 +17,7 @@ import attrs
 import trio
 
 from mcpgw.observe.log import get_logger
-from mcpgw.protocol.channel import Arrived, Failed, Received
+from mcpgw.protocol.channel import Arrived, Failed, Paused, Received
 from mcpgw.protocol.errors import METHOD_NOT_FOUND, ConnectionLost
 from mcpgw.protocol.header_params import HeaderParam, encode_header, header_of
 from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, decode, encode
@@ -162,6 +162,9 @@ class HttpChannel:
         """Begin to send a message without waiting."""
         self._begin(message)
         return True
+
+    def pause(self, request: RequestId) -> None:
+        """Do nothing: a server's requests have no connections of their own."""
 
     async def aclose(self) -> None:
         """End the session at the server, if there is one, and the conversation."""
@@ -354,6 +357,8 @@ class HttpChannel:
         stream = _Stream(self.limit)
         if await self._drain(response, stream, request, message):
             return
+        if stream.last is not None and stream.complete:
+            self._deliver(Paused(request))
         resumes = 0
         while True:
             if stream.last is None:
@@ -514,6 +519,8 @@ class _Stream:
     retry: float | None = None
     events: int = 0
     why: str = ""
+    complete: bool = False
+    """Whether a connection of it was closed in order, and did not break."""
     _seen: deque[str] = attrs.field(factory=lambda: deque(maxlen=EVENTS_KEPT))
     _parser: EventParser = attrs.field(factory=EventParser)
 

@@ -117,6 +117,9 @@ class LineChannel:
             self._resting = False
             self._work.unpark_all()
 
+    def pause(self, request: RequestId) -> None:
+        """Do nothing: there is one pipe for all."""
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write what is queued, bursts in one go, until cancelled or the reader is gone."""
         task_status.started()

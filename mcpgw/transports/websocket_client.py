@@ -201,6 +201,9 @@ class WebSocketChannel:
         self._queued_bytes += len(data)
         self._work.unpark_all()
 
+    def pause(self, request: RequestId) -> None:
+        """Do nothing: there is one connection for all."""
+
     async def aclose(self) -> None:
         """Write what is queued, close with 1000 and wait for the end; do nothing after it.
 

@@ -35,6 +35,9 @@ class MemoryChannel:
     def set_limit(self, limit: int) -> None:
         return
 
+    def pause(self, request: Any) -> None:
+        return
+
     def end(self) -> None:
         """Close this end's output."""
         self._outgoing.close()

@@ -9,8 +9,8 @@ from typing import Any, Final
 import attrs
 import trio
 
-from mcpgw.front.http.doors import HttpSettings
-from mcpgw.protocol.errors import INVALID_REQUEST, ErrorCode
+from mcpgw.front.http.doors import Doors, FrontChannel, HttpSettings, NoSuchTarget
+from mcpgw.protocol.errors import INVALID_REQUEST, NOT_FOUND, ErrorCode, RpcError
 from mcpgw.protocol.jsonrpc import Message, RequestId, encode
 
 Scope = MutableMapping[str, Any]
@@ -62,6 +62,28 @@ class Refusal(Exception):
         if self.data is not None:
             message["error"]["data"] = self.data
         return encode(message)
+
+
+async def enter(
+    doors: Doors,
+    channel: FrontChannel,
+    target: str | None,
+    principal: str,
+    request: RequestId | None = None,
+    *,
+    stateless: bool = False,
+) -> None:
+    """Begin a session over a channel; see `Doors.open`.
+
+    Raises:
+      Refusal: there is no such server (404), or it cannot be started (503).
+    """
+    try:
+        await doors.open(channel, target, principal, stateless=stateless)
+    except NoSuchTarget as missing:
+        raise Refusal(404, str(missing), NOT_FOUND, request) from None
+    except RpcError as error:
+        raise Refusal(503, error.message, error.code, request) from None
 
 
 def headers_of(scope: Scope) -> Headers:
@@ -185,6 +207,15 @@ def _accepts(accept: bytes, needed: tuple[bytes, ...]) -> bool:
         media, *parameters = (part.strip() for part in item.split(b";"))
         taken[media] = not any(_is_zero(parameter) for parameter in parameters)
     return all(_is_taken(taken, name) for name in needed)
+
+
+@lru_cache(maxsize=64)
+def prefers_events(accept: bytes | None) -> bool:
+    """Tell whether a client names a stream of events before plain JSON."""
+    if accept is None:
+        return False
+    events, plain = accept.find(b"text/event-stream"), accept.find(b"application/json")
+    return 0 <= events < plain
 
 
 def _is_taken(taken: dict[bytes, bool], name: bytes) -> bool:

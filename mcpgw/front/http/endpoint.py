@@ -29,17 +29,18 @@ from mcpgw.front.http.asgi import (
     Send,
     check_accepts,
     check_json,
+    enter,
     headers_of,
+    prefers_events,
     read_body,
     refuse,
     respond,
     text,
 )
-from mcpgw.front.http.doors import Doors, HttpSettings, NoSuchTarget
+from mcpgw.front.http.doors import Doors, HttpSettings
 from mcpgw.front.http.sessions import HttpSession, Sessions
 from mcpgw.front.http.stateless import Stateless
 from mcpgw.front.http.streams import Outlet, UnknownEvent
-from mcpgw.protocol.errors import NOT_FOUND, RpcError
 from mcpgw.protocol.jsonrpc import Malformed, Message, check, decode, valid_id
 from mcpgw.protocol.mcp import (
     BATCH_VERSION,
@@ -135,7 +136,8 @@ class Endpoint:
             try:
                 session = self._session(headers, target, principal)
                 if "method" in message and "id" in message:
-                    await self._request(session, message, receive, send)
+                    wait = 0.0 if prefers_events(headers.get(b"accept")) else None
+                    await self._request(session, message, receive, send, wait)
                     return
             except Refusal as refusal:
                 request_id = message.get("id") if "method" in message else None
@@ -145,19 +147,32 @@ class Endpoint:
             await respond(send, 202)
 
     async def _request(
-        self, session: HttpSession, message: Message, receive: Receive, send: Send
+        self,
+        session: HttpSession,
+        message: Message,
+        receive: Receive,
+        send: Send,
+        wait: float | None = None,
     ) -> None:
         if session.hub.is_open(message["id"]):
             raise Refusal(400, f"a request with the id {message['id']!r} is still in flight")
         outlet = session.streams.open()
         with session.in_use():
             await session.hub.post(message, outlet)
-            await self._answer(session, outlet, receive, send)
+            await self._answer(session, outlet, receive, send, wait)
 
     async def _answer(
-        self, session: HttpSession, outlet: Outlet, receive: Receive, send: Send
+        self,
+        session: HttpSession,
+        outlet: Outlet,
+        receive: Receive,
+        send: Send,
+        wait: float | None = None,
     ) -> None:
-        answer = await wait_whole(outlet, self.settings.answer_wait)
+        """Send the answer, as JSON where it comes within `wait` seconds and nothing before it."""
+        answer = None
+        if wait != 0.0:
+            answer = await wait_whole(outlet, self.settings.answer_wait)
         if answer is not None:
             await send_whole(send, 200, answer)
             return
@@ -227,12 +242,7 @@ class Endpoint:
         await send_whole(send, 200, answer, [(SESSION, session.id.encode())] if opened else None)
 
     async def _open(self, session: HttpSession, message: Message) -> None:
-        try:
-            await self.doors.open(session.hub, session.target, session.principal)
-        except NoSuchTarget as missing:
-            raise Refusal(404, str(missing), NOT_FOUND, message["id"]) from None
-        except RpcError as error:
-            raise Refusal(503, error.message, error.code, message["id"]) from None
+        await enter(self.doors, session.hub, session.target, session.principal, message["id"])
 
     # -- sessions and GET ------------------------------------------------------------------
 

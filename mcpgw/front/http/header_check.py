@@ -87,7 +87,10 @@ class HeaderCheck:
             arguments = {}
         for param in declared:
             header = _PREFIX + param.name.lower().encode()
-            expected = header_of(param, arguments)
+            try:
+                expected = header_of(param, arguments)
+            except UnicodeEncodeError:
+                raise _mismatch(message, header, "no header can carry the argument") from None
             given = _decoded(message, headers, header)
             if expected is None:
                 if given is not None:

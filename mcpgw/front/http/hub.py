@@ -215,6 +215,12 @@ class HubChannel:
             return True
         return self._pass_on(message, about)
 
+    def pause(self, request: RequestId) -> None:
+        """Let the connection go that waits for the answer to a request."""
+        outlet = self._outlets.get(request)
+        if outlet is not None:
+            outlet.pause()
+
     def set_limit(self, limit: int) -> None:
         """Do nothing: the size of a POST is limited before it comes here."""
 

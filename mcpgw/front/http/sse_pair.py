@@ -20,16 +20,17 @@ from mcpgw.front.http.asgi import (
     Send,
     check_accepts,
     check_json,
+    enter,
     headers_of,
     read_body,
     refuse,
     respond,
 )
-from mcpgw.front.http.doors import Doors, HttpSettings, NoSuchTarget
+from mcpgw.front.http.doors import Doors, HttpSettings
 from mcpgw.front.http.endpoint import target_of
 from mcpgw.front.http.hub import HubChannel
 from mcpgw.front.http.streams import Outlet
-from mcpgw.protocol.errors import INTERNAL_ERROR, NOT_FOUND
+from mcpgw.protocol.errors import INTERNAL_ERROR
 from mcpgw.protocol.jsonrpc import Malformed, check, decode
 from mcpgw.transports.event_stream import Event, encode_event
 
@@ -90,10 +91,7 @@ class SsePair:
         principal: str = scope["state"]["principal"]
         outlet = Outlet(self.settings)
         hub = HubChannel(outlet)
-        try:
-            await self.doors.open(hub, target_of(scope["path"], PATH), principal)
-        except NoSuchTarget as missing:
-            raise Refusal(404, str(missing), NOT_FOUND) from None
+        await enter(self.doors, hub, target_of(scope["path"], PATH), principal)
         session_id = secrets.token_urlsafe(24)
         self._sessions[session_id] = _Session(principal, hub, outlet)
         address = f"{scope.get('root_path', '')}{POST_PATH}?sessionId={session_id}"

@@ -17,8 +17,8 @@ from mcpgw.front.http.answers import (
     wait_whole,
     watched,
 )
-from mcpgw.front.http.asgi import Headers, Receive, Refusal, Send, respond
-from mcpgw.front.http.doors import Doors, HttpSettings, NoSuchTarget
+from mcpgw.front.http.asgi import Headers, Receive, Send, enter, respond
+from mcpgw.front.http.doors import Doors, HttpSettings
 from mcpgw.front.http.header_check import HeaderCheck
 from mcpgw.front.http.hub import HubChannel
 from mcpgw.front.http.streams import Outlet
@@ -28,7 +28,6 @@ from mcpgw.protocol.errors import (
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     MISSING_CAPABILITY,
-    NOT_FOUND,
     PARSE_ERROR,
     UNSUPPORTED_VERSION,
 )
@@ -112,11 +111,9 @@ class Stateless:
                 hub = self._hubs.get(key)
                 if hub is None or hub.is_dead:
                     hub = HubChannel(rewrite_ids=True)
-                    await self.doors.open(hub, target, principal, stateless=True)
+                    await enter(self.doors, hub, target, principal, message["id"], stateless=True)
                     self._hubs[key] = hub
                 return hub
-        except NoSuchTarget as missing:
-            raise Refusal(404, str(missing), NOT_FOUND, message["id"]) from None
         finally:
             if not lock.statistics().tasks_waiting:
                 self._opening.pop(key, None)

@@ -139,6 +139,13 @@ class Outlet:
         self._wake()
         return self._ticket
 
+    def pause(self) -> None:
+        """Let the reader go, if it can come back for the rest (SEP-1699)."""
+        if self.number is not None and self.read and not self.ended:
+            self.read = False
+            self._ticket += 1
+            self._wake()
+
     def detach(self, ticket: int) -> None:
         """Leave, if still the reader; what comes then waits for another one."""
         if ticket == self._ticket:

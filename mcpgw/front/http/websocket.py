@@ -11,12 +11,11 @@ from typing import Final
 import attrs
 import trio
 
-from mcpgw.front.http.asgi import CLOSE, Receive, Refusal, Scope, Send
-from mcpgw.front.http.doors import Doors, HttpSettings, NoSuchTarget
+from mcpgw.front.http.asgi import CLOSE, Receive, Refusal, Scope, Send, enter
+from mcpgw.front.http.doors import Doors, HttpSettings
 from mcpgw.front.http.endpoint import target_of
 from mcpgw.front.http.guard import refuse_any
 from mcpgw.protocol.channel import Received
-from mcpgw.protocol.errors import NOT_FOUND
 from mcpgw.protocol.jsonrpc import Message, RequestId, decode, encode, valid_id
 
 PATH: Final = "/ws"
@@ -113,6 +112,9 @@ class SocketChannel:
             return False
         self._put(message)
         return True
+
+    def pause(self, request: RequestId) -> None:
+        """Do nothing: there is one connection for all."""
 
     def set_limit(self, limit: int) -> None:
         """Change the largest message accepted, in bytes."""
@@ -221,10 +223,7 @@ class Sockets:
         if len(self._open) >= settings.max_sessions:
             raise Refusal(503, "too many sessions are open (streaming.max_sessions)")
         target = target_of(scope["path"], PATH)
-        try:
-            await self.doors.open(channel, target, scope["state"]["principal"])
-        except NoSuchTarget as missing:
-            raise Refusal(404, str(missing), NOT_FOUND) from None
+        await enter(self.doors, channel, target, scope["state"]["principal"])
         asked = scope.get("subprotocols") or ()
         await send(
             {

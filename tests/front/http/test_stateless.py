@@ -221,6 +221,7 @@ class TestHeaders:
             ({"dry": True}, {"Mcp_Param_Dry": "true"}, 200),
             ({"dry": True}, {"Mcp_Param_Dry": "True"}, 400),
             ({"region": "eu"}, {"Mcp_Param_Region": "eu", "Mcp_Param_Other": "1"}, 200),
+            ({"region": "\ud800"}, {"Mcp_Param_Region": "eu"}, 400),
         ],
     )
     async def test_of_parameters_are_checked_by_the_schema(
