@@ -400,7 +400,7 @@ class HttpChannel:
                     stream.why = f"nothing came for {self.timeouts.idle:g} s"
                     return False
                 if chunk is None:
-                    stream.why = "it ended before the answer"
+                    stream.why, stream.complete = "it ended before the answer", True
                     return False
                 for event in stream.take(chunk):
                     if self._event(event, request, message):
