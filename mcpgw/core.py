@@ -488,6 +488,7 @@ class Gateway:
         backend.stretch(CLIENT_PATIENCE)
         if errand is not None:
             errand.asking += 1
+            errand.asked_at = trio.current_time()
         try:
             return await client.ask(request, method, params, key=key, on_progress=on_progress)
         except ConnectionLost as error:

@@ -201,12 +201,14 @@ def run_server(suite: Suite, flags: argparse.Namespace) -> Iterator[Run]:
         url = stack.enter_context(gateway(flags.backend, legacy=flags.legacy))
         route = "aggregated" if flags.aggregated else "direct"
         for era in eras(flags, [*REVISIONS] if flags.aggregated else ["default", *REVISIONS]):
-            name = f"server {route} {era}{' legacy' if flags.legacy else ''}"
+            older = flags.legacy or flags.backend == "sse"  # which has no newer era
+            name = f"server {route} {era}{' legacy' if older else ''}"
             if flags.aggregated:
                 results = suite.server_scenarios(url, GENERIC[era], era)
                 beside = suite.server_scenarios(alone, GENERIC[era], era)
             else:
-                results = server_set(suite, f"{url}/everything", era)
+                modern = era == REVISIONS[-1] and not older
+                results = server_set(suite, f"{url}/{'newer' if modern else 'everything'}", era)
                 beside = server_set(suite, alone, era)
             label = f"{name} ({flags.backend})"
             yield Run(label, results, compare_results(results, expected(name)), beside)

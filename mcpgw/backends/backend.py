@@ -35,6 +35,8 @@ log = get_logger("mcpgw.backend")
 
 EXIT_DRAIN: Final = 0.25
 """Seconds to read what a child wrote before it exited."""
+TOGETHER: Final = 0.25
+"""Seconds in which a server that asks several things for one call does so."""
 SETTLED: Final = 10.0
 """Seconds after which a connection that then ends counts as a new story for the backoff."""
 
@@ -522,7 +524,11 @@ class Backend:
         if about is not None:
             return self._peer.owner(about)  # type: ignore[return-value]
         errands = _of_clients(self._peer.owners)
-        errands = [each for each in errands if not each.asking] or errands
+        free = [each for each in errands if not each.asking]
+        latest = max(errands, key=lambda each: each.asked_at, default=None)
+        if not free and latest and latest.asked_at > trio.current_time() - TOGETHER:
+            return latest  # it asks one thing more
+        errands = free or errands
         if len({id(each.asker.client.identity) for each in errands}) > 1:  # type: ignore[union-attr]
             raise RpcError(
                 METHOD_NOT_FOUND,

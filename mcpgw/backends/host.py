@@ -30,6 +30,8 @@ class Errand(Protocol):
     """On the way to the server's own face, so that what the client declares reaches it."""
     asking: int
     """How many questions of its backend wait for the client now."""
+    asked_at: float
+    """When the last of them was put, by Trio's clock."""
 
 
 Ask = Callable[..., Awaitable[Params]]

@@ -34,8 +34,11 @@ PATIENCE: Final = 600.0
 """Seconds that a parked call waits for its client to come back."""
 MOST_PARKED: Final = 1_000
 """Calls that may be parked at once; one more is refused."""
-SETTLE: Final = 0.005
-"""Seconds in which several questions become one round."""
+SETTLE: Final = 0.02
+"""Seconds without a further question after which those that are there become a round: a server
+may ask several things at once."""
+LONGEST_SETTLE: Final = 5
+"""After so many times `SETTLE` the questions that are there become a round anyway."""
 
 Work = Callable[[Request], Awaitable[Params]]
 
@@ -130,8 +133,12 @@ class Parked:
         """Return the result of the work, or what it asks meanwhile."""
         while self._outcome is None and not self._open():
             await self._changed.park()
-        if self._outcome is None:
-            await trio.sleep(SETTLE)
+        for _ in range(LONGEST_SETTLE):
+            before = self._asked
+            if self._outcome is None:
+                await trio.sleep(SETTLE)
+            if self._asked == before:
+                break
         if self._outcome is not None:
             return self._outcome.unwrap()
         return {

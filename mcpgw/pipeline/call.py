@@ -102,6 +102,7 @@ class Call:
     """Seconds that it may take, where that is not for the server's settings to say."""
     asking: int = 0
     """How many questions of the backend wait for the client now."""
+    asked_at: float = 0.0
     idempotency_key: str = ""
     trace_id: str = ""
     backend: Backend = attrs.field(default=None)  # set by the stage `resolve`

@@ -167,7 +167,7 @@ class TestSessions:
                 missing = await post(client, gateway, "/mcp/oen", HELLO)
                 assert 404 == missing.status_code
                 assert "one" in missing.json()["error"]["message"]
-                failed = await post(client, gateway, "/mcp/bad", HELLO, **{})
+                failed = await post(client, gateway, "/mcp/bad", HELLO)
                 assert 503 == failed.status_code
                 assert "no-such-program-anywhere" in failed.json()["error"]["message"]
                 health = await client.get(f"{gateway.base}/health")

@@ -130,7 +130,11 @@ class TestRounds:
             params = call("ask_sampling")
             first = await ask(g, "tools/call", terms(ASKS), **params)
             state = first["requestState"]
-            for answers in ({}, {"wrong": {"content": {}}}, dict.fromkeys(first["inputRequests"], {})):
+            for answers in (
+                {},
+                {"wrong": {"content": {}}},
+                dict.fromkeys(first["inputRequests"], {}),
+            ):
                 again = await ask(
                     g, "tools/call", terms(ASKS), **params, inputResponses=answers,
                     requestState=state,
