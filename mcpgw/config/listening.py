@@ -80,7 +80,8 @@ class AuthConfig:
     )
     public_paths: tuple[str, ...] = setting(
         ("/health",),
-        "Paths that need no token; a path stands for itself and what is below it.",
+        "Paths that need no token, each just as it stands; `/health` also opens `/health/live`"
+        " and `/health/ready`.",
         TEXTS,
         reload="restart",
     )

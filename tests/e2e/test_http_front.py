@@ -13,7 +13,8 @@ import trio
 from mcp import Client, ClientSession
 from mcp.client.sse import sse_client
 
-from tests.support.driver import fake
+from tests.e2e.running import until
+from tests.support.driver import alive, fake
 from tests.support.http_gateway import HttpGateway, http_gateway
 
 pytestmark = [
@@ -162,16 +163,19 @@ class TestSessions:
     async def test_unknown_and_broken_servers(self, tmp_path: Path) -> None:
         """A server that is not there, or does not start, is an error that says so."""
         broken = {"command": ["no-such-program-anywhere"]}
-        async with http_gateway({"one": fake(), "bad": broken}, folder=tmp_path) as gateway:
-            async with httpx.AsyncClient(trust_env=False) as client:
-                missing = await post(client, gateway, "/mcp/oen", HELLO)
-                assert 404 == missing.status_code
-                assert "one" in missing.json()["error"]["message"]
-                failed = await post(client, gateway, "/mcp/bad", HELLO)
-                assert 503 == failed.status_code
-                assert "no-such-program-anywhere" in failed.json()["error"]["message"]
-                health = await client.get(f"{gateway.base}/health")
-                assert (200, "degraded") == (health.status_code, health.json()["status"])
+        backends = {"one": fake(), "bad": broken}
+        async with (
+            http_gateway(backends, folder=tmp_path) as gateway,
+            httpx.AsyncClient(trust_env=False) as client,
+        ):
+            missing = await post(client, gateway, "/mcp/oen", HELLO)
+            assert 404 == missing.status_code
+            assert "one" in missing.json()["error"]["message"]
+            failed = await post(client, gateway, "/mcp/bad", HELLO)
+            assert 503 == failed.status_code
+            assert "no-such-program-anywhere" in failed.json()["error"]["message"]
+            health = await client.get(f"{gateway.base}/health")
+            assert (200, "degraded") == (health.status_code, health.json()["status"])
 
     async def test_a_server_of_its_own_for_each_session(self, tmp_path: Path) -> None:
         """With `scope: session` every session has its own process, which ends with it."""
@@ -185,8 +189,7 @@ class TestSessions:
                         await second.call_tool("echo", {"text": "2"})
                         mine = pids.read_text().split()
                         assert 2 == len(mine)
-                    while Path(f"/proc/{mine[1]}").exists():
-                        await trio.sleep(0.05)
+                    await until(lambda: not alive(int(mine[1])), what="the second has ended")
                     result = await first.call_tool("echo", {"text": "3"})
                     assert isinstance(result, types.CallToolResult)
                     assert "3" == text(result)
@@ -210,10 +213,12 @@ async def test_a_token(tmp_path: Path) -> None:
 
 async def test_a_tool_as_a_rest_route(tmp_path: Path) -> None:
     """`/openapi/NAME` has a document, and each tool is a POST route that calls it."""
-    async with http_gateway({"one": fake()}, folder=tmp_path) as gateway:
-        async with httpx.AsyncClient(trust_env=False, base_url=gateway.base) as client:
-            document = (await client.get("/openapi/one/openapi.json")).json()
-            assert ["/echo"] == list(document["paths"])
-            answer = await client.post("/openapi/one/echo", json={"text": "hi"})
-            assert (200, "hi") == (answer.status_code, json.loads(answer.text)["text"])
-            assert 404 == (await client.post("/openapi/one/none", json={})).status_code
+    async with (
+        http_gateway({"one": fake()}, folder=tmp_path) as gateway,
+        httpx.AsyncClient(trust_env=False, base_url=gateway.base) as client,
+    ):
+        document = (await client.get("/openapi/one/openapi.json")).json()
+        assert ["/echo"] == list(document["paths"])
+        answer = await client.post("/openapi/one/echo", json={"text": "hi"})
+        assert (200, "hi") == (answer.status_code, json.loads(answer.text)["text"])
+        assert 404 == (await client.post("/openapi/one/none", json={})).status_code

@@ -133,7 +133,7 @@ class TestRounds:
             for answers in (
                 {},
                 {"wrong": {"content": {}}},
-                dict.fromkeys(first["inputRequests"], {}),
+                {key: {} for key in first["inputRequests"]},
             ):
                 again = await ask(
                     g, "tools/call", terms(ASKS), **params, inputResponses=answers,

@@ -238,7 +238,7 @@ async def reply_to(gateway: Gateway, line: bytes) -> Any:
         ),
         (b'{"jsonrpc":"2.0","id":909,"method":"prompts/get","params":{"name":"x"}}', -32602, 909),
         (b'{"jsonrpc":"2.0","id":910,"method":"initialize","params":{}}', -32600, 910),
-        (b'{"jsonrpc":"2.0","id":911,"method":"server/discover"}', -32601, 911),
+        (b'{"jsonrpc":"2.0","id":911,"method":"server/discover"}', -32602, 911),
     ],
 )
 async def test_error_codes(line: bytes, code: int, number: object) -> None:
@@ -303,12 +303,14 @@ async def test_requests_before_initialize(method: str) -> None:
 
 
 async def test_discover_before_initialize() -> None:
-    """`server/discover` of the stateless era is refused at once, and `initialize` then works."""
+    """`server/discover` of the stateless era is answered at once, and `initialize` then works."""
     async with running({"one": fake()}, initialize=False) as gateway:
-        meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
-        with pytest.raises(RpcError) as caught:
-            await gateway.request("server/discover", {"_meta": meta}, timeout=PATIENCE)
-        assert -32601 == caught.value.code
+        meta = {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
+        found = await gateway.request("server/discover", {"_meta": meta}, timeout=PATIENCE)
+        assert ["2026-07-28"] == found["supportedVersions"]
         assert "2025-11-25" == (await gateway.initialize())["protocolVersion"]
 
 
