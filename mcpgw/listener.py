@@ -152,7 +152,7 @@ async def listen(
     config = gateway.config
     host = host or config.server.host
     port = config.server.port if port is None else port
-    token = bearer_token(config.auth, gateway.environ)
+    token = bearer_token(config.auth, gateway.host.environ)
     made = token == AUTO_TOKEN
     if made:
         token = f"mcp_{secrets.token_urlsafe(32)}"

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -208,6 +207,8 @@ def lost(task: Task, backend: Backend) -> bool:
 
 def gone(task: Task, *, modern: bool) -> Params:
     """Return what is said of a task whose server was restarted."""
+    from datetime import UTC, datetime
+
     now = datetime.now(UTC).isoformat()
     known = {**task.known, "taskId": task.id, "status": "failed", "lastUpdatedAt": now}
     known["statusMessage"] = "the server was restarted while it worked on this task"
