@@ -9,12 +9,13 @@ from typing import Any, Final
 import attrs
 import trio
 
+from mcpgw.backends import errands
 from mcpgw.backends.backoff import delay
 from mcpgw.backends.breaker import BreakerState, CircuitBreaker
 from mcpgw.backends.concurrency import ConcurrencyLimit
 from mcpgw.backends.connection import Connection
 from mcpgw.backends.health import probe
-from mcpgw.backends.host import Errand, Host
+from mcpgw.backends.host import Host
 from mcpgw.backends.link import Link, open_link
 from mcpgw.backends.lists import Lists
 from mcpgw.backends.manifest import Manifest
@@ -27,7 +28,7 @@ from mcpgw.backends.states import Failure, Replaced, State, Unavailable
 from mcpgw.config.failsafe import FailsafeConfig
 from mcpgw.config.schema import BackendConfig
 from mcpgw.observe.log import get_logger
-from mcpgw.protocol.errors import METHOD_NOT_FOUND, ConnectionLost, RpcError
+from mcpgw.protocol.errors import ConnectionLost, RpcError
 from mcpgw.protocol.jsonrpc import RequestId
 from mcpgw.protocol.peer import Params, Peer, Request
 
@@ -35,8 +36,6 @@ log = get_logger("mcpgw.backend")
 
 EXIT_DRAIN: Final = 0.25
 """Seconds to read what a child wrote before it exited."""
-TOGETHER: Final = 0.25
-"""Seconds in which a server that asks several things for one call does so."""
 SETTLED: Final = 10.0
 """Seconds after which a connection that then ends counts as a new story for the backoff."""
 
@@ -491,11 +490,12 @@ class Backend:
     # -- what the server asks and tells ------------------------------------------------------
 
     async def _serve(self, request: Request) -> Params:
+        assert self._peer is not None
         with request.scope():
             on_progress = None if request.progress_token is None else request.send_progress
             return await self.host.ask_client(
                 self,
-                self._errand(request.about, request.method),
+                errands.of_question(self._peer, request.about, request.method),
                 request.method,
                 request.params,
                 on_progress=on_progress,
@@ -503,46 +503,15 @@ class Backend:
         return {}  # cancelled by the backend: it is not answered
 
     def _notified(self, method: str, params: Params, about: RequestId | None) -> None:
+        assert self._peer is not None
         if not self.lists.changed(method):
-            self.host.backend_notified(self, self._only_errand(about), method, params)
+            self.host.backend_notified(self, errands.of_news(self._peer, about), method, params)
 
     def _paused(self, about: RequestId) -> None:
         assert self._peer is not None
         errand: Any = self._peer.owner(about)
         if errand is not None and errand.transparent and errand.asker and errand.asker.client:
             errand.asker.client.pause(errand.asker)
-
-    def _errand(self, about: RequestId | None, method: str) -> Errand | None:
-        """Return for whose sake the server asks: the call on whose stream it came, else the
-        latest of the one client that has calls with it. Calls that wait for their client
-        already are not thought of where there are others.
-
-        Raises:
-          RpcError: several clients have calls with it, so that there is no telling.
-        """
-        assert self._peer is not None
-        if about is not None:
-            return self._peer.owner(about)  # type: ignore[return-value]
-        errands = _of_clients(self._peer.owners)
-        free = [each for each in errands if not each.asking]
-        latest = max(errands, key=lambda each: each.asked_at, default=None)
-        if not free and latest and latest.asked_at > trio.current_time() - TOGETHER:
-            return latest  # it asks one thing more
-        errands = free or errands
-        if len({id(each.asker.client.identity) for each in errands}) > 1:  # type: ignore[union-attr]
-            raise RpcError(
-                METHOD_NOT_FOUND,
-                f"several clients have calls with this server, so that {method} cannot be put to"
-                f" the right one; `scope: session` in backends.{self.name} gives each its own",
-            )
-        return errands[-1] if errands else None
-
-    def _only_errand(self, about: RequestId | None) -> Errand | None:
-        assert self._peer is not None
-        if about is not None:
-            return self._peer.owner(about)  # type: ignore[return-value]
-        errands = _of_clients(self._peer.owners)
-        return errands[0] if len(errands) == 1 else None
 
     def _listed(self, changed: frozenset[str]) -> None:
         self.host.backend_listed(self, changed)
@@ -560,9 +529,3 @@ class Backend:
         self.connection = None
         if self._scope is not None:
             self._scope.cancel()
-
-
-def _of_clients(owners: tuple[object, ...]) -> list[Errand]:
-    """Return the errands that a client waits for."""
-    errands: list[Any] = list(owners)
-    return [each for each in errands if each.asker is not None and each.asker.client is not None]
