@@ -151,31 +151,40 @@ def wants_tasks(request: Request) -> bool:
     return isinstance(extensions, Mapping) and TASKS_EXTENSION in extensions
 
 
-def prepared(backend: Backend, request: Request, params: Params) -> Params:
+def declared(capabilities: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a server's capabilities with its tasks declared in both flavours."""
+    extensions = capabilities.get("extensions")
+    known = extensions if isinstance(extensions, Mapping) else {}
+    if "tasks" in capabilities and TASKS_EXTENSION not in known:
+        return {**capabilities, "extensions": {**known, TASKS_EXTENSION: {}}}
+    if TASKS_EXTENSION in known and "tasks" not in capabilities:
+        older_form = {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}
+        return {**capabilities, "tasks": older_form}
+    return capabilities
+
+
+async def prepared(backend: Backend, request: Request, params: Params) -> Params:
     """Return the params of a call as the server's era wants to be asked for a task.
 
     Raises:
       RpcError: the tool runs as a task only, and the client knows none.
     """
+    if request.client is None or not request.client.takes_rounds:
+        return params  # a client of the older revisions says `task` itself
     connection = backend.connection
-    if connection is None or request.client is None:
+    if connection is None or connection.protocol_version == MODERN_VERSION:
         return params
-    modern_client = request.client.takes_rounds
-    if modern_client == (connection.protocol_version == MODERN_VERSION):
+    if not connection.declares("tasks"):
         return params
-    if modern_client:
-        support = _task_support(backend, str(params.get("name")))
-        if support == "required":
-            if not wants_tasks(request):
-                needed: Params = {"extensions": {TASKS_EXTENSION: {}}}
-                raise RpcError(
-                    MISSING_CAPABILITY,
-                    "this tool runs as a task only",
-                    {"requiredCapabilities": needed},
-                )
-            return {**params, "task": {}}
+    await connection.listed.wait()
+    if _task_support(backend, str(params.get("name"))) != "required":
         return params
-    return params  # `task` asks the server by declaring the extension
+    if not wants_tasks(request):
+        needed: Params = {"extensions": {TASKS_EXTENSION: {}}}
+        raise RpcError(
+            MISSING_CAPABILITY, "this tool runs as a task only", {"requiredCapabilities": needed}
+        )
+    return {**params, "task": {}}
 
 
 def _task_support(backend: Backend, name: str) -> str:

@@ -39,7 +39,7 @@ async def face_of(backend: Backend) -> Face:
     connection = await backend.connected()
     return Face(
         connection.server_info or _UNKNOWN,
-        connection.capabilities,
+        tasks.declared(connection.capabilities),
         connection.instructions,
         target=backend.name,
     )
@@ -64,7 +64,7 @@ async def _call_tool(session: Session, surface: Surface, request: Request) -> Pa
             raise RpcError(INVALID_PARAMS, "'arguments' is an object")
         params = {**params, "arguments": {}}
     backend = _backend(session, surface)
-    params = tasks.prepared(backend, request, _ours_out(params))
+    params = await tasks.prepared(backend, request, _ours_out(params))
     call = Call(backend.name, "tools/call", name, params, request, session.state)
     call.transparent = True
     call.rounds = request.client is not None and request.client.takes_rounds

@@ -342,7 +342,9 @@ class OAuthAuthorizer:
         if self.present is None:
             raise Refused(f"nobody is here to log in; {self._how_to_log_in()}")
         if self.now() < self._rest_until:
-            raise Refused(f"{self._last_problem}; {self._how_to_log_in()}")
+            hint = self._how_to_log_in()
+            before = self._last_problem.removesuffix(f"; {hint}")  # it may have been said already
+            raise Refused(f"{before}; {hint}")
         try:
             return await self._flow.by_person(
                 found, scopes, known=known, present=self.present, opened=self._set_link
