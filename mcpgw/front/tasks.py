@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import trio
 
 from mcpgw.backends.backend import Backend
 from mcpgw.protocol.errors import INVALID_PARAMS, MISSING_CAPABILITY, RpcError
@@ -29,6 +30,8 @@ FORGOTTEN_AFTER: Final = 24 * 3600.0
 """Seconds after which a task is forgotten, whatever its server still knows."""
 RESULT_PATIENCE: Final = 3600.0
 """Seconds that `tasks/result` waits for the end of a task."""
+LIST_PATIENCE: Final = 10.0
+"""Seconds that a call waits for the list that says whether its tool runs as a task only."""
 PAGE: Final = 100
 """Tasks of one page of `tasks/list`."""
 
@@ -158,7 +161,7 @@ def declared(capabilities: Mapping[str, Any]) -> Mapping[str, Any]:
     if "tasks" in capabilities and TASKS_EXTENSION not in known:
         return {**capabilities, "extensions": {**known, TASKS_EXTENSION: {}}}
     if TASKS_EXTENSION in known and "tasks" not in capabilities:
-        older_form = {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}
+        older_form: Params = {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}
         return {**capabilities, "tasks": older_form}
     return capabilities
 
@@ -176,7 +179,8 @@ async def prepared(backend: Backend, request: Request, params: Params) -> Params
         return params
     if not connection.declares("tasks"):
         return params
-    await connection.listed.wait()
+    with trio.move_on_after(LIST_PATIENCE):
+        await connection.listed.wait()
     if _task_support(backend, str(params.get("name"))) != "required":
         return params
     if not wants_tasks(request):

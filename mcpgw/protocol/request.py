@@ -1,0 +1,112 @@
+"""A request that arrived, and the client behind it as those who work on it may turn to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+import trio
+
+from mcpgw.protocol.jsonrpc import RequestId
+
+if TYPE_CHECKING:
+    from mcpgw.protocol.peer import Peer
+
+Params = dict[str, Any]
+ProgressCallback = Callable[[Params], None]
+
+
+class Client(Protocol):
+    """The client that a request came from, as those who work on the request may turn to it."""
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        """What the client declared, for this request."""
+
+    @property
+    def identity(self) -> object:
+        """What is the same for all requests of one client."""
+
+    @property
+    def takes_rounds(self) -> bool:
+        """Whether an answer may be `input_required`, to be asked again (MCP 2026-07-28)."""
+
+    async def ask(
+        self,
+        request: Request | None,
+        method: str,
+        params: Params,
+        *,
+        key: str = "",
+        on_progress: ProgressCallback | None = None,
+    ) -> Params:
+        """Ask the client something for the sake of its own request, and return its answer.
+
+        Args:
+          request: the client's own request that is worked on; None where it is none's matter.
+          method, params: sampling, elicitation or roots, as MCP 2025-11-25 has them.
+          key: the name of the question where the asker has one.
+          on_progress: told of the client's progress with the answer.
+
+        Raises:
+          RpcError: the client lacks the capability (at once), or answered with an error.
+          ConnectionLost: the client has gone.
+        """
+
+    @property
+    def log_level(self) -> str | None:
+        """The least severe level of log messages that the client wants; None where it did not
+        say."""
+
+    def pause(self, request: Request) -> None:
+        """Let the client's connection of a request go, where it can come back for the rest."""
+
+    def log(self, request: Request | None, server: str, params: Params) -> None:
+        """Pass a server's log message on, if it is of the level that the client wants."""
+
+
+@attrs.define(slots=True, eq=False)
+class Request:
+    """A request that arrived: what was asked, and by which peer.
+
+    The asker can cancel its handler while that is in a `with request.scope()` block, or has
+    put a cancel scope of its own into `cancel_scope`; one that ends soon needs neither. What
+    a cancelled handler returns or raises goes nowhere.
+    """
+
+    peer: Peer
+    id: RequestId
+    method: str
+    params: Params
+    progress_token: str | int | None = None
+    about: RequestId | None = None
+    """Our own request on whose stream it came, where the transport can tell."""
+    client: Client | None = None
+    """Who can be asked for its sake, where it came from a client."""
+    stands_for: Request | None = None
+    """The request that is answered now, where this one goes on over several."""
+    cancelled: bool = False
+    cancel_scope: trio.CancelScope | None = None
+
+    def cancel(self) -> None:
+        """Stop the handler; the request gets no answer (MCP, cancellation)."""
+        self.cancelled = True
+        if self.cancel_scope is not None:
+            self.cancel_scope.cancel()
+
+    def scope(self) -> trio.CancelScope:
+        """Return the cancel scope to run the handler in."""
+        self.cancel_scope = scope = trio.CancelScope()
+        if self.cancelled:
+            scope.cancel()
+        return scope
+
+    def send_progress(self, params: Params) -> None:
+        """Pass a progress report on under the asker's own token, if it gave one."""
+        if self.progress_token is not None and self.peer.is_serving(self):
+            self.peer.notify(
+                "notifications/progress",
+                {**params, "progressToken": self.progress_token},
+                about=self.id,
+            )
