@@ -34,6 +34,7 @@ LISTS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """The lists of a manifest: the method that gives each, and its key in the answer."""
 
+_OF_ROUNDS: Final = ("inputResponses", "requestState")
 _CAPABILITY: Final = {"resource_templates": "resources"}
 
 
@@ -70,6 +71,9 @@ class Connection:
           RpcError: the backend answered with an error.
           ConnectionLost: the conversation ended, or the request was lost.
         """
+        if errand is not None and errand.rounds and params is not None:
+            # What brings the answers of a round; here the questions are requests.
+            params = {key: value for key, value in params.items() if key not in _OF_ROUNDS}
         return await self.peer.request(method, params, on_progress=on_progress, owner=errand)
 
     def settle(self, ask: Ask, watched: frozenset[str]) -> None:

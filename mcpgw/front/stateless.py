@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from mcpgw.config.revisions import MODERN_VERSION
-from mcpgw.front.session import Session, is_wanted, missing_capability, named
+from mcpgw.front.session import (
+    Session,
+    elicitation_modes,
+    is_wanted,
+    missing_capability,
+    named,
+)
 from mcpgw.protocol.errors import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
     MISSING_CAPABILITY,
     RESOURCE_NOT_FOUND,
     UNSUPPORTED_VERSION,
+    URL_ELICITATION_REQUIRED,
     RpcError,
 )
 from mcpgw.protocol.mcp import (
@@ -131,7 +138,10 @@ async def serve(session: Session, request: Request) -> Params:
     try:
         result = await _answer(session, exchange, request)
     except RpcError as error:
-        raise _newer_error(request.method, error) from error
+        asked = _urls_to_open(exchange, request, error)
+        if asked is None:
+            raise _newer_error(request.method, error) from error
+        result = asked
     if exchange.missing is not None and result.get("isError") is True:
         raise exchange.missing
     return _newer(session, request.method, result)
@@ -225,6 +235,26 @@ class Exchange:
                 named(self.session.face, server, params),
                 about=request.id,
             )
+
+
+def _urls_to_open(exchange: Exchange, request: Request, error: RpcError) -> Params | None:
+    """Return what asks the client to open URLs, where a server of 2025-11-25 wants that first.
+
+    There it is an error, after which the client comes again by itself; here it is a round.
+    """
+    if error.code != URL_ELICITATION_REQUIRED or request.method not in ROUND_METHODS:
+        return None
+    wanted = error.data.get("elicitations") if isinstance(error.data, Mapping) else None
+    if not isinstance(wanted, list) or "url" not in elicitation_modes(exchange.capabilities):
+        return None
+    return {
+        "resultType": "input_required",
+        "inputRequests": {
+            str(each.get("elicitationId", number)): {"method": "elicitation/create", "params": each}
+            for number, each in enumerate(wanted)
+            if isinstance(each, dict)
+        },
+    }
 
 
 def _without_terms(params: Params) -> Params:

@@ -254,3 +254,25 @@ async def test_a_missing_resource_has_this_eras_code() -> None:
         with pytest.raises(RpcError) as caught:
             await ask(gateway, "resources/read", uri="fake://none")
         assert (-32602, {"uri": "fake://none"}) == (caught.value.code, caught.value.data)
+
+
+async def test_a_url_to_open_becomes_a_round() -> None:
+    """What is an error of 2025-11-25 is a question here, and the call is made once more."""
+    async with running({"one": fake("--tools", "url_first")}, initialize=False) as gateway:
+        params = call("url_first")
+        able = terms({"elicitation": {"form": {}, "url": {}}})
+        first = await ask(gateway, "tools/call", able, **params)
+        asked = {
+            "mode": "url",
+            "elicitationId": "e1",
+            "url": "https://example.org/",
+            "message": "Go",
+        }
+        assert {"e1": {"method": "elicitation/create", "params": asked}} == first["inputRequests"]
+        assert "requestState" not in first
+        answers = {"e1": {"action": "accept"}}
+        done = await ask(gateway, "tools/call", able, **params, inputResponses=answers)
+        assert "opened" == text(done)
+        with pytest.raises(RpcError) as caught:
+            await ask(gateway, "tools/call", **call("url_first", {"again": 1}))
+        assert -32042 == caught.value.code

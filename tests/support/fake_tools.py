@@ -191,6 +191,20 @@ def rpc_error(call: Call) -> Result:
     raise RpcError(-32050, "a protocol error of the backend", {"tool": call.tool, "hint": "none"})
 
 
+def url_first(call: Call) -> Result:
+    """Want a URL to be opened, at every other call."""
+    call.server.calls_of_url_first = getattr(call.server, "calls_of_url_first", 0) + 1
+    if call.server.calls_of_url_first % 2:
+        asked = {
+            "mode": "url",
+            "elicitationId": "e1",
+            "url": "https://example.org/",
+            "message": "Go",
+        }
+        raise RpcError(-32042, "open this first", {"elicitations": [asked]})
+    return text("opened")
+
+
 def bad_lines(call: Call) -> Result:
     """Write garbage and an answer to nothing before the real one."""
     call.server.write(b"\x00\xff garbage { not json\n\n")
@@ -261,6 +275,7 @@ BEHAVIOURS: dict[str, Callable[[Call], Result]] = {
     "ask_roots": ask("roots/list", {}),
     "fail": fail,
     "rpc_error": rpc_error,
+    "url_first": url_first,
     "bad_lines": bad_lines,
     "change_tools": change_tools,
     "update_resource": update_resource,

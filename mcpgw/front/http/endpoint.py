@@ -58,6 +58,7 @@ PRIMED_SINCE: Final = "2025-11-25"
 
 SESSION: Final = b"mcp-session-id"
 VERSION: Final = b"mcp-protocol-version"
+PROFILE: Final = b"x-mcp-profile"
 _SPACE: Final = b" \t\r\n"
 
 
@@ -131,6 +132,7 @@ class Endpoint:
         if "method" in message and is_stateless(message, headers):
             await self.stateless.post(message, headers, target, principal, receive, send)
         elif SESSION not in headers and message.get("method") == "initialize" and "id" in message:
+            _take_profile(message, headers)
             await self._initialize(message, target, principal, send)
         else:
             try:
@@ -282,6 +284,13 @@ class Endpoint:
             reason = f"no stream of the session has the event {last!r}, or not any more"
             raise Refusal(400, reason) from None
         return outlet
+
+
+def _take_profile(message: Message, headers: Headers) -> None:
+    """Let a client choose its routing profile by a header, as it can by a parameter."""
+    profile = text(headers, PROFILE)
+    if profile is not None and "profile" not in (message.get("params") or {}):
+        message["params"] = {**(message.get("params") or {}), "profile": profile}
 
 
 _SPACES: Final = frozenset(bytes([byte]) for byte in _SPACE)
