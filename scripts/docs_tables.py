@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from mcpgw.backends import backend, connection, process
+from mcpgw.backends import backend, connection, opening, process
 from mcpgw.backends.breaker import JITTER
 from mcpgw.cli import exits
 from mcpgw.cli import tool as tool_command
@@ -18,9 +18,12 @@ from mcpgw.config.durations import format_duration
 from mcpgw.config.environment import ENVIRONMENT
 from mcpgw.config.reference import Row, settings_table
 from mcpgw.config.schema import BackendConfig, GatewayConfig
-from mcpgw.core import CLIENT_PATIENCE, POLL, SETTLE, Gateway
-from mcpgw.front import offers, session
+from mcpgw.core import POLL, Gateway
+from mcpgw.front import offers, rounds, session, tasks
+from mcpgw.front.company import SETTLE
+from mcpgw.front.http.doors import HttpSettings
 from mcpgw.gateway import SIGNAL_GRACE
+from mcpgw.hosting import CLIENT_PATIENCE
 from mcpgw.meta import META_TOOLS
 from mcpgw.meta.surface import LEARNING_PATIENCE
 from mcpgw.meta.tool import MetaTool
@@ -294,7 +297,7 @@ def deadlines() -> list[str]:
     """Return every deadline and wait, with where it applies."""
     one, all_of = BackendConfig("x"), GatewayConfig()
     failsafe = all_of.failsafe
-    check, retry = failsafe.health_check, failsafe.retry
+    check, retry, http = failsafe.health_check, failsafe.retry, HttpSettings()
     ttl = seconds(all_of.meta_mcp.cache_ttl)
     rows = (
         (("A call, from its backend being known to its answer: waiting in line, a start of the"
@@ -342,6 +345,24 @@ def deadlines() -> list[str]:
         ("From closing a child's stdin to SIGTERM for its process group",
          seconds(process.EOF_GRACE), "fixed"),
         ("From SIGTERM to SIGKILL for its process group", seconds(process.TERM_GRACE), "fixed"),
+        ("Connecting to a network server", seconds(one.connect_timeout),
+         "`backends.<name>.connect_timeout`"),
+        ("An open stream of a network server without any sign of life",
+         seconds(one.stream_idle_timeout), "`backends.<name>.stream_idle_timeout`"),
+        ("A server that was tried without a handshake answers", seconds(opening.PROBE_PATIENCE),
+         "fixed"),
+        ("A call that asks something waits for its client's next request",
+         seconds(rounds.PATIENCE), "fixed"),
+        ("The answer to a task is waited for", seconds(tasks.RESULT_PATIENCE), "fixed"),
+        ("A session by HTTP without any request or stream", seconds(all_of.streaming.session_ttl),
+         "`streaming.session_ttl`"),
+        ("Between two signs of life on a stream", seconds(all_of.streaming.keep_alive_interval),
+         "`streaming.keep_alive_interval`"),
+        ("An answer by HTTP is waited for before it becomes a stream",
+         seconds(http.answer_wait), "fixed"),
+        ("The head of a request by HTTP on a new connection", seconds(http.head_timeout), "fixed"),
+        ("The body of a request by HTTP", seconds(http.body_timeout), "fixed"),
+        ("A client by HTTP that does not read is cut off", seconds(http.write_timeout), "fixed"),
     )  # fmt: skip
     return table(("What has so long", "Time", "Setting"), rows)
 
