@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mcpgw.oauth.status import LoginState
 
 
-@click.group("auth")
+@click.group("auth", context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """Log in to servers that want OAuth."""
 
