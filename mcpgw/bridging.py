@@ -92,9 +92,7 @@ class Bridge:
 
     async def _forward(self, message: Message) -> None:
         method, request = message.get("method"), message.get("id")
-        if method == "initialize":
-            self._initialize = message
-        elif method == "notifications/initialized":
+        if method == "notifications/initialized":
             self._initialized = message
         elif method == "notifications/cancelled":
             params = message.get("params")
@@ -164,7 +162,9 @@ class Bridge:
             message = received.message if isinstance(received, Arrived) else received
             if isinstance(message, dict):
                 if "method" not in message and valid_id(message.get("id")):
-                    self._waiting.pop(message["id"], None)
+                    asked = self._waiting.pop(message["id"], {})
+                    if asked.get("method") == "initialize" and "result" in message:
+                        self._initialize = asked
                     self._answered.unpark_all()
                 await self.client.send(message)
 
@@ -175,10 +175,11 @@ class Bridge:
         if server.expired and not lost.error.sent:
             self._again.append(message)
             return
+        if not lost.error.reason:
+            return  # the whole conversation is over, and its end says why
         del self._waiting[lost.request]
         self._answered.unpark_all()
-        reason = lost.error.reason or str(lost.error)
-        await self.client.send(_error(lost.request, BACKEND_UNAVAILABLE, reason))
+        await self.client.send(_error(lost.request, BACKEND_UNAVAILABLE, lost.error.reason))
 
 
 async def bridge_stdio(open_server: OpenServer) -> int:

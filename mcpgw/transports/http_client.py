@@ -18,7 +18,13 @@ import trio
 
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.channel import Arrived, Failed, Paused, Received
-from mcpgw.protocol.errors import METHOD_NOT_FOUND, ConnectionLost
+from mcpgw.protocol.errors import (
+    HEADER_MISMATCH,
+    METHOD_NOT_FOUND,
+    MISSING_CAPABILITY,
+    UNSUPPORTED_VERSION,
+    ConnectionLost,
+)
 from mcpgw.protocol.header_params import HeaderParam, encode_header, header_of
 from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, decode, encode
 from mcpgw.protocol.mcp import VERSION_META, is_modern
@@ -65,6 +71,7 @@ _NAMED: Final[Mapping[str, str]] = {
     "tasks/result": "taskId",
 }
 """The requests with an `Mcp-Name`, and the parameter that it repeats."""
+_NEWER_ERRORS: Final = (HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION)
 _OLDER: Final = (400, 404, 405)
 """What a server without this transport answers to a first POST."""
 
@@ -285,6 +292,14 @@ class HttpChannel:
         if status == 404 and self._session is not None and message.get("method") != "initialize":
             self.expired = True
             raise Fatal("the server has forgotten the session", sent=False)
+        if first and self._may_be_older(status, told) and request is not None:
+            try:
+                await self._open_older()
+            except (RequestLost, Fatal) as neither:
+                log.debug("http.no_older_transport", server=self.name, reason=str(neither))
+            else:
+                await self._post(message, request, first=False)
+                return
         if told and request is not None:
             self._take({**told[0], "id": request}, request, message)
             return
@@ -295,14 +310,17 @@ class HttpChannel:
             error = {"code": int(METHOD_NOT_FOUND), "message": reason}
             self._deliver({"jsonrpc": "2.0", "id": request, "error": error})
             return
-        if first and status in _OLDER and self.kind == "auto" and request is not None:
-            try:
-                await self._open_older()
-            except (RequestLost, Fatal):
-                raise RequestLost(reason, sent=False) from None
-            await self._post(message, request, first=False)
-            return
         raise RequestLost(reason, sent=status >= 500)
+
+    def _may_be_older(self, status: int, told: list[Message]) -> bool:
+        """Tell whether a first refusal may come from a server of HTTP+SSE alone.
+
+        An error of the stateless era shows that it is not (MCP 2026-07-28, transports,
+        backwards compatibility).
+        """
+        errors = [each["error"] for each in told if isinstance(each.get("error"), dict)]
+        newer = any(error.get("code") in _NEWER_ERRORS for error in errors)
+        return self.kind == "auto" and status in _OLDER and not newer
 
     def _greeted(self, message: Message, response: httpx.Response) -> None:
         if message.get("method") == "initialize":

@@ -211,25 +211,30 @@ class Connection:
             server = parse_socket_addr(socket.family, socket.getsockname())
         except OSError:
             return  # gone already
-        async with trio.open_nursery() as self._nursery:
-            self._protocol = _Protocol(
-                cast(Any, self.app),
-                self.config,
-                self.context,
-                cast(Any, self),
-                ConnectionState({}),
-                False,
-                client,
-                server,
-                self._take,
-            )
-            self._reading.deadline = trio.current_time() + self.settings.head_timeout
-            with self._reading:
-                await self._read()
-            await self._protocol.handle(Closed())
-            while self._apps:
-                await self._no_apps.park()
-            self._nursery.cancel_scope.cancel()
+        self._protocol = _Protocol(
+            cast(Any, self.app),
+            self.config,
+            self.context,
+            cast(Any, self),
+            ConnectionState({}),
+            False,
+            client,
+            server,
+            self._take,
+        )
+        try:
+            async with trio.open_nursery() as self._nursery:
+                self._reading.deadline = trio.current_time() + self.settings.head_timeout
+                with self._reading:
+                    await self._read()
+                await self._protocol.handle(Closed())
+                while self._apps:
+                    await self._no_apps.park()
+                self._nursery.cancel_scope.cancel()
+        finally:
+            # It points back to us: without this the memory of every connection would wait for
+            # the garbage collector, which seldom looks at what has lived for a while.
+            del self._protocol
 
     def leave_if_idle(self) -> None:
         """Close the connection, unless a request is under way."""
