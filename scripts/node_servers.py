@@ -1,4 +1,4 @@
-"""Install the npm servers that the tests use into .cache/npm, where Node is present.
+"""Install the npm servers and clients that the tests use into .cache/npm, where Node is present.
 
 Nothing is done where Node or npm is missing: the tests that need them are then skipped.
 """
@@ -11,10 +11,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from conformance_suite import NODE_VERSION, node_package
+
 PACKAGES = {
     "@modelcontextprotocol/server-everything": "2026.8.31",
     "@modelcontextprotocol/server-filesystem": "2026.8.31",
     "@modelcontextprotocol/server-memory": "2026.8.31",
+    "@modelcontextprotocol/sdk": "1.32.2",
+    "@modelcontextprotocol/inspector": "2.12.0",
+    # The Inspector needs a newer Node than many systems have.
+    node_package(): NODE_VERSION,
 }
 FOLDER = Path(__file__).parent.parent / ".cache" / "npm"
 

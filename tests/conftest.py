@@ -1,4 +1,4 @@
-"""Fixtures for all tests: where the npm servers are."""
+"""Fixtures for all tests: where the npm servers and clients are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ import pytest
 NPM = Path(__file__).parent.parent / ".cache" / "npm" / "node_modules" / "@modelcontextprotocol"
 
 SERVERS = ("server-everything", "server-filesystem", "server-memory")
+
+
+def node22() -> str:
+    """Return the Node.js that scripts/node_servers.py installs; skip where it or the clients are
+    missing."""
+    found = sorted(NPM.parent.glob("node-*/bin/node"))
+    missing = [name for name in ("sdk", "inspector") if not (NPM / name).is_dir()]
+    if not found or missing:
+        pytest.skip("Node.js 22 and the npm clients are missing: run scripts/node_servers.py")
+    return str(found[0])
 
 
 class NpmServer(Protocol):
