@@ -14,6 +14,10 @@ all alike. How to read what it prints:
 - *Six backends*: the gateway with the echo server alone, and with five real servers connected
   beside it.
 - *Large*: as Calls, with an argument of 20 kB.
+- *By HTTP*: calls forwarded to the same echo server, on 1 and on 32 kept-alive connections, one
+  call at a time on each: at the server's own address of the gateway, through `gateway_invoke`,
+  by `mcp-gateway bridge`, and by supergateway and mcp-proxy, which are installed into
+  `.cache/bench` the first time.
 - *Search*: what `bench_search.py` measures (`scripts/bench search` alone).
 - *Tokens*: what `bench_tokens.py` counts (`scripts/bench tokens` alone).
 
@@ -37,6 +41,7 @@ from pathlib import Path
 from typing import Any
 
 from benchlib.calls import measure_calls, measure_large, measure_six
+from benchlib.http import measure_http
 from benchlib.machine import load_average, machine, versions
 from benchlib.programs import Setup, find_setup
 from benchlib.publish import publish
@@ -48,6 +53,7 @@ PARTS = {
     "calls": measure_calls,
     "six": measure_six,
     "large": measure_large,
+    "http": measure_http,
 }
 
 

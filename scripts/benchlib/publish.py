@@ -99,6 +99,8 @@ def _tables(parts: Mapping[str, Any]) -> list[Table]:
         tables.insert(2, _calls("Calls with real servers beside", parts["six"]))
         if "fastmcp_seconds" in parts["six"]:
             tables.insert(3, _fastmcp_over_many(parts["six"]))
+    if "http" in parts:
+        tables.append(_http(parts["http"]))
     if "search" in parts:
         tables.append(_search(parts["search"]))
         tables.append(_typos(parts["search"]))
@@ -153,6 +155,27 @@ def _calls(heading: str, part: Mapping[str, Any]) -> Table:
         for name in part["p50_us"]
     }
     return Table(heading, columns, rows)
+
+
+def _http(part: Mapping[str, Any]) -> Table:
+    turns, counts = part["turns"], list(part["rate"])
+    how = f"{{}} kept-alive connections, {{}} of {turns} turns"
+    columns = [
+        *(Column(f"calls/s at {n}", "calls/s", how.format(n, "median"), 0) for n in counts),
+        *(Column(f"p50 at {n}, ms", "ms", how.format(n, "all calls"), 2) for n in counts),
+        *(Column(f"p99 at {n}, ms", "ms", how.format(n, "all calls"), 2) for n in counts),
+        Column("RSS, MB", "MB", "resident memory of the process alone, most of the turns", 1),
+    ]
+    rows = {
+        name: [
+            *(part["rate"][n][name]["median"] for n in counts),
+            *(part["p50_ms"][n][name] for n in counts),
+            *(part["p99_ms"][n][name] for n in counts),
+            memory,
+        ]
+        for name, memory in part["rss_mb"].items()
+    }
+    return Table("Calls by HTTP", columns, rows)
 
 
 def _fastmcp_over_many(part: Mapping[str, Any]) -> Table:

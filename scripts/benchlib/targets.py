@@ -70,6 +70,17 @@ TARGETS: Final = (
             ("question", 10, 0.50),
         )
     ),
+    *(
+        Target(
+            f"HTTP: gateway to {peer}, calls/s at {count}",
+            1,
+            "x",
+            True,
+            _ratio("http", f"gateway/{peer}, {count} connections"),
+        )
+        for peer in ("supergateway", "mcp-proxy")
+        for count in (1, 32)
+    ),
     Target("memory of the gateway", 45, "MB", False, lambda p: p["calls"]["rss_mb"]["gateway"]),
 )
 

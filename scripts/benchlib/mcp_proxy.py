@@ -1,0 +1,9 @@
+"""Start mcp-proxy with the port in the place where it wants it: before its server's command."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_, program, *command, flag, port = sys.argv
+os.execv(program, [program, flag, port, "--host", "127.0.0.1", *command])
