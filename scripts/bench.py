@@ -40,8 +40,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchlib.by_http import measure_http
 from benchlib.calls import measure_calls, measure_large, measure_six
-from benchlib.http import measure_http
 from benchlib.machine import load_average, machine, versions
 from benchlib.programs import Setup, find_setup
 from benchlib.publish import publish

@@ -58,6 +58,8 @@ MOST_RESUMES: Final = 6
 """Tries in a row to resume a stream that bring nothing new, until its request is given up."""
 CLOSE_PATIENCE: Final = 2.0
 """Seconds for telling the server that the session ends."""
+LINGER: Final = 0.2
+"""Seconds that a server has to end a stream after the answer, before we do."""
 EVENTS_KEPT: Final = 1_000
 """Ids of events that are remembered, so that none is taken twice."""
 
@@ -407,27 +409,34 @@ class HttpChannel:
         request: RequestId | None,
         message: Message | None,
     ) -> bool:
-        """Take events until the answer has come (True) or the stream ends (False)."""
-        chunks = response.aiter_bytes()
+        """Take events until the answer has come (True) or the stream ends (False).
+
+        A stream is left by its end or by cancellation, never by walking away: so nothing of it
+        stays half read, and its connection can be used again where the server ends it soon.
+        """
         stream.begin()
+        answered = False
+        too_large: EventTooLarge | None = None
         try:
-            while True:
-                with trio.move_on_after(self.timeouts.idle) as quiet:
-                    chunk = await anext(chunks, None)
-                if quiet.cancelled_caught:
-                    stream.why = f"nothing came for {self.timeouts.idle:g} s"
-                    return False
-                if chunk is None:
-                    stream.why, stream.complete = "it ended before the answer", True
-                    return False
-                for event in stream.take(chunk):
-                    if self._event(event, request, message):
-                        return True
-        except EventTooLarge as error:
-            raise RequestLost(f"its answer is too large: {error} (server.max_body_size)") from None
+            with trio.move_on_after(self.timeouts.idle) as quiet:
+                async for chunk in response.aiter_bytes():
+                    quiet.deadline = trio.current_time() + self.timeouts.idle
+                    try:
+                        for event in stream.take(chunk):
+                            answered = self._event(event, request, message) or answered
+                    except EventTooLarge as error:
+                        too_large = error
+                        quiet.cancel()
+                    if answered:
+                        quiet.deadline = trio.current_time() + LINGER
+                stream.why, stream.complete = "it ended before the answer", True
         except self._exchange.broken as error:
             stream.why = f"it broke: {error}"
-            return False
+        if too_large is not None:
+            raise RequestLost(f"its answer is too large: {too_large} (server.max_body_size)")
+        if quiet.cancelled_caught:
+            stream.why = f"nothing came for {self.timeouts.idle:g} s"
+        return answered
 
     def _event(self, event: Event, request: RequestId | None, message: Message | None) -> bool:
         """Hand an event's message up; True where it is the answer."""
@@ -492,25 +501,33 @@ class HttpChannel:
     async def _listen_older(self, *, task_status: trio.TaskStatus[None]) -> None:
         stream = _Stream(self.limit)
         opened = False
+        problem: EventTooLarge | Fatal | None = None
         try:
             async with self._exchange.open("GET", self.url, {}) as response:
                 kind = response.headers.get("content-type", "")
                 if response.status_code != 200 or "text/event-stream" not in kind:
                     raise RequestLost(f"no event stream: HTTP {response.status_code}", sent=False)
                 stream.begin()
-                async for chunk in response.aiter_bytes():
-                    for event in stream.take(chunk):
-                        if event.event == "endpoint" and not opened:
-                            self._post_url = self._endpoint(event.data)
-                            self._older = opened = True
-                            task_status.started()
-                        elif opened:
-                            self._event(event, None, None)
+                with trio.CancelScope() as reading:
+                    async for chunk in response.aiter_bytes():
+                        try:
+                            for event in stream.take(chunk):
+                                if event.event == "endpoint" and not opened:
+                                    self._post_url = self._endpoint(event.data)
+                                    self._older = opened = True
+                                    task_status.started()
+                                elif opened:
+                                    self._event(event, None, None)
+                        except (EventTooLarge, Fatal) as error:
+                            problem = error
+                            reading.cancel()
         except self._exchange.broken as error:
             if not opened:
                 raise RequestLost(f"the event stream broke: {error}", sent=False) from None
-        except EventTooLarge as error:
-            self._end(f"a message of the server is too large: {error}")
+        if isinstance(problem, Fatal):
+            raise problem
+        if problem is not None:
+            self._end(f"a message of the server is too large: {problem}")
         if not opened:
             raise RequestLost("the event stream named no endpoint", sent=False)
         self._end("the server ended its event stream")

@@ -210,13 +210,16 @@ async def read_whole(response: httpx.Response, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        async for chunk in response.aiter_bytes():
-            size += len(chunk)
-            if size > limit:
-                raise RequestLost(f"the answer has more than {limit} bytes (server.max_body_size)")
-            parts.append(chunk)
+        with trio.CancelScope() as reading:
+            async for chunk in response.aiter_bytes():
+                size += len(chunk)
+                if size > limit:
+                    reading.cancel()
+                parts.append(chunk)
     except (httpx.TransportError, httpx.DecodingError) as error:
         raise RequestLost(f"the answer broke off: {_cause(error)}") from None
+    if size > limit:
+        raise RequestLost(f"the answer has more than {limit} bytes (server.max_body_size)")
     return b"".join(parts)
 
 
