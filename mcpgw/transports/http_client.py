@@ -103,6 +103,7 @@ class HttpChannel:
     _arrived: trio.lowlevel.ParkingLot = attrs.field(init=False, factory=trio.lowlevel.ParkingLot)
     _nursery: trio.Nursery | None = attrs.field(init=False, default=None)
     _closing: trio.Event = attrs.field(init=False, factory=trio.Event)
+    _gone: trio.Event = attrs.field(init=False, factory=trio.Event)
     _ended: bool = attrs.field(init=False, default=False)
     _began: bool = attrs.field(init=False, default=False)
     _ordered: trio.Event = attrs.field(init=False, factory=trio.Event)
@@ -134,12 +135,30 @@ class HttpChannel:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry messages until the conversation ends or is closed."""
         try:
-            async with self._exchange, trio.open_nursery() as self._nursery:
-                task_status.started()
-                await self._closing.wait()
-                self._nursery.cancel_scope.cancel()
+            async with self._exchange:
+                try:
+                    async with trio.open_nursery() as self._nursery:
+                        task_status.started()
+                        await self._closing.wait()
+                        self._nursery.cancel_scope.cancel()
+                finally:
+                    with trio.CancelScope(
+                        shield=True, deadline=trio.current_time() + CLOSE_PATIENCE
+                    ):
+                        await self._say_goodbye()
         finally:
             self._end(self.ending)
+            self._gone.set()
+
+    async def _say_goodbye(self) -> None:
+        """End the session at the server, if there is one."""
+        if self._session is None or self.expired:
+            return
+        try:
+            async with self._exchange.open("DELETE", self.url, self._legacy_headers()):
+                pass
+        except (RequestLost, Fatal, AuthorizationFailed) as error:
+            log.debug("http.session_not_ended", server=self.name, reason=str(error))
 
     async def receive(self) -> Received:
         """Return the next message of the server, or what became of one of ours.
@@ -176,15 +195,10 @@ class HttpChannel:
         """Do nothing: a server's requests have no connections of their own."""
 
     async def aclose(self) -> None:
-        """End the session at the server, if there is one, and the conversation."""
-        if self._session is not None and not self._ended:
-            with trio.move_on_after(CLOSE_PATIENCE):
-                try:
-                    async with self._exchange.open("DELETE", self.url, self._legacy_headers()):
-                        pass
-                except (RequestLost, Fatal, AuthorizationFailed) as error:
-                    log.debug("http.session_not_ended", server=self.name, reason=str(error))
-        self._end("")
+        """End the conversation, and wait until the server was told."""
+        self._closing.set()
+        if self._nursery is not None:
+            await self._gone.wait()
 
     # -- the conversation --------------------------------------------------------------------
 

@@ -93,9 +93,10 @@ class Exchange:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._client is not None:
+        client, self._client = self._client, None
+        if client is not None:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
-                await self._client.aclose()
+                await client.aclose()
 
     @asynccontextmanager
     async def open(
@@ -155,7 +156,8 @@ class Exchange:
     ) -> httpx.Response:
         import httpx
 
-        assert self._client is not None, "the exchange must be entered first"
+        if self._client is None:
+            raise RequestLost("the conversation has ended", sent=False)
         sent = dict(headers)
         if method in _ACCEPT:
             sent["Accept"] = _ACCEPT[method]
