@@ -1,10 +1,18 @@
-"""Run many sessions in a row, and many backend restarts in one session; count what is left.
+"""Run many sessions, many backend restarts, and many clients by HTTP; count what is left.
 
-Each session starts the gateway, initializes, calls a tool of the example server through
-`gateway_invoke`, and ends by closing stdin; every tenth is ended by SIGTERM and every tenth by
-SIGKILL instead. Afterwards no process that carries the run's mark may be alive. Then one
+Part `stdio`: each session starts the gateway, initializes, calls a tool of the example server
+through `gateway_invoke`, and ends by closing stdin; every tenth is ended by SIGTERM and every
+tenth by SIGKILL instead. Afterwards no process that carries the run's mark may be alive. Then one
 gateway has its backend killed and called again, many times; its descriptors must stay as many
-as they were. The exit status is 0 only if nothing is left.
+as they were.
+
+Part `http`: sessions by HTTP and WebSocket are opened and ended, half of them only left, in waves;
+the gateway's memory and descriptors must be what they were after the first few hundred.
+
+Part `readers`: clients that read nothing of what is sent to them stand beside one that calls; its
+calls succeed, the gateway's memory is bounded, and the clients are given up in the end.
+
+The exit status is 0 only if all of it holds.
 """
 
 from __future__ import annotations
@@ -19,6 +27,7 @@ import trio
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from scripts import soak_http
 from tests.support.driver import (
     Gateway,
     example_command,
@@ -27,6 +36,8 @@ from tests.support.driver import (
     processes_with,
     yaml_config,
 )
+
+PARTS = ("stdio", "http", "readers")
 
 
 def config() -> str:
@@ -80,8 +91,8 @@ async def restarts(count: int) -> tuple[int, int]:
         return before, open_descriptors(gateway.pid)
 
 
-async def main(sessions: int, restart_count: int) -> int:
-    """Run both parts and print what they found."""
+async def by_stdio(sessions: int, restart_count: int) -> bool:
+    """Run sessions and restarts, and print what they left."""
     began = time.perf_counter()
     left: list[int] = []
     for number in range(sessions):
@@ -94,12 +105,31 @@ async def main(sessions: int, restart_count: int) -> int:
         f" {before} descriptors at first, {after} at the end."
         f" {time.perf_counter() - began:.0f} s."
     )
-    return 0 if not left and after <= before else 1
+    return not left and after <= before
+
+
+async def main(options: argparse.Namespace) -> int:
+    """Run the parts; each prints what it found."""
+    well = True
+    for part in options.parts or PARTS:
+        if part == "stdio":
+            well &= await by_stdio(options.sessions, options.restarts)
+        elif part == "http":
+            well &= await soak_http.sessions(options.http_sessions)
+        else:
+            well &= await soak_http.readers(options.readers, options.most_memory * 1e6)
+    return 0 if well else 1
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; or all")
     parser.add_argument("--sessions", type=int, default=1000)
     parser.add_argument("--restarts", type=int, default=200)
+    parser.add_argument("--http-sessions", type=int, default=10_000)
+    parser.add_argument("--readers", type=int, default=100)
+    parser.add_argument("--most-memory", type=float, default=512, help="MB, beside slow readers")
     options = parser.parse_args()
-    sys.exit(trio.run(main, options.sessions, options.restarts))
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    sys.exit(trio.run(main, options))

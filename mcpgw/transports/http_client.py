@@ -402,17 +402,20 @@ class HttpChannel:
             await trio.sleep(stream.rest(resumes))
             resumes += 1
             headers = {**self._legacy_headers(), "Last-Event-ID": stream.last}
-            before = stream.events
+            before, opened = stream.events, False
             try:
                 async with self._exchange.open("GET", self.url, headers) as again:
+                    opened = True
                     if again.status_code != 200:
                         raise RequestLost(
                             f"its stream could not be resumed: HTTP {again.status_code}"
                         )
                     if await self._drain(again, stream, request, message):
                         return
-            except Fatal as fatal:
-                stream.why = fatal.reason
+            except (Fatal, RequestLost) as lost:
+                if opened:
+                    raise
+                stream.why = lost.reason  # it may be there again at the next try
             if stream.events > before:
                 resumes = 0
 

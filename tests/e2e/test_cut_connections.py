@@ -387,6 +387,25 @@ def _in(tag: str, folder: Path) -> bool:
     return tag in calls(folder)
 
 
+async def test_the_request_for_the_rest_is_cut_too(tmp_path: Path) -> None:
+    """A call goes on although the next connections after the cut bring not even a head."""
+    async with behind_a_proxy(tmp_path) as (running, proxy, client):
+        session = ResumingClient(running.port, session=client.session, last=100)
+        async with trio.open_nursery() as nursery:
+
+            async def cut() -> None:
+                await until(lambda: "it" in calls(tmp_path), what="begun")
+                await trio.sleep(0.1)
+                first = proxy.connections
+                proxy.plan = lambda number: CutAt(to_client=0) if number < first + 3 else NEVER
+                proxy.cut_all()
+
+            nursery.start_soon(cut)
+            with trio.fail_after(PATIENCE):
+                told = await session.call(chatter(session, tag="it", steps=25, pause=0.02))
+        assert [*whole(25)[:-1], ("answer", "it")] == said(told.messages), running.log[-2000:]
+
+
 async def test_a_gateway_behind_a_gateway(tmp_path: Path) -> None:
     """The same holds where the server is a gateway's own face of a server."""
     chance = random.Random(4)

@@ -115,9 +115,13 @@ async def waves(
     count: int,
     *,
     at_once: int = 50,
+    pause: float = 0.0,
     told: Callable[[int], None] | None = None,
 ) -> None:
-    """Run so many sessions, `at_once` of them in each wave."""
+    """Run so many sessions, `at_once` of them in each wave, and rest after each.
+
+    So at any time about as many are left that have not expired yet.
+    """
     for start in range(0, count, at_once):
         with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
@@ -127,6 +131,7 @@ async def waves(
                         await run(port, path, number=number)
 
                     nursery.start_soon(one, number)
+        await trio.sleep(pause)
         if told is not None:
             told(min(start + at_once, count))
 
