@@ -135,6 +135,10 @@ class Peer:
             self._nursery = None
             self.ending.set()
             self._fail_pending()
+            # They point back to who made us: without this the memory of every conversation would
+            # wait for the garbage collector, which seldom looks at what has lived for a while.
+            self.serve, self.notified, self.immediate = method_not_found, _unheard, {}
+            self.paused = None
 
     def finish(self, grace: float) -> None:
         """Read no more; let requests in flight finish for up to `grace` seconds, then end."""
@@ -465,3 +469,7 @@ def _error_response(request_id: RequestId | None, error: RpcError) -> Message:
 async def method_not_found(request: Request) -> Params:
     """Refuse a request whose method nobody serves."""
     raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
+
+
+def _unheard(_method: str, _params: Params, _about: RequestId | None) -> None:
+    """Drop a notification of a conversation that is over."""
