@@ -16,7 +16,7 @@ import trio
 
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.channel import Arrived, Channel, Failed
-from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, PARSE_ERROR
+from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_REQUEST, PARSE_ERROR
 from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, valid_id
 from mcpgw.state.folder import state_folder
 from mcpgw.transports.stdio import take_stdio
@@ -92,6 +92,11 @@ class Bridge:
 
     async def _forward(self, message: Message) -> None:
         method, request = message.get("method"), message.get("id")
+        asks = method is not None and request is not None
+        if asks and not valid_id(request):
+            reason = "the id of a request is text or a number"
+            await self.client.send(_error(None, INVALID_REQUEST, reason))
+            return
         if method == "notifications/initialized":
             self._initialized = message
         elif method == "notifications/cancelled":
@@ -99,29 +104,33 @@ class Bridge:
             cancelled = params.get("requestId") if isinstance(params, dict) else None
             if isinstance(cancelled, (str, int)):
                 self._waiting.pop(cancelled, None)
-        if method is not None and request is not None:
-            self._waiting[request] = message
         await self._ready.wait()
+        if asks:
+            self._waiting[message["id"]] = message
         try:
             await self._server.send(message)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            if method is not None and request is not None:
+            if asks:
                 self._again.append(message)
 
     async def _keep_server(self) -> str:
         """Keep a conversation with the server; return why it cannot be had any more."""
-        for _ in range(REOPEN_LIMIT):
+        lost = 0
+        while lost < REOPEN_LIMIT:
             self._server = server = self.open_server()
-            began = trio.current_time()
+            refused = ""
             async with trio.open_nursery() as nursery:
                 await nursery.start(server.run)
                 try:
-                    await self._greet_again(server)
-                    self._ready.set()
-                    again, self._again = self._again, []
-                    for message in again:
-                        await server.send(message)
-                    await self._from_server(server)
+                    refused = await self._greet_again(server)
+                    if not refused:
+                        self._ready.set()
+                        again, self._again = self._again, []
+                        for message in again:
+                            await server.send(message)
+                        lost = 0 if await self._from_server(server) else lost
+                except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
+                    log.debug("bridge.ended_at_once", reason=str(server.ending))
                 finally:
                     self._ready = trio.Event()
                     with trio.move_on_after(2, shield=True):
@@ -129,33 +138,53 @@ class Bridge:
                 nursery.cancel_scope.cancel()
             if not server.expired:
                 break
-            log.info("bridge.session_expired", seconds=round(trio.current_time() - began, 1))
-        why = str(server.ending) or "the server ended the conversation"
-        for request in list(self._waiting):
-            await self.client.send(_error(request, BACKEND_UNAVAILABLE, why))
+            lost += 1
+            log.info("bridge.session_expired", row=lost)
+            await self._give_up_sent("the server forgot the session while it had the request")
+        why = refused or str(server.ending) or "the server ended the conversation"
+        self._again.clear()
+        await self._give_up_sent(why)
         return why
 
-    async def _greet_again(self, server: Any) -> None:
-        """Tell a new session what the client said at its beginning."""
+    async def _give_up_sent(self, why: str) -> None:
+        """Answer the requests that may have had an effect, which a new session never hears of."""
+        kept = {message["id"] for message in self._again}
+        for request in [each for each in self._waiting if each not in kept]:
+            del self._waiting[request]
+            await self.client.send(_error(request, BACKEND_UNAVAILABLE, why))
+        self._answered.unpark_all()
+
+    async def _greet_again(self, server: Any) -> str:
+        """Tell a new session what the client said at its beginning; return why it was refused.
+
+        Raises:
+          trio.EndOfChannel, trio.BrokenResourceError: the new session has ended already.
+        """
         if self._initialize is None:
-            return
+            return ""
         await server.send({**self._initialize, "id": _OURS})
         while True:
             received = await server.receive()
+            if isinstance(received, Failed):
+                return str(received.error) if received.error.reason else ""
             message = received.message if isinstance(received, Arrived) else received
-            if isinstance(received, Failed) or (
-                isinstance(message, dict) and message.get("id") == _OURS
-            ):
+            if isinstance(message, dict) and message.get("id") == _OURS:
                 break
+        if "error" in message:
+            reason = message["error"].get("message") if isinstance(message["error"], dict) else ""
+            return f"the server refused a new session: {reason}"
         if self._initialized is not None:
             await server.send(self._initialized)
+        return ""
 
-    async def _from_server(self, server: Any) -> None:
+    async def _from_server(self, server: Any) -> bool:
+        """Pass on what the server says until it ends; tell whether it said anything."""
+        spoke = False
         while True:
             try:
                 received = await server.receive()
             except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
-                return
+                return spoke
             if isinstance(received, Failed):
                 await self._failed(received, server)
                 continue
@@ -166,6 +195,7 @@ class Bridge:
                     if asked.get("method") == "initialize" and "result" in message:
                         self._initialize = asked
                     self._answered.unpark_all()
+                spoke = True
                 await self.client.send(message)
 
     async def _failed(self, lost: Failed, server: Any) -> None:

@@ -42,14 +42,16 @@ class Permit:
         """Tell that the backend answered."""
         self._breaker._succeeded(self)
 
-    def failure(self, reason: str, *, latency: float | None = None) -> None:
+    def failure(self, reason: str, *, latency: float | None = None, common: bool = False) -> None:
         """Tell that the backend failed.
 
         Args:
           reason: the cause in words, kept if this failure opens the breaker.
           latency: seconds from the call to the failure, where known.
+          common: whether the cause may have struck all calls of that moment, such as a cut
+            line; then what the others tell of it is no news and does not count.
         """
-        self._breaker._failed(self, reason, latency)
+        self._breaker._failed(self, reason, latency, common)
 
     def release(self) -> None:
         """Tell that the call ended in a way that says nothing: cancelled, or never sent."""
@@ -192,9 +194,11 @@ class CircuitBreaker:
             self._probe = None
             self._count_success()
 
-    def _failed(self, permit: Permit, reason: str, latency: float | None) -> None:
+    def _failed(self, permit: Permit, reason: str, latency: float | None, common: bool) -> None:
         if permit is self._shared or permit is self._probe:
             self._count_failure(reason, latency)
+            if common and self._shared is not None:
+                self._shared = Permit(self)
 
     def _released(self, permit: Permit) -> None:
         if permit is self._probe:

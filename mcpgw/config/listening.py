@@ -105,7 +105,8 @@ class StreamingConfig:
     )
     buffer_size: int = setting(
         100,
-        "Messages of a stream that are kept for a client that comes back for them.",
+        "Messages of a stream that are kept for a client that comes back for them. Older ones are"
+        " lost to it, which is logged; the answer to a call never is.",
         whole(minimum=1, words="messages"),
         reload="restart",
     )

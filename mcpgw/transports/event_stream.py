@@ -37,7 +37,10 @@ class EventParser:
     """
 
     limit: int = 64 * 1024 * 1024
-    _buffer: bytes = b""
+    _unfinished: list[bytes] = attrs.field(factory=list)
+    """The pieces of a line whose end has not come; joined once, so that a long one costs its
+    length and not its square."""
+    _held: int = 0
     _after_cr: bool = False
     _begun: bool = False
     _size: int = 0
@@ -57,22 +60,33 @@ class EventParser:
             self._after_cr = False
             if chunk[:1] == b"\n":
                 chunk = chunk[1:]
-        data = self._buffer + chunk
         if not self._begun:
-            if len(data) < len(_BOM) and _BOM.startswith(data):
-                self._buffer = data
+            chunk = b"".join((*self._unfinished, chunk))
+            self._unfinished.clear()
+            if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
+                self._unfinished.append(chunk)
                 return []
             self._begun = True
-            data = data.removeprefix(_BOM)
-        self._after_cr = data.endswith(b"\r")
-        lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        self._buffer = lines.pop()
+            chunk = chunk.removeprefix(_BOM)
+        self._after_cr = chunk.endswith(b"\r")
+        first, *more = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._keep(first)
         events: list[Event] = []
-        for line in lines:
-            self._line(line, events)
-        if self._size + len(self._buffer) > self.limit:
+        if more:
+            self._line(b"".join(self._unfinished), events)
+            for line in more[:-1]:
+                self._line(line, events)
+            self._unfinished.clear()
+            self._held = 0
+            self._keep(more[-1])
+        if self._size + self._held > self.limit:
             raise EventTooLarge(f"an event has more than {self.limit} bytes")
         return events
+
+    def _keep(self, piece: bytes) -> None:
+        if piece:
+            self._unfinished.append(piece)
+            self._held += len(piece)
 
     def _line(self, line: bytes, events: list[Event]) -> None:
         if not line:

@@ -81,6 +81,14 @@ class TestClosed:
         other.failure("x")
         assert BreakerState.OPEN is breaker.state
 
+    def test_one_cause_for_many_calls_counts_once(self, breaker: CircuitBreaker) -> None:
+        """A cut line fails all calls on it; calls that begin after it count again."""
+        for each in [admit(breaker) for _ in range(10)]:
+            each.failure("cut", common=True)
+        assert 1 == breaker.failures
+        admit(breaker).failure("cut", common=True)
+        assert BreakerState.OPEN is breaker.state
+
     @pytest.mark.parametrize("by_call", [True, False])
     def test_success_resets_the_count(self, breaker: CircuitBreaker, by_call: bool) -> None:
         """Only failures in a row count."""

@@ -81,6 +81,7 @@ EXTRA_TOOL = Definition(
     input_schema={"type": "object", "properties": {}},
 )
 RETRY_MILLISECONDS = 100
+LIVE_AFTER_SECONDS = 0.2
 
 
 class Everything(Server[Any]):
@@ -286,14 +287,21 @@ class LegacyOnly:
 
 
 class Events(EventStore):
-    """The events of all streams, for clients that come back."""
+    """The events of all streams, for clients that come back.
+
+    The official package loses what is stored after a replay and before the stream is live again;
+    an event that would fall into that gap waits here until it is over.
+    """
 
     def __init__(self) -> None:
         self._events: list[tuple[str, str, JSONRPCMessage | None]] = []
         self._numbers = itertools.count(1)
+        self._live_at: dict[str, float] = {}
 
     async def store_event(self, stream_id: str, message: JSONRPCMessage | None) -> str:
         """Keep an event and return its id."""
+        if message is not None:
+            await anyio.sleep_until(self._live_at.get(stream_id, 0))
         number = str(next(self._numbers))
         self._events.append((stream_id, number, message))
         return number
@@ -307,6 +315,8 @@ class Events(EventStore):
             after = int(number) > int(last_event_id)
             if stream == found[0] and after and message is not None:
                 await send_callback(EventMessage(message, number))
+        if found:
+            self._live_at[found[0]] = anyio.current_time() + LIVE_AFTER_SECONDS
         return found[0] if found else None
 
 

@@ -71,3 +71,13 @@ def test_an_endless_event_is_refused() -> None:
         parser = EventParser(limit=1000)
         with pytest.raises(EventTooLarge):
             feed_on(parser, chunk)
+
+
+def test_a_long_event_in_many_pieces() -> None:
+    """What has come of a line is joined once, however many pieces it has."""
+    parser = EventParser()
+    piece = b"x" * 100
+    assert [] == parser.feed(b"data: ")
+    assert all([] == parser.feed(piece) for _ in range(50_000))
+    (event,) = parser.feed(b"\n\n")
+    assert 5_000_000 == len(event.data)

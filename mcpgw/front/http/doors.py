@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from mcpgw.front.http.streams import Room
 from mcpgw.protocol.channel import Channel
 
 
@@ -123,6 +124,8 @@ class HttpSettings:
     unread_messages: int = 2000
     unread_bytes: int = 16 * 1024 * 1024
     """What may wait for a client that reads slowly before its connection is closed."""
+    room: Room = attrs.field(factory=lambda: Room(128 * 1024 * 1024), eq=False, repr=False)
+    """The bound of what waits for all clients together."""
     retry: float = 1.0
     """What clients are told to wait before they come back for a stream."""
     allowed_hosts: tuple[str, ...] = ()

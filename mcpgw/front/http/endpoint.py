@@ -41,6 +41,7 @@ from mcpgw.front.http.doors import Doors, HttpSettings
 from mcpgw.front.http.sessions import HttpSession, Sessions
 from mcpgw.front.http.stateless import Stateless
 from mcpgw.front.http.streams import Outlet, UnknownEvent
+from mcpgw.observe.log import get_logger
 from mcpgw.protocol.jsonrpc import Malformed, Message, check, decode, valid_id
 from mcpgw.protocol.mcp import (
     BATCH_VERSION,
@@ -49,6 +50,8 @@ from mcpgw.protocol.mcp import (
     VERSION_META,
 )
 from mcpgw.transports.event_stream import COMMENT
+
+log = get_logger("mcpgw.http")
 
 PATH: Final = "/mcp"
 ALLOW: Final = (b"allow", b"POST, GET, DELETE")
@@ -279,10 +282,12 @@ class Endpoint:
     def _resume(self, session: HttpSession, last: str) -> Outlet:
         try:
             outlet, after = session.streams.find(last)
-            outlet.resume(after)
+            lost = outlet.resume(after)
         except UnknownEvent:
             reason = f"no stream of the session has the event {last!r}, or not any more"
             raise Refusal(400, reason) from None
+        if lost:
+            log.warning("http.messages_lost", count=lost, hint="raise streaming.buffer_size")
         return outlet
 
 

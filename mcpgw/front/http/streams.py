@@ -6,14 +6,17 @@ Streamable HTTP, resumability).
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
 
-from mcpgw.front.http.doors import HttpSettings
 from mcpgw.protocol.jsonrpc import RequestId
+
+if TYPE_CHECKING:
+    from mcpgw.front.http.doors import HttpSettings
 
 STANDALONE: Final = 0
 """The number of the stream that belongs to no request."""
@@ -22,6 +25,46 @@ _ID_DIGITS: Final = 19
 
 KEPT_WHOLE: Final = 8
 """Ended streams of one session keep as many bytes together as so many streams may."""
+
+
+COUNTED_FROM: Final = 64 * 1024
+"""Bytes that a stream may hold before it takes part in the bound of all streams."""
+
+
+@attrs.define(eq=False)
+class Room:
+    """What all streams of a front hold together for clients that read slowly or come back.
+
+    Where it is too much, those give way that hold the most: a client that reads is not made to
+    pay for those that do not.
+
+    Args:
+      limit: bytes.
+    """
+
+    limit: int
+    _holders: weakref.WeakSet[Outlet] = attrs.field(factory=weakref.WeakSet)
+
+    def note(self, outlet: Outlet) -> None:
+        """Take note that a stream holds much; make room where all together hold too much."""
+        self._holders.add(outlet)
+        if sum(each.held_bytes for each in self._holders) <= self.limit:
+            return
+        holders = sorted(self._holders, key=_held_by, reverse=True)
+        held = sum(map(_held_by, holders))
+        for each in holders:
+            if held <= self.limit:
+                break
+            before = each.held_bytes
+            each.give_way()
+            held -= before - each.held_bytes
+        for each in holders:
+            if each.held_bytes < COUNTED_FROM:
+                self._holders.discard(each)
+
+
+def _held_by(outlet: Outlet) -> int:
+    return outlet.held_bytes
 
 
 class UnknownEvent(Exception):
@@ -93,6 +136,8 @@ class Outlet:
                 self._overrun()
         else:
             self._shorten()
+        if self.held_bytes > COUNTED_FROM:
+            settings.room.note(self)
         self._wake()
         return not self.ended
 
@@ -105,6 +150,16 @@ class Outlet:
         """Let the reader have what waits, and nothing more."""
         self.ended = True
         self._left = trio.current_time()
+        self._wake()
+
+    def give_way(self) -> None:
+        """Let go of all but the newest message, and of a reader that was too slow for more."""
+        self._replay.clear()
+        self._replay_bytes = 0
+        if self.read and len(self._unread) > 1:
+            self._overrun()
+        while len(self._unread) > 1:
+            self._unread_bytes -= len(self._unread.popleft()[1])
         self._wake()
 
     def _overrun(self) -> None:
@@ -157,8 +212,8 @@ class Outlet:
         """Tell whether the reader still has its place."""
         return ticket == self._ticket
 
-    def resume(self, after: int) -> None:
-        """Make what followed on an event the next to be read.
+    def resume(self, after: int) -> int:
+        """Make what followed on an event the next to be read; return how many are lost of it.
 
         Raises:
           UnknownEvent: no reader was given this event.
@@ -171,6 +226,8 @@ class Outlet:
             self._unread.appendleft((number, line))
             self._unread_bytes += len(line)
         self._taken = after
+        oldest = self._unread[0][0] if self._unread else self._last + 1
+        return oldest - after - 1
 
     async def wait(self, ticket: int) -> None:
         """Wait until there is something to take, or nothing more to wait for."""

@@ -15,8 +15,8 @@ async def breaker(call: Call, proceed: Proceed) -> Params:
     """Ask the breaker, and tell it how the call went.
 
     A time-out counts as a failure, and so does a request that is lost by itself, such as by an
-    HTTP status of 500. A lost connection is counted once by the backend itself, not by every
-    call that it took along. An error answer is an answer: the server lives.
+    HTTP status of 500 or a cut line; those that are lost together count once. A lost connection
+    is counted by the backend itself, once and not by every call that it took along. An error answer is an answer: the server lives.
     """
     backend = call.backend
     permit = backend.breaker.admit()
@@ -31,7 +31,7 @@ async def breaker(call: Call, proceed: Proceed) -> Params:
         raise
     except ConnectionLost as lost:
         if lost.reason and lost.sent:
-            permit.failure(lost.reason)
+            permit.failure(lost.reason, common=True)
         raise
     except Replaced:
         raise

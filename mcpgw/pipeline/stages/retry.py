@@ -42,6 +42,7 @@ async def _explain(call: Call, lost: ConnectionLost, safe: bool, attempts: int) 
         await call.backend.settled()
         failure = call.backend.failure
         cause = failure.reason if failure else "its process ended"
+    cause = cause.rstrip(".")
     if safe:
         return CallFailed(
             Recovery.BACKEND_ERROR,

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcpgw.front.http.doors import HttpSettings
-from mcpgw.front.http.streams import Outlet, Streams, UnknownEvent, event_id
+from mcpgw.front.http.streams import (
+    COUNTED_FROM,
+    Outlet,
+    Room,
+    Streams,
+    UnknownEvent,
+    event_id,
+)
 from tests.front.http.support import Client, Served, serving, tool
 
 
@@ -220,6 +227,34 @@ class TestBounds:
 
         assert outlet.ended
         assert 0 == outlet.held_bytes
+
+    async def test_many_slow_readers_give_way_together(self) -> None:
+        """Those that hold the most lose their place; one that reads keeps it, and its events."""
+        settings = HttpSettings(room=Room(1_000_000))
+        slow = [Outlet(settings, number) for number in range(10)]
+        quick = Outlet(settings, 10)
+        for count in range(100):
+            for outlet in slow:
+                outlet.put(b"x" * 60_000)
+            assert quick.put(b"y" * 100)
+            assert [(count + 1, b"y" * 100)] == quick.take()
+            held = sum(outlet.held_bytes for outlet in slow)
+            assert held <= 1_000_000 + len(slow) * COUNTED_FROM
+
+        assert not any(outlet.read for outlet in slow)
+        assert quick.read
+        assert 99 == quick.resume(1) + len(quick.take())
+
+    async def test_tells_how_many_are_lost(self) -> None:
+        """Events beyond what is kept cannot be had again, and the front can say so."""
+        outlet = Outlet(HttpSettings(replay_messages=3), 1)
+        for _ in range(10):
+            outlet.put(b"x")
+        outlet.take()
+
+        assert 5 == outlet.resume(2)
+        assert [8, 9, 10] == [number for number, _ in outlet.take()]
+        assert 0 == outlet.resume(10)
 
     async def test_the_answer_is_kept_whatever_its_size(self) -> None:
         """The newest message is never dropped."""
