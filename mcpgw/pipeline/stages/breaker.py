@@ -16,7 +16,8 @@ async def breaker(call: Call, proceed: Proceed) -> Params:
 
     A time-out counts as a failure, and so does a request that is lost by itself, such as by an
     HTTP status of 500 or a cut line; those that are lost together count once. A lost connection
-    is counted by the backend itself, once and not by every call that it took along. An error answer is an answer: the server lives.
+    is counted by the backend itself, once and not by every call that it took along. An error
+    answer is an answer: the server lives.
     """
     backend = call.backend
     permit = backend.breaker.admit()
