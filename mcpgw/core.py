@@ -6,32 +6,38 @@ import contextlib
 import gc
 import importlib
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import attrs
 import trio
 
+from mcpgw.apis import Apis
 from mcpgw.backends.backend import Backend
 from mcpgw.backends.manifest import ManifestStore
 from mcpgw.backends.pool import BackendPool
 from mcpgw.catalog.index import ToolIndex
-from mcpgw.config.schema import GatewayConfig
+from mcpgw.config.schema import BackendConfig, GatewayConfig
 from mcpgw.front import methods
 from mcpgw.front.company import ANNOUNCED, Company
 from mcpgw.front.rounds import Rounds
 from mcpgw.front.session import END_GRACE, Inside, Methods, Session
 from mcpgw.front.tasks import Tasks
 from mcpgw.front.watches import Watches
+from mcpgw.hooks import Hooks
 from mcpgw.hosting import Hosting
+from mcpgw.meta.invoke import call_for_capability
 from mcpgw.meta.surface import Surface
 from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.order import Pipeline
 from mcpgw.pipeline.session import Sessions, SessionState
 from mcpgw.protocol.errors import INTERNAL_ERROR, RpcError
 from mcpgw.protocol.peer import Params
+from mcpgw.state.approvals import ApprovalStore
 from mcpgw.state.folder import state_folder
 from mcpgw.state.usage import Usage
+from mcpgw.vetting import Vetting
 
 log = get_logger("mcpgw.gateway")
 
@@ -46,6 +52,7 @@ _SHOWN_IN_LIST: Final = (
     "code_mode",
     "spec_preview",
     "webhooks",
+    "capabilities",
     "routing_profiles",
     "default_routing_profile",
 )
@@ -82,6 +89,9 @@ class Gateway:
     rounds: Rounds = attrs.field(factory=Rounds)
     tasks: Tasks = attrs.field(factory=Tasks)
     watches: Watches = attrs.field(init=False)
+    apis: Apis = attrs.field(init=False)
+    vetting: Vetting = attrs.field(init=False)
+    hooks: Hooks = attrs.field(init=False)
     loaded: trio.Event = attrs.field(factory=trio.Event)
     pool: BackendPool = attrs.field(init=False)
     index: ToolIndex = attrs.field(init=False)
@@ -114,6 +124,18 @@ class Gateway:
             sessions=sessions,
         )
         self.watches = self.host.watches = Watches(self.surface)
+        self.apis = self.surface.apis = Apis(
+            self.host.folder,
+            lambda: self.host.environ,
+            lambda: self.host.network,
+            partial(call_for_capability, self.surface),
+            self._capabilities_changed,
+        )
+        self.hooks = self.surface.hooks = Hooks(self.host.folder, self._whole_sessions)
+        self.host.builtin = self.apis.serve
+        self.vetting = self.host.vetting = self.surface.vetting = Vetting(
+            ApprovalStore.of(self.host.folder), self._vet_again
+        )
 
     def __repr__(self) -> str:
         state = "LOADED" if self.loaded.is_set() else "NEW"
@@ -137,12 +159,15 @@ class Gateway:
                     self.attach(session)
                 task_status.started()
                 nursery.start_soon(self._watch)
+                nursery.start_soon(self.apis.watch)
+                nursery.start_soon(self.vetting.keep)
                 nursery.start_soon(self.company.announce)
                 if self.config.tool_profiles.enabled:
                     nursery.start_soon(self._keep_counts, folder / "state.db")
                 if self.company or self.many_clients:
                     nursery.start_soon(self._warm_first)
-                    nursery.start_soon(_import_in_a_quiet_moment)
+                    nursery.start_soon(self._in_a_quiet_moment)
+                    nursery.start_soon(self._keep_skills)
         finally:
             self.host.guardian.close()
 
@@ -202,17 +227,17 @@ class Gateway:
             # For the life of the process.
             self.host.message_limit = config.server.max_body_size
         self.host.list_ttl = config.meta_mcp.cache_ttl
-        before = {backend.name: (backend, backend.config) for backend in self.pool}
-        self.pool.apply(config)
-        self.surface.pipeline.configure(config)
-        self.surface.has_states = any(
-            each.visible_in_states or any(tool.visible_in_states for tool in each.tools.values())
-            for each in config.backends.values()
-        )
+        if config.security != self.vetting.config:
+            self.vetting.config = config.security
+            self._vet_again()
+        self.apis.configure(config, folder)
+        self.hooks.config = config.webhooks
+        before = self._settings()
+        self._apply_backends()
         self._take_folders(config, folder)
         for name in before.keys() - set(self.pool.names):
             self.index.remove(name)
-        after = {backend.name: (backend, backend.config) for backend in self.pool}
+        after = self._settings()
         for backend, settings in after.values():
             if before.get(backend.name) != (backend, settings):
                 self._index(backend)
@@ -226,6 +251,33 @@ class Gateway:
             self.attach(session)
         self.problem = self.surface.config_problem = ""
         self.surface.config_loaded = True
+
+    def _settings(self) -> dict[str, tuple[Backend, BackendConfig]]:
+        return {backend.name: (backend, backend.config) for backend in self.pool}
+
+    def _apply_backends(self) -> None:
+        """Make the backends those of the configuration, and of the capabilities as they are."""
+        config = self.apis.with_server(self.config)
+        self.pool.apply(config)
+        self.surface.pipeline.configure(config)
+        self.surface.has_states = any(
+            each.visible_in_states or any(tool.visible_in_states for tool in each.tools.values())
+            for each in config.backends.values()
+        )
+
+    async def _capabilities_changed(self) -> None:
+        """Take what other capability files say of single tools, and their webhooks."""
+        self._apply_backends()
+        if self.config.webhooks.enabled and self.apis.library is not None:
+            await self.hooks.take(self.apis.library, self.apis.credentials)
+
+    def _whole_sessions(self) -> list[Session]:
+        """Return the sessions that see the whole gateway and are ready to be told."""
+        return [
+            session
+            for session in self.company
+            if session.face.target is None and session.initialized.is_set()
+        ]
 
     def _take_folders(self, config: GatewayConfig, folder: Path) -> None:
         """Take what other files hold: playbooks and synonyms; paths are below `folder`."""
@@ -305,6 +357,24 @@ class Gateway:
             )
             self.company.note(frozenset({"tools"}))  # the description of a meta-tool names them
 
+    async def _keep_skills(self) -> None:
+        """Know the skills that there are, and tell clients of changes."""
+        from mcpgw.skills.builtin import builtin_folder
+        from mcpgw.skills.library import SkillLibrary
+        from mcpgw.skills.registry import registry_path
+
+        skills = SkillLibrary(registry_path(self.process_environ), builtin_folder())
+        await trio.sleep(QUIET)
+        while True:
+            changes = await trio.to_thread.run_sync(skills.refresh)
+            for problem in changes.problems:
+                log.warning("skill.broken", reason=problem)
+            if self.surface.skills is None:
+                self.surface.skills = skills
+            elif changes.any:
+                self.company.note(frozenset({"resources"}))
+            await trio.sleep(POLL)
+
     async def _keep_counts(self, path: Path) -> None:
         from mcpgw.state.keeper import keep
         from mcpgw.state.usage_store import UsageStore
@@ -319,6 +389,14 @@ class Gateway:
                 await session.initialized.wait()
         self._warm()
 
+    async def _in_a_quiet_moment(self) -> None:
+        """Get ready for what is likely next, when a client has had its first answers."""
+        await trio.sleep(QUIET)
+        await _import_logging()
+        builtin = self.pool.get(self.apis.name)
+        if builtin is not None:
+            builtin.want()
+
     def _warm(self) -> None:
         for backend in self.pool:
             if self.config.meta_mcp.warms(backend.name):
@@ -329,6 +407,8 @@ class Gateway:
     def begin(self, session: Session, state: SessionState | None = None) -> None:
         """Take a session in; it is attached now, or as soon as the configuration is loaded."""
         self.company.join(session, state)
+        if self.config.webhooks.enabled and self.host.nursery is not None:
+            self.host.nursery.start_soon(self.hooks.catch_up, session, session.initialized)
         if self.loaded.is_set():
             self.attach(session)
 
@@ -352,6 +432,11 @@ class Gateway:
         for session in self.company.of_state(state.id):
             session.tell(ANNOUNCED["tools"])
 
+    def _vet_again(self) -> None:
+        for name in self.pool.names:
+            for backend in self.pool.all_of(name):
+                backend.lists.vet_again()
+
     # -- what backends list ------------------------------------------------------------------
 
     def _listed(self, backend: Backend, changed: frozenset[str]) -> None:
@@ -370,12 +455,9 @@ class Gateway:
         self.index.replace(backend.name, tools, description=backend.config.description)
 
 
-async def _import_in_a_quiet_moment() -> None:
-    """Import what a first log line would have to wait for, half as long as for all of Trio.
-
-    In a worker thread, when a client has had its first answers and is likely thinking.
-    """
-    await trio.sleep(QUIET)
+async def _import_logging() -> None:
+    """Import in a worker thread what a first log line would have to wait for, half as long as
+    for all of Trio."""
     await trio.to_thread.run_sync(importlib.import_module, "structlog", abandon_on_cancel=True)
     _settle_memory()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,7 @@ import trio
 from mcpgw.backends.backend import Backend
 from mcpgw.backends.guardian import Guardian
 from mcpgw.backends.host import Errand
-from mcpgw.backends.manifest import ManifestStore
+from mcpgw.backends.manifest import Manifest, ManifestStore
 from mcpgw.config.oauth import OAuthConfig
 from mcpgw.front.company import Company
 from mcpgw.front.session import Session, elicitation_modes
@@ -26,8 +26,10 @@ from mcpgw.protocol.mcp import LOG_LEVELS
 from mcpgw.protocol.peer import Client, Params, ProgressCallback
 
 if TYPE_CHECKING:
+    from mcpgw.protocol.channel import Channel
     from mcpgw.transports.authorization import Authorizer
     from mcpgw.transports.network import Network
+    from mcpgw.vetting import Vetting
 
 CLIENT_PATIENCE: Final = 600.0
 """Seconds that calls on a backend have at least while it waits for an answer of the client."""
@@ -70,6 +72,9 @@ class Hosting:
     watches: Watches | None = None
     nursery: trio.Nursery | None = None
     """Where logins run, which outlive the calls that needed them."""
+    vetting: Vetting | None = None
+    builtin: Callable[..., Awaitable[None]] | None = None
+    """Serves the server within this process over a channel."""
     _authorizers: dict[str, tuple[object, Authorizer]] = attrs.field(factory=dict)
     _elicited: dict[str, Client] = attrs.field(factory=dict)
     """Who was asked to open a URL, by the id of the elicitation."""
@@ -99,7 +104,11 @@ class Hosting:
         """
         config = backend.config
         given = any(name.lower() == "authorization" for name in config.headers)
-        if config.transport == "stdio" or given or (config.oauth and not config.oauth.enabled):
+        if (
+            config.transport in ("stdio", "builtin")
+            or given
+            or (config.oauth and not config.oauth.enabled)
+        ):
             return None
         known = self._authorizers.get(backend.name)
         if known is None or known[0] != config:
@@ -139,6 +148,13 @@ class Hosting:
                     return
         if oauth.open_browser:
             await open_browser(url)
+
+    async def serve_builtin(
+        self, server: str, channel: Channel, *, task_status: trio.TaskStatus[None]
+    ) -> None:
+        """Serve what is built into this process, at the other end of a channel."""
+        assert self.builtin is not None, "no server within this process is configured"
+        await self.builtin(channel, task_status=task_status)
 
     # -- questions of backends -------------------------------------------------------------------
 
@@ -233,6 +249,10 @@ class Hosting:
             client = self._elicited.pop(str(params.get("elicitationId")), None)
             if isinstance(client, Session):
                 client.send(method, params)
+
+    def vet(self, server: str, manifest: Manifest) -> Manifest:
+        """Return what of a server's lists clients may see."""
+        return self.vetting.vet(server, manifest) if self.vetting is not None else manifest
 
     def backend_listed(self, backend: Backend, changed: frozenset[str]) -> None:
         """Take note that a backend's lists were read."""

@@ -148,6 +148,7 @@ async def listen(
     """
     from mcpgw.front.http.app import make_app
     from mcpgw.front.http.server import CannotListen, serve
+    from mcpgw.front.http.webhooks import Webhooks
 
     config = gateway.config
     host = host or config.server.host
@@ -161,6 +162,10 @@ async def listen(
     settings = _settings(config, host, port, token)
     doors = GatewayDoors(gateway, only)
     app = make_app(doors, settings, more_routes=openapi_face(gateway, settings).routes())
+    if config.webhooks.enabled:
+        app.before = Webhooks(
+            app.guarded, config.webhooks.base_path, gateway.hooks.receiver.receive, settings
+        )
     problem = ""
     note = Note(state_folder(gateway.process_environ), port)
     async with trio.open_nursery() as nursery:

@@ -268,7 +268,9 @@ def _environment(home: Path) -> dict[str, str]:
 
 def _gateway_yaml() -> str:
     command = json.dumps([sys.executable, "-m", "mcpgw.example"])
-    return f"backends:\n  example:\n    command: {command}\n"
+    # Without the built-in capabilities, so that what is shown is the example server alone.
+    head = "capabilities: {enabled: false}\n"
+    return f"{head}backends:\n  example:\n    command: {command}\n"
 
 
 async def show(paper: Paper, command: Sequence[str]) -> None:

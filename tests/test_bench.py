@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from mcpgw.config.offering import WebhooksConfig
 from mcpgw.config.schema import GatewayConfig
+from mcpgw.config.trust import WebhooksConfig
 from mcpgw.core import Gateway
 from mcpgw.meta import listed
 from scripts import bench_tokens

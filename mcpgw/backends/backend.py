@@ -102,7 +102,8 @@ class Backend:
             else None
         )
         self.concurrency = ConcurrencyLimit(limit.max_in_flight) if limit.enabled else None
-        self.lists = Lists(self.name, self.config.fingerprint(), self.host, self._listed)
+        kept = self.config.transport != "builtin"
+        self.lists = Lists(self.name, self.config.fingerprint(), self.host, self._listed, kept=kept)
         self.offered = Offered.of(self.lists, self.config)
 
     def __repr__(self) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+import trio
+
 from mcpgw.backends.guardian import Guardian
-from mcpgw.backends.manifest import ManifestStore
+from mcpgw.backends.manifest import Manifest, ManifestStore
+from mcpgw.protocol.channel import Channel
 from mcpgw.protocol.peer import Params, ProgressCallback, Request
 
 if TYPE_CHECKING:
@@ -50,6 +53,11 @@ class Host(Protocol):
     def network(self) -> Network:
         """What all network backends share."""
 
+    async def serve_builtin(
+        self, server: str, channel: Channel, *, task_status: trio.TaskStatus[None]
+    ) -> None:
+        """Serve what is built into this process, at the other end of a channel."""
+
     def client_capabilities(self, backend: Backend) -> Params:
         """Return the client capabilities that can be served now."""
 
@@ -77,6 +85,9 @@ class Host(Protocol):
         self, backend: Backend, errand: Errand | None, method: str, params: Params
     ) -> None:
         """Take a notification of the backend that is not about its lists."""
+
+    def vet(self, server: str, manifest: Manifest) -> Manifest:
+        """Return what of a server's lists clients may see."""
 
     def backend_listed(self, backend: Backend, changed: frozenset[str]) -> None:
         """Take note that the backend's lists were read; `changed` names those that differ."""

@@ -14,6 +14,7 @@ from mcpgw.backends.process import open_process
 from mcpgw.config.schema import BackendConfig
 from mcpgw.observe.redact import redact
 from mcpgw.protocol.channel import Channel
+from mcpgw.protocol.memory import channel_pair
 
 if TYPE_CHECKING:
     from mcpgw.transports.authorization import Authorizer
@@ -74,6 +75,24 @@ class NetworkLink:
         return f"{note}: {ending}" if ending else note
 
 
+@attrs.define(eq=False)
+class InsideLink:
+    """A server within this process."""
+
+    channel: Channel
+    exited: trio.Event = attrs.field(factory=trio.Event)
+    pid: int | None = None
+    expired: bool = False
+
+    def stderr_tail(self) -> str:
+        """Return nothing: it logs with the gateway."""
+        return ""
+
+    def why(self, note: str) -> str:
+        """Say how it ended."""
+        return note
+
+
 def open_link(
     config: BackendConfig, host: Host, authorizer: Authorizer | None
 ) -> AbstractAsyncContextManager[Link]:
@@ -91,7 +110,21 @@ def open_link(
             limit=host.message_limit,
             guardian=host.guardian,
         )
+    if config.transport == "builtin":
+        return _open_inside(config, host)
     return _open_network(config, host, authorizer)
+
+
+@asynccontextmanager
+async def _open_inside(config: BackendConfig, host: Host) -> AsyncIterator[Link]:
+    ours, theirs = channel_pair()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(host.serve_builtin, config.name, theirs)
+        try:
+            yield InsideLink(ours)
+        finally:
+            ours.close()
+            nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager

@@ -44,15 +44,19 @@ class Lists:
     fingerprint: str
     host: Host
     listed: Callable[[frozenset[str]], None]
+    kept: bool = True
+    """Whether a manifest is kept on disk."""
     manifest: Manifest | None = None
     tools: dict[str, dict[str, Any]] = attrs.field(factory=dict)
     """The tools by name, as last listed."""
+    _given: Manifest | None = None
+    """What the server itself said; `manifest` is what of it clients may see."""
     _stale: set[str] = attrs.field(factory=set)
     _level_wanted: bool = False
     _wake: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
 
     def __attrs_post_init__(self) -> None:
-        if self.host.manifests is not None:
+        if self.kept and self.host.manifests is not None:
             self._take(self.host.manifests.load(self.server, self.fingerprint))
 
     def changed(self, method: str) -> bool:
@@ -107,7 +111,7 @@ class Lists:
         self._level_wanted = False
 
     def _take_lists(self, connection: Connection, lists: Mapping[str, Any]) -> None:
-        old = self.manifest
+        old = self._given
         fields: dict[str, Any] = {
             name: lists.get(name, getattr(old, name) if old else ()) for name in LISTS
         }
@@ -127,14 +131,26 @@ class Lists:
             self._save(new)
         self.listed(changed)
 
+    def vet_again(self) -> None:
+        """Have what is known judged anew; clients are told where they see something else."""
+        before = self.manifest
+        self._take(self._given)
+        if self.manifest is not None and before is not None:
+            changed = self.manifest.differs_from(before)
+            if changed:
+                self.listed(changed)
+
     def _save(self, manifest: Manifest) -> None:
-        if self.host.manifests is not None:
+        if self.kept and self.host.manifests is not None:
             try:
                 self.host.manifests.save(manifest)
             except OSError as error:
                 log.warning("manifest.not_saved", server=self.server, reason=str(error))
 
     def _take(self, manifest: Manifest | None) -> None:
+        self._given = manifest
+        if manifest is not None and self.kept:
+            manifest = self.host.vet(self.server, manifest)
         self.manifest = manifest
         self.tools = {}
         for tool in manifest.tools if manifest else ():

@@ -11,6 +11,9 @@ import attrs
 MAX_TEXT: Final = 4_000
 """Characters read of one text; what follows says nothing new about a tool."""
 
+KEYWORDS: Final = "mcpgw/keywords"
+"""The key of `_meta` under which words stand that a tool should be found by."""
+
 MAX_DEPTH: Final = 5
 """Levels of nested schemas read."""
 
@@ -72,6 +75,15 @@ def sentences_of(definition: Mapping[str, Any]) -> tuple[str, str]:
     text = string_of(definition, "description").lstrip()
     end = _SENTENCE_END.search(text)
     return (text[: end.end()], text[end.end() :]) if end else (text, "")
+
+
+def keywords_of(definition: Mapping[str, Any]) -> str:
+    """Return words that the maker of a definition wants it to be found by."""
+    meta = definition.get("_meta")
+    words = meta.get(KEYWORDS) if isinstance(meta, Mapping) else None
+    if not isinstance(words, (list, tuple)):
+        return ""
+    return " ".join(word for word in words[:MAX_PROPERTIES] if isinstance(word, str))[:MAX_TEXT]
 
 
 def parameter_texts(schema: object) -> tuple[list[str], list[str]]:

@@ -22,6 +22,7 @@ from mcpgw.catalog.fields import (
     SERVER,
     SERVER_TEXT,
     TITLE,
+    keywords_of,
     parameter_texts,
     sentences_of,
     string_of,
@@ -182,7 +183,7 @@ class ShardBuilder:
             self._prose_words([first]),
             self._prose_words([rest]),
             self._name_words(parameters),
-            self._prose_words(explanations),
+            self._prose_words([*explanations, keywords_of(definition)]),
             *self._shared,
         )
         weights: dict[str, float] = {}

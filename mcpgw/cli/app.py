@@ -16,10 +16,13 @@ from mcpgw.config.environment import CONFIG, LOG_FORMAT, LOG_LEVEL
 from mcpgw.observe import log
 
 _COMMANDS: Final = {
+    "approvals": ("mcpgw.cli.approvals", "See and accept what changed in servers' definitions."),
     "auth": ("mcpgw.cli.auth", "Log in to servers that ask for it, and out again."),
     "bridge": ("mcpgw.cli.bridge", "Serve one MCP server over another transport."),
+    "cap": ("mcpgw.cli.cap", "Check, pin, try, find and import capability files."),
     "serve": ("mcpgw.cli.serve", "Run the gateway for AI clients."),
     "search": ("mcpgw.cli.search", "Find tools by describing a task."),
+    "skills": ("mcpgw.cli.skills", "Import, find and read skills."),
     "stats": ("mcpgw.cli.stats", "Show what was called, how fast, and what it cost."),
     "tool": ("mcpgw.cli.tool", "List, inspect and call tools from a shell."),
 }

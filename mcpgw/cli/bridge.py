@@ -110,10 +110,12 @@ def _serving(options: Mapping[str, Any]) -> Serving:
     """Return how to run a gateway of this one server."""
     from mcpgw.config.failsafe import FailsafeConfig, RateLimitConfig
     from mcpgw.config.schema import GatewayConfig
+    from mcpgw.config.trust import CapabilitiesConfig
     from mcpgw.gateway import Serving
 
     config = GatewayConfig(
         backends={SERVER: _backend(options)},
+        capabilities=CapabilitiesConfig(enabled=False),
         failsafe=FailsafeConfig(rate_limit=RateLimitConfig(enabled=False)),
     )
     return Serving(

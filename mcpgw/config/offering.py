@@ -68,10 +68,3 @@ class ToolProfilesConfig:
     persistence_interval: float = setting(
         10.0, "How often what is new is written.", duration(), reload="restart"
     )
-
-
-@attrs.frozen
-class WebhooksConfig:
-    """Events from outside. Their receiver is not part of this version."""
-
-    enabled: bool = setting(False, "List `gateway_webhook_status`.", FLAG)

@@ -49,14 +49,14 @@ from mcpgw.config.offering import (
     SpecPreviewConfig,
     SurfacedToolConfig,
     ToolProfilesConfig,
-    WebhooksConfig,
 )
 from mcpgw.config.patterns import matches
 from mcpgw.config.revisions import MODERN_VERSION, PROTOCOL_VERSIONS
 from mcpgw.config.setting import listed, named, section, setting
 from mcpgw.config.transforms import RESPONSE, TRANSFORMS, ResponseTransform, Transform
+from mcpgw.config.trust import CapabilitiesConfig, SecurityConfig, WebhooksConfig
 
-Transport = Literal["stdio", "http", "websocket", "a2a"]
+Transport = Literal["stdio", "http", "websocket", "a2a", "builtin"]
 
 ALL_BACKENDS = "all"
 
@@ -300,6 +300,16 @@ class BackendConfig:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+@attrs.frozen
+class BuiltinConfig(BackendConfig):
+    """A server within this process; no gateway.yaml names one."""
+
+    @property
+    def transport(self) -> Transport:
+        """The way the server is reached."""
+        return "builtin"
+
+
 _PLAIN_TOOL = ToolConfig()
 _SHOWN = ("description", "transform", "visible_in_states", "tools", "timeout")
 """Settings that take effect without a new start of the server."""
@@ -371,6 +381,12 @@ class GatewayConfig:
     )
     webhooks: WebhooksConfig = attrs.field(
         factory=WebhooksConfig, metadata=section(WebhooksConfig, "Events from outside.")
+    )
+    capabilities: CapabilitiesConfig = attrs.field(
+        factory=CapabilitiesConfig, metadata=section(CapabilitiesConfig, "APIs as tools.")
+    )
+    security: SecurityConfig = attrs.field(
+        factory=SecurityConfig, metadata=section(SecurityConfig, "What is trusted.")
     )
     backends: Mapping[str, BackendConfig] = attrs.field(
         default=MappingProxyType({}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -13,6 +13,13 @@ from mcpgw.config.problems import Path
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
+
+
+DEEPEST: Final = 2_000
+"""Brackets in one another; the reader crashes at some tens of thousands."""
+_BRACKET: Final = re.compile(r"[\[\]{}]")
+_DEEP_LINE: Final = re.compile(r"(?:[-?:][ \t]+){500}")
+"""Lists in lists, or keys of keys, that begin on one line."""
 
 
 class YamlSyntaxError(ValueError):
@@ -32,6 +39,7 @@ def parse(text: str) -> object:
     """
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    _check_depth(text)
     try:
         return _reader().load(text)
     except MarkedYAMLError as error:
@@ -87,6 +95,23 @@ def _step(node: Any, part: str | int) -> tuple[int, Any] | None:
                 if (step := _step(source, part)) is not None:
                     return step
     return None
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what is nested so deeply that the reader, written in C, would crash the process.
+
+    Brackets in quotes count too, so the bound is far above what anybody writes.
+    """
+    deep = _DEEP_LINE.search(text)
+    depth = 0
+    for found in _BRACKET.finditer(text) if text.count("[") + text.count("{") > DEEPEST else ():
+        depth = depth + 1 if found[0] in "[{" else max(0, depth - 1)
+        if depth > DEEPEST:
+            deep = found
+            break
+    if deep is not None:
+        line = text.count("\n", 0, deep.start()) + 1
+        raise YamlSyntaxError("maps and lists are nested too deeply", line=line)
 
 
 def _reader() -> YAML:

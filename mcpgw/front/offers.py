@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
 from mcpgw.backends.backend import Backend
@@ -21,9 +21,14 @@ from mcpgw.protocol.errors import (
 )
 from mcpgw.protocol.peer import Params, Request
 
+if TYPE_CHECKING:
+    from mcpgw.skills.library import SkillLibrary
+
 LIST_PATIENCE: Final = 10.0
 """Seconds that a list waits at most for servers that were never started."""
 
+SKILL: Final = "skill://"
+"""Scheme of the texts of skills."""
 OWNED: Final = "mcpgw://"
 """Scheme of the address `mcpgw://SERVER/URI` that says which server a resource is of."""
 
@@ -35,7 +40,8 @@ async def resources(surface: Surface, session: SessionState) -> list[dict[str, A
     `mcpgw://SERVER/URI`, which is understood for every resource.
     """
     await surface.pool.learn(patience=LIST_PATIENCE)
-    return list(_claimed(surface, session, "resources", "uri"))
+    own = surface.skills.resources() if surface.skills is not None else []
+    return [*_claimed(surface, session, "resources", "uri"), *own]
 
 
 async def resource_templates(surface: Surface, session: SessionState) -> list[dict[str, Any]]:
@@ -63,6 +69,8 @@ async def read_resource(surface: Surface, session: SessionState, request: Reques
     uri = request.params.get("uri")
     if not isinstance(uri, str) or not uri:
         raise RpcError(INVALID_PARAMS, "Missing 'uri' parameter")
+    if surface.skills is not None and uri.startswith(SKILL):
+        return _skill(surface.skills, uri)
     holders, uri = await owners(surface, session, uri)
     params = {**request.params, "uri": uri}
     for position, owner in enumerate(holders):
@@ -73,6 +81,20 @@ async def read_resource(surface: Surface, session: SessionState, request: Reques
             if not missing or (position == 0 and len(holders) == 1):
                 raise
     raise RpcError(RESOURCE_NOT_FOUND, f"Resource not found: {uri}", {"uri": uri})
+
+
+def _skill(skills: SkillLibrary, uri: str) -> Params:
+    """Return the text of a skill.
+
+    Raises:
+      RpcError: there is none at this address.
+    """
+    from mcpgw.skills.library import SkillNotFound
+
+    try:
+        return {"contents": skills.read(uri)}
+    except SkillNotFound as error:
+        raise RpcError(RESOURCE_NOT_FOUND, str(error), {"uri": uri}) from None
 
 
 async def get_prompt(surface: Surface, session: SessionState, request: Request) -> Params:

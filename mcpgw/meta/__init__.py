@@ -25,6 +25,11 @@ META_TOOLS: Final[tuple[MetaTool, ...]] = (
 _BY_NAME: Final = {tool.name: tool for tool in META_TOOLS}
 
 
+def is_meta_tool(name: str) -> bool:
+    """Tell whether a tool of this name is one of the gateway's own."""
+    return name in _BY_NAME
+
+
 def listed(surface: Surface) -> list[MetaTool]:
     """Return the meta-tools of a configuration: in code mode its two, else all others."""
     if surface.config.code_mode.enabled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import attrs
 import trio
 
 from mcpgw.backends.backend import Backend
@@ -28,6 +29,12 @@ DESCRIPTION_LIMIT: Final = 500
 """Characters of a description in a search result."""
 LISTED_DESCRIPTION_LIMIT: Final = 200
 """Characters of a description in the list of all tools."""
+SKILLS_SHOWN: Final = 2
+"""Skills in one search."""
+SKILL_FITS: Final = 60
+"""Points from which a skill is worth showing beside tools."""
+WITHHELD_SHOWN: Final = 20
+"""Withheld definitions of one server in the list of servers."""
 LISTED_AT_ONCE: Final = 200
 """Tools in one answer of the list of all tools."""
 ROLES: Final = ("selector", "extractor", "enricher", "action")
@@ -59,7 +66,7 @@ def describe_server(surface: Surface, backend: Backend) -> dict[str, Any]:
         "running": backend.connection is not None,
         "state": backend.state.value,
         "status": "disabled" if backend.killed else "active",
-        "transport": "stdio",
+        "transport": backend.config.transport,
         "tools_count": len(backend.tools),
         "circuit_breaker": breaker["state"],
     }
@@ -73,9 +80,29 @@ def describe_server(surface: Surface, backend: Backend) -> dict[str, Any]:
         entry["cause"] = backend.situation()
     if breaker["retry_after_ms"]:
         entry["retry_after_ms"] = breaker["retry_after_ms"]
+    entry |= trust_of(surface, backend)
     remaining = surface.pipeline.errors.remaining(backend.name, "")
     if remaining > 0:
         entry["disabled_for_s"] = round(remaining)
+    return entry
+
+
+def trust_of(surface: Surface, backend: Backend) -> dict[str, Any]:
+    """Return what of a server is withheld from clients, and why."""
+    apis = surface.apis
+    if apis is not None and backend.name == apis.name:
+        refused = apis.library.refused if apis.library is not None else {}
+        found = [{"file": str(path), "reason": why} for path, why in refused.items()]
+        return {"withheld": found[:WITHHELD_SHOWN]} if found else {}
+    verdict = surface.vetting.verdicts.get(backend.name) if surface.vetting is not None else None
+    if verdict is None:
+        return {}
+    entry: dict[str, Any] = {}
+    if verdict.withheld:
+        shown = verdict.withheld[:WITHHELD_SHOWN]
+        entry["withheld"] = [attrs.asdict(each) for each in shown]
+    if verdict.warnings:
+        entry["warnings"] = list(verdict.warnings[:WITHHELD_SHOWN])
     return entry
 
 
@@ -111,6 +138,7 @@ async def list_tools(ask: Ask) -> Params:
 
 async def _list_one(ask: Ask, server: str, role: str) -> Params:
     surface = ask.surface
+    server = surface.server_named(server)
     backend = surface.pool.get(server)
     if backend is None:
         known = did_you_mean(server, surface.pool.names)
@@ -176,6 +204,8 @@ async def search_tools(ask: Ask) -> Params:
         "total": len(matches),
         "total_available": found.total,
     }
+    if skills := _skills(ask.surface, query):
+        payload["skills"] = skills
     if found.corrections:
         payload["corrections"] = dict(found.corrections)
     if pending:
@@ -188,6 +218,22 @@ async def search_tools(ask: Ask) -> Params:
             "Nothing fits well; these are the nearest. Try other words, or no tool here does it."
         )
     return answer(payload)
+
+
+def _skills(surface: Surface, query: str) -> list[dict[str, str]]:
+    """Return the skills that fit a query; their text is a resource of the same address."""
+    if surface.skills is None:
+        return []
+    found = [hit for hit in surface.skills.search(query, SKILLS_SHOWN) if hit.score >= SKILL_FITS]
+    return [
+        {
+            "name": hit.skill.name,
+            "description": hit.skill.description[:DESCRIPTION_LIMIT],
+            "uri": f"skill://{hit.skill.name}",
+            "use": "Read this resource for instructions.",
+        }
+        for hit in found
+    ]
 
 
 async def find_tools(

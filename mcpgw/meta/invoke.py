@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from mcpgw.meta.surface import Ask
+from mcpgw.meta.surface import Ask, Surface
 from mcpgw.meta.tool import INVOKES, MetaTool, object_argument, text_argument
 from mcpgw.pipeline.call import Call, CallFailed, Recovery
 from mcpgw.pipeline.recovery import recovery_object
@@ -68,8 +69,9 @@ async def invoke_tool(
       top: the client's request is this call and nothing else, so that it may be answered by a
         question and come again.
     """
-    if server == OWN and ask.surface.pool.get(OWN) is None:
+    if server == OWN and _is_own(ask, tool):
         return await _own(ask, tool, arguments)
+    server = ask.surface.server_named(server)
     call = _call(ask, server, tool, arguments, direct=direct)
     call.idempotency_key = idempotency_key
     call.full = call.full or full
@@ -152,6 +154,37 @@ def _promote(ask: Ask, call: Call, result: Params) -> None:
         key = (call.server, call.name)
         if ask.session.promote(key, preview.max_promoted):
             ask.surface.tell_tools_changed(ask.session)
+
+
+def _is_own(ask: Ask, tool: str) -> bool:
+    """Tell whether a tool of the server `gateway` is the gateway's own, and not a capability."""
+    from mcpgw.meta import is_meta_tool
+
+    taken = ask.surface.server_named(OWN)
+    if ask.surface.pool.get(taken) is None:
+        return True
+    apis = ask.surface.apis
+    inside = apis is not None and apis.name == taken
+    return inside and (tool == READ_RESULT or is_meta_tool(tool))
+
+
+async def call_for_capability(
+    surface: Surface, server: str, tool: str, arguments: Mapping[str, Any]
+) -> Params:
+    """Call a tool that a capability stands for; a failure is a result with `isError`."""
+    name = surface.server_named(server)
+    if surface.apis is not None and name == surface.apis.name:
+        text = "a capability cannot stand for another capability; name a server of gateway.yaml"
+        return {"content": [{"type": "text", "text": text}], "isError": True}
+    call = Call(name, "tools/call", tool, {"name": tool, "arguments": dict(arguments)})
+    try:
+        return await surface.pipeline.call(call)
+    except CallFailed as error:
+        return failed(call, error)
+    except RpcError as error:
+        return failed(call, from_backend(call, error))
+    finally:
+        surface.pool.end_session(call.session.id)
 
 
 async def _own(ask: Ask, tool: str, arguments: Params) -> Params:

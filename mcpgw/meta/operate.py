@@ -150,25 +150,34 @@ async def reload_config(ask: Ask) -> Params:
 
 async def reload_capabilities(ask: Ask) -> Params:
     """Read the folders of YAML files again: what was added, removed and changed."""
-    changes = ask.surface.playbooks.refresh()
-    payload: dict[str, Any] = {
-        "status": "ok",
-        "backend": "capabilities",
-        "total_capabilities": 0,
-        "added": [],
-        "removed": [],
-        "changed": [],
-        "playbooks": {
-            "total": len(ask.surface.playbooks.names),
-            "added": list(changes.added),
-            "removed": list(changes.removed),
-            "changed": list(changes.changed),
-        },
-        "note": "This version runs playbooks, and no capability files yet.",
+    surface = ask.surface
+    payload: dict[str, Any] = {"status": "ok"}
+    problems: dict[str, str] = {}
+    if surface.apis is not None and surface.apis.name:
+        found = await surface.apis.reload()
+        library = surface.apis.library
+        assert library is not None, "a reload makes it"
+        payload |= {
+            "backend": surface.apis.name,
+            "total_capabilities": len(library),
+            "added": list(found.added),
+            "removed": list(found.removed),
+            "changed": list(found.changed),
+        }
+        problems |= {str(path): text for path, text in library.refused.items()}
+    else:
+        payload |= {"total_capabilities": 0, "added": [], "removed": [], "changed": []}
+        payload["note"] = "Capabilities are off; capabilities.enabled switches them on."
+    changes = surface.playbooks.refresh()
+    payload["playbooks"] = {
+        "total": len(surface.playbooks.names),
+        "added": list(changes.added),
+        "removed": list(changes.removed),
+        "changed": list(changes.changed),
     }
-    if ask.surface.playbooks.problems:
-        broken = ask.surface.playbooks.problems.items()
-        payload["problems"] = {str(path): text for path, text in broken}
+    problems |= {str(path): text for path, text in surface.playbooks.problems.items()}
+    if problems:
+        payload["problems"] = problems
     return answer(payload)
 
 

@@ -224,15 +224,12 @@ async def webhook_status(ask: Ask) -> Params:
     """
     if not ask.surface.config.webhooks.enabled:
         raise RpcError(INTERNAL_ERROR, "Webhooks are off; webhooks.enabled switches them on")
-    return answer(
-        {
-            "endpoints": [],
-            "total_endpoints": 0,
-            "total_received": 0,
-            "total_delivered": 0,
-            "note": "No capability defines a webhook, and this version has no HTTP receiver.",
-        }
-    )
+    hooks = ask.surface.hooks
+    assert hooks is not None, "the gateway makes them"
+    status = await hooks.receiver.status()
+    if hooks.problems:
+        status["not_open"] = [{"endpoint": k, "reason": why} for k, why in hooks.problems.items()]
+    return answer(status)
 
 
 def _webhooks(surface: Surface) -> bool:

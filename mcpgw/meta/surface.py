@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -20,6 +20,14 @@ from mcpgw.protocol.peer import Params, Request
 from mcpgw.state.counts import ToolKey
 from mcpgw.state.usage import Usage
 
+if TYPE_CHECKING:
+    from mcpgw.apis import Apis
+    from mcpgw.hooks import Hooks
+    from mcpgw.skills.library import SkillLibrary
+    from mcpgw.vetting import Vetting
+
+CAPABILITY_NAMES: Final = ("capabilities", "gateway")
+"""Names under which the capabilities are always found."""
 LEARNING_PATIENCE: Final = 5.0
 """Seconds that a search or listing waits at most for servers that were never started."""
 
@@ -44,6 +52,13 @@ class Surface:
     config: GatewayConfig = attrs.field(factory=GatewayConfig)
     has_states: bool = False
     """Whether anything is shown in some workflow states only."""
+    apis: Apis | None = None
+    """The capabilities, where there are any."""
+    skills: SkillLibrary | None = None
+    hooks: Hooks | None = None
+    """The endpoints for events from outside."""
+    vetting: Vetting | None = None
+    """What servers' definitions are trusted with."""
     config_loaded: bool = False
     config_problem: str = ""
     """Why gateway.yaml as it stands could not be loaded; empty where it was."""
@@ -77,6 +92,13 @@ class Surface:
             and self.profile_of(session)[1].allows(server, tool)
             and backend.config.visible(tool, session.state)
         )
+
+    def server_named(self, name: str) -> str:
+        """Return the server that is meant by a name: the one of the capabilities is known as
+        `capabilities` and `gateway` too, where no other server has these names."""
+        if name in CAPABILITY_NAMES and self.apis is not None and self.apis.name:
+            return name if self.pool.get(name) is not None else self.apis.name
+        return name
 
     def find(self, key: ToolKey) -> dict[str, Any] | None:
         """Return the definition of a tool, where its server and its list are known."""

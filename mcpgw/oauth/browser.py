@@ -8,8 +8,9 @@ import sys
 
 import trio
 
-from mcpgw.oauth.addresses import is_loopback_host, split_url
+from mcpgw.oauth.addresses import split_url
 from mcpgw.oauth.failures import Refused
+from mcpgw.transports.reach import is_loopback_host
 
 _PATIENCE = 15.0
 

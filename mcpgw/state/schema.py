@@ -59,5 +59,43 @@ _USAGE = (
     ),
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_USAGE,)
+_APPROVALS = (
+    # What a capability file was when it was first seen, or pinned: a path to its hash.
+    (
+        "CREATE TABLE approved_files (path TEXT PRIMARY KEY, name TEXT NOT NULL,"
+        " hash TEXT NOT NULL, pinned INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE quarantined_files (path TEXT PRIMARY KEY, name TEXT NOT NULL,"
+        " expected TEXT NOT NULL, actual TEXT NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL)"
+        " WITHOUT ROWID"
+    ),
+    # What a server's definition was when it was accepted; another one waits in `pending`.
+    (
+        "CREATE TABLE approved_definitions (server TEXT, kind TEXT, name TEXT,"
+        " hash TEXT NOT NULL, definition TEXT NOT NULL, at REAL NOT NULL,"
+        " pending_hash TEXT NOT NULL DEFAULT '', pending TEXT NOT NULL DEFAULT '',"
+        " pending_at REAL NOT NULL DEFAULT 0, PRIMARY KEY (server, kind, name)) WITHOUT ROWID"
+    ),
+)
+
+_WEBHOOKS = (
+    # Events that no session has taken yet, oldest first; `holder` offers some to a session now.
+    # Numbers are never used again: who offers events remembers the last one.
+    (
+        "CREATE TABLE webhook_queue (id INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL,"
+        " at REAL NOT NULL, bytes INTEGER NOT NULL, holder TEXT NOT NULL DEFAULT '',"
+        " held_until REAL NOT NULL DEFAULT 0, event TEXT NOT NULL)"
+    ),
+    "CREATE INDEX webhook_queue_by_age ON webhook_queue (at, bytes)",
+    # Deliveries that were seen, so that one that comes again is told apart; `done` once its
+    # event is with a session or in the queue.
+    (
+        "CREATE TABLE webhook_deliveries (id INTEGER PRIMARY KEY, endpoint TEXT NOT NULL,"
+        " delivery TEXT NOT NULL, at REAL NOT NULL, done INTEGER NOT NULL,"
+        " UNIQUE (endpoint, delivery))"
+    ),
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_USAGE, _APPROVALS, _WEBHOOKS)
 """Statements by step; `PRAGMA user_version` says how many steps a file has taken."""

@@ -16,6 +16,7 @@ import attrs
 
 from tests.e2e.running import PATIENCE, Backends, new_mark
 from tests.support.driver import MARK, processes_with, yaml_config
+from tests.support.processes import WITHOUT_CAPABILITIES
 
 
 @attrs.frozen
@@ -51,6 +52,7 @@ class Shell:
             "HOME": str(self.folder),
             "MCP_GATEWAY_HOME": str(self.folder / "home"),
             MARK: self.mark,
+            **WITHOUT_CAPABILITIES,
         }
         return {**inherited, **own, **variables}
 

@@ -25,7 +25,14 @@ from .fakes import (
     pids_in,
     yaml_config,
 )
-from .processes import MARK, alive, kill_all_with, open_descriptors, processes_with
+from .processes import (
+    MARK,
+    WITHOUT_CAPABILITIES,
+    alive,
+    kill_all_with,
+    open_descriptors,
+    processes_with,
+)
 
 __all__ = [
     "MARK",
@@ -76,7 +83,7 @@ async def open_gateway(
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("MCP_GATEWAY_")}
         mark = f"{os.getpid()}-{os.urandom(6).hex()}"
         own = {"MCP_GATEWAY_HOME": str(folder / "home"), MARK: mark}
-        environment = {**inherited, **own, **(env or {})}
+        environment = {**inherited, **WITHOUT_CAPABILITIES, **own, **(env or {})}
         process = await trio.lowlevel.open_process(
             [*words, *args], stdin=-1, stdout=-1, stderr=-1, cwd=folder, env=environment
         )

@@ -12,6 +12,8 @@ from pathlib import Path
 import attrs
 import trio
 
+from tests.support.processes import WITHOUT_CAPABILITIES
+
 from .fakes import yaml_config
 from .processes import MARK, kill_all_with, processes_with
 
@@ -83,7 +85,8 @@ async def http_gateway(
         path.write_text(yaml_config(backends, mark=mark, **sections))  # type: ignore[arg-type]
         words += ["-c", str(path)]
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("MCP_GATEWAY_")}
-    environ = {**inherited, "MCP_GATEWAY_HOME": str(folder / "home"), MARK: mark, **(env or {})}
+    home = {"MCP_GATEWAY_HOME": str(folder / "home"), MARK: mark}
+    environ = {**inherited, **WITHOUT_CAPABILITIES, **home, **(env or {})}
     process = await trio.lowlevel.open_process(
         words, stdin=-3, stdout=-3, stderr=-1, cwd=folder, env=environ
     )

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import attrs
 
+from tests.support.processes import WITHOUT_CAPABILITIES
+
 from .fakes import yaml_config
 from .processes import MARK, alive, kill_all_with, processes_with
 
@@ -71,7 +73,8 @@ def lasting_gateway(
     path = folder / "gateway.yaml"
     path.write_text(yaml_config(backends, mark=mark, **sections))  # type: ignore[arg-type]
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("MCP_GATEWAY_")}
-    environ = {**inherited, "MCP_GATEWAY_HOME": str(folder / "home"), MARK: mark, **(env or {})}
+    home = {"MCP_GATEWAY_HOME": str(folder / "home"), MARK: mark}
+    environ = {**inherited, **WITHOUT_CAPABILITIES, **home, **(env or {})}
     words = [sys.executable, "-m", "mcpgw", "serve", "--mode", "http", "--port", "0"]
     with (folder / "stderr").open("wb") as errors:
         process = subprocess.Popen(

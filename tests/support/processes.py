@@ -9,6 +9,8 @@ from pathlib import Path
 
 MARK = "MCPGW_TEST_MARK"
 """Environment variable that marks the processes of one test."""
+WITHOUT_CAPABILITIES = {"MCP_GATEWAY_CAPABILITIES__ENABLED": "false"}
+"""Leaves the built-in capabilities out, for tests that count servers and tools."""
 
 
 def alive(pid: int) -> bool:

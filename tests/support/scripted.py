@@ -15,6 +15,7 @@ import trio
 from mcpgw.backends import backend as backend_module
 from mcpgw.backends.backend import Backend
 from mcpgw.backends.guardian import Guardian
+from mcpgw.backends.manifest import Manifest
 from mcpgw.backends.pool import BackendPool
 from mcpgw.backends.process import SpawnFailed
 from mcpgw.config.failsafe import FailsafeConfig
@@ -133,6 +134,12 @@ class FakeHost:
 
     def watched_resources(self, backend: Backend) -> tuple[str, ...]:
         return ()
+
+    def vet(self, server: str, manifest: Manifest) -> Manifest:
+        return manifest
+
+    async def serve_builtin(self, server: str, channel: Any, *, task_status: Any) -> None:
+        raise AssertionError("no server within this process is configured")
 
     def backend_listed(self, backend: Backend, changed: frozenset[str]) -> None:
         self.listed.append((backend.name, changed))

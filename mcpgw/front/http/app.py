@@ -43,14 +43,16 @@ class HttpApp:
     sockets: Sockets
     pages: App
     settings: HttpSettings
-    _guarded: Guard = attrs.field(init=False)
+    guarded: Guard = attrs.field(init=False)
+    before: App | None = None
+    """What requests come to before the guard, where there is something."""
 
     def __attrs_post_init__(self) -> None:
-        self._guarded = Guard(self._route, self.settings)
+        self.guarded = Guard(self._route, self.settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or serve one WebSocket."""
-        await self._guarded(scope, receive, send)
+        await (self.before or self.guarded)(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

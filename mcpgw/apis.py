@@ -1,0 +1,239 @@
+"""The capabilities as a part of the gateway: their folders, their server, what they are trusted
+with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import trio
+
+from mcpgw.config.schema import BuiltinConfig, GatewayConfig, ToolConfig
+from mcpgw.observe.log import get_logger
+from mcpgw.protocol.channel import Channel
+
+if TYPE_CHECKING:
+    from mcpgw.capabilities.credentials import Credentials
+    from mcpgw.capabilities.executor import Executor
+    from mcpgw.capabilities.library import Changes, Library
+    from mcpgw.capabilities.sending import Sender
+    from mcpgw.capabilities.serving import CapabilityServer
+    from mcpgw.transports.network import Network
+
+log = get_logger("mcpgw.capabilities")
+
+POLL: Final = 1.0
+"""Seconds between two looks at the folders."""
+LONGEST_CALL: Final = 600.0
+"""Seconds that a call may take at most; each provider has a time-out of its own."""
+DESCRIPTION: Final = "REST, GraphQL and other APIs as tools, each described by a YAML file."
+
+CallTool = Callable[[str, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+
+
+@attrs.define(eq=False)
+class Apis:
+    """Keeps the capabilities of a configuration.
+
+    Args:
+      folder: the state folder.
+      environ: the environment with the files of `env_files` over it, as it is now.
+      network: what requests are sent by, as it is now.
+      call_tool: calls a tool of a server, through the pipeline.
+      changed: told when other capabilities are there than before.
+    """
+
+    folder: Path
+    environ: Callable[[], Mapping[str, str]]
+    network: Callable[[], Network]
+    call_tool: CallTool
+    changed: Callable[[], Awaitable[None]]
+    config: GatewayConfig = attrs.field(factory=GatewayConfig)
+    _here: Path = Path()
+    _server: CapabilityServer | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the server that they are the tools of; "" where there is none."""
+        settings = self.config.capabilities
+        return settings.name if settings.enabled and settings.name not in self._taken else ""
+
+    @property
+    def _taken(self) -> frozenset[str]:
+        return frozenset(name for name, each in self.config.backends.items() if each.enabled)
+
+    @property
+    def library(self) -> Library | None:
+        """The capabilities, once their server was started."""
+        return self._server.library if self._server is not None else None
+
+    @property
+    def credentials(self) -> Credentials:
+        """Where secrets come from."""
+        return self._made().executor.credentials
+
+    def configure(self, config: GatewayConfig, here: Path) -> None:
+        """Take a configuration; paths in it are below `here`."""
+        self.config, self._here = config, here
+        settings = config.capabilities
+        if settings.enabled and not self.name:
+            hint = "set capabilities.name to another one, or rename the backend"
+            log.warning("capabilities.name_taken", name=settings.name, hint=hint)
+        if self._server is not None:
+            self._arrange(self._server)
+
+    def with_server(self, config: GatewayConfig) -> GatewayConfig:
+        """Return a configuration with the server of the capabilities among its backends."""
+        if not self.name:
+            return config
+        server = BuiltinConfig(
+            self.name, description=DESCRIPTION, timeout=LONGEST_CALL, tools=self._tools()
+        )
+        return attrs.evolve(
+            config, backends=MappingProxyType({**config.backends, self.name: server})
+        )
+
+    def _tools(self) -> Mapping[str, ToolConfig]:
+        """Return what the files say of single tools that the gateway is to keep to."""
+        library = self.library
+        return MappingProxyType(
+            {
+                entry.name: ToolConfig(
+                    cost_per_call=entry.facts.get("cost") or None,
+                    visible_in_states=tuple(entry.facts.get("states") or ()),
+                )
+                for entry in (library.entries() if library is not None else ())
+                if entry.facts.get("cost") or entry.facts.get("states")
+            }
+        )
+
+    def _path(self, name: str) -> Path:
+        return (self._here / Path(name).expanduser()).resolve()
+
+    # -- the server ---------------------------------------------------------------------------
+
+    async def serve(
+        self, channel: Channel, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Serve the capabilities over a channel until it ends."""
+        server = self._made()
+        try:
+            await server.serve(channel, task_status=task_status)
+        finally:
+            with trio.CancelScope(shield=True):
+                await server.executor.sender.aclose()
+
+    def _made(self) -> CapabilityServer:
+        if self._server is None:
+            from mcpgw.capabilities.executor import Executor
+            from mcpgw.capabilities.library import Library
+            from mcpgw.capabilities.scanning import SCAN_VERSION, scan_capability
+            from mcpgw.capabilities.sending import Sender
+            from mcpgw.capabilities.serving import CapabilityServer
+            from mcpgw.capabilities.tokens import credentials
+            from mcpgw.state.approvals import ApprovalStore
+
+            sender = Sender(self.network())
+            library = Library(
+                self.folder / "capabilities.cache.json",
+                ApprovalStore.of(self.folder),
+                scan_capability,
+                SCAN_VERSION,
+            )
+            executor = Executor(
+                sender,
+                credentials(self.environ, self.folder, sender),
+                self.call_tool,
+            )
+            self._server = CapabilityServer(library, executor, self._loaded_first)
+            self._arrange(self._server)
+        return self._server
+
+    def _arrange(self, server: CapabilityServer) -> None:
+        """Give the server the folders and permissions of the configuration."""
+        from mcpgw.capabilities.builtin import builtin_folder
+
+        settings = self.config.capabilities
+        shipped = builtin_folder()
+        wanted = not settings.directories if settings.builtin is None else settings.builtin
+        fixed = (shipped,) if shipped is not None and wanted else ()
+        server.library.use(tuple(map(self._path, settings.directories)), fixed=fixed)
+        server.library.poisoning = self.config.security.tool_poisoning
+        server.executor.inside = settings.allow_private
+        server.executor.commands_allowed = commands_rule(settings.allow_commands, self._here)
+        server.executor.sender.network = self.network()
+
+    # -- changes ------------------------------------------------------------------------------
+
+    async def reload(self) -> Changes:
+        """Look at the folders now."""
+        changes = await self._made().refresh()
+        if changes:
+            await self.changed()
+        return changes
+
+    async def _loaded_first(self) -> None:
+        await self.changed()
+
+    async def watch(self) -> None:
+        """Look at the folders again and again, once the server was started; a task."""
+        while True:
+            await trio.sleep(POLL)
+            if self._server is not None and self.name:
+                await self.reload()
+
+
+def commands_rule(allowed: tuple[str, ...], here: Path) -> Callable[[Path | None, str], str]:
+    """Return what says whether a file may run commands: "" or why not, by its path and pin.
+
+    Args:
+      allowed: folders, files, and pins as `sha256:...`.
+      here: what relative paths are below.
+    """
+    paths = [
+        (here / Path(each).expanduser()).resolve()
+        for each in allowed
+        if not each.startswith("sha256:")
+    ]
+
+    def rule(path: Path | None, pin: str) -> str:
+        if pin and f"sha256:{pin}" in allowed:
+            return ""
+        file = path.resolve() if path is not None else None
+        if file is not None and any(file == each or each in file.parents for each in paths):
+            return ""
+        shown = f"'{file.parent}'" if file is not None else "its folder"
+        return (
+            "this capability runs a command, which is off. To allow it, add"
+            f" {shown}, or 'sha256:PIN' of the pinned file, to capabilities.allow_commands in"
+            " gateway.yaml."
+        )
+
+    return rule
+
+
+def executor_of(
+    config: GatewayConfig, sender: Sender, environ: Mapping[str, str], here: Path, folder: Path
+) -> Executor:
+    """Return an executor without a gateway around it, for commands.
+
+    Args:
+      config: what is allowed.
+      sender: sends requests; its opener closes it.
+      environ: where variables come from.
+      here: what relative paths of the configuration are below.
+      folder: the state folder.
+    """
+    from mcpgw.capabilities.executor import Executor
+    from mcpgw.capabilities.tokens import credentials
+
+    settings = config.capabilities
+    return Executor(
+        sender,
+        credentials(lambda: environ, folder, sender),
+        inside=settings.allow_private,
+        commands_allowed=commands_rule(settings.allow_commands, here),
+    )

@@ -1,0 +1,222 @@
+"""What a capability file must keep to beyond its form: the rules CAP-001 to CAP-010."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from mcpgw.capabilities.credentials import is_reference
+from mcpgw.capabilities.model import METHODS, Capability, Provider
+from mcpgw.capabilities.templating import Placeholder, parse, placeholders
+from mcpgw.config.nearest import nearest
+from mcpgw.config.problems import Findings
+
+Key = tuple[str | int, ...]
+
+_NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
+_LONGEST_DESCRIPTION: Final = 1024
+_SECRET_KEY: Final = re.compile(r"sk-|token", re.IGNORECASE)
+
+
+def check(capability: Capability, document: Mapping[Any, Any], path: Path, found: Findings) -> None:
+    """Report everything about a capability that a person should put right."""
+    _names(capability, path, found)
+    _schemas(capability, found)
+    inputs = _properties(capability.schema.input)
+    for place, provider in _providers(capability, document):
+        _provider(provider, place, found)
+        _templates(capability, provider, place, inputs, found)
+    _auth(capability, found)
+    for name, hook in capability.webhooks.items():
+        if not hook.path:
+            found.error(("webhooks", name), "CAP-005: a webhook needs a `path`")
+
+
+def _names(capability: Capability, path: Path, found: Findings) -> None:
+    if not _NAME.fullmatch(capability.name):
+        message = f"CAP-001: {capability.name!r:.80} is no name of a capability"
+        found.error(("name",), message, "Use a-z, 0-9 and '_', up to 64 of them.")
+    elif path.stem != capability.name:
+        found.warn(("name",), f"CAP-010: the file is called {path.name}", "Call both the same.")
+    if not capability.description:
+        hint = "Say in a sentence what it gives and when to use it; that is what is searched."
+        found.warn(("description",), "CAP-002: the description is empty", hint)
+    elif len(capability.description) > _LONGEST_DESCRIPTION:
+        size = len(capability.description)
+        found.warn(("description",), f"CAP-002: the description has {size} characters")
+
+
+def _schemas(capability: Capability, found: Findings) -> None:
+    for name, code, schema in (
+        ("input", "CAP-003", capability.schema.input),
+        ("output", "CAP-004", capability.schema.output),
+    ):
+        if schema is None:
+            continue
+        kind = schema.get("type", "object")
+        if name == "input" and kind != "object":
+            found.error(("schema", name, "type"), f"{code}: must be object, and is {kind!r:.40}")
+        properties = schema.get("properties", {})
+        if not isinstance(properties, Mapping):
+            found.error(("schema", name, "properties"), f"{code}: wants a map of names to schemas")
+            continue
+        for key, each in properties.items():
+            if not isinstance(each, (Mapping, bool)):
+                place: Key = ("schema", name, "properties", str(key))
+                found.error(place, f"{code}: wants a JSON Schema", "Such as {type: string}.")
+        required = schema.get("required", [])
+        if not isinstance(required, list) or not all(isinstance(r, str) for r in required):
+            found.error(("schema", name, "required"), f"{code}: wants a list of names")
+        elif name == "input":
+            for each in required:
+                if each not in properties and properties:
+                    message = f"CAP-003: {each!r:.60} is required, and is no property"
+                    found.error(("schema", name, "required"), message)
+        _valid(schema, ("schema", name), code, found)
+
+
+def _valid(schema: Mapping[str, Any], place: Key, code: str, found: Findings) -> None:
+    import jsonschema_rs
+
+    try:
+        jsonschema_rs.meta.validate({"$schema": _DIALECT, **schema})
+    except jsonschema_rs.ValidationError as error:
+        where: Key = (*place, *error.instance_path)
+        found.error(where, f"{code}: is no JSON Schema: {error.message[:200]}")
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        found.error(place, f"{code}: is no JSON Schema: {str(error)[:200]}")
+
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+def _properties(schema: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return the declared inputs; None where there may be others too."""
+    if schema is None or not isinstance(schema.get("properties", {}), Mapping):
+        return None
+    if any(key in schema for key in ("allOf", "anyOf", "oneOf", "$ref", "patternProperties")):
+        return None
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    return properties
+
+
+def _providers(
+    capability: Capability, document: Mapping[Any, Any]
+) -> Iterator[tuple[Key, Provider]]:
+    if capability.primary is not None:
+        yield ("providers", "primary"), capability.primary
+    single = isinstance((document.get("providers") or {}).get("fallback"), Mapping)
+    for index, provider in enumerate(capability.fallback):
+        key: Key = ("providers", "fallback") if single else ("providers", "fallback", index)
+        yield key, provider
+
+
+def _provider(provider: Provider, place: Key, found: Findings) -> None:
+    config, inside = provider.config, (*place, "config")
+    if provider.service in ("rest", "graphql", "jsonrpc"):
+        if not (config.base_url or config.endpoint):
+            message = f"CAP-005: a {provider.service} provider needs `base_url` or `endpoint`"
+            found.error(inside, message)
+        for name in ("base_url", "endpoint"):
+            _url(getattr(config, name), (*inside, name), found)
+    if provider.service == "rest":
+        if config.method.upper() not in METHODS:
+            hint = f"One of {', '.join(METHODS)}."
+            found.error((*inside, "method"), f"CAP-005: {config.method!r:.40} is none", hint)
+        if config.path and not config.path.startswith(("/", "?", "{")):
+            found.warn((*inside, "path"), "CAP-008: a path begins with '/'")
+        if config.body is not None and config.method.upper() in ("GET", "HEAD"):
+            found.warn((*inside, "body"), f"CAP-005: a {config.method.upper()} has no body")
+    if provider.service == "mcp" and not (config.server and config.tool):
+        found.error(inside, "CAP-005: an mcp provider needs `server` and `tool`")
+    if provider.service == "cli":
+        if not config.command:
+            found.error(inside, "CAP-005: a cli provider needs `command`, a list of words")
+        elif not isinstance(config.command[0], str) or "{" in config.command[0]:
+            message = "CAP-005: the program is a plain word; an input must not choose it"
+            found.error((*inside, "command", 0), message)
+    both = set(config.static_params) & set(config.params)
+    for name in sorted(both):
+        found.warn((*inside, "static_params", name), "CAP-007: stands in `params` too")
+
+
+def _url(text: str, place: Key, found: Findings) -> None:
+    if not text:
+        return
+    parts = parse(text)
+    if isinstance(parts[0], Placeholder):
+        return  # the whole of it comes from elsewhere
+    plain = "".join(part if isinstance(part, str) else "0" for part in parts)
+    try:
+        url = urlsplit(plain)
+        good = url.scheme in ("http", "https") and bool(url.hostname)
+    except ValueError:
+        good = False
+    if not good:
+        hint = "Write it as https://api.example.com/v1."
+        found.error(place, "CAP-008: is no http or https URL", hint)
+
+
+def _templates(
+    capability: Capability,
+    provider: Provider,
+    place: Key,
+    inputs: Mapping[str, Any] | None,
+    found: Findings,
+) -> None:
+    config, inside = provider.config, (*place, "config")
+    known = None if inputs is None else {*inputs, *config.static_params}
+    for name in (
+        *("base_url", "path", "endpoint", "headers", "params", "body", "variables"),
+        *("arguments", "command", "stdin"),
+    ):
+        template = getattr(config, name)
+        extra = {"item"} if name in ("body", "variables", "arguments", "command") else set()
+        for each in placeholders(list(template) if isinstance(template, tuple) else template):
+            if each.raw and name not in ("path", "base_url", "endpoint"):
+                message = f"CAP-006: {each.text} has a meaning in a URL only"
+                found.error((*inside, name), message, f"Write {{{each.path}}}.")
+            if each.secret is None and known is not None and each.root not in known | extra:
+                _undeclared(each, (*inside, name), known, found)
+    for name in config.param_map if known is not None else ():
+        if known is not None and name not in known:
+            _undeclared(Placeholder(name, name), (*inside, "param_map"), known, found)
+    _selector(config.path_selector, inputs, inside, found)
+
+
+def _undeclared(each: Placeholder, place: Key, known: set[str], found: Findings) -> None:
+    close = nearest(each.root, known)
+    hint = f"Did you mean '{close}'?" if close else "Declare it under schema.input.properties."
+    found.error(place, f"CAP-006: {each.text} names no input", hint)
+
+
+def _selector(
+    selector: Any, inputs: Mapping[str, Any] | None, inside: Key, found: Findings
+) -> None:
+    if selector is None:
+        return
+    place = (*inside, "path_selector")
+    if not selector.parameter or not selector.paths:
+        found.error(place, "CAP-005: needs `parameter` and `paths`")
+        return
+    if selector.default and selector.default not in selector.paths:
+        found.error((*place, "default"), "CAP-005: is none of its paths")
+    declared = (inputs or {}).get(selector.parameter)
+    enum = declared.get("enum") if isinstance(declared, Mapping) else None
+    if inputs is not None and (not isinstance(enum, list) or set(enum) != set(selector.paths)):
+        message = f"CAP-006: the input {selector.parameter!r} must be an enum of its paths"
+        found.error((*place, "parameter"), message, f"enum: [{', '.join(selector.paths)}]")
+
+
+def _auth(capability: Capability, found: Findings) -> None:
+    auth = capability.auth
+    if auth.required and not auth.key:
+        found.error(("auth", "key"), "CAP-005: is required, and there is none", "env:MY_API_KEY")
+    if auth.key and not is_reference(auth.key):
+        raw = len(auth.key) > 20 or _SECRET_KEY.search(auth.key)
+        message = "looks like a secret itself" if raw else "is no reference to a secret"
+        hint = "Write env:NAME, keychain:NAME, oauth:PROVIDER or file:PATH:FIELD."
+        found.error(("auth", "key"), f"CAP-005: {message}", hint)

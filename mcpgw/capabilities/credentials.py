@@ -1,0 +1,251 @@
+"""Secrets from where the operator keeps them: environment, keychain, files, OAuth logins.
+
+They are looked up by reference before a request is made, apart from what the caller gave.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import trio
+
+from mcpgw.capabilities.failures import CallProblem
+from mcpgw.observe.log import get_logger
+
+log = get_logger("mcpgw.capabilities")
+
+SHORTEST: Final = 6
+"""Characters that a secret must have to be cut out of texts; shorter ones would cut words."""
+RENEW_BEFORE: Final = 60.0
+"""Seconds before its end that a token is renewed."""
+LARGEST_FILE: Final = 1024 * 1024
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_UPPER: Final = re.compile(r"[A-Z][A-Z0-9_]*")
+_BRACED: Final = re.compile(r"\{(env|keychain)\.([^{}]+)\}")
+
+PostForm = Callable[[str, Mapping[str, str]], Awaitable[Mapping[str, Any]]]
+"""Sends a form to a token endpoint and returns the JSON object of the answer."""
+
+
+def is_reference(key: str) -> bool:
+    """Tell whether an `auth.key` is a reference, and not a secret itself."""
+    return (
+        key.startswith(("env:", "keychain:", "oauth:", "file:"))
+        or _BRACED.fullmatch(key) is not None
+        or _UPPER.fullmatch(key) is not None
+    )
+
+
+@attrs.define(eq=False)
+class Credentials:
+    """Looks secrets up.
+
+    Args:
+      environ: the environment with the files of `env_files` over it, as it is now.
+      folder: the state folder; OAuth logins of providers are `logins/PROVIDER.json` in it.
+      post_form: renews OAuth tokens.
+    """
+
+    environ: Callable[[], Mapping[str, str]]
+    folder: Path
+    post_form: PostForm | None = None
+    seen: set[str] = attrs.field(factory=set, repr=False)
+    """All secrets that were looked up."""
+    _keychain: dict[str, str] = attrs.field(factory=dict, repr=False)
+    _tokens: dict[str, tuple[str, float]] = attrs.field(factory=dict, repr=False)
+    _renewing: dict[str, trio.Lock] = attrs.field(factory=dict)
+
+    async def look_up(self, reference: str, *, hint: str = "", token_endpoint: str = "") -> str:
+        """Return the secret that a reference names.
+
+        Args:
+          reference: `env:NAME`, `NAME`, `{env.NAME}`, `env.NAME`, `keychain:NAME`,
+            `keychain.NAME`, `oauth:PROVIDER`, or `file:PATH:FIELD.SUB`.
+          hint: how a person gets it, for the message.
+          token_endpoint: where an OAuth token is renewed.
+
+        Raises:
+          CallProblem: it is not there, with what to do.
+        """
+        found = await self._found(reference, hint, token_endpoint)
+        self.seen.add(found)
+        return found
+
+    async def _found(self, reference: str, hint: str, token_endpoint: str) -> str:
+        braced = _BRACED.fullmatch(reference)
+        if braced:
+            reference = f"{braced[1]}:{braced[2]}"
+        kind, colon, name = reference.partition(":")
+        if not colon and reference.partition(".")[0] in ("env", "keychain"):
+            kind, _, name = reference.partition(".")
+        if kind == "env" or (not name and _UPPER.fullmatch(reference)):
+            return self._variable(name or reference, hint)
+        if kind == "keychain":
+            return await self._from_keychain(name, hint)
+        if kind == "oauth":
+            return await self._login(name, hint, token_endpoint)
+        if kind == "file":
+            return await trio.to_thread.run_sync(self._from_file, name, hint)
+        raise CallProblem(
+            f"the credential reference {reference[:20]!r} is not understood. Write env:NAME,"
+            " keychain:NAME, oauth:PROVIDER or file:PATH:FIELD."
+        )
+
+    async def optional(self, reference: str) -> str | None:
+        """Return the secret of a reference in a template, None where it is not set."""
+        if reference.startswith("env."):
+            found = self.environ().get(reference[4:])
+            self.seen |= {found} if found else set()
+            return found or None
+        return await self.look_up(reference)
+
+    def _variable(self, name: str, hint: str) -> str:
+        value = self.environ().get(name)
+        if not value:
+            raise CallProblem(
+                f"the environment variable {name} is not set."
+                f" Set it where the gateway is started, or in a file of `env_files`.{_more(hint)}"
+            )
+        return value
+
+    async def _from_keychain(self, name: str, hint: str) -> str:
+        if name not in self._keychain:
+            value = await trio.to_thread.run_sync(_keychain, name)
+            if not value:
+                raise CallProblem(
+                    f"the keychain of the system has nothing for '{name}'."
+                    f" `keyring set {name} mcpgw` puts it there.{_more(hint)}"
+                )
+            self._keychain[name] = value
+        return self._keychain[name]
+
+    def _from_file(self, place: str, hint: str) -> str:
+        path, colon, field = place.rpartition(":")
+        if not colon:
+            path, field = place, ""
+        file = Path(path).expanduser()
+        try:
+            with file.open("rb") as opened:
+                text = opened.read(LARGEST_FILE).decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise CallProblem(f"{file} cannot be read: {reason}.{_more(hint)}") from None
+        if not field:
+            return text.strip()
+        try:
+            value: Any = json.loads(text)
+        except ValueError:
+            raise CallProblem(f"{file} is not JSON, so it has no field '{field}'.") from None
+        for part in field.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise CallProblem(f"{file} has no text or number at '{field}'.{_more(hint)}")
+        return str(value)
+
+    # -- OAuth logins of providers ---------------------------------------------------------------
+
+    async def _login(self, provider: str, hint: str, token_endpoint: str) -> str:
+        if not _NAME.fullmatch(provider.replace("-", "_")):
+            raise CallProblem(f"{provider[:40]!r} is no name of an OAuth provider.")
+        lock = self._renewing.setdefault(provider, trio.Lock())
+        async with lock:
+            token, until = self._tokens.get(provider, ("", 0.0))
+            if token and time.time() < until - RENEW_BEFORE:
+                return token
+            return await self._stored_login(provider, hint, token_endpoint)
+
+    async def _stored_login(self, provider: str, hint: str, token_endpoint: str) -> str:
+        from mcpgw.state.files import read_json, write_atomically
+
+        path = self.folder / "logins" / f"{provider}.json"
+        stored = await trio.to_thread.run_sync(read_json, path)
+        if not isinstance(stored, dict) or not (
+            stored.get("access_token") or stored.get("refresh_token")
+        ):
+            raise CallProblem(
+                f"there is no login for '{provider}': put its tokens into {path} as"
+                ' {"access_token": ..., "refresh_token": ..., "client_id": ...}.' + _more(hint)
+            )
+        until = stored.get("expires_at")
+        ends = float(until) if isinstance(until, (int, float)) else float("inf")
+        if stored.get("access_token") and time.time() < ends - RENEW_BEFORE:
+            self._tokens[provider] = (str(stored["access_token"]), ends)
+            return str(stored["access_token"])
+        endpoint = str(stored.get("token_endpoint") or token_endpoint)
+        if not (stored.get("refresh_token") and endpoint and self.post_form):
+            raise CallProblem(f"the login for '{provider}' has expired; log in again.{_more(hint)}")
+        form = {"grant_type": "refresh_token", "refresh_token": str(stored["refresh_token"])}
+        for name in ("client_id", "client_secret"):
+            if stored.get(name):
+                form[name] = str(stored[name])
+        if "client_secret" not in form:
+            secret = await trio.to_thread.run_sync(_keychain, f"{provider}-client-secret")
+            form |= {"client_secret": secret} if secret else {}
+        answer = await self.post_form(endpoint, form)
+        token = answer.get("access_token")
+        if not isinstance(token, str) or not token:
+            raise CallProblem(f"the login for '{provider}' was not renewed; log in again.")
+        seconds = answer.get("expires_in")
+        ends = time.time() + (float(seconds) if isinstance(seconds, (int, float)) else 3600.0)
+        fresh = {
+            **stored,
+            "access_token": token,
+            "refresh_token": answer.get("refresh_token") or stored["refresh_token"],
+            "expires_at": ends,
+        }
+        text = json.dumps(fresh, indent=2).encode()
+        await trio.to_thread.run_sync(write_atomically, path, text)
+        self._tokens[provider] = (token, ends)
+        log.info("capability.token_renewed", provider=provider)
+        return token
+
+    def forget(self, provider: str) -> None:
+        """Forget a token that was refused, so that it is read or renewed again."""
+        self._tokens.pop(provider, None)
+
+
+def _more(hint: str) -> str:
+    return f" {hint}" if hint else ""
+
+
+def _keychain(name: str) -> str | None:
+    """Return a password of the system's keychain: by `keyring`, else by the system's own tool."""
+    import shutil
+    import subprocess
+
+    try:
+        import keyring
+        from keyring.errors import KeyringError
+    except ImportError:
+        pass
+    else:
+        try:
+            found: str | None = keyring.get_password(name, "mcpgw")
+            if found is None and (entry := keyring.get_credential(name, None)) is not None:
+                found = entry.password
+            if found:
+                return found
+        except KeyringError as error:
+            log.warning("capability.keychain", reason=str(error))
+    for words in (
+        ("security", "find-generic-password", "-s", name, "-w"),
+        ("secret-tool", "lookup", "service", name),
+    ):
+        program = shutil.which(words[0])
+        if program is None:
+            continue
+        try:
+            run = subprocess.run(
+                [program, *words[1:]], capture_output=True, text=True, timeout=20, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        if run.returncode == 0 and run.stdout.strip():
+            return run.stdout.strip()
+    return None

@@ -1,0 +1,118 @@
+"""The MCP tool that a capability is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from mcpgw.capabilities.model import Capability
+
+WRAPPED: Final = "result"
+"""The key under which an answer stands that is no object."""
+MOST_HINTS: Final = 60
+_WORD: Final = re.compile(r"[a-z][a-z0-9_]{2,}")
+_DULL: Final = frozenset(
+    [
+        "the",
+        "and",
+        "for",
+        "with",
+        "from",
+        "that",
+        "this",
+        "are",
+        "not",
+        "has",
+        "have",
+        "can",
+        "may",
+        "its",
+        "one",
+        "two",
+        "all",
+        "any",
+        "per",
+        "default",
+        "used",
+        "use",
+        "when",
+        "which",
+        "who",
+        "whose",
+        "will",
+    ]
+)
+
+
+def tool_definition(capability: Capability) -> dict[str, Any]:
+    """Return the definition for `tools/list` (MCP 2025-11-25, tools)."""
+    metadata = capability.metadata
+    definition: dict[str, Any] = {"name": capability.name}
+    if capability.title:
+        definition["title"] = capability.title
+    definition["description"] = capability.description or capability.title or capability.name
+    definition["inputSchema"] = _input_schema(capability)
+    output = output_schema(capability)
+    if output is not None:
+        definition["outputSchema"] = output
+    annotations: dict[str, Any] = {"readOnlyHint": metadata.read_only}
+    destructive = metadata.destructive
+    annotations["destructiveHint"] = not metadata.read_only if destructive is None else destructive
+    idempotent = metadata.idempotent
+    annotations["idempotentHint"] = metadata.read_only if idempotent is None else idempotent
+    annotations["openWorldHint"] = True if metadata.open_world is None else metadata.open_world
+    if capability.title:
+        annotations["title"] = capability.title
+    definition["annotations"] = annotations
+    words = keywords(capability)
+    if words:
+        definition["_meta"] = {"mcpgw/keywords": words}
+    return definition
+
+
+def _input_schema(capability: Capability) -> dict[str, Any]:
+    given = capability.schema.input
+    schema: dict[str, Any] = (
+        {"type": "object", **given} if given else {"type": "object", "properties": {}}
+    )
+    examples = [dict(each.arguments) for each in capability.examples if each.arguments]
+    if examples and "examples" not in schema:
+        schema["examples"] = examples[:2]
+    return schema
+
+
+def output_schema(capability: Capability) -> dict[str, Any] | None:
+    """Return the schema of structured answers; MCP wants an object, so others are wrapped.
+
+    A GraphQL answer in part and a transform's text would break a strict schema, so nothing but
+    the form is promised of them.
+    """
+    given = capability.schema.output
+    if given is None:
+        return None
+    if given.get("type", "object") == "object":
+        return {"type": "object", **given}
+    return {"type": "object", "properties": {WRAPPED: dict(given)}, "required": [WRAPPED]}
+
+
+def keywords(capability: Capability) -> list[str]:
+    """Return words to find the tool by: its tags and category, and what its output is made of."""
+    found: dict[str, None] = {}
+    for text in (*capability.metadata.tags, capability.metadata.category):
+        found[text.lower()] = None
+    for word in _words_of(capability.schema.output):
+        found[word] = None
+    return [word for word in found if word][:MOST_HINTS]
+
+
+def _words_of(schema: Any) -> Iterator[str]:
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    if not isinstance(properties, Mapping):
+        return
+    for name, each in properties.items():
+        yield str(name).lower()
+        text = each.get("description") if isinstance(each, Mapping) else None
+        for word in _WORD.findall(str(text).lower()) if text else ():
+            if word not in _DULL:
+                yield word

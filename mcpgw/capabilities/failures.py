@@ -1,0 +1,27 @@
+"""What can go wrong with the call of a capability, in words for the caller."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen
+class CallProblem(Exception):
+    """The call cannot be made, or failed.
+
+    Args:
+      message: what happened and what to do; no secret is in it.
+      status: the HTTP status, where there was one.
+      again: whether another provider, or the same a little later, may do better.
+      sent: whether the request may have had an effect.
+      retry_after: seconds after which the API wants to be asked again.
+    """
+
+    message: str
+    status: int | None = None
+    again: bool = False
+    sent: bool = False
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        return self.message

@@ -1,0 +1,54 @@
+"""Fetching a public document: a specification, a skill, a capability file of somebody else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from mcpgw.capabilities.failures import CallProblem
+from mcpgw.capabilities.sending import Answered, Outgoing, Sender
+from mcpgw.transports.network import Network
+from mcpgw.transports.reach import Reach
+
+TIMEOUT: Final = 30.0
+
+
+async def fetch_public(
+    url: str,
+    *,
+    limit: int,
+    headers: Mapping[str, str] | None = None,
+    inside: tuple[str, ...] = (),
+) -> bytes:
+    """Return the document at a URL; addresses inside this network are refused.
+
+    Args:
+      url: http or https.
+      limit: bytes at most.
+      headers: sent to the URL's own origin only.
+      inside: networks and hosts inside that are reached all the same.
+
+    Raises:
+      CallProblem: it cannot be had.
+    """
+    answer = await fetch_answer(url, limit=limit, headers=headers, inside=inside)
+    if answer.status != 200:
+        raise CallProblem(f"{url} was answered with HTTP {answer.status}.", status=answer.status)
+    return answer.content
+
+
+async def fetch_answer(
+    url: str,
+    *,
+    limit: int,
+    headers: Mapping[str, str] | None = None,
+    inside: tuple[str, ...] = (),
+) -> Answered:
+    """Return the answer at a URL, whatever its status. Raises: as `fetch_public`."""
+    sender = Sender(Network(dict(os.environ)))
+    try:
+        outgoing = Outgoing("GET", url, dict(headers or {}))
+        return await sender.send(outgoing, reach=Reach(inside), timeout=TIMEOUT, limit=limit)
+    finally:
+        await sender.aclose()

@@ -1,0 +1,51 @@
+"""Pinning a file: its pin is written, and it is let in as it is now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mcpgw.capabilities.pins import canonical, content_hash, with_pin
+from mcpgw.capabilities.reading import LARGEST
+
+
+def pin_file(path: Path, folder: Path, *, data: bytes | None = None) -> str:
+    """Write a file with its pin and let it in; return the hash.
+
+    Args:
+      path: the file.
+      folder: the state folder.
+      data: what to write, where it is not what stands in the file already.
+
+    Raises:
+      ValueError: it cannot be read, is not YAML, or cannot be written; the text says why.
+    """
+    from mcpgw.config.yamlfile import YamlSyntaxError, parse
+    from mcpgw.state.approvals import ApprovalStore, ApprovedFile
+    from mcpgw.state.database import StateError
+    from mcpgw.state.files import write_atomically
+
+    try:
+        given = path.read_bytes() if data is None else data
+        document = parse(canonical(given).decode("utf-8-sig"))
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text") from None
+    except YamlSyntaxError as error:
+        raise ValueError(f"{path}:{error.line or 1}: {error.message}") from None
+    if len(given) > LARGEST or not isinstance(document, dict):
+        raise ValueError(f"{path} is no capability file")
+    pinned = with_pin(given)
+    name = str(document.get("name") or path.stem)
+    try:
+        if pinned != given or data is not None:
+            write_atomically(path, pinned, mode=mode)
+        place = path.parent.resolve() / path.name
+        approved = ApprovedFile(str(place), name, content_hash(pinned), pinned=True)
+        ApprovalStore.of(folder).pin_file(approved)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written: {error.strerror}") from None
+    except StateError as error:
+        raise ValueError(f"{path} is pinned, but its approval was not kept: {error}") from None
+    return content_hash(pinned)

@@ -1,0 +1,77 @@
+"""Pins: the hash of a capability file, written into it (`sha256:` at the start of a line).
+
+The hash is that of the file without such lines: `grep -v '^sha256:' FILE | sha256sum` gives the
+same, as long as the file ends with a line end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+_PIN_LINE: Final = re.compile(rb"(?m)^sha256:[^\n]*(?:\n|\Z)")
+_PIN: Final = re.compile(rb"""^sha256:\s*["']?([0-9A-Fa-f]{64})["']?\s*(?:#.*)?$""")
+
+
+class PinProblem(ValueError):
+    """The pin of a file is none, or there are several."""
+
+
+@attrs.frozen
+class Pinned:
+    """The pin of a file and what its content really hashes to; both in lower-case hex."""
+
+    pin: str
+    actual: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the file is what was pinned; also where there is no pin."""
+        return not self.pin or self.pin == self.actual
+
+    def mismatch(self, path: Path | str) -> str:
+        """Say that it does not hold."""
+        return (
+            f"Capability hash mismatch (rug-pull protection) in {path}: expected {self.pin},"
+            f" actual {self.actual}. If you changed it yourself: mcp-gateway cap pin {path}"
+        )
+
+
+def canonical(data: bytes) -> bytes:
+    """Return the bytes that are hashed."""
+    return _PIN_LINE.sub(b"", data)
+
+
+def content_hash(data: bytes) -> str:
+    """Return the SHA-256, in hex, of a file's bytes without its pin."""
+    return hashlib.sha256(canonical(data)).hexdigest()
+
+
+def look_at(data: bytes) -> Pinned:
+    """Return the pin of a file's bytes and their hash.
+
+    Raises:
+      PinProblem: a line begins with `sha256:` and is no pin, or there are several.
+    """
+    lines = _PIN_LINE.findall(data)
+    if len(lines) > 1:
+        raise PinProblem(f"there are {len(lines)} lines that begin with 'sha256:'; one is a pin")
+    pin = ""
+    if lines:
+        found = _PIN.match(lines[0].strip())
+        if found is None:
+            raise PinProblem("the line 'sha256:' does not hold 64 hex digits")
+        pin = found[1].decode().lower()
+    return Pinned(pin, content_hash(data))
+
+
+def with_pin(data: bytes) -> bytes:
+    """Return a file's bytes with the right pin as its first line."""
+    rest = canonical(data.removeprefix(b"\xef\xbb\xbf"))
+    if rest and not rest.endswith(b"\n"):
+        rest += b"\n"
+    return f"sha256: {hashlib.sha256(rest).hexdigest()}\n".encode() + rest

@@ -1,0 +1,297 @@
+"""From a provider's settings and a caller's inputs to the request that is sent."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import attrs
+
+from mcpgw.capabilities.bodies import (
+    FILLER,
+    JSON,
+    Body,
+    encode_body,
+    encode_pairs,
+    encode_query,
+    files_of,
+)
+from mcpgw.capabilities.failures import CallProblem
+from mcpgw.capabilities.model import Auth, Provider, ProviderConfig
+from mcpgw.capabilities.sending import Outgoing
+from mcpgw.capabilities.templating import (
+    MISSING,
+    Inputs,
+    Missing,
+    Placeholder,
+    Values,
+    fill_text,
+    fill_value,
+    parse,
+    placeholders,
+)
+
+_LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+WITH_BODY: Final = ("POST", "PUT", "PATCH", "DELETE")
+
+
+@attrs.frozen
+class Draft:
+    """A request whose files are still to be fetched."""
+
+    method: str
+    url: str
+    query: tuple[tuple[str, str], ...]
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: Any = attrs.field(default=MISSING, repr=False)
+    content_type: str = ""
+
+    def files(self) -> list[str]:
+        """Return the URLs of files that go into the body."""
+        return [each.url for each in files_of(self.body)]
+
+    def outgoing(self, body: Any = MISSING) -> Outgoing:
+        """Return the request as it will be sent, with the body given here in place of its own."""
+        value = self.body if isinstance(body, Missing) else body
+        made = Body() if self.method not in WITH_BODY else encode_body(value, self.content_type)
+        headers = dict(self.headers)
+        if made.content is not None:
+            headers.setdefault("content-type", made.type)
+            if made.type.startswith("multipart/"):
+                headers["content-type"] = made.type
+        url = self.url
+        if self.query:
+            url += ("&" if "?" in url else "?") + encode_pairs(list(self.query))
+        return Outgoing(self.method, url, headers, made.content)
+
+    def with_query(self, name: str, value: Any) -> Draft:
+        """Return the draft with another value of a query parameter."""
+        kept = [pair for pair in self.query if pair[0] != name]
+        return attrs.evolve(self, query=(*kept, *encode_query({name: value}, "repeat")))
+
+    def with_key(self, name: str, value: Any) -> Draft:
+        """Return the draft with another value of a key of its JSON body."""
+        body = self.body if isinstance(self.body, Mapping) else {}
+        return attrs.evolve(self, body={**body, name: value})
+
+
+def secret_references(provider: Provider) -> set[str]:
+    """Return the references to operators' values in a provider's templates."""
+    config = provider.config
+    texts: list[Any] = [
+        *(config.base_url, config.path, config.endpoint, config.stdin),
+        *(config.headers, config.params, config.body, config.variables),
+        *(config.arguments, list(config.command)),
+    ]
+    if config.path_selector is not None:
+        texts.append(config.path_selector.paths)
+    return {each.secret for text in texts for each in placeholders(text) if each.secret is not None}
+
+
+def draft(
+    provider: Provider, inputs: Mapping[str, Any], values: Values, auth: Auth, credential: str
+) -> Draft:
+    """Make the request of a REST provider.
+
+    Args:
+      provider: its settings.
+      inputs: the caller's, checked, with defaults.
+      values: the same, and the operator's, for templates.
+      auth, credential: what is sent to say who we are; "" for nothing.
+
+    Raises:
+      CallProblem: an input is missing that the URL needs, or a value cannot stand in a header.
+    """
+    config = provider.config
+    method = config.method.upper()
+    body = FILLER.fill(config.body, values) if config.body is not None else MISSING
+    query = _query(config, inputs, values, method)
+    headers = _headers(config.headers, values)
+    if "accept" not in headers and config.response_format in ("auto", "json"):
+        headers["accept"] = "application/json, */*;q=0.5"
+    url = _url(config, inputs, values)
+    if credential:
+        if auth.param:
+            query = [pair for pair in query if pair[0] != auth.param]
+            query.append((auth.param, credential))
+        else:
+            headers[auth.header.lower()] = header_value(auth, credential)
+        check_secrecy(url)
+    return Draft(method, url, tuple(query), headers, body, config.body_content_type)
+
+
+def check_secrecy(url: str) -> None:
+    """Refuse to send a credential in the open; this machine's own addresses are no network."""
+    from mcpgw.transports.reach import is_loopback_host
+
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_loopback_host(parts.hostname or ""):
+        raise CallProblem(
+            f"{parts.netloc} is reached by http, and a credential would cross the network in the"
+            " open. Use https."
+        )
+
+
+def header_value(auth: Auth, credential: str) -> str:
+    """Return the value of the header that carries a credential."""
+    prefix = auth.prefix
+    if prefix is None:
+        prefix = {"basic": "Basic", "api_key": ""}.get(auth.type, "Bearer")
+    if auth.type == "basic" and ":" in credential:
+        credential = base64.b64encode(credential.encode()).decode()
+    return check_header(auth.header, f"{prefix} {credential}".strip())
+
+
+def check_header(name: str, value: str) -> str:
+    """Return a header's value, or refuse one that could begin a second header."""
+    if any((ord(sign) < 32 and sign != "\t") or ord(sign) == 127 for sign in value):
+        raise CallProblem(
+            f"the value of the header {name} holds a line break or another control character,"
+            " which is refused."
+        )
+    try:
+        value.encode("ascii")
+    except UnicodeEncodeError:
+        return quote(value, safe=" !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+    return value.strip()
+
+
+def _headers(templates: Mapping[str, str], values: Values) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, template in templates.items():
+        text = fill_text(template, values)
+        if isinstance(text, Missing) or text == "":
+            continue
+        headers[name.lower()] = check_header(name, text)
+    return headers
+
+
+def _query(
+    config: ProviderConfig, inputs: Mapping[str, Any], values: Values, method: str
+) -> list[tuple[str, str]]:
+    wanted: dict[str, Any] = {}
+    for name, template in config.params.items():
+        value = (
+            fill_value(template, values)
+            if isinstance(template, str)
+            else FILLER.fill(template, values)
+        )
+        if not isinstance(value, Missing) and value not in ("", []):
+            wanted[name] = value
+    for name, parameter in config.param_map.items():
+        value = inputs.get(name)
+        if value is not None and value not in ("", []):
+            wanted[parameter] = value
+    if method == "GET":
+        taken = {each.root for each in placeholders(config.params)} | config.param_map.keys()
+        for name, value in config.static_params.items():
+            if name not in wanted and name not in taken:
+                wanted[name] = inputs.get(name, value)
+    return encode_query(wanted, config.array_style)
+
+
+def _encode(text: str, placeholder: Placeholder) -> str:
+    """Percent-encode a value as one segment of a path (RFC 3986), unless it is marked."""
+    if placeholder.raw:
+        if any(part in (".", "..") for part in re.split(r"[/\\?#]", text)):
+            raise CallProblem(f"{placeholder.path}: steps such as '..' have no place in a URL.")
+        return quote(text, safe=":/?#[]@!$&'()*+,;=%-._~")
+    if text in (".", "..", ""):
+        # Such a segment is taken for a step in the path, however it is encoded.
+        raise CallProblem(f"{placeholder.path}: {text!r} cannot be part of the path of a URL.")
+    return quote(text, safe="")
+
+
+def _url(config: ProviderConfig, inputs: Mapping[str, Any], values: Values) -> str:
+    template = config.endpoint or (config.base_url.rstrip("/") + _path(config, inputs))
+    _check_host(template, values)
+    filled = fill_text(template, values, _encode)
+    if isinstance(filled, Missing):
+        absent = ", ".join(
+            part.path
+            for part in parse(template)
+            if isinstance(part, Placeholder) and _is_missing(part, values)
+        )
+        raise CallProblem(f"the URL needs a value for: {absent}.")
+    return filled
+
+
+def _is_missing(part: Placeholder, values: Values) -> bool:
+    found = values.secret(part.secret) if part.secret is not None else values.input(part)
+    return isinstance(found, Missing)
+
+
+def _check_host(template: str, values: Values) -> None:
+    """Refuse an input that changes the host that the file declares.
+
+    One label of a name may be an input (`{language}.wikipedia.org`); `{+url}` at the beginning
+    says that the whole URL is the caller's, and the guard looks at where it leads.
+    """
+    parts = parse(template)
+    if parts and isinstance(parts[0], Placeholder) and parts[0].raw:
+        return
+    before = ""
+    for place, part in enumerate(parts):
+        if isinstance(part, str):
+            before += part
+        elif part.secret is not None:
+            before += "0" if "://" in before else "secret://0"
+        else:
+            if before.count("/") >= 3:
+                return
+            after = parts[place + 1] if place + 1 < len(parts) else ""
+            rest = after.partition("/")[0] if isinstance(after, str) else ""
+            if not (rest.startswith(".") and rest.count(".") > 1 and before.endswith("://")):
+                raise CallProblem(f"{part.text}: an input must not choose the host of the URL.")
+            label = str(values.input(part))
+            if not _LABEL.fullmatch(label):
+                raise CallProblem(f"{part.path}: {label!r:.40} cannot be part of a host's name.")
+            before += "0"
+
+
+def _path(config: ProviderConfig, inputs: Mapping[str, Any]) -> str:
+    selector = config.path_selector
+    if selector is None or not selector.paths:
+        path = config.path
+    else:
+        chosen = inputs.get(selector.parameter, selector.default)
+        if chosen not in selector.paths:
+            known = ", ".join(selector.paths)
+            raise CallProblem(f"{selector.parameter}: {chosen!r:.60} is none of {known}.")
+        path = selector.paths[chosen]
+    return path if not path or path.startswith(("/", "?", "{")) else f"/{path}"
+
+
+def json_post(
+    url: str, body: Any, headers: Mapping[str, str], values: Values, auth: Auth, credential: str
+) -> Draft:
+    """Make a POST of a JSON body, as GraphQL and JSON-RPC want it."""
+    filled = _headers(headers, values)
+    filled.setdefault("content-type", JSON)
+    filled.setdefault("accept", JSON)
+    query: tuple[tuple[str, str], ...] = ()
+    if credential:
+        if auth.param:
+            query = ((auth.param, credential),)
+        else:
+            filled[auth.header.lower()] = header_value(auth, credential)
+        check_secrecy(url)
+    return Draft("POST", url, query, filled, body, JSON)
+
+
+def endpoint_url(config: ProviderConfig, inputs: Mapping[str, Any], values: Values) -> str:
+    """Return the URL of a provider that has one for all calls."""
+    return _url(config, inputs, values)
+
+
+def values_of(inputs: Mapping[str, Any], secrets: Mapping[str, str | None]) -> Inputs:
+    """Return where templates take their values from."""
+
+    def secret(reference: str) -> str | Missing:
+        found = secrets.get(reference)
+        return MISSING if found is None else found
+
+    return Inputs(inputs, secret)

@@ -1,0 +1,207 @@
+"""Templates: text and JSON with placeholders for a caller's inputs and an operator's secrets.
+
+A template is taken apart once. Inputs and secrets are then put in piece by piece and never read
+again for placeholders, so an argument such as `{env.SECRET}` stays the text that it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Protocol
+
+import attrs
+
+from mcpgw.config.json_path import parse_path
+
+SECRET_ROOTS: Final = ("env", "keychain")
+_PLACE: Final = re.compile(
+    r"\{(\+?)([A-Za-z_][A-Za-z0-9_\-]*(?:\.[A-Za-z0-9_\-]+|\[-?[0-9]{1,9}\])*)(?:\|([^{}]*))?\}"
+)
+
+
+class Missing:
+    """That a placeholder has no value."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = Missing()
+
+
+@attrs.frozen
+class Placeholder:
+    """`{name}`, `{name.part[0]}`, `{name|default}`, `{+name}`, `{env.NAME}`, `{keychain.NAME}`."""
+
+    text: str
+    path: str
+    default: str | None = None
+    raw: bool = False
+
+    @property
+    def root(self) -> str:
+        """The input that it names, or the kind of secret."""
+        return re.split(r"[.\[]", self.path, maxsplit=1)[0]
+
+    @property
+    def secret(self) -> str | None:
+        """The name of the operator's value that it stands for, with its kind; None for an input."""
+        root, dot, _name = self.path.partition(".")
+        return self.path if dot and root in SECRET_ROOTS else None
+
+
+Part = str | Placeholder
+
+
+class Values(Protocol):
+    """Where the values of placeholders come from."""
+
+    def input(self, placeholder: Placeholder) -> Any:
+        """Return the value of an input, MISSING where there is none."""
+
+    def secret(self, reference: str) -> str | Missing:
+        """Return an operator's value, MISSING where there is none."""
+
+
+@attrs.frozen
+class Inputs:
+    """The caller's inputs, and the operator's values by a function."""
+
+    inputs: Mapping[str, Any]
+    secrets: Callable[[str], str | Missing]
+
+    def input(self, placeholder: Placeholder) -> Any:
+        """Return the value of an input; one that is null is none."""
+        root, rest = _split(placeholder.path)
+        value = self.inputs.get(root)
+        if rest and value is not None:
+            value = parse_path(rest).pick(value)
+        if value is None:
+            return MISSING if placeholder.default is None else placeholder.default
+        return value
+
+    def secret(self, reference: str) -> str | Missing:
+        """Return an operator's value."""
+        return self.secrets(reference)
+
+
+def _split(path: str) -> tuple[str, str]:
+    found = re.match(r"[A-Za-z0-9_\-]+", path)
+    root = found[0] if found else path
+    return root, path[len(root) :].removeprefix(".")
+
+
+@functools.lru_cache(maxsize=4096)
+def parse(text: str) -> tuple[Part, ...]:
+    """Take a template apart; braces that hold no placeholder are plain text."""
+    parts: list[Part] = []
+    end = 0
+    for found in _PLACE.finditer(text):
+        if found.start() > end:
+            parts.append(text[end : found.start()])
+        parts.append(Placeholder(found[0], found[2], found[3], bool(found[1])))
+        end = found.end()
+    if end < len(text):
+        parts.append(text[end:])
+    return tuple(parts)
+
+
+def placeholders(template: Any) -> Iterator[Placeholder]:
+    """Give all placeholders of a text, or of all texts (not keys) of a JSON value."""
+    if isinstance(template, str):
+        yield from (part for part in parse(template) if isinstance(part, Placeholder))
+    elif isinstance(template, Mapping):
+        for value in template.values():
+            yield from placeholders(value)
+    elif isinstance(template, (list, tuple)):
+        for value in template:
+            yield from placeholders(value)
+
+
+def as_text(value: Any) -> str:
+    """Write a value as text: text as it is, all else as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        value = int(value)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def fill_text(
+    template: str, values: Values, encode: Callable[[str, Placeholder], str] | None = None
+) -> str | Missing:
+    """Fill a text; MISSING where one of its placeholders has no value.
+
+    Args:
+      template: the text.
+      values: where values come from.
+      encode: what becomes of an input's text before it is put in; secrets are put in as they are.
+    """
+    filled: list[str] = []
+    for part in parse(template):
+        if isinstance(part, str):
+            filled.append(part)
+            continue
+        if (reference := part.secret) is not None:
+            value: Any = values.secret(reference)
+            if isinstance(value, Missing) and part.default is not None:
+                value = part.default
+            text = value
+        else:
+            value = values.input(part)
+            text = value if isinstance(value, Missing) else as_text(value)
+            if encode is not None and isinstance(text, str):
+                text = encode(text, part)
+        if isinstance(text, Missing):
+            return MISSING
+        filled.append(text)
+    return "".join(filled)
+
+
+def fill_value(template: str, values: Values) -> Any:
+    """Fill a text that keeps the JSON type of its value where it is one placeholder alone."""
+    parts = parse(template)
+    if len(parts) == 1 and isinstance(parts[0], Placeholder) and parts[0].secret is None:
+        return values.input(parts[0])
+    return fill_text(template, values)
+
+
+Function = Callable[[Any, Values], Any]
+
+
+@attrs.frozen
+class Filler:
+    """Fills JSON templates; `functions` are the maps with one key such as `$each`."""
+
+    functions: Mapping[str, Function] = attrs.field(factory=dict)
+
+    def fill(self, template: Any, values: Values) -> Any:
+        """Fill a JSON value; MISSING where nothing of it has a value.
+
+        A key or item whose placeholder has no value is left out, and so is a map or list that
+        had something in it and has nothing left.
+        """
+        if isinstance(template, str):
+            return fill_value(template, values)
+        if isinstance(template, Mapping):
+            if len(template) == 1:
+                ((key, inner),) = template.items()
+                if key in self.functions:
+                    return self.functions[key](inner, values)
+            filled = {
+                key: value
+                for key, inner in template.items()
+                if not isinstance(value := self.fill(inner, values), Missing)
+            }
+            return MISSING if template and not filled else filled
+        if isinstance(template, (list, tuple)):
+            items = [
+                value
+                for inner in template
+                if not isinstance(value := self.fill(inner, values), Missing)
+            ]
+            return MISSING if template and not items else items
+        return template

@@ -1,0 +1,148 @@
+"""Credentials of an operation: which scheme, and the reference to the secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from mcpgw.openapi_import.schemas import References
+from mcpgw.openapi_import.texts import identifier, sentence
+
+
+@attrs.frozen
+class Credentials:
+    """What an operation sends to say who it is.
+
+    `auth` is the block of the file; `headers` and `params` carry further secrets, as templates;
+    `sent` names headers (in lower case) and query parameters that are no inputs therefore.
+    """
+
+    auth: dict[str, Any] | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    params: Mapping[str, str] = attrs.field(factory=dict)
+    sent: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Security:
+    """The security schemes of a document.
+
+    Args:
+      document: the whole document.
+      references: follows `$ref`.
+      owner: what the names of variables begin with, so that two APIs do not share one.
+      auth_key: a reference that is used in place of those that are made up.
+    """
+
+    document: Mapping[str, Any]
+    references: References
+    owner: str
+    auth_key: str | None = None
+
+    def of(self, operation: Mapping[str, Any]) -> Credentials:
+        """Return the credentials of an operation: its own requirement, else the document's."""
+        wanted = operation.get("security", self.document.get("security"))
+        if self.auth_key is not None:
+            return self._given(wanted)
+        if not isinstance(wanted, list) or not wanted:
+            return Credentials()
+        optional = any(not each for each in wanted if isinstance(each, Mapping))
+        ways = [each for each in wanted if isinstance(each, Mapping) and each]
+        if not ways:
+            return Credentials()
+        return min((self._way(way, optional) for way in ways), key=_rank)
+
+    def _given(self, wanted: Any) -> Credentials:
+        found = attrs.evolve(self, auth_key=None).of({"security": wanted} if wanted else {})
+        base = found.auth or {"required": True, "type": "bearer"}
+        return attrs.evolve(found, auth={**base, "key": self.auth_key})
+
+    def _way(self, way: Mapping[str, Any], optional: bool) -> Credentials:
+        """Return the credentials of one alternative; all of its schemes are needed."""
+        auth: dict[str, Any] | None = None
+        headers: dict[str, str] = {}
+        params: dict[str, str] = {}
+        sent: set[str] = set()
+        notes: list[str] = []
+        for name, scopes in way.items():
+            scheme = self.references.follow(self._schemes().get(name))
+            if not isinstance(scheme, Mapping) or not scheme:
+                notes.append(f"the security scheme {str(name)[:60]!r} is not defined")
+                continue
+            made = self._scheme(str(name), scheme, scopes)
+            if made is None:
+                kind = str(scheme.get("type"))[:30]
+                notes.append(f"the security scheme {str(name)[:60]!r} ({kind}) cannot be mapped")
+                continue
+            where = str(scheme.get("name", ""))
+            sent.add(where if made.get("param") else made.get("header", "Authorization").lower())
+            if auth is None:
+                auth = {"required": not optional, **made}
+            elif made["key"].startswith("env:"):
+                template = f"{{env.{made['key'][4:]}}}"
+                if "param" in made:
+                    params[made["param"]] = template
+                else:
+                    headers[made.get("header", "Authorization")] = template
+            else:
+                notes.append(f"the second security scheme {str(name)[:60]!r} is left out")
+        return Credentials(auth, headers, params, frozenset(sent), tuple(notes))
+
+    def _schemes(self) -> Mapping[str, Any]:
+        components = self.references.follow(self.document.get("components"))
+        found = components.get("securitySchemes") if isinstance(components, Mapping) else None
+        if found is None:
+            found = self.document.get("securityDefinitions")
+        return found if isinstance(found, Mapping) else {}
+
+    def _scheme(self, name: str, scheme: Mapping[str, Any], scopes: Any) -> dict[str, Any] | None:
+        kind = str(scheme.get("type", "")).lower()
+        about = sentence(scheme.get("description"), 300)
+        more = {"description": about} if about else {}
+        key = f"env:{self._variable(name)}"
+        http = str(scheme.get("scheme", "")).lower()
+        if kind == "basic" or (kind == "http" and http == "basic"):
+            hint = f"Set {key[4:]} to user:password."
+            return {"type": "basic", "key": key, "description": f"{about} {hint}".strip()}
+        if kind == "http":
+            if http == "bearer":
+                return {"type": "bearer", "key": key, **more}
+            return {"type": "bearer", "key": key, "prefix": http.title(), **more} if http else None
+        if kind == "apikey":
+            where, header = scheme.get("in"), str(scheme.get("name", ""))
+            if not header:
+                return None
+            base = {"type": "api_key", "key": key, **more}
+            if where == "query":
+                return {**base, "param": header}
+            if where == "header":
+                return {**base, "header": header}
+            if where == "cookie":
+                return {**base, "header": "Cookie", "prefix": f"{header}="}
+            return None
+        if kind in ("oauth2", "openidconnect"):
+            made: dict[str, Any] = {"type": "oauth2", "key": key, **more}
+            wanted = [str(each) for each in scopes] if isinstance(scopes, list) else []
+            if wanted:
+                made["scopes"] = wanted
+            hint = f"Put an access token into {key[4:]}."
+            made["description"] = f"{about} {hint}".strip()
+            return made
+        return None
+
+    def _variable(self, name: str) -> str:
+        own = identifier(name) or "key"
+        start = identifier(self.owner)
+        if start and not own.startswith(start):
+            own = f"{start}_{own}"
+        return (own if not own[0].isdigit() else f"api_{own}").upper()
+
+
+def _rank(found: Credentials) -> int:
+    """Order alternatives: what a person can put into a variable once comes first."""
+    order = ("bearer", "api_key", "basic", "oauth2")
+    kind = found.auth["type"] if found.auth else ""
+    return order.index(kind) if kind in order else len(order)

@@ -1,0 +1,98 @@
+"""Writing capabilities as files: one for each, checked and pinned."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mcpgw.capabilities.pins import PinProblem, look_at, with_pin
+from mcpgw.capabilities.reading import check_document
+from mcpgw.config.problems import ConfigError
+from mcpgw.openapi_import.conversion import Conversion, Imported, Skipped
+from mcpgw.openapi_import.loading import ImportProblem
+from mcpgw.state.files import write_atomically
+
+MARK = "# Generated from an OpenAPI document."
+
+
+@attrs.frozen
+class Written:
+    """The files that were written, and what was not."""
+
+    files: tuple[Path, ...] = ()
+    refused: tuple[Skipped, ...] = ()
+
+
+def write(
+    conversion: Conversion, folder: Path, *, dry_run: bool = False, overwrite: bool = False
+) -> Written:
+    """Write a conversion's capabilities into a folder; nothing is written where one is in the way.
+
+    Args:
+      conversion: what to write.
+      folder: where; it is made where it is missing.
+      dry_run: write nothing, but check everything.
+      overwrite: replace files that were changed since they were generated, too.
+
+    Raises:
+      ImportProblem: a file is in the way, or cannot be written, or is not sound.
+    """
+    texts: dict[Path, bytes] = {}
+    for each in conversion.capabilities:
+        path = folder / f"{each.name}.yaml"
+        texts[path] = rendered(each)
+        _check(path, each)
+        if path.exists() and not overwrite and _is_own(path):
+            raise ImportProblem(
+                f"{path} is there already and was not generated, or was changed since."
+                " --overwrite replaces it."
+            )
+    if dry_run:
+        return Written()
+    try:
+        for path, text in texts.items():
+            write_atomically(path, text, mode=0o644)
+    except OSError as error:
+        raise ImportProblem(f"{error.filename or folder}: {error.strerror}") from None
+    return Written(tuple(texts))
+
+
+def _is_own(path: Path) -> bool:
+    """Tell whether a file is a person's own: not generated, or changed since."""
+    try:
+        data = path.read_bytes()
+        pinned = look_at(data)
+    except (OSError, PinProblem):
+        return True
+    return MARK.encode() not in data or not pinned.pin or not pinned.holds
+
+
+def _check(path: Path, each: Imported) -> None:
+    try:
+        check_document(path, each.document)
+    except ConfigError as error:
+        raise ImportProblem(f"{each.method} {each.path} cannot be made a file: {error}") from None
+
+
+def rendered(each: Imported) -> bytes:
+    """Return a capability as the bytes of its file, with its pin."""
+    head = f"{MARK}\n# {each.method} {each.path}\n"
+    return with_pin(f"{head}{to_yaml(each.document)}".encode())
+
+
+def to_yaml(document: Any) -> str:
+    """Write data as YAML in block form, keys in their order."""
+    from ruamel.yaml import YAML
+
+    yaml: Any = YAML(typ="safe")
+    yaml.default_flow_style = False
+    yaml.allow_unicode = True
+    yaml.width = 100
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.representer.ignore_aliases = lambda _: True
+    out = io.StringIO()
+    yaml.dump(document, out)
+    return out.getvalue()

@@ -1,0 +1,255 @@
+"""The words that poisoned definitions are made of, by what they mean, in eleven languages.
+
+Rules speak of meanings, so a rule that is written once holds in each language. Verbs stand in the
+forms that command (`read`), not in those that describe (`reads`): a description tells what a tool
+does, an attack tells the model what to do.
+"""
+
+from __future__ import annotations
+
+_WORDS = {
+    "OVERRIDE": """ignore ignoring disregard disregarding forget override overrule bypass
+        circumvent neglect dismiss supersede ignorier ignoriere ignorieren vergiss vergesse
+        missachte missachten ignora ignorar ignore ignorez ignorer olvida olvide olvidar
+        oublie oubliez oublier desestima desconsidere esqueca dimentica dimenticate ignorate
+        игнорируй игнорируйте игнорировать забудь забудьте проигнорируй""",
+    "PRIOR": """previous previously prior above earlier preceding foregoing former existing
+        original vorherigen vorherige vorigen bisherigen bisherige fruheren vorangegangenen
+        obigen anteriores anterior previas previos previa precedentes precedente anterieures
+        anterieurs prealables precedenti anteriori предыдущие предыдущих прежние прежних
+        прошлые ранние вышеуказанные""",
+    "RULES": """instructions instruction rules guidelines guideline prompt prompts directives
+        directive directions restrictions guardrails safeguards orders
+        anweisungen anweisung regeln vorgaben instrucciones instruccion reglas indicaciones
+        consignes consigne regles directives instructions instrucoes regras istruzioni regole
+        инструкции инструкций правила правил указания указаний""",
+    "INSTRUCTIONS": """instructions guidelines prompt prompts directives guardrails safeguards
+        anweisungen instrucciones consignes instrucoes istruzioni инструкции инструкций""",
+    "YOUR": "your deine deiner deinen tus tes vos tuas seu свои ваши",
+    "SAFETY": "safety security alignment content",
+    "ALL": """all any every each everything alle allen alles todas todos toda todo toutes tous
+        tout todas tutte tutti все всех весь всю""",
+    "NEG": """not never don dont didn doesn no avoid nicht nie niemals keinesfalls nichts no
+        nunca jamas ne pas jamais rien nao non mai не никогда nobody none nothing mustn shouldn
+        needn won""",
+    "WITHOUT": "without ohne sin sans sem senza без",
+    "TELL": """tell mention inform notify reveal disclose alert say admit divulge
+        sage sag sagen erwahne erwahnen informiere informieren verrate verraten mitteilen
+        digas decir diga decirle menciones mencione mencionar informes informe reveles
+        dis dites dire mentionne mentionnez mentionner informe informez revele conte diga
+        informare говори говорите сообщай сообщайте упоминай упоминайте рассказывай раскрывай""",
+    "TELLING": """telling mentioning informing notifying revealing disclosing alerting
+        saying notice noticing knowledge knowing consent wissen informieren saber avertir
+        ведома""",
+    "TOLD": """told informed aware notified know learn hear suspect notice erfahren wissen merken
+        saber enterarse sache savoir apprendre знать узнать""",
+    "HIDE": "hide hidden conceal withhold verschweige verschweigen verbirg oculta ocultar cache",
+    "FROM": "from vor al a",
+    "USER": """user human benutzer nutzer anwender benutzers usuario utilisateur utente
+        пользователю пользователь пользователя""",
+    "USERS": "user users human his her their benutzers nutzers usuario utilisateur пользователя",
+    "SILENT": """silently quietly secretly covertly stealthily discreetly heimlich stillschweigend
+        secretamente silenciosamente secretement discretement тайно незаметно""",
+    "SECRETLY": "secretly covertly stealthily heimlich secretamente secretement тайно",
+    "READ": """read open load fetch get cat access retrieve dump gather collect look quote extract
+        list lies lese lesen offne lee leer lea abre lis lisez lire ouvre leia leggi leggere
+        прочитай прочитайте открой прочти""",
+    "READING": "reading opening",
+    "PASS": """pass give include supply provide put attach forward send upload post paste hand
+        transmit submit append embed insert copy place fill passing pasting giving set store
+        gib gebe ubergib fuge sende schicke pasalo pasar pasa incluye inclúyelo envia pon
+        passe passez inclus incluez envoie mets fournis inclua passa includi
+        передай передайте вставь добавь отправь""",
+    "SEND": """send resend upload post forward transmit deliver email mail submit exfiltrate
+        leak push relay report append sende sendet schicke ubermittle ubertrage lade
+        envia envie manda mande sube transmite reenvia envoie envoyez transmets transmettez
+        envoyer televerse envie mande invia inviate отправь отправьте отправляй отправляйте
+        перешли пересылай передай загрузи""",
+    "IN": "in into as im als en como dans comme em в как within under inside",
+    "PARAM": """parameter param argument field arguments parameters input property parametro
+        argumento parametre champ campo параметр параметре поле""",
+    "CONTENT": """content contents text output value values inhalt contenido contenu
+        содержимое""",
+    "MUST": """must have has need needs should required shall mandatory obliged ought muss
+        musst sollst debes debe tienes dois doit devez deve должен должна должны обязан""",
+    "STRICT": "must always shall immer siempre toujours sempre всегда имmer required mandatory",
+    "ALWAYS": "always immer siempre toujours sempre всегда",
+    "FIRST": """first zuerst primero premier zunachst prima primeiro сначала первым ahead
+        beforehand""",
+    "PLEASE": "please bitte por favor пожалуйста",
+    "BEFORE": """before prior ahead vor bevor antes avant prima перед прежде""",
+    "USE": """use using used call calling called invoke invoking invoked run running execute
+        executing usage calls benutzt verwendest nutzt aufrufst benutzung verwendung usar
+        llamar utiliser utilises appeler usare использованием вызовом""",
+    "CALL": """call invoke run execute use consult trigger rufe aufrufen nutze verwende benutze
+        llama llame invoca usa appelle appelez utilise utilisez chame chiama usa вызывай вызови
+        используй called invoked executed consulted""",
+    "CALLED": "called used invoked available run executed enabled active present",
+    "EXECUTE": "run execute exec running executing launch starte ejecuta execute выполни",
+    "TOOL": """tool tools function functions server servers werkzeug werkzeuge werkzeuges
+        werkzeugen herramienta herramientas outil outils ferramenta strumento инструмент
+        инструмента инструментами инструменты""",
+    "SERVER": "server servers",
+    "OTHER": """other others another anderen andere anderem otra otras cualquier autre autres
+        outra altro altri другими другие других любыми""",
+    "THIS": "this these dieses diese esta este cet cette questo этот этого",
+    "IT": "it this that so these them step",
+    "EVERY": "every each any jeder jede jedem cada chaque ogni каждым каждого",
+    "TURN": """response answer reply message conversation chat request question task turn session
+        answers replies messages requests prompt antwort respuesta reponse""",
+    "WHEN": "when whenever if while each every wenn falls cuando si quand lorsque когда",
+    "MODIFY": """set change replace add append modify swap redirect alter rewrite insert route
+        put changed replaced prepend send modified swapped redirected include use""",
+    "TARGET": """recipient recipients account iban wallet address amount beneficiary payee channel
+        number to condition cc bcc top""",
+    "BY": "by with to for",
+    "BAD": """dangerous deprecated insecure malicious compromised unsafe wrong broken untrusted
+        infected obsolete""",
+    "INSTEAD": "instead anstelle statt lugar place вместо",
+    "PREFER": "prefer favor favour",
+    "OVER": "over to above",
+    "WHATEVER": "whatever regardless irrespective egal",
+    "MATTER": "matter",
+    "ASKS": """asks asked asking says said say states stated wants wanted wish wishes gives given
+        requested requests request told typed""",
+    "ASK": "ask asking require request await waiting seek",
+    "PERMISSION": """permission confirmation approval consent approvals confirmations bestatigung
+        permiso confirmacion autorisation разрешения""",
+    "MODEL": "assistant assistants agent agents model ai llm claude gpt chatbot copilot",
+    "YOU": "you du tu vous usted ты вы",
+    "NOW": "now jetzt ahora maintenant",
+    "ON": "on",
+    "ACT": "act behave pretend roleplay impersonate pose",
+    "AS": "as",
+    "MODE": "mode",
+    "SPECIALMODE": "developer maintenance god admin debug dan jailbreak unrestricted root sudo",
+    "UNBOUND": "dan jailbreak unrestricted uncensored unfiltered evil unlimited administrator",
+    "APPROVED": "approved agreed authorised authorized confirmed consented accepted",
+    "SKIP": "skip bypass disable circumvent",
+    "CHECKS": "checks check restrictions confirmations confirmation safeguards approvals filters",
+    "OBEY": """obey obeyed comply heed gehorche obedece obeissez obeis подчиняйся follow
+        followed""",
+    "OBEYSTRICT": "obey obeyed gehorche obedece obeis obeissez подчиняйся",
+    "TREAT": "treat regard consider rank",
+    "ORDER": "order orders command commands directive directives instruction instructions",
+    "VOID": "void invalid superseded obsolete outdated revoked cancelled canceled annulled",
+    "APPLY": "apply applies valid",
+    "LONGER": "longer",
+    "REPLACED": "replaced overridden superseded overwritten suspended",
+    "PRECEDENCE": "precedence priority outranks supersedes overrides",
+    "SYSTEM": "system developer",
+    "ATTENTION": "attention heed",
+    "NEW": "new",
+    "TASK": "task role goal objective mission job",
+    "WHOLE": """whole entire full complete all verbatim gesamten ganzen kompletten toda todo
+        completa entera toute tout entiere complete весь всю полный everything every""",
+    "CONV": """conversation dialogue dialog transcript gesprach gesprachsverlauf verlauf
+        chatverlauf conversacion discussion conversa conversazione разговор переписку
+        conversationhistory chathistory systemprompt previousmessages""",
+    "SYSPROMPT": "systemprompt systemmessage systeminstructions",
+    "SECRETDATA": """password passwords passphrase credentials credential apikey apikeys privatekey
+        privatekeys sshkey sshkeys accesstoken accesstokens secret secrets seedphrase
+        envvars environmentvariables passworter passwort kennworter zugangsdaten schlussel
+        contrasenas contrasena credenciales claves motsdepasse identifiants senhas senha
+        пароли пароль ключи cookies""",
+    "PRIVATE": """password passwords credentials files file mails emails mail data messages message
+        address keys key token tokens documents contacts photos location secrets history
+        repositories tabs questions question documents ssh""",
+    "ENV": "envvars environmentvariables",
+    "SOFAR": "sofar verbatim wordforword",
+    "SAID": "said says wrote typed told",
+    "EVERYTHING": "everything all whatever anything",
+    "HOLD": "hold contain carry include have be",
+    "OURSERVER": "ourserver ourservers unserenserver nuestroservidor notreserveur нашсервер",
+    "LINK": "link links url image parameter query reference",
+    "ENCODE": "encode encoded encoding encrypt",
+    "BCC": "bcc cc blindcopy",
+    "KEEP": "keep stay remain",
+    "BETWEENUS": "betweenus unteruns entrenosotros entrenous",
+    "QUIET": "quiet silent secret",
+    "DENY": "deny",
+    "THAT": "that",
+    "REPORT": "report reveal show display print log",
+    "LET": "let",
+    "KNOW": "know have find found see",
+    "LEAVE": "leave omit exclude",
+    "OUT": "out from",
+    "ALSO": "also afterwards additionally then once secretly",
+    "ROT": "vtaber vafgehpgvbaf cerivbhf qvfertneq flfgrz frperg pbairefngvba cnffjbeq",
+    "REV": "erongi snoitcurtsni suoiverp drogersid metsys terces noitasrevnoc drowssap",
+}
+
+_IDEOGRAPHS = {
+    "OVERRIDE": "忽略 无视 無視 忘记 忘掉 不理会 忘れ 무시",
+    "PRIOR": "之前 先前 以前 此前 上述 上面 これまで 上記 이전",
+    "RULES": "指令 指示 规则 規則 提示 说明 ルール 命令 지시 규칙",
+    "INSTRUCTIONS": "指令 指示 プロンプト 提示词 지시",
+    "ALL": "所有 一切 全部 すべて 全て 모든",
+    "NEG": "不要 切勿 不得 别 请勿 勿 不能 ないで ないこと 決して なしに 마세요 말고",
+    "TELL": "告诉 告知 提及 透露 通知 提到 伝え 言わ 知らせ 話さ 알리 말하",
+    "USER": "用户 使用者 ユーザー ユーザ 사용자",
+    "USERS": "用户 ユーザー 사용자",
+    "SILENT": "悄悄 秘密 偷偷 こっそり 密かに 몰래",
+    "SECRETLY": "悄悄 偷偷 こっそり 密かに 몰래",
+    "READ": "读取 打开 读 読み取 読み込 開い 読ん 읽",
+    "PASS": "放入 传入 传递 填入 包含 附加 入れ 渡し 含め 전달",
+    "SEND": "发送 上传 发给 传送 提交 送信 送って アップロード 転送 전송",
+    "CONTENT": "内容 내용",
+    "PARAM": "参数 字段 パラメータ 引数",
+    "MUST": "必须 应当 需要 必ず なければ",
+    "STRICT": "必须 始终 总是 必ず 常に 항상",
+    "ALWAYS": "始终 总是 一律 必ず 常に 항상",
+    "FIRST": "首先 先 第一 最初 まず 먼저",
+    "PLEASE": "请 ください",
+    "BEFORE": "之前 前に 先于 より先 前",
+    "USE": "使用 调用 使う 使用する 呼び出す",
+    "CALL": "调用 使用 呼び出し 使って",
+    "TOOL": "工具 ツール 도구",
+    "OTHER": "其他 任何其他 他の ほかの 다른",
+    "THIS": "此 本 这个 この",
+    "WHOLE": "整个 全部 完整 全体 すべて",
+    "CONV": "对话 聊天记录 会話 会话 대화",
+    "SECRETDATA": "密码 密钥 凭据 パスワード 秘密鍵 비밀번호",
+    "PRIVATE": "密码 文件 パスワード ファイル",
+    "OURSERVER": "我们的服务器 当社のサーバー",
+    "OBEYSTRICT": "按照 従って 服从",
+}
+
+PHRASES = (
+    r"api[ _-]?keys?|private[ _-]keys?|ssh[ _-]keys?|access[ _-]tokens?|seed[ _-]phrase|"
+    r"env(?:ironment)?[ _-]var(?:iable)?s|mots de passe|system[ _-](?:prompt|message|instructions)|"
+    r"(?:chat|conversation)[ _-]history|previous messages|so far|word for word|between us|"
+    r"unter uns|entre nosotros|entre nous|blind copy|our servers?|unseren server|"
+    r"nuestro servidor|notre serveur|наш сервер"
+)
+"""Words that mean something only together; their letters, without spaces, stand in `_WORDS`."""
+
+NOT_THE_USER = (
+    r"user[ _-](?:interface|agent|id|ids|name|account|group|role|story|stories|guide|manual|"
+    r"profile|input|defined|friendly|space|mode|preferences|settings|base|research|experience)"
+)
+"""Words in which `user` is not the person whom the model talks to."""
+
+SPECIAL = ("SECRETFILE", "URL", "EMAIL", "PIPESHELL", "NAME", "ACCOUNT")
+"""Meanings that a pattern finds and not a word."""
+
+BITS = {name: 1 << place for place, name in enumerate((*_WORDS, *SPECIAL))}
+"""One bit for each meaning."""
+
+
+def words() -> dict[str, int]:
+    """Return each word of the languages that put spaces between them, with its meanings."""
+    return _masks(_WORDS)
+
+
+def ideographs() -> dict[str, int]:
+    """Return the words of Chinese, Japanese and Korean, with their meanings."""
+    return _masks(_IDEOGRAPHS)
+
+
+def _masks(table: dict[str, str]) -> dict[str, int]:
+    masks: dict[str, int] = {}
+    for name, text in table.items():
+        for word in text.split():
+            masks[word] = masks.get(word, 0) | BITS[name]
+    return masks

@@ -1,0 +1,1 @@
+"""Events from outside: endpoints of capability files, whose deliveries become notifications."""

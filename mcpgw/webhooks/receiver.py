@@ -1,0 +1,396 @@
+"""The receiver: takes deliveries as HTTP requests, and gives events to sessions.
+
+It knows no web server; whoever has one hands it requests and sends its answers.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeVar
+
+import attrs
+import trio
+
+from mcpgw.observe.log import get_logger
+from mcpgw.state.database import StateError
+from mcpgw.webhooks.counting import Route
+from mcpgw.webhooks.definition import Endpoint
+from mcpgw.webhooks.deliveries import delivery_keys
+from mcpgw.webhooks.events import Event, timestamp
+from mcpgw.webhooks.mapping import Source, event_data, event_type
+from mcpgw.webhooks.payloads import PayloadProblem, payload_of
+from mcpgw.webhooks.signatures import out_of_time, verify
+from mcpgw.webhooks.store import Claim, Queued, WebhookStore
+
+log = get_logger("mcpgw.webhooks")
+
+BODY_LIMIT: Final = 1024 * 1024
+PER_MINUTE: Final = 100
+LONGEST: Final = 15.0
+"""Seconds that the database may hold up a delivery, or a session that takes what waited."""
+RECENT: Final = 4096
+"""Keys of deliveries known without asking the database."""
+BATCH: Final = 50
+"""Events held for a session at once."""
+
+Result = TypeVar("Result")
+
+
+@attrs.frozen
+class Answer:
+    """An HTTP answer; its body is JSON."""
+
+    status: int
+    json: Mapping[str, object]
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.define(eq=False, kw_only=True, repr=False)
+class Receiver:
+    """Receives deliveries for a set of endpoints.
+
+    Args:
+      deliver: gives an event to every session that wants it, at once, and returns how many took
+        it. It is called in the task of the request and must not block.
+      store: keeps events that no session took, and what was seen.
+      rate_limit: requests a minute to one endpoint; 0 is without a bound.
+      body_limit: bytes of a request's body.
+    """
+
+    deliver: Callable[[Event], int]
+    store: WebhookStore
+    rate_limit: int = PER_MINUTE
+    body_limit: int = BODY_LIMIT
+    _routes: dict[str, Route] = attrs.field(factory=dict, init=False)
+    _recent: OrderedDict[tuple[str, str], bool] = attrs.field(factory=OrderedDict, init=False)
+    _draining: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    # One at a time: SQLite has one writer, and threads that wait for it are of no use.
+    _limiter: trio.CapacityLimiter = attrs.field(
+        factory=functools.partial(trio.CapacityLimiter, 1), init=False
+    )
+    _troubles: set[str] = attrs.field(factory=set, init=False)
+
+    def __repr__(self) -> str:
+        return f"<Receiver endpoints={len(self._routes)} rate_limit={self.rate_limit}/min>"
+
+    # -- endpoints -----------------------------------------------------------------------------
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The endpoints that are open, by path."""
+        return tuple(self._routes[path].endpoint for path in sorted(self._routes))
+
+    def replace(self, endpoints: Iterable[Endpoint]) -> None:
+        """Open these endpoints and close all others.
+
+        What was counted for a path, and how much of its rate is used, stays. Of two with the
+        same path the first counts, and there is a warning.
+        """
+        routes: dict[str, Route] = {}
+        for each in endpoints:
+            if each.path in routes:
+                first = routes[each.path].endpoint
+                log.warning(
+                    "webhook.path_taken",
+                    path=each.path,
+                    used=f"{first.capability}.{first.name}",
+                    ignored=f"{each.capability}.{each.name}",
+                )
+                continue
+            before = self._routes.get(each.path)
+            routes[each.path] = (
+                Route(each) if before is None else Route(each, before.statistics, before.allowance)
+            )
+        self._routes = routes
+
+    async def status(self) -> dict[str, object]:
+        """Return the endpoints and what they received, as `gateway_webhook_status` gives it.
+
+        `queued` counts the events that wait for a session now, whichever gateway received them;
+        it is null where the database cannot be read.
+        """
+        waiting: Mapping[str, int] | None
+        try:
+            waiting = await self._in_thread(self.store.waiting)
+        except StateError as error:
+            self._trouble(error)
+            waiting = None
+        routes = [self._routes[path] for path in sorted(self._routes)]
+        return {
+            "endpoints": [
+                route.as_json(
+                    queued=None if waiting is None else waiting.get(route.endpoint.path, 0)
+                )
+                for route in routes
+            ],
+            "total_endpoints": len(routes),
+            "total_received": sum(route.statistics.received for route in routes),
+            "total_delivered": sum(route.statistics.delivered for route in routes),
+            "total_queued": None if waiting is None else sum(waiting.values()),
+        }
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def screen(self, method: str, path: str, size: int = 0) -> Answer | None:
+        """Return the refusal of a request of which only the head was read, or None.
+
+        Args:
+          method: the HTTP method.
+          path: without the query.
+          size: bytes of the body, as far as they are known.
+        """
+        route = self._routes.get(_trimmed(path))
+        if route is None:
+            return _refusal(404, "Unknown webhook endpoint")
+        expected = route.endpoint.method
+        if method.upper() != expected:
+            return _refusal(405, f"Webhook endpoint expects {expected}", Allow=expected)
+        if size > self.body_limit:
+            return _refusal(413, f"The body is larger than {self.body_limit} bytes")
+        return None
+
+    async def receive(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        query: bytes = b"",
+    ) -> Answer:
+        """Take a request and return what to answer.
+
+        It is looked at in this order: path, method, size, rate, signature, payload, whether it
+        was seen before. An answer of 200 says that the event is with a session, or in the
+        database, or not to be told (`notify: false`); a 409 or 503, that the sender should try
+        again. Cancellation does not come between an event and its being remembered.
+
+        Args:
+          method: the HTTP method.
+          path: the whole path, decoded, without the query.
+          headers: the headers; their names may be in any case.
+          body: as it came.
+          query: the query string as it came; it is the payload of a GET request.
+        """
+        refusal = self.screen(method, path, len(body))
+        if refusal is not None:
+            return refusal
+        route = self._routes[_trimmed(path)]
+        statistics = route.statistics
+        wait = route.allowance.take(self.rate_limit, trio.current_time())
+        if wait:
+            statistics.rate_limited += 1
+            again = str(math.ceil(wait))
+            return _refusal(429, "Too many requests", **{"Retry-After": again})
+        plain = {name.lower(): value for name, value in headers.items()}
+        now = self.store.clock()
+        endpoint = route.endpoint
+        reason = verify(endpoint, plain, query if endpoint.method == "GET" else body, now)
+        if reason is not None:
+            return _unsigned(route, reason)
+        try:
+            payload = payload_of(endpoint.method, plain, body, query.decode("utf-8", "replace"))
+        except PayloadProblem as problem:
+            statistics.invalid += 1
+            return _refusal(400, f"Invalid JSON: {problem}")
+        reason = out_of_time(endpoint, payload, now)
+        if reason is not None:
+            return _unsigned(route, reason)
+        statistics.received += 1
+        statistics.last_received_at = now
+        if not endpoint.notify:
+            return _received()
+        event, mapped = _event(endpoint, payload, plain, now)
+        keys = delivery_keys(endpoint, plain, payload, body)
+        with trio.move_on_after(LONGEST, shield=True):
+            return await self._hand_over(route, event, keys, mapped=mapped)
+        return _try_again()
+
+    async def drain(self, take: Callable[[Event], bool]) -> int:
+        """Offer the events that wait to a session, oldest first; return how many it took.
+
+        Only what was taken goes; each event is offered once. A gateway that is killed meanwhile
+        may leave an event that was taken, which is offered again to the next session. Where
+        another gateway offers events at the same time, each event goes to one of the two.
+
+        Args:
+          take: gives an event to the session and tells whether it took it; must not block.
+        """
+        count = 0
+        taken: list[int] = []
+        holder = os.urandom(12).hex()
+        queued: list[Queued] = []
+        async with self._draining:
+            with trio.move_on_after(LONGEST, shield=True):
+                try:
+                    while True:
+                        after = queued[-1].number if queued else 0
+                        queued = await self._in_thread(
+                            functools.partial(
+                                self.store.exchange, holder, taken=taken, after=after, want=BATCH
+                            )
+                        )
+                        taken = []
+                        if not queued:
+                            break
+                        for each in queued:
+                            if take(each.event):
+                                taken.append(each.number)
+                                count += 1
+                                self._count_delivered(each.endpoint)
+                except StateError as error:
+                    self._trouble(error)
+                finally:
+                    if queued:
+                        await self._settle(holder, taken)
+        return count
+
+    # -- details -------------------------------------------------------------------------------
+
+    async def _hand_over(
+        self, route: Route, event: Event, keys: tuple[str, ...], *, mapped: bool
+    ) -> Answer:
+        """Give an event to the sessions, or let it wait, unless its delivery was seen before."""
+        path, statistics = route.endpoint.path, route.statistics
+        claim = await self._claim(path, keys)
+        if claim is Claim.DONE:
+            statistics.duplicates += 1
+            return _received(duplicate=True)
+        if claim is Claim.BEGUN:
+            return _refusal(409, "This delivery is being worked on", **{"Retry-After": "30"})
+        settled = False
+        try:
+            statistics.transform_failures += not mapped
+            sessions = self.deliver(event)
+            if sessions > 0:
+                statistics.delivered += 1
+                settled = True
+                await self._finish(path, keys)
+                return _received(sessions=sessions)
+            try:
+                await self._in_thread(functools.partial(self.store.put, path, event, keys))
+            except StateError as error:
+                self._trouble(error)
+                return _try_again()
+            settled = True
+            return _received(queued=True)
+        finally:
+            for key in keys:
+                self._recent.pop((path, key), None)
+                if settled:
+                    self._recent[path, key] = True
+            if not settled:
+                await self._release(path, keys)
+
+    async def _claim(self, path: str, keys: tuple[str, ...]) -> Claim:
+        known = [self._recent[path, key] for key in keys if (path, key) in self._recent]
+        if known:
+            return Claim.DONE if any(known) else Claim.BEGUN
+        if not keys:
+            return Claim.NEW
+        for key in keys:
+            self._recent[path, key] = False
+        while len(self._recent) > RECENT:
+            self._recent.popitem(last=False)
+        claim: Claim | None = None
+        try:
+            claim = await self._in_thread(functools.partial(self.store.claim, path, keys))
+        except StateError as error:
+            self._trouble(error)
+            claim = Claim.NEW
+        finally:
+            if claim is not Claim.NEW:
+                for key in keys:
+                    self._recent.pop((path, key), None)
+        return claim
+
+    async def _finish(self, path: str, keys: tuple[str, ...]) -> None:
+        if keys:
+            try:
+                await self._in_thread(functools.partial(self.store.finish, path, keys))
+            except StateError as error:
+                self._trouble(error)
+
+    async def _release(self, path: str, keys: tuple[str, ...]) -> None:
+        if keys:
+            try:
+                await self._in_thread(functools.partial(self.store.release, path, keys))
+            except StateError as error:
+                self._trouble(error)
+
+    async def _settle(self, holder: str, taken: list[int]) -> None:
+        try:
+            await self._in_thread(functools.partial(self.store.exchange, holder, taken=taken))
+        except StateError as error:
+            self._trouble(error)
+
+    def _count_delivered(self, path: str) -> None:
+        route = self._routes.get(path)
+        if route is not None:
+            route.statistics.delivered += 1
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        result = await trio.to_thread.run_sync(work, limiter=self._limiter)
+        self._troubles.clear()
+        return result
+
+    def _trouble(self, error: StateError) -> None:
+        """Warn of a database that cannot be used, once for each kind until it can be again."""
+        if error.kind not in self._troubles:
+            self._troubles.add(error.kind)
+            log.warning("webhook.state_unusable", kind=error.kind, reason=str(error))
+
+
+def _event(
+    endpoint: Endpoint, payload: object, headers: Mapping[str, str], now: float
+) -> tuple[Event, bool]:
+    """Return the event of a delivery, and whether the template of its type found everything."""
+    shown = {name: value for name, value in headers.items() if name != endpoint.signature_header}
+    source = Source(payload, shown)
+    fallback = f"webhook.{endpoint.capability}.{endpoint.name}"
+    kind, mapped = event_type(endpoint.event_type, fallback, source)
+    data = event_data(endpoint.data, source)
+    return Event(endpoint.capability, kind, data, timestamp(now)), mapped
+
+
+def _trimmed(path: str) -> str:
+    return path.rstrip("/") or "/"
+
+
+def _request_id() -> str:
+    import uuid
+
+    return str(uuid.uuid4())
+
+
+def _refusal(status: int, error: str, **headers: str) -> Answer:
+    return Answer(status, {"error": error, "request_id": _request_id()}, headers)
+
+
+def _try_again() -> Answer:
+    return _refusal(503, "The event cannot be kept now; send it again", **{"Retry-After": "60"})
+
+
+def _unsigned(route: Route, reason: str) -> Answer:
+    """Refuse without saying why: that is for the log, not for whoever guesses."""
+    route.statistics.signature_failures += 1
+    log.warning("webhook.signature_refused", path=route.endpoint.path, reason=reason)
+    return _refusal(401, "Invalid signature")
+
+
+def _received(*, sessions: int = 0, duplicate: bool = False, queued: bool = False) -> Answer:
+    told: dict[str, object] = {
+        "status": "received",
+        "request_id": _request_id(),
+        "notified": sessions > 0,
+        "sessions": sessions,
+    }
+    if duplicate:
+        told["duplicate"] = True
+    if queued:
+        told["queued"] = True
+    return Answer(200, told)

@@ -1,0 +1,90 @@
+"""Calling capabilities against a local server in place of the APIs that they name."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from mcpgw.capabilities.executor import Executor
+from mcpgw.capabilities.model import Capability
+from mcpgw.capabilities.reading import read_capability
+from mcpgw.capabilities.sending import Answered, Outgoing, Sender
+from mcpgw.capabilities.tokens import credentials
+from mcpgw.transports.network import Network
+from mcpgw.transports.reach import Reach
+from tests.support.playback import ORIGINAL, Playback
+
+
+@attrs.define(eq=False)
+class Redirected(Sender):
+    """Sends every request to a local server instead, and says where it would have gone."""
+
+    stage: Playback | None = None
+
+    async def send(
+        self, outgoing: Outgoing, *, reach: Reach, timeout: float, limit: int
+    ) -> Answered:
+        assert self.stage is not None
+        parts = urlsplit(outgoing.url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        local = attrs.evolve(
+            outgoing,
+            url=self.stage.url + outgoing.url[len(origin) :],
+            headers={**outgoing.headers, ORIGINAL: origin},
+        )
+        inside = Reach(("127.0.0.0/8",))
+        answer = await super().send(local, reach=inside, timeout=timeout, limit=limit)
+        return attrs.evolve(answer, url=outgoing.url)
+
+
+def capability(text: str, name: str = "example") -> Capability:
+    """Read a capability from text."""
+    return read_capability(Path(f"{name}.yaml"), text.encode())[0]
+
+
+@asynccontextmanager
+async def executor(
+    folder: Path,
+    environ: Mapping[str, str] | None = None,
+    *,
+    stage: Playback | None = None,
+    **options: Any,
+) -> AsyncIterator[Executor]:
+    """Open an executor. With a stage all requests go there, whatever their URL."""
+    network = Network({})
+    sender = Sender(network) if stage is None else Redirected(network, stage=stage)
+    given = dict(environ or {})
+    try:
+        yield Executor(sender, credentials(lambda: given, folder, sender), **options)
+    finally:
+        await sender.aclose()
+
+
+def text_of(result: Mapping[str, Any]) -> str:
+    """Return the first text of a result."""
+    text: str = result["content"][0]["text"]
+    return text
+
+
+def value_of(result: Mapping[str, Any]) -> Any:
+    """Return what a result holds: JSON, text, or bytes with their media type."""
+    block = result["content"][0]
+    if block["type"] == "text":
+        try:
+            return json.loads(block["text"])
+        except ValueError:
+            return block["text"]
+    blob = block.get("resource", block)
+    data = blob.get("blob") or blob.get("data")
+    return {
+        "data": data,
+        "mime_type": blob["mimeType"],
+        "size": len(base64.b64decode(data)),
+    }
