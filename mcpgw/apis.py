@@ -70,6 +70,13 @@ class Apis:
         """The capabilities, once their server was started."""
         return self._server.library if self._server is not None else None
 
+    def why_not(self, server: str, tool: str) -> str:
+        """Return why a capability is not there, "" where it is, or nothing is known of it."""
+        library = self.library
+        if server != self.name or library is None or library.get(tool) is not None:
+            return ""
+        return library.why_not(tool) or ""
+
     @property
     def credentials(self) -> Credentials:
         """Where secrets come from."""

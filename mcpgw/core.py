@@ -133,6 +133,7 @@ class Gateway:
         )
         self.hooks = self.surface.hooks = Hooks(self.host.folder, self._whole_sessions)
         self.host.builtin = self.apis.serve
+        self.host.why_no_capability = self.apis.why_not
         self.vetting = self.host.vetting = self.surface.vetting = Vetting(
             ApprovalStore.of(self.host.folder), self._vet_again
         )

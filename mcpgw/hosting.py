@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
@@ -73,6 +73,8 @@ class Hosting:
     nursery: trio.Nursery | None = None
     """Where logins run, which outlive the calls that needed them."""
     vetting: Vetting | None = None
+    why_no_capability: Callable[[str, str], str] | None = None
+    """Says why a capability of the server within this process is not there, if it is known."""
     builtin: Callable[..., Awaitable[None]] | None = None
     """Serves the server within this process over a channel."""
     _authorizers: dict[str, tuple[object, Authorizer]] = attrs.field(factory=dict)
@@ -253,6 +255,24 @@ class Hosting:
     def vet(self, server: str, manifest: Manifest) -> Manifest:
         """Return what of a server's lists clients may see."""
         return self.vetting.vet(server, manifest) if self.vetting is not None else manifest
+
+    def vet_list(self, server: str, field: str, definitions: list[Any]) -> list[Any]:
+        """Return what of a list that passes through clients may see."""
+        if self.vetting is None:
+            return definitions
+        return self.vetting.vet_list(server, field, definitions)
+
+    def vet_instructions(self, server_info: Mapping[str, Any], instructions: str) -> str:
+        """Return a server's instructions, "" where they must not reach a model."""
+        if self.vetting is None:
+            return instructions
+        return self.vetting.vet_instructions(server_info, instructions)
+
+    def withheld(self, server: str, kind: str, name: str) -> str:
+        """Return why clients may not use something of a server, "" where they may."""
+        if self.why_no_capability is not None and (why := self.why_no_capability(server, name)):
+            return why
+        return self.vetting.withheld(server, kind, name) if self.vetting is not None else ""
 
     def backend_listed(self, backend: Backend, changed: frozenset[str]) -> None:
         """Take note that a backend's lists were read."""

@@ -87,26 +87,16 @@ class Vetting:
         for field, (kind, key) in KINDS.items():
             good = []
             for definition in getattr(manifest, field):
-                name = str(definition.get(key, ""))
-                digest = digest_of(definition)
-                reason, doubt = self._scan(kind, definition, digest)
-                if not reason:
-                    news = self._compare(server, kind, name, definition, digest)
-                    if news:
-                        changed = True
-                        if self.config.definition_changes == "warn":
-                            warnings.append(news)
-                        else:
-                            reason = news
-                if doubt:
-                    warnings.append(f"{kind} {name!r:.80}: {doubt}")
+                reason, doubts, news = self._judge(server, kind, definition, key)
+                warnings += doubts
+                changed = changed or news
                 if reason:
-                    withheld.append(Withheld(kind, name, reason))
+                    withheld.append(Withheld(kind, str(definition.get(key, "")), reason))
                 else:
                     good.append(definition)
             kept[field] = tuple(good)
         instructions = manifest.instructions
-        reason, doubt = self._scan_server(manifest)
+        reason, doubt = self._scan_server(manifest.server_info, instructions)
         if reason:
             withheld.append(Withheld(INSTRUCTIONS, server, reason))
             instructions = ""
@@ -118,6 +108,40 @@ class Vetting:
         if not withheld:
             return manifest
         return attrs.evolve(manifest, instructions=instructions, **kept)
+
+    def vet_list(self, server: str, field: str, definitions: list[Any]) -> list[Any]:
+        """Return what of a list that passes through clients may see."""
+        kind, key = KINDS[field]
+        return [
+            each
+            for each in definitions
+            if not isinstance(each, Mapping) or not self._judge(server, kind, each, key)[0]
+        ]
+
+    def vet_instructions(self, server_info: Mapping[str, Any], instructions: str) -> str:
+        """Return a server's instructions, "" where they must not reach a model."""
+        return "" if self._scan_server(server_info, instructions)[0] else instructions
+
+    def withheld(self, server: str, kind: str, name: str) -> str:
+        """Return why clients may not use something of a server, "" where they may."""
+        for each in self.verdicts.get(server, Verdict()).withheld:
+            if (each.kind, each.name) == (kind, name):
+                return each.reason
+        return ""
+
+    def _judge(
+        self, server: str, kind: str, definition: Mapping[str, Any], key: str
+    ) -> tuple[str, list[str], bool]:
+        """Return why a definition is withheld, what is doubtful, and whether it has changed."""
+        name, digest = str(definition.get(key, "")), digest_of(definition)
+        reason, doubt = self._scan(kind, definition, digest)
+        doubts = [f"{kind} {name!r:.80}: {doubt}"] if doubt else []
+        if reason:
+            return reason, doubts, False
+        news = self._compare(server, kind, name, definition, digest)
+        if news and self.config.definition_changes == "warn":
+            return "", [*doubts, news], True
+        return news, doubts, bool(news)
 
     def _tell(self, server: str, verdict: Verdict) -> None:
         old = self.verdicts.get(server, Verdict())
@@ -147,14 +171,12 @@ class Vetting:
             found = self._scans[digest] = said(scan_definition(cast(Any, kind), definition))
         return self._by_policy(found)
 
-    def _scan_server(self, manifest: Manifest) -> tuple[str, str]:
-        if self.config.tool_poisoning == "off" or not (
-            manifest.instructions or manifest.server_info
-        ):
+    def _scan_server(self, info: Mapping[str, Any], instructions: str) -> tuple[str, str]:
+        if self.config.tool_poisoning == "off" or not (instructions or info):
             return "", ""
         from mcpgw.poisoning import scan_server
 
-        told = {"instructions": manifest.instructions, "serverInfo": dict(manifest.server_info)}
+        told = {"instructions": instructions, "serverInfo": dict(info)}
         return self._by_policy(said(scan_server(told)))
 
     def _by_policy(self, found: tuple[str, str]) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
@@ -88,6 +88,15 @@ class Host(Protocol):
 
     def vet(self, server: str, manifest: Manifest) -> Manifest:
         """Return what of a server's lists clients may see."""
+
+    def vet_list(self, server: str, field: str, definitions: list[Any]) -> list[Any]:
+        """Return what of a list that passes through clients may see."""
+
+    def vet_instructions(self, server_info: Mapping[str, Any], instructions: str) -> str:
+        """Return a server's instructions, "" where they must not reach a model."""
+
+    def withheld(self, server: str, kind: str, name: str) -> str:
+        """Return why clients may not use something of a server, "" where they may."""
 
     def backend_listed(self, backend: Backend, changed: frozenset[str]) -> None:
         """Take note that the backend's lists were read; `changed` names those that differ."""

@@ -130,6 +130,14 @@ def _provider(provider: Provider, place: Key, found: Findings) -> None:
             found.warn((*inside, "path"), "CAP-008: a path begins with '/'")
         if config.body is not None and config.method.upper() in ("GET", "HEAD"):
             found.warn((*inside, "body"), f"CAP-005: a {config.method.upper()} has no body")
+    _other_services(provider, inside, found)
+    both = set(config.static_params) & set(config.params)
+    for name in sorted(both):
+        found.warn((*inside, "static_params", name), "CAP-007: stands in `params` too")
+
+
+def _other_services(provider: Provider, inside: Key, found: Findings) -> None:
+    config = provider.config
     if provider.service == "mcp" and not (config.server and config.tool):
         found.error(inside, "CAP-005: an mcp provider needs `server` and `tool`")
     if provider.service == "cli":
@@ -138,9 +146,6 @@ def _provider(provider: Provider, place: Key, found: Findings) -> None:
         elif not isinstance(config.command[0], str) or "{" in config.command[0]:
             message = "CAP-005: the program is a plain word; an input must not choose it"
             found.error((*inside, "command", 0), message)
-    both = set(config.static_params) & set(config.params)
-    for name in sorted(both):
-        found.warn((*inside, "static_params", name), "CAP-007: stands in `params` too")
 
 
 def _url(text: str, place: Key, found: Findings) -> None:

@@ -98,7 +98,7 @@ async def run_command(
         raise CallProblem(f"the command {name!r} is not on the PATH; install it first.")
     stdin = fill_text(config.stdin, values) if config.stdin else ""
     env = {name: environ[name] for name in (*PASSED, *config.env) if name in environ}
-    cwd = str(folder / os.path.expanduser(config.cwd)) if config.cwd else None
+    cwd = _folder(folder, config.cwd) if config.cwd else None
     with trio.move_on_after(provider.timeout) as scope:
         try:
             status, out, err = await _run([program, *argv[1:]], stdin, env, cwd, provider.max_bytes)
@@ -120,6 +120,10 @@ async def run_command(
             start = text.strip()[:120]
             raise CallProblem(f"{argv[0]} printed no JSON; it begins: {start}") from None
         return text
+
+
+def _folder(base: Path, name: str) -> str:
+    return str(base / Path(name).expanduser())
 
 
 async def _run(

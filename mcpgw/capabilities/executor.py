@@ -339,7 +339,7 @@ def _query_text(body: Any) -> str:
 def _picked(provider: Provider, value: Any) -> Any:
     """Return the wanted part of an answer; raise for the errors of GraphQL and JSON-RPC."""
     path = provider.config.response_path
-    if isinstance(value, Blob) or isinstance(value, str):
+    if isinstance(value, (Blob, str)):
         return value
     errors = value.get("errors") if isinstance(value, Mapping) else None
     if provider.service == "jsonrpc" and isinstance(value, Mapping):

@@ -350,23 +350,26 @@ class Library:
     def _choose(self, entries: Mapping[Path, Entry]) -> dict[str, Entry]:
         """Return the usable entries by name; a later folder wins over an earlier one."""
         chosen: dict[str, Entry] = {}
-        for path, entry in entries.items():
+        # Of two in one folder the file that is called like its capability has the name.
+        for path, entry in sorted(entries.items(), key=lambda each: each[0].stem != each[1].name):
             if path in self._refused:
                 continue
             other = chosen.get(entry.name)
-            if other is not None and self._folder_of(other.path) == self._folder_of(path):
+            rank = self._rank(path)
+            if other is not None and self._rank(other.path) == rank:
                 self._refused[path] = (
                     f"the name '{entry.name}' is taken by {other.path} already; rename one of them"
                 )
-                continue
-            chosen[entry.name] = entry
+            elif other is None or self._rank(other.path) < rank:
+                chosen[entry.name] = entry
         return chosen
 
-    def _folder_of(self, path: Path) -> Path | None:
-        for folder in (*self._folders[::-1], *self._fixed):
+    def _rank(self, path: Path) -> int:
+        """Return how far back the folder of a file stands; the package's own are first."""
+        for place, folder in reversed(list(enumerate(self._folders, 1))):
             if folder in path.parents:
-                return folder
-        return None
+                return place
+        return 0
 
     # -- the cache --------------------------------------------------------------------------------
 

@@ -30,6 +30,15 @@ _UNKNOWN: Final = {
 }
 
 
+_LISTS: Final = {
+    "tools/list": "tools",
+    "prompts/list": "prompts",
+    "resources/list": "resources",
+    "resources/templates/list": "resource_templates",
+}
+_IN_ANSWER: Final = {"resource_templates": "resourceTemplates"}
+
+
 async def face_of(backend: Backend) -> Face:
     """Return the face of one server, which is started for it.
 
@@ -40,7 +49,7 @@ async def face_of(backend: Backend) -> Face:
     return Face(
         connection.server_info or _UNKNOWN,
         tasks.declared(connection.capabilities),
-        connection.instructions,
+        backend.host.vet_instructions(connection.server_info, connection.instructions),
         target=backend.name,
     )
 
@@ -87,9 +96,16 @@ async def _forward(session: Session, surface: Surface, request: Request) -> Para
     except Unavailable as error:
         raise RpcError(BACKEND_UNAVAILABLE, f"{error}.") from error
     params = _ours_out(request.params)
-    return await offers.ask(
+    result = await offers.ask(
         surface, session.state, backend, request.method, params, request, transparent=True
     )
+    builtin = backend.config.transport == "builtin"  # which looks at its own files itself
+    field = "" if builtin else _LISTS.get(request.method, "")
+    if (listed := result.get(_IN_ANSWER.get(field, field))) and isinstance(listed, list):
+        good = backend.host.vet_list(backend.name, field, listed)
+        if len(good) != len(listed):
+            return {**result, _IN_ANSWER.get(field, field): good}
+    return result
 
 
 async def _task_get(session: Session, surface: Surface, request: Request) -> Params:

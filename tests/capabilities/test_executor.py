@@ -245,7 +245,7 @@ class Names(trio.abc.HostnameResolver):
         self.asked = 0
 
     async def getaddrinfo(  # type: ignore[override]
-        self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+        self, host: Any, port: Any, family: int = 0, kind: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:
         import socket
 
@@ -324,7 +324,8 @@ class TestAnswers:
         stage.play = jsons([1, 2])
         found = capability(
             "name: x\ndescription: x\nschema: {output: {type: array}}\n"
-            f"network: {{allow_private: true}}\nproviders: {{primary: {{config: {{base_url: '{stage.url}'}}}}}}"
+            "network: {allow_private: true}\n"
+            f"providers: {{primary: {{config: {{base_url: '{stage.url}'}}}}}}"
         )
         async with executor(tmp_path, inside=LOCAL) as calls:
             result = await calls.call(found, {})
@@ -402,7 +403,10 @@ providers:
 name: x
 description: x
 network: {{allow_private: true}}
-providers: {{primary: {{service: jsonrpc, config: {{endpoint: "{stage.url}", method: eth_blockNumber, response_path: n}}}}}}
+providers:
+  primary:
+    service: jsonrpc
+    config: {{endpoint: "{stage.url}", method: eth_blockNumber, response_path: n}}
 """
         )
         stage.play = jsons({"result": {"n": "0x1"}}, {"error": {"code": -32601, "message": "no"}})
@@ -585,13 +589,17 @@ class TestCommands:
         ("providers: {primary: {config: {base_url: 'ftp://x'}}}", "CAP-008"),
         ("providers: {primary: {service: soap, config: {base_url: 'https://x.y'}}}", "one of"),
         (
-            "schema: {input: {properties: {a: {}}}}\n"
-            "providers: {primary: {config: {base_url: 'https://x.y', path: '/{b}'}}}",
+            (
+                "schema: {input: {properties: {a: {}}}}\n"
+                "providers: {primary: {config: {base_url: 'https://x.y', path: '/{b}'}}}"
+            ),
             "names no input",
         ),
         (
-            "auth: {key: sk-abcdefghijklmnopqrstuvwxyz}\n"
-            "providers: {primary: {config: {base_url: 'https://x.y'}}}",
+            (
+                "auth: {key: sk-abcdefghijklmnopqrstuvwxyz}\n"
+                "providers: {primary: {config: {base_url: 'https://x.y'}}}"
+            ),
             "looks like a secret itself",
         ),
         ("providers: {primary: {config: {base_url: 'https://x.y', metod: GET}}}", "'method'"),

@@ -140,10 +140,23 @@ def check_request(asked: Asked, wanted: Mapping[str, Any]) -> None:
         assert b"" == asked.body
 
 
+def log_in(folder: Path, tokens: Mapping[str, str]) -> None:
+    """Put tokens where the engine looks for logins of providers."""
+    for provider, token in tokens.items():
+        file = folder / "logins" / f"{provider}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps({"access_token": token}))
+
+
+def bytes_of(path: Path) -> bytes:
+    """Return the content of a file."""
+    return path.read_bytes()
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 async def test_contract(path: Path, stage: Playback, tmp_path: Path) -> None:
     """The request has its documented form, and the documented answer gives the result."""
-    capability, warnings = read_capability(path, path.read_bytes())
+    capability, warnings = read_capability(path, bytes_of(path))
     assert () == warnings
     if not capability.providers:
         assert capability.webhooks, "a file without provider receives webhooks"
@@ -158,10 +171,7 @@ async def test_contract(path: Path, stage: Playback, tmp_path: Path) -> None:
         argv = words(capability.primary.config.command, values_of(inputs, environ))
         assert contract["argv"] == argv
         return
-    for provider, token in (contract.get("oauth") or {}).items():
-        file = tmp_path / "logins" / f"{provider}.json"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps({"access_token": token}))
+    log_in(tmp_path, contract.get("oauth") or {})
     stage.asked.clear()
     files = contract.get("files") or {}
 

@@ -138,6 +138,9 @@ class FakeHost:
     def vet(self, server: str, manifest: Manifest) -> Manifest:
         return manifest
 
+    def withheld(self, server: str, kind: str, name: str) -> str:
+        return ""
+
     async def serve_builtin(self, server: str, channel: Any, *, task_status: Any) -> None:
         raise AssertionError("no server within this process is configured")
 

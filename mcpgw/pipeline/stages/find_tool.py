@@ -26,6 +26,7 @@ class FindTool:
         """
         if call.method == "tools/call":
             backend = call.backend
+            self._refuse_withheld(call, backend)
             call.tool = backend.tools.get(call.name)
             if call.tool is None and not backend.breaker_open and not call.transparent:
                 await self._look_again(call, backend)
@@ -48,6 +49,16 @@ class FindTool:
         call.tool = backend.tools.get(call.name)
         if call.tool is None and (backend.tools or backend.lists.tools):
             raise self._no_tool(call, backend)
+
+    def _refuse_withheld(self, call: Call, backend: Backend) -> None:
+        """Refuse what clients are not shown for what its definition says."""
+        for name in {call.name, backend.offered.own_name(call.name) or call.name}:
+            if reason := backend.host.withheld(backend.name, "tool", name):
+                raise CallFailed(
+                    Recovery.NOT_ALLOWED,
+                    f"Tool '{call.name}' of server '{backend.name}' is withheld: {reason}",
+                    "A person has to look at it first.",
+                )
 
     def _no_tool(self, call: Call, backend: Backend) -> CallFailed:
         from mcpgw.catalog.suggest import nearest
