@@ -179,7 +179,9 @@ class TestExamples:
         printed = ""
         for block in blocks(page):
             if block.mark.startswith("file: "):
-                (tmp_path / block.mark.removeprefix("file: ")).write_text(block.text, "utf-8")
+                file = tmp_path / block.mark.removeprefix("file: ")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(block.text, "utf-8")
             elif block.mark.startswith("run"):
                 status = int(block.mark.partition("exit ")[2] or 0)
                 done = subprocess.run(
@@ -231,7 +233,7 @@ class TestExamples:
 
     def test_every_mark_is_known(self) -> None:
         """A misspelt mark would leave its example untested."""
-        known = r"file: [\w.]+|run(: exit \d+)?|prints|loads|client|the demo prints"
+        known = r"file: [\w./]+|run(: exit \d+)?|prints|loads|client|the demo prints"
         marks = [block.mark for page in PAGES for block in blocks(page) if block.mark]
         assert [] == [mark for mark in marks if not re.fullmatch(known, mark)]
         assert {"run", "prints", "loads", "client"} <= set(marks)

@@ -13,10 +13,13 @@ from mcpgw.config.problems import Path
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError
 
 
 DEEPEST: Final = 2_000
 """Brackets in one another; the reader crashes at some tens of thousands."""
+SLOW_AT_MOST: Final = 2_000_000
+"""Characters of a text that is tried by the slow reader too."""
 _BRACKET: Final = re.compile(r"[\[\]{}]")
 _DEEP_LINE: Final = re.compile(r"(?:[-?:][ \t]+){500}")
 """Lists in lists, or keys of keys, that begin on one line."""
@@ -43,7 +46,7 @@ def parse(text: str) -> object:
     try:
         return _reader().load(text)
     except MarkedYAMLError as error:
-        raise _explained(error, text) from None
+        return _by_the_slow_reader(text, error)
     except YAMLError:
         raise _forbidden_character(text) from None
     except RecursionError:
@@ -62,7 +65,12 @@ class Lines:
     @classmethod
     def of(cls, text: str) -> Lines:
         """Compose the nodes of a text that `parse` has read without a fault."""
-        return cls(_reader().compose(text))
+        from ruamel.yaml.error import MarkedYAMLError
+
+        try:
+            return cls(_reader().compose(text))
+        except MarkedYAMLError:
+            return cls(_reader(pure=True).compose(text))
 
     def find(self, path: Path) -> int | None:
         """Return the line of a key or list item, counted from 1, or None if it is not there."""
@@ -97,6 +105,19 @@ def _step(node: Any, part: str | int) -> tuple[int, Any] | None:
     return None
 
 
+def _by_the_slow_reader(text: str, fault: MarkedYAMLError) -> object:
+    """Read what the quick reader, which is of YAML 1.1, did not understand: in YAML 1.2 plain
+    text may hold `:` inside of `{}` and `[]`, as in `{key: env:NAME}`."""
+    from ruamel.yaml.error import YAMLError
+
+    if len(text) <= SLOW_AT_MOST:
+        try:
+            return _reader(pure=True).load(text)
+        except (YAMLError, ValueError, RecursionError, TypeError, AttributeError):
+            pass
+    raise _explained(fault, text) from None
+
+
 def _check_depth(text: str) -> None:
     """Refuse what is nested so deeply that the reader, written in C, would crash the process.
 
@@ -114,10 +135,10 @@ def _check_depth(text: str) -> None:
         raise YamlSyntaxError("maps and lists are nested too deeply", line=line)
 
 
-def _reader() -> YAML:
+def _reader(*, pure: bool = False) -> YAML:
     from ruamel.yaml import YAML
 
-    yaml = YAML(typ="safe")
+    yaml = YAML(typ="safe", pure=pure)
     yaml.Constructor = _constructor()
     return yaml
 
