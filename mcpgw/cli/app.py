@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "search": ("mcpgw.cli.search", "Find tools by describing a task."),
     "skills": ("mcpgw.cli.skills", "Import, find and read skills."),
     "stats": ("mcpgw.cli.stats", "Show what was called, how fast, and what it cost."),
+    "validate": ("mcpgw.cli.validation", "Look at tools with an agent's eyes."),
     "tool": ("mcpgw.cli.tool", "List, inspect and call tools from a shell."),
 }
 

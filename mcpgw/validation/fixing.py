@@ -1,0 +1,145 @@
+"""Mending what can be mended without inventing anything: types, names.
+
+Comments and the order of keys stay. A pinned file is changed only where its pin may be renewed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mcpgw.validation.rules import style_of, words_of
+
+
+class CannotFix(ValueError):
+    """A file is left as it is; the text says why."""
+
+
+@attrs.frozen
+class Fix:
+    """What a file becomes."""
+
+    path: Path
+    target: Path
+    old: bytes
+    new: bytes
+    done: tuple[str, ...]
+
+    def diff(self) -> str:
+        """Return the difference as a unified diff."""
+        lines = difflib.unified_diff(
+            self.old.decode("utf-8", "replace").splitlines(),
+            self.new.decode("utf-8", "replace").splitlines(),
+            str(self.path),
+            str(self.target),
+            lineterm="",
+        )
+        return "\n".join(lines)
+
+
+def plan(path: Path, *, repin: bool = False) -> Fix | None:
+    """Return what a file would become, None where there is nothing to mend.
+
+    Raises:
+      CannotFix: it is pinned, is not what was pinned, or cannot be read.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    from mcpgw.capabilities.pins import PinProblem, look_at, with_pin
+
+    try:
+        old = path.read_bytes()
+        pinned = look_at(old)
+        yaml: Any = YAML(typ="rt")
+        yaml.preserve_quotes = True
+        yaml.width = 4096
+        document = yaml.load(old.decode("utf-8-sig"))
+    except (
+        OSError,
+        UnicodeDecodeError,
+        PinProblem,
+        YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:
+        raise CannotFix(f"{path} cannot be read: {str(error)[:200]}") from None
+    if not isinstance(document, Mapping):
+        raise CannotFix(f"{path} is no map of keys")
+    done: list[str] = []
+    _types(document, done)
+    target = _rename(document, path, done)
+    if not done:
+        return None
+    if pinned.pin and not (repin and pinned.holds):
+        why = "is pinned; --repin renews the pin" if pinned.holds else "is not what was pinned"
+        raise CannotFix(f"{path} {why}")
+    out = io.StringIO()
+    yaml.dump(document, out)
+    new = out.getvalue().encode()
+    return Fix(path, target, old, with_pin(new) if pinned.pin else new, tuple(done))
+
+
+def apply(fix: Fix) -> None:
+    """Write a fix.
+
+    Raises:
+      CannotFix: its new name is taken, or it cannot be written.
+    """
+    from mcpgw.state.files import write_atomically
+
+    if fix.target != fix.path and fix.target.exists():
+        raise CannotFix(f"{fix.target} is there already")
+    try:
+        write_atomically(fix.target, fix.new, mode=fix.path.stat().st_mode & 0o777)
+        if fix.target != fix.path:
+            fix.path.unlink()
+    except OSError as error:
+        raise CannotFix(f"{fix.target} cannot be written: {error.strerror}") from None
+
+
+def _types(document: Mapping[str, Any], done: list[str]) -> None:
+    schema = document.get("schema")
+    given = schema.get("input") if isinstance(schema, Mapping) else None
+    properties = given.get("properties") if isinstance(given, Mapping) else None
+    for name, each in properties.items() if isinstance(properties, Mapping) else ():
+        if not isinstance(each, Mapping):
+            continue
+        known = {"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"} & each.keys()
+        if not known:
+            kind = _type_of(each.get("default"))
+            each["type"] = kind  # type: ignore[index]
+            done.append(f"{name}: type {kind}")
+        if not each.get("description") and not each.get("enum"):
+            words = " ".join(words_of(str(name))) or str(name)
+            each["description"] = words.capitalize()  # type: ignore[index]
+            done.append(f"{name}: description from its name; look at it")
+
+
+def _type_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer"
+    if isinstance(value, float):
+        return "number"
+    if isinstance(value, list):
+        return "array"
+    return "object" if isinstance(value, Mapping) else "string"
+
+
+def _rename(document: Mapping[str, Any], path: Path, done: list[str]) -> Path:
+    name = document.get("name")
+    if not isinstance(name, str) or style_of(name) in ("snake", "plain"):
+        return path
+    fresh = "_".join(words_of(name))
+    if not fresh or fresh == name:
+        return path
+    document["name"] = fresh  # type: ignore[index]
+    done.append(f"name: {fresh}")
+    return path.with_name(f"{fresh}{path.suffix}") if path.stem == name else path
