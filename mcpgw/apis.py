@@ -29,6 +29,8 @@ POLL: Final = 1.0
 """Seconds between two looks at the folders."""
 LONGEST_CALL: Final = 600.0
 """Seconds that a call may take at most; each provider has a time-out of its own."""
+WITHOUT_KEY: Final = 0.2
+SHIPPED: Final = 0.7
 DESCRIPTION: Final = "REST, GraphQL and other APIs as tools, each described by a YAML file."
 
 CallTool = Callable[[str, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
@@ -69,6 +71,20 @@ class Apis:
     def library(self) -> Library | None:
         """The capabilities, once their server was started."""
         return self._server.library if self._server is not None else None
+
+    def readiness(self, tool: str) -> float:
+        """Return how much speaks for offering a capability, from 0 to 1, where it fits as well as
+        other tools: what a person configured comes before what came along, and what can be
+        called before what lacks its key."""
+        library = self.library
+        entry = library.get(tool) if library is not None else None
+        if library is None or entry is None:
+            return 1.0
+        reference = str(entry.facts.get("key") or "")
+        name = reference.removeprefix("env:")
+        if entry.facts.get("required") and name.isidentifier() and not self.environ().get(name):
+            return WITHOUT_KEY
+        return SHIPPED if library.ships(entry) else 1.0
 
     def why_not(self, server: str, tool: str) -> str:
         """Return why a capability is not there, "" where it is, or nothing is known of it."""

@@ -162,6 +162,7 @@ class Gateway:
                 nursery.start_soon(self._watch)
                 nursery.start_soon(self.apis.watch)
                 nursery.start_soon(self.vetting.keep)
+                nursery.start_soon(self.hooks.keep)
                 nursery.start_soon(self.company.announce)
                 if self.config.tool_profiles.enabled:
                     nursery.start_soon(self._keep_counts, folder / "state.db")

@@ -26,6 +26,10 @@ ASKING: Final = "mcpgw/webhooks"
 `{"events": ["github.*"]}`. A client that asks for none in particular gets all."""
 
 
+CATCH_UP: Final = 60.0
+"""Seconds between looks at what waits: another process may have received it."""
+
+
 class Listener(Protocol):
     """A session as it is told of events."""
 
@@ -111,6 +115,13 @@ class Hooks:
     def _deliver(self, event: Event) -> int:
         return sum(_tell(listener, event) for listener in self.listeners())
 
+    async def keep(self) -> None:
+        """Give sessions now and then what other gateways of this person received; a task."""
+        while True:
+            await trio.sleep(CATCH_UP)
+            if self.config.enabled and (listeners := list(self.listeners())):
+                await self.receiver.drain(partial(_tell_any, listeners))
+
     async def catch_up(self, listener: Listener, ready: trio.Event) -> None:
         """Give a session that has just come what waited for one; a task."""
         await ready.wait()
@@ -121,6 +132,12 @@ class Hooks:
 
 def _always(secret: str | None, _reference: str) -> str | None:
     return secret
+
+
+def _tell_any(listeners: Iterable[Listener], event: Event) -> bool:
+    """Tell all; say whether one took it."""
+    told = [_tell(each, event) for each in listeners]
+    return any(told)
 
 
 def _tell(listener: Listener, event: Event) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from mcpgw.capabilities.model import Capability
@@ -11,38 +10,6 @@ from mcpgw.capabilities.model import Capability
 WRAPPED: Final = "result"
 """The key under which an answer stands that is no object."""
 MOST_HINTS: Final = 60
-_WORD: Final = re.compile(r"[a-z][a-z0-9_]{2,}")
-_DULL: Final = frozenset(
-    [
-        "the",
-        "and",
-        "for",
-        "with",
-        "from",
-        "that",
-        "this",
-        "are",
-        "not",
-        "has",
-        "have",
-        "can",
-        "may",
-        "its",
-        "one",
-        "two",
-        "all",
-        "any",
-        "per",
-        "default",
-        "used",
-        "use",
-        "when",
-        "which",
-        "who",
-        "whose",
-        "will",
-    ]
-)
 
 
 def tool_definition(capability: Capability) -> dict[str, Any]:
@@ -101,18 +68,8 @@ def keywords(capability: Capability) -> list[str]:
     found: dict[str, None] = {}
     for text in (*capability.metadata.tags, capability.metadata.category):
         found[text.lower()] = None
-    for word in _words_of(capability.schema.output):
-        found[word] = None
+    output = capability.schema.output
+    properties = output.get("properties") if isinstance(output, Mapping) else None
+    for name in properties if isinstance(properties, Mapping) else ():
+        found[str(name).lower()] = None
     return [word for word in found if word][:MOST_HINTS]
-
-
-def _words_of(schema: Any) -> Iterator[str]:
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    if not isinstance(properties, Mapping):
-        return
-    for name, each in properties.items():
-        yield str(name).lower()
-        text = each.get("description") if isinstance(each, Mapping) else None
-        for word in _WORD.findall(str(text).lower()) if text else ():
-            if word not in _DULL:
-                yield word

@@ -144,6 +144,10 @@ class Library:
         """Return the capability of this name, if it can be used."""
         return self._by_name.get(name)
 
+    def ships(self, entry: Entry) -> bool:
+        """Tell whether a capability is one of the package's own."""
+        return self._rank(entry.path) == 0
+
     @property
     def refused(self) -> Mapping[Path, str]:
         """Files that are not used, with the reason."""
@@ -213,7 +217,9 @@ class Library:
         self._entries = entries
         pulled = self._trust(entries)
         self._by_name = self._choose(entries)
-        if fresh or not same:
+        if self._fixed and self._fixed_entries is None:
+            self._fixed_entries = {p: e for p, e in entries.items() if self._rank(p) == 0}
+        if fresh or len(self._cached or ()) > len(entries):
             self._save()
         for path in [path for path in self._read if path not in entries]:
             del self._read[path]
@@ -316,7 +322,7 @@ class Library:
             if entry.problem and not entry.hash:
                 self._refused[path] = entry.problem
                 continue
-            key, fixed = str(path), any(folder in path.parents for folder in self._fixed)
+            key, fixed = str(path), self._rank(path) == 0
             known = self._approved.get(key)
             reason = "" if fixed and entry.pin in ("", entry.hash) else _pulled(entry, known)
             jailed = self._quarantined.get(key)
@@ -366,8 +372,10 @@ class Library:
 
     def _rank(self, path: Path) -> int:
         """Return how far back the folder of a file stands; the package's own are first."""
-        for place, folder in reversed(list(enumerate(self._folders, 1))):
-            if folder in path.parents:
+        # Texts: `Path.parents` took most of the time that a start with a cache takes.
+        text = str(path)
+        for place in range(len(self._folders), 0, -1):
+            if text.startswith(f"{self._folders[place - 1]}/"):
                 return place
         return 0
 
@@ -415,12 +423,6 @@ class Library:
         return f"{CACHE_FORMAT} {self.scan_version}"
 
     def _save(self) -> None:
-        if self._fixed and self._fixed_entries is None:
-            self._fixed_entries = {
-                path: entry
-                for path, entry in self._entries.items()
-                if any(folder in path.parents for folder in self._fixed)
-            }
         if self.cache is None:
             return
         files = {str(path): [entry.stamp, _raw(entry)] for path, entry in self._entries.items()}

@@ -37,6 +37,9 @@ class SignalReader:
     def signals(self, server: str, tool: str) -> Signals:
         """Return what is known for or against a tool."""
         health, disabled = self._server(server)
+        apis = self.surface.apis
+        if apis is not None and server == apis.name:
+            health = min(health, apis.readiness(tool))
         if not disabled and self.surface.pipeline.errors.remaining(server, tool) > 0:
             disabled = True
         usage = self.surface.usage.tool(server, tool)

@@ -215,6 +215,9 @@ class Database:
                 )
             return version
         if application or version or _number(connection, "SELECT count(*) FROM sqlite_master"):
+            if _number(connection, "PRAGMA application_id") == APPLICATION:
+                # Another process has made the file between one of these looks and the next.
+                return self._check(connection)
             raise StateError(
                 "foreign",
                 f"{self.path} is a database of another program. Move it, or set"

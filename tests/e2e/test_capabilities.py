@@ -115,6 +115,13 @@ def cap(folder: Path, *words: str) -> str:
     return done.stdout + done.stderr
 
 
+def by_shell(path: Path) -> str:
+    """Return the hash of a file without its pin, as a person would compute it."""
+    words = f"grep -v '^sha256:' {path} | sha256sum"
+    done = subprocess.run(["sh", "-c", words], capture_output=True, text=True, check=True)
+    return done.stdout.split()[0]
+
+
 async def test_a_dropped_file_is_a_tool(stage: Playback, tmp_path: Path) -> None:
     """It is found and called while the gateway runs; gone when the file is gone."""
     with trio.fail_after(PATIENCE):
@@ -140,9 +147,7 @@ async def test_a_changed_byte_withdraws_a_pinned_tool(stage: Playback, tmp_path:
     printed = cap(tmp_path, "cap", "pin", str(path))
     digest = re.search(r"[0-9a-f]{64}", printed)
     assert digest is not None
-    shell = f"grep -v '^sha256:' {path} | sha256sum"
-    by_shell = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
-    assert digest[0] == by_shell.stdout.split()[0]
+    assert digest[0] == by_shell(path)
     good = path.read_bytes()
     with trio.fail_after(3 * PATIENCE):
         async with running(tmp_path) as gateway:
@@ -192,6 +197,23 @@ async def test_a_pin_that_vanishes_counts_as_a_change(stage: Playback, tmp_path:
                 await until_async(lambda: names(gateway), set())
             path.write_text(weather(stage))
             cap(tmp_path, "cap", "pin", str(path))
+
+
+async def test_what_lacks_its_key_comes_later(stage: Playback, tmp_path: Path) -> None:
+    """Of two that fit as well, the one that can be called is found first."""
+    folder = tmp_path / "caps"
+    folder.mkdir()
+    (folder / "a_weather.yaml").write_text(
+        weather(stage).replace("weather_here", "a_weather")
+        + 'auth: {required: true, key: "env:NOT_SET_AT_ALL"}\n'
+    )
+    (folder / "b_weather.yaml").write_text(weather(stage).replace("weather_here", "b_weather"))
+    with trio.fail_after(PATIENCE):
+        async with running(tmp_path) as gateway:
+            found = await answer(
+                gateway, "gateway_search_tools", query="current weather at a place"
+            )
+    assert ["b_weather", "a_weather"] == [each["tool"] for each in found["matches"]]
 
 
 async def test_a_broken_file_is_told_and_harms_nothing(stage: Playback, tmp_path: Path) -> None:
