@@ -14,6 +14,7 @@ import trio
 from mcpgw.config.schema import BuiltinConfig, GatewayConfig, ToolConfig
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.channel import Channel
+from mcpgw.shaping.names import Naming
 
 if TYPE_CHECKING:
     from mcpgw.capabilities.credentials import Credentials
@@ -55,6 +56,7 @@ class Apis:
     changed: Callable[[], Awaitable[None]]
     config: GatewayConfig = attrs.field(factory=GatewayConfig)
     _here: Path = Path()
+    _naming: Naming = attrs.field(factory=lambda: Naming(()))
     _server: CapabilityServer | None = None
 
     @property
@@ -77,7 +79,8 @@ class Apis:
         other tools: what a person configured comes before what came along, and what can be
         called before what lacks its key."""
         library = self.library
-        entry = library.get(tool) if library is not None else None
+        own = self._naming.original(tool)
+        entry = library.get(own) if library is not None and own is not None else None
         if library is None or entry is None:
             return 1.0
         reference = str(entry.facts.get("key") or "")
@@ -89,9 +92,10 @@ class Apis:
     def why_not(self, server: str, tool: str) -> str:
         """Return why a capability is not there, "" where it is, or nothing is known of it."""
         library = self.library
-        if server != self.name or library is None or library.get(tool) is not None:
+        own = self._naming.original(tool)
+        if server != self.name or library is None or own is None or library.get(own) is not None:
             return ""
-        return library.why_not(tool) or ""
+        return library.why_not(own) or ""
 
     @property
     def credentials(self) -> Credentials:
@@ -102,6 +106,7 @@ class Apis:
         """Take a configuration; paths in it are below `here`."""
         self.config, self._here = config, here
         settings = config.capabilities
+        self._naming = Naming(settings.transform)
         if settings.enabled and not self.name:
             hint = "set capabilities.name to another one, or rename the backend"
             log.warning("capabilities.name_taken", name=settings.name, hint=hint)
@@ -113,7 +118,11 @@ class Apis:
         if not self.name:
             return config
         server = BuiltinConfig(
-            self.name, description=DESCRIPTION, timeout=LONGEST_CALL, tools=self._tools()
+            self.name,
+            description=DESCRIPTION,
+            timeout=LONGEST_CALL,
+            transform=self.config.capabilities.transform,
+            tools=self._tools(),
         )
         return attrs.evolve(
             config, backends=MappingProxyType({**config.backends, self.name: server})
@@ -122,15 +131,17 @@ class Apis:
     def _tools(self) -> Mapping[str, ToolConfig]:
         """Return what the files say of single tools that the gateway is to keep to."""
         library = self.library
+        said = {
+            entry.name: ToolConfig(
+                cost_per_call=entry.facts.get("cost") or None,
+                visible_in_states=tuple(entry.facts.get("states") or ()),
+            )
+            for entry in (library.entries() if library is not None else ())
+            if entry.facts.get("cost") or entry.facts.get("states")
+        }
+        offered = self._naming.offer({"name": name} for name in said)
         return MappingProxyType(
-            {
-                entry.name: ToolConfig(
-                    cost_per_call=entry.facts.get("cost") or None,
-                    visible_in_states=tuple(entry.facts.get("states") or ()),
-                )
-                for entry in (library.entries() if library is not None else ())
-                if entry.facts.get("cost") or entry.facts.get("states")
-            }
+            {name: said[self._naming.original(name) or name] for name in offered}
         )
 
     def _path(self, name: str) -> Path:

@@ -28,6 +28,8 @@ class Blob:
 
     data: bytes = attrs.field(repr=False)
     type: str
+    as_json: bool = False
+    """Given as base64 within JSON, for scripts, rather than as a resource."""
 
 
 def read_answer(answer: Answered, form: str) -> Any:
@@ -35,16 +37,15 @@ def read_answer(answer: Answered, form: str) -> Any:
 
     Args:
       answer: what came.
-      form: `json`, `xml`, `text`, `binary`, or `auto` for what its media type says.
+      form: `json`, `xml`, `text`, `binary`, `resource`, or `auto` for what its media type says.
 
     Raises:
       CallProblem: it cannot be read in this form.
     """
     kind = answer.kind
-    if form == "auto":
-        form = _form_of(kind, answer.content)
-    if form == "binary":
-        return Blob(answer.content, kind or "application/octet-stream")
+    asked, form = form, _form_of(kind, answer.content) if form == "auto" else form
+    if form in ("binary", "resource"):
+        return Blob(answer.content, kind or "application/octet-stream", asked == "binary")
     if form == "text":
         return answer.text()
     if form == "xml":
@@ -75,9 +76,19 @@ def _form_of(kind: str, content: bytes) -> str:
         except (ValueError, RecursionError):
             return "text"
         return "json"
-    if b"\0" in content[:1024]:
+    if not content.strip():
+        return "text" if kind else "json"
+    if b"\0" in content[:1024] or not (kind.startswith("text/") or _is_utf8(content)):
         return "binary"
-    return "text" if kind else "json" if not content.strip() else "text"
+    return "text"
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def read_xml(content: bytes) -> Any:
@@ -170,13 +181,17 @@ def error_text(answer: Answered) -> str:
 
 
 def content_blocks(value: Any, uri: str) -> list[dict[str, Any]]:
-    """Return a value as MCP content (2025-11-25, tools, tool results): bytes as image, audio or
-    an embedded resource, text as it is, all else as compact JSON."""
+    """Return a value as MCP content (2025-11-25, tools, tool results): bytes as image, audio, an
+    embedded resource or base64 in JSON, text as it is, all else as compact JSON."""
     if isinstance(value, Blob):
         data = base64.b64encode(value.data).decode()
         for kind in ("image", "audio"):
             if value.type.startswith(f"{kind}/"):
                 return [{"type": kind, "data": data, "mimeType": value.type}]
+        if value.as_json:
+            text = compact({"data": data, "mime_type": value.type, "size": len(value.data)})
+            # No model can read it, so it is whole: pages of base64 are of use to nobody.
+            return [{"type": "text", "text": text, "annotations": {"audience": ["user"]}}]
         resource = {"uri": uri, "mimeType": value.type, "blob": data}
         return [{"type": "resource", "resource": resource}]
     text = value if isinstance(value, str) else compact(value)

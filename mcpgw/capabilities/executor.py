@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
@@ -19,7 +19,7 @@ import trio
 from mcpgw.backends.breaker import CircuitBreaker
 from mcpgw.backends.rate_limit import TokenBucket
 from mcpgw.capabilities import requests
-from mcpgw.capabilities.answers import Blob, compact, content_blocks, error_text, pick, read_answer
+from mcpgw.capabilities.answers import Blob, content_blocks, error_text, pick, read_answer
 from mcpgw.capabilities.bodies import FILLER, with_files
 from mcpgw.capabilities.commands import run_command
 from mcpgw.capabilities.credentials import SHORTEST, Credentials
@@ -27,13 +27,12 @@ from mcpgw.capabilities.failures import CallProblem
 from mcpgw.capabilities.keeping import Kept
 from mcpgw.capabilities.model import REPEATABLE, SAFE_METHODS, Capability, Provider
 from mcpgw.capabilities.pages import joined, next_draft
+from mcpgw.capabilities.queries import draft_of, picked
 from mcpgw.capabilities.sending import Answered, Outgoing, Sender, retry_after
 from mcpgw.capabilities.templating import Inputs, Missing
+from mcpgw.capabilities.views import FULL, PLAIN, shaped, viewed
 from mcpgw.observe.log import get_logger
 from mcpgw.transports.reach import Reach
-
-if TYPE_CHECKING:
-    from mcpgw.capabilities.requests import Draft
 
 log = get_logger("mcpgw.capabilities")
 
@@ -77,6 +76,7 @@ class Executor:
         content_hash: str = "",
         path: Path | None = None,
         fresh: bool = False,
+        view: str = PLAIN,
     ) -> dict[str, Any]:
         """Call a capability; return the result of `tools/call`.
 
@@ -88,6 +88,8 @@ class Executor:
           content_hash: of the file, so that a changed one shares no answers with the old.
           path: of the file.
           fresh: whether a kept answer will not do.
+          view: `plain`, `projected` into the common form, or `full`: what `response_transform`
+            would leave out too.
         """
         inputs = with_defaults(capability.schema.input, arguments)
         used: set[str] = set()
@@ -97,9 +99,9 @@ class Executor:
                 content_hash,
                 inputs,
                 lambda: self._ask(capability, inputs, path, used),
-                fresh=fresh,
+                fresh=fresh or view == FULL,
             )
-            return self._result(capability, value)
+            return self._result(capability, viewed(capability, value, view))
         except CallProblem as problem:
             return failure(_hide(str(problem), used))
 
@@ -114,7 +116,7 @@ class Executor:
             try:
                 value = await self._provider(capability, provider, inputs, path, used)
                 value = _hide(value, used)
-                return _shaped(capability, value)
+                return shaped(value, capability.transform)
             except CallProblem as problem:
                 problems.append(str(problem))
                 last = place == len(capability.providers) - 1
@@ -205,7 +207,7 @@ class Executor:
         used: set[str],
     ) -> Any:
         reach = Reach(self.inside) if capability.network.allow_private else Reach()
-        draft = _draft(capability, provider, inputs, values, credential)
+        draft = draft_of(capability, provider, inputs, values, credential)
         # What stands in the host is an address, not a secret.
         used -= {each for each in used if each in urlsplit(draft.url).netloc}
         if files := draft.files():
@@ -222,7 +224,7 @@ class Executor:
             if more is None:
                 break
             draft = more
-        return _picked(provider, whole)
+        return picked(provider, whole)
 
     async def _fetch(self, url: str, provider: Provider, reach: Reach) -> tuple[bytes, str]:
         """Get a file that an input names, without any credential."""
@@ -297,87 +299,6 @@ def _new_breaker() -> CircuitBreaker:
     return CircuitBreaker(failure_threshold=5, success_threshold=1, reset_timeout=30.0)
 
 
-def _draft(
-    capability: Capability,
-    provider: Provider,
-    inputs: Mapping[str, Any],
-    values: Inputs,
-    credential: str,
-) -> Draft:
-    config, auth = provider.config, capability.auth
-    if provider.service == "rest":
-        return requests.draft(provider, inputs, values, auth, credential)
-    url = requests.endpoint_url(config, inputs, values)
-    if provider.service == "graphql":
-        query = config.query or _query_text(config.body) or str(inputs.get("query", ""))
-        if not query:
-            raise CallProblem("a GraphQL capability needs a `query`.")
-        variables = FILLER.fill(dict(config.variables), values)
-        given = {} if isinstance(variables, Missing) else variables
-        if not config.variables:
-            own = inputs.get("variables")
-            rest = {k: v for k, v in inputs.items() if k not in ("query", "variables")}
-            given = {**rest, **(own if isinstance(own, Mapping) else {})}
-        body: dict[str, Any] = {"query": query}
-        if given:
-            body["variables"] = given
-    else:
-        filled = dict(inputs) if config.body is None else FILLER.fill(config.body, values)
-        number = random.getrandbits(48)
-        body = {"jsonrpc": "2.0", "id": number, "method": config.method}
-        if not isinstance(filled, Missing) and filled not in ({}, None):
-            body["params"] = filled
-    return requests.json_post(url, body, config.headers, values, auth, credential)
-
-
-def _query_text(body: Any) -> str:
-    if isinstance(body, Mapping):
-        body = body.get("query")
-    return body if isinstance(body, str) else ""
-
-
-def _picked(provider: Provider, value: Any) -> Any:
-    """Return the wanted part of an answer; raise for the errors of GraphQL and JSON-RPC."""
-    path = provider.config.response_path
-    if isinstance(value, (Blob, str)):
-        return value
-    errors = value.get("errors") if isinstance(value, Mapping) else None
-    if provider.service == "jsonrpc" and isinstance(value, Mapping):
-        error = value.get("error")
-        if isinstance(error, Mapping):
-            more = f" (data: {compact(error['data'])[:200]})" if error.get("data") else ""
-            said = f"{error.get('code')}: {error.get('message')}{more}"
-            raise CallProblem(f"The API answered with the JSON-RPC error {said}.", sent=True)
-        value = value.get("result", value)
-    elif provider.service == "graphql" and isinstance(value, Mapping):
-        data = value.get("data")
-        if errors and data in (None, {}):
-            raise CallProblem(_graphql_errors(errors), sent=True)
-        path = path.removeprefix("data").removeprefix(".") if _begins_with_data(path) else path
-        value = data if "data" in value else value
-        found = pick(value, path)
-        if errors:
-            # Part of the answer is there; what is missing is said beside it (GraphQL, 7.1).
-            return {"data": found, "errors": errors}
-        return found
-    found = pick(value, path)
-    if found is None and errors and provider.service == "rest" and isinstance(errors, list):
-        raise CallProblem(_graphql_errors(errors), sent=True)
-    return found
-
-
-def _begins_with_data(path: str) -> bool:
-    return path == "data" or path.startswith(("data.", "data["))
-
-
-def _graphql_errors(errors: Any) -> str:
-    found = [
-        str(each.get("message", each)) if isinstance(each, Mapping) else str(each)
-        for each in (errors if isinstance(errors, list) else [errors])
-    ]
-    return f"GraphQL error: {'; '.join(found)[:500]}"
-
-
 def _of_tool(result: Mapping[str, Any], path: str) -> Any:
     """Return what a tool of an MCP server gave as a value."""
     blocks = result.get("content") or []
@@ -430,23 +351,6 @@ def with_defaults(schema: Mapping[str, Any] | None, arguments: Mapping[str, Any]
         if name not in inputs and isinstance(each, Mapping) and each.get("default") is not None:
             inputs[name] = each["default"]
     return inputs
-
-
-def _shaped(capability: Capability, value: Any) -> Any:
-    transforms = [t for t in (capability.transform, capability.response_transform) if t]
-    if not transforms or isinstance(value, Blob):
-        return value
-    from mcpgw.shaping.response import ResponseShaper
-
-    text = value if isinstance(value, str) else compact(value)
-    shaped = ResponseShaper(transforms).apply({"content": [{"type": "text", "text": text}]})
-    found: str = shaped["content"][0]["text"]
-    if isinstance(value, str):
-        return found
-    try:
-        return json.loads(found)
-    except ValueError:
-        return found
 
 
 def _hide(value: Any, secrets: set[str]) -> Any:

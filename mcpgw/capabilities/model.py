@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -22,6 +23,7 @@ from mcpgw.config.kinds import (
     optional,
     whole,
 )
+from mcpgw.config.parts import read_keys, read_some_text
 from mcpgw.config.setting import listed, named, section, setting
 from mcpgw.config.transforms import RESPONSE, ResponseTransform
 
@@ -56,6 +58,32 @@ def _read_maps(value: object) -> tuple[Mapping[str, Any], ...]:
         raise SettingError(f"wants a list of maps, and this is {noun(value)}")
     return tuple(_read_map(item) for item in value)
 
+
+COMMON_FORM: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "actor": ("id", "display_name", "email", "handle"),
+        "subject": ("id", "title", "kind"),
+        "env_time": ("created", "updated"),
+        "url": ("href", "label"),
+        "body": ("text", "format"),
+    }
+)
+"""The parts of the form that answers of many APIs have in common."""
+
+
+def _read_projection(value: object) -> Mapping[str, Mapping[str, str]]:
+    return read_keys(
+        value,
+        {
+            bucket: partial(read_keys, readers=dict.fromkeys(names, read_some_text))
+            for bucket, names in COMMON_FORM.items()
+        },
+    )
+
+
+PROJECTION: Final[Kind[Mapping[str, Mapping[str, str]]]] = Kind(
+    "map of " + ", ".join(COMMON_FORM), _read_projection, str
+)
 
 MAPS: Final[Kind[tuple[Mapping[str, Any], ...]]] = Kind("list of maps", _read_maps, str)
 
@@ -130,7 +158,10 @@ class ProviderConfig:
     )
     response_path: str = setting("", "The part of the answer that is wanted.", TEXT)
     response_format: str = setting(
-        "auto", "How the answer is read.", choice("auto", "json", "xml", "text", "binary")
+        "auto",
+        "How the answer is read; bytes become an image or sound, else base64 in JSON (`binary`) or"
+        " an embedded resource (`resource`, `auto`).",
+        choice("auto", "json", "xml", "text", "binary", "resource"),
     )
     path_selector: PathSelector | None = attrs.field(
         default=None, metadata=section(PathSelector, "The route by an input.")
@@ -320,8 +351,10 @@ class Capability:
     response_transform: ResponseTransform | None = setting(
         None, "The same, after `transform`.", optional(RESPONSE)
     )
-    projection: Mapping[str, Any] | None = setting(
-        None, "Where the parts of a common form stand in the answer.", optional(MAP)
+    projection: Mapping[str, Mapping[str, str]] | None = setting(
+        None,
+        "Where the parts of a common form stand in the answer, for `meta_mcp.projection_mode`.",
+        optional(PROJECTION),
     )
     webhooks: Mapping[str, WebhookRule] = attrs.field(
         default=NOTHING, metadata=named(WebhookRule, "Endpoints for events from outside.")

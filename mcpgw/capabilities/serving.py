@@ -14,6 +14,7 @@ import trio
 from mcpgw import __version__
 from mcpgw.capabilities.executor import Executor, failure
 from mcpgw.capabilities.library import Changes, Library
+from mcpgw.capabilities.views import PLAIN, VIEW
 from mcpgw.config.problems import ConfigError
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
@@ -115,8 +116,10 @@ class CapabilityServer:
             capability = self.library.load(entry)
         except (ConfigError, OSError) as error:
             return failure(f"'{name}' cannot be read: {error}")
+        meta = params.get("_meta")
+        view = meta.get(VIEW, PLAIN) if isinstance(meta, Mapping) else PLAIN
         return await self.executor.call(
-            capability, arguments, content_hash=entry.hash, path=entry.path
+            capability, arguments, content_hash=entry.hash, path=entry.path, view=view
         )
 
 

@@ -46,10 +46,15 @@ def with_surface(
         raise AssertionError("unreachable")
 
     status: int = FAILED
+    unread: BrokenPipeError | None = None
     try:
         status = trio.run(main)
     except* KeyboardInterrupt:
         status = INTERRUPTED
+    except* BrokenPipeError as group:
+        unread = next(error for error in group.exceptions if isinstance(error, BrokenPipeError))
+    if unread is not None:
+        raise unread  # alone, as click wants it: `| head` is no fault to tell of
     return status
 
 

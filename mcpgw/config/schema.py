@@ -105,6 +105,12 @@ class MetaMcpConfig:
         " offset. 0 is without a bound.",
         whole(minimum=0, words="characters"),
     )
+    projection_mode: str = setting(
+        "off",
+        "Whether answers of capabilities with a `projection` come in the common form: `off`, `on`,"
+        " or `experimental`, for half of the sessions.",
+        choice("off", "on", "experimental"),
+    )
 
     def warms(self, backend: str) -> bool:
         """Tell whether a backend is to be started together with the gateway."""

@@ -6,6 +6,7 @@ import attrs
 
 from mcpgw.config.kinds import FLAG, TEXT, TEXTS, choice, optional, whole
 from mcpgw.config.setting import setting
+from mcpgw.config.transforms import TRANSFORMS, Transform
 
 
 @attrs.frozen
@@ -38,6 +39,11 @@ class CapabilitiesConfig:
         "Folders and files whose capabilities may run commands, and pins (`sha256:...`) of single"
         " files.",
         TEXTS,
+    )
+    transform: tuple[Transform, ...] = setting(
+        (),
+        "What its tools and answers look like to clients; as `backends.<name>.transform`.",
+        TRANSFORMS,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -75,6 +76,8 @@ async def invoke_tool(
     call = _call(ask, server, tool, arguments, direct=direct)
     call.idempotency_key = idempotency_key
     call.full = call.full or full
+    if ask.surface.apis is not None and server == ask.surface.apis.name and not direct:
+        call.params["_meta"]["mcpgw/view"] = _view(ask, call)
     if (top or direct) and ask.request is not None and ask.request.client is not None:
         call.rounds = ask.request.client.takes_rounds
         for name in ("inputResponses", "requestState"):
@@ -121,6 +124,15 @@ def _call(ask: Ask, server: str, tool: str, arguments: Params, *, direct: bool) 
     return Call(
         server, "tools/call", tool, params, ask.request, ask.session, full=full, fields=fields
     )
+
+
+def _view(ask: Ask, call: Call) -> str:
+    """Return in which form the answer of a capability is wanted (`capabilities.views`)."""
+    if call.full:
+        return "full"
+    mode = ask.surface.config.meta_mcp.projection_mode
+    half = mode == "experimental" and zlib.crc32(ask.session.id.encode()) & 1 == 1
+    return "projected" if mode == "on" or half else "plain"
 
 
 def _paths(value: Any) -> tuple[str, ...]:

@@ -104,6 +104,8 @@ class Pipeline:
         )
         of_tools = any(each.transform is not None for each in backend.config.tools.values())
         shaped = chosen or transforms or of_tools
+        # Capabilities have a cache of their own, by what each file says.
+        cached = not (full or transparent or backend.config.transport == "builtin")
         stages = (
             switch,  # may it be used at all
             Profile(config) if config.routing_profiles else None,  # by this session
@@ -113,7 +115,7 @@ class Pipeline:
             None if transparent else CheckArguments(),  # do they fit its schema
             Budget(self.spending) if config.cost_governance.enabled else None,  # may it cost
             _shape(transforms) if shaped else None,  # what the answer looks like
-            None if full or transparent else Cache(config.cache, self.cache),  # is it known already
+            Cache(config.cache, self.cache) if cached else None,  # is it known already
             Once(self.answers) if keyed else None,  # was it done already
             rate if backend.bucket is not None else None,
             concurrency if backend.concurrency is not None else None,

@@ -54,7 +54,7 @@ class ResultPages:
         for block in content:
             if isinstance(block, dict):
                 text = block.get("text")
-                if text.__class__ is not str:
+                if text.__class__ is not str or "annotations" in block:
                     text = _text_of(block)
                 if text is not None:
                     length += len(text) + 1
@@ -122,8 +122,13 @@ class ResultPages:
 
 
 def _text_of(block: Any) -> str | None:
-    """Return the text of a text block or of a resource that is text, None for other blocks."""
+    """Return the text of a text block or of a resource that is text, None for other blocks, and
+    for those that are not meant for a model (MCP 2025-11-25, resources, annotations)."""
     if not isinstance(block, dict):
+        return None
+    annotations = block.get("annotations")
+    audience = annotations.get("audience") if isinstance(annotations, dict) else None
+    if isinstance(audience, list) and audience and "assistant" not in audience:
         return None
     holder = block.get("resource") if block.get("type") == "resource" else block
     text = holder.get("text") if isinstance(holder, dict) else None

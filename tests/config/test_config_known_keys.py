@@ -101,6 +101,7 @@ def test_what_we_use_is_known_or_ours() -> None:
         "security.tool_poisoning",
         "security.definition_changes",
         "capabilities.builtin",
+        "capabilities.transform",
         "capabilities.allow_private",
         "capabilities.allow_commands",
         "server.allowed_hosts",

@@ -246,6 +246,30 @@ async def test_a_broken_file_is_told_and_harms_nothing(stage: Playback, tmp_path
             assert "tool poisoning" in json.dumps(await invoke(gateway, "evil", city="x"))
 
 
+async def test_views_and_names(stage: Playback, tmp_path: Path) -> None:
+    """Transforms of all capabilities, the common form of answers, and the whole by `_full`; an
+    answer that the file does not let be kept is never given again."""
+    stage.play = lambda asked: Played.json({"n": len(stage.asked), "at": asked.target})
+    text = weather(stage) + "projection: {subject: {id: n}}\nvisible_in_states: [default]\n"
+    (tmp_path / "caps").mkdir()
+    (tmp_path / "caps/weather_here.yaml").write_text(text)
+    more = (
+        "  transform: [{namespace: api}, {response: {redact: [at]}}]\n"
+        "meta_mcp: {projection_mode: on}\n"
+    )
+    with trio.fail_after(PATIENCE):
+        async with running(tmp_path, more) as gateway:
+            assert {"api_weather_here"} == await names(gateway)
+            hidden = [{"n": 1, "at": "[REDACTED]"}, {"n": 2, "at": "[REDACTED]"}]
+            first = await invoke(gateway, "api_weather_here", city="x")
+            form = {"subject": {"id": "1"}, "_raw": hidden[0]}
+            assert form == json.loads(first["content"][0]["text"])
+            whole = await invoke(gateway, "api_weather_here", city="x", _full=True)
+            assert hidden[1] == json.loads(whole["content"][0]["text"])
+            await answer(gateway, "gateway_set_state", state="other")
+            assert set() == await names(gateway)
+
+
 async def test_secrets_stay_secret(stage: Playback, tmp_path: Path) -> None:
     """What the API echoes, what fails, and what is logged: nothing holds the credential."""
     secret = "tok-3n-0f-the-te5t"

@@ -151,7 +151,10 @@ class TestSessions:
             begun = await post(client, gateway, "/mcp", HELLO)
             session = {"mcp-session-id": begun.headers["mcp-session-id"]}
             listing = request("tools/list", 2)
-            assert 400 == (await post(client, gateway, "/mcp", listing)).status_code
+            alone = await post(client, gateway, "/mcp", listing)
+            assert "gateway_invoke" in {each["name"] for each in alone.json()["result"]["tools"]}
+            spoken = {"mcp-protocol-version": "2025-11-25"}
+            assert 400 == (await post(client, gateway, "/mcp", listing, **spoken)).status_code
             assert 200 == (await post(client, gateway, "/mcp", listing, **session)).status_code
             assert 404 == (await post(client, gateway, "/mcp/one", listing, **session)).status_code
             forged = {"mcp-session-id": "x" * 32}

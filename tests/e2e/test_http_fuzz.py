@@ -482,7 +482,7 @@ HOSTILE: dict[str, tuple[bytes, int]] = {
     "a session of another address": (post(NAME + SENT + OURS, path="/mcp/one"), 404),
     "a session by parts": (post(NAME + SENT + OURS + OURS), 404),
     "a session in bytes": (post(NAME + SENT + "Mcp-Session-Id: \xff\xfe\r\n"), 404),
-    "no session": (post(NAME + SENT), 400),
+    "no session": (post(NAME + SENT + "MCP-Protocol-Version: 2025-11-25\r\n"), 400),
     "an unknown revision": (post(NAME + SENT + OURS + "MCP-Protocol-Version: 1900-01-01\r\n"), 400),
     "a revision without its parts": (
         post(NAME + SENT + OURS + f"MCP-Protocol-Version: {MODERN}\r\n"),

@@ -62,6 +62,8 @@ PRIMED_SINCE: Final = "2025-11-25"
 SESSION: Final = b"mcp-session-id"
 VERSION: Final = b"mcp-protocol-version"
 PROFILE: Final = b"x-mcp-profile"
+_SPEAKS: Final = frozenset({SESSION, VERSION})
+"""Who sends one of these has begun a session, or should have."""
 _SPACE: Final = b" \t\r\n"
 
 
@@ -137,6 +139,8 @@ class Endpoint:
         elif SESSION not in headers and message.get("method") == "initialize" and "id" in message:
             _take_profile(message, headers)
             await self._initialize(message, target, principal, send)
+        elif "method" in message and "id" in message and not _SPEAKS & headers.keys():
+            await self.stateless.post_alone(message, target, principal, receive, send)
         else:
             try:
                 session = self._session(headers, target, principal)

@@ -1,10 +1,12 @@
 """Requests of the stateless era (MCP 2026-07-28): each stands alone, with its own headers.
 
-One long-lived peer for each backend and principal serves them all.
+One long-lived peer for each backend and principal serves them all, and also the single requests
+of those who speak no revision at all, such as a script with `curl`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
@@ -32,6 +34,7 @@ from mcpgw.protocol.errors import (
     UNSUPPORTED_VERSION,
 )
 from mcpgw.protocol.jsonrpc import Message
+from mcpgw.protocol.mcp import CAPABILITIES_META, MODERN_VERSION, VERSION_META
 from mcpgw.transports.event_stream import COMMENT
 
 STATUS: Final[dict[int, int]] = {
@@ -82,6 +85,33 @@ class Stateless:
             await respond(send, 202)
             return
         self._check(message, headers, target)
+        await self._serve(message, target, principal, STATUS, receive, send)
+
+    async def post_alone(
+        self, message: Message, target: str | None, principal: str, receive: Receive, send: Send
+    ) -> None:
+        """Answer a request that says of no revision or session: as of this era, all headers
+        forgiven. An error is an answer like others, as in the revisions with a handshake.
+
+        Raises:
+          Refusal: there is no such backend (404).
+        """
+        params = message.get("params") or {}
+        meta = params.get("_meta")
+        own = {VERSION_META: MODERN_VERSION, CAPABILITIES_META: {}}
+        carried = {**meta, **own} if isinstance(meta, dict) else own
+        message = {**message, "params": {**params, "_meta": carried}}
+        await self._serve(message, target, principal, {}, receive, send)
+
+    async def _serve(
+        self,
+        message: Message,
+        target: str | None,
+        principal: str,
+        statuses: Mapping[int, int],
+        receive: Receive,
+        send: Send,
+    ) -> None:
         hub = await self._hub(target, principal, message)
         outlet = Outlet(self.settings)
         try:
@@ -93,7 +123,7 @@ class Stateless:
                 if watch.left:
                     return
             if answer is not None:
-                await send_whole(send, STATUS.get(outlet.failure or 0, 200), answer)
+                await send_whole(send, statuses.get(outlet.failure or 0, 200), answer)
             else:
                 await stream(outlet, FIRST_READER, COMMENT, receive, send, self.settings)
         finally:

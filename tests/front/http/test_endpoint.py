@@ -75,14 +75,29 @@ class TestInitialize:
 
 class TestSession:
     async def test_is_needed(self) -> None:
-        """A request without a session id gets 400, with its own id."""
+        """A client that speaks a revision with sessions gets 400, with its request's id."""
         async with serving() as served:
             client = await served.connect()
-            reply = await client.post(tool("echo", request_id="a"))
+            version = {"MCP-Protocol-Version": "2025-11-25"}
+            reply = await client.post(tool("echo", request_id="a"), version)
 
             assert 400 == reply.status
             assert "a" == reply.json["id"]
             assert [] == served.doors.served
+
+    async def test_is_not_needed_for_one_request_of_a_script(self) -> None:
+        """A request that says of no revision is answered; its faults are answers like others."""
+        async with serving() as served:
+            client = await served.connect()
+            first = await client.post(tool("echo", {"a": 1}, request_id="a"))
+            other = await client.post(call("nonsense", {}, request_id=2))
+            bare = await client.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+            assert (200, "a") == (first.status, first.json["id"])
+            assert {"a": 1} == first.json["result"]["said"]
+            assert (200, -32601) == (other.status, other.json["error"]["code"])
+            assert 400 == bare.status
+            assert "mcp-session-id" not in first.headers
 
     @pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
     async def test_that_is_unknown_gets_404(self, method: str) -> None:

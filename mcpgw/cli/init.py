@@ -1,0 +1,143 @@
+"""`mcp-gateway init`: a first gateway.yaml, with two capability files that need no key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from mcpgw.cli.app import log_options, settle
+from mcpgw.cli.exits import FAILED
+
+EXAMPLES: Final = ("knowledge/weather_current.yaml", "knowledge/public_holidays.yaml")
+"""The files that are copied, below the folder of the built-in ones."""
+
+_HEAD: Final = """\
+# mcp-gateway: docs/configuration.md has all settings. Changes take effect while it runs.
+
+server:  # the HTTP front; `mcp-gateway serve --mode stdio` does without
+  host: 127.0.0.1
+  port: 39400
+"""
+_CAPABILITIES: Final = """
+# Tools that are YAML files in these folders: one file, one tool.
+capabilities:
+  enabled: true
+  directories: [capabilities]
+  builtin: true  # those that come with the gateway, too
+"""
+_BACKENDS: Final = """
+# MCP servers, each under a name of your choice.
+backends:
+#  time:
+#    command: uvx mcp-server-time
+#    description: Time and time zones
+#  issues:
+#    http_url: https://mcp.example.com/mcp
+#    headers: {Authorization: "Bearer ${ISSUES_TOKEN}"}
+"""
+
+
+@click.command("init", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-o",
+    "--output",
+    default="gateway.yaml",
+    show_default=True,
+    metavar="FILE",
+    help="The file to write.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["local", "minimal"]),
+    default="local",
+    show_default=True,
+    help="local: with capability files; minimal: for MCP servers only.",
+)
+@click.option(
+    "--with-examples/--no-examples",
+    default=True,
+    help="Write two capability files that need no key beside it (local only).",
+)
+@log_options
+@click.pass_context
+def command(
+    ctx: click.Context, /, output: str, profile: str, with_examples: bool, **options: Any
+) -> None:
+    """Write a first gateway.yaml. Nothing that is there already is overwritten."""
+    settle(ctx, **options, level="error")
+    target = Path(output)
+    local = profile == "local"
+    wanted: dict[Path, bytes] = {
+        target: (_HEAD + (_CAPABILITIES if local else "") + _BACKENDS).encode()
+    }
+    try:
+        if local and with_examples:
+            wanted |= _examples(target.parent / "capabilities")
+        _write(wanted)
+    except (OSError, FileNotFoundError) as error:
+        click.echo(f"Error: {_said(error)}", err=True)
+        ctx.exit(FAILED)
+    for path in wanted:
+        click.echo(f"Created {path}")
+    click.echo(_next_steps(target, local))
+
+
+def _examples(folder: Path) -> dict[Path, bytes]:
+    from mcpgw.capabilities.builtin import builtin_folder
+
+    shipped = builtin_folder()
+    if shipped is None:
+        raise FileNotFoundError(
+            "the built-in capability files are not installed; use --no-examples, or install the"
+            " package again"
+        )
+    return {folder / name: (shipped / name).read_bytes() for name in EXAMPLES}
+
+
+def _write(wanted: dict[Path, bytes]) -> None:
+    """Write all files, or none where one of them cannot be written."""
+    for path in wanted:
+        if path.exists() or path.is_symlink():
+            raise FileExistsError(
+                f"{path} already exists. Remove it first, or choose another place with --output"
+                " (and --no-examples to leave capability files out)."
+            )
+        for folder in path.parents:
+            if folder.exists():
+                if not folder.is_dir():
+                    raise NotADirectoryError(f"{folder} is a file, so {path} cannot be below it.")
+                break
+    written: list[Path] = []
+    try:
+        for path, content in wanted.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                written.append(path)
+                file.write(content)
+    except OSError:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _said(error: OSError) -> str:
+    if error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _next_steps(target: Path, local: bool) -> str:
+    chosen = "" if target.name == "gateway.yaml" and target.parent == Path() else f" -c {target}"
+    steps = [
+        ("See what it offers", f"mcp-gateway tool list{chosen}"),
+        ("Run it by HTTP", f"mcp-gateway serve{chosen}"),
+        ("Let an AI client start it", f"mcp-gateway serve --mode stdio{chosen}"),
+    ]
+    if local:
+        call = "tool invoke gateway:public_holidays country_code=FI year=2027"
+        steps.insert(1, ("Call a tool", f"mcp-gateway {call}{chosen}"))
+    width = max(len(what) for what, _ in steps)
+    lines = [f"  {i}. {what:<{width}}  {how}" for i, (what, how) in enumerate(steps, 1)]
+    return "\nNext:\n" + "\n".join(lines)
