@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcpgw.cli.app import log_options, settle
-from mcpgw.cli.cap import format_option, print_json
 from mcpgw.cli.exits import FAILED, NOT_FOUND, OK
+from mcpgw.cli.forms import format_option, print_json
 
 if TYPE_CHECKING:
     from mcpgw.state.approvals import ApprovalStore, ApprovedDefinition

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +10,7 @@ import click
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exits import NOT_FOUND, OK
+from mcpgw.cli.forms import print_json
 from mcpgw.cli.inprocess import LEARNING, ask, with_surface
 from mcpgw.meta.surface import Surface
 
@@ -53,7 +53,7 @@ def command(
         result = await search_tools(ask(surface, arguments))
         found = result["structuredContent"]
         if form == "json":
-            click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+            print_json(found)
         else:
             _print(found, plain=form == "plain")
         return OK if found["matches"] and found.get("fits", True) else NOT_FOUND

@@ -68,11 +68,11 @@ def command(
 def _mend(paths: tuple[Path, ...], *, dry_run: bool, repin: bool) -> bool:
     """Mend files; tell whether one had to be left as it is."""
     from mcpgw.capabilities.reading import SUFFIXES
-    from mcpgw.cli.cap import _files
+    from mcpgw.cli.cap.common import files_of
     from mcpgw.validation.fixing import CannotFix, apply, plan
 
     left = False
-    for path in _files(paths):
+    for path in files_of(paths):
         if path.suffix not in SUFFIXES:
             continue
         try:

@@ -1,17 +1,70 @@
-"""Calling one capability from the command line, live or by a recording."""
+"""`mcp-gateway cap test`: one call, live or by a recording."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import trio
+
+from mcpgw.cli.app import log_options
+from mcpgw.cli.cap.common import configured, named
+from mcpgw.cli.exits import OK, TOOL_ERROR, USAGE
+from mcpgw.cli.forms import format_option, print_json
 
 if TYPE_CHECKING:
     from mcpgw.capabilities.library import Entry
     from mcpgw.config.schema import GatewayConfig
+
+
+@click.command("test")
+@click.argument("name")
+@click.option("-a", "--args", "text", default="{}", help="Arguments as JSON.")
+@click.option("--record", type=click.Path(path_type=Path), help="Write the call down.")
+@click.option("--replay", type=click.Path(path_type=Path), help="Play a recording; send nothing.")
+@format_option
+@log_options
+@click.pass_context
+def test_command(
+    ctx: click.Context,
+    /,
+    name: str,
+    text: str,
+    record: Path | None,
+    replay: Path | None,
+    form: str,
+    **options: Any,
+) -> None:
+    """Call the capability NAME (or the file NAME), checked as the gateway does it."""
+    try:
+        arguments = json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"--args is not JSON: {error}") from None
+    if not isinstance(arguments, dict):
+        raise click.UsageError('--args is a JSON object, such as \'{"city": "Oslo"}\'')
+    path, entry = named(ctx, options, name)
+    config, here = configured(ctx, options)
+    environ = ctx.find_root().meta["environ"]
+    result, problem = try_capability(
+        path, entry, arguments, config, here, environ, record=record, replay=replay
+    )
+    if problem:
+        click.echo(f"Error: {problem}", err=True)
+        ctx.exit(USAGE)
+    failed = result.get("isError") is True
+    if form == "json":
+        print_json(result)
+    else:
+        click.echo(f"{entry.name} {json.dumps(arguments, ensure_ascii=False)}")
+        click.echo("Execution failed:" if failed else "Success:", err=failed)
+        for block in result["content"]:
+            shown = block.get("text") or f"({block['type']}, {len(str(block))} bytes)"
+            click.echo(shown, err=failed)
+    ctx.exit(TOOL_ERROR if failed else OK)
 
 
 def try_capability(

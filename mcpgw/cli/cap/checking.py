@@ -1,0 +1,177 @@
+"""`mcp-gateway cap validate`, `pin` and `verify`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mcpgw.cli.app import log_options
+from mcpgw.cli.cap.common import configured, files_of, folders_of, scanned
+from mcpgw.cli.exits import FAILED, OK
+from mcpgw.cli.forms import format_option, print_json
+
+
+@click.command("validate")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@format_option
+@click.pass_context
+def validate_command(ctx: click.Context, /, paths: tuple[Path, ...], form: str) -> None:
+    """Check that the files of PATHS (files or folders) can be used."""
+    rows = [_checked(path) for path in files_of(paths)]
+    if form == "json":
+        print_json(rows)
+    for row in rows if form == "text" else ():
+        if row["valid"]:
+            click.echo(f"{row['name']} - valid")
+            click.echo(f"  {row['description']}")
+            click.echo(f"  Provider: {row['provider']}")
+            if row["url"]:
+                click.echo(f"  URL: {row['url']}")
+            click.echo(f"  Auth: {row['auth']}")
+        for problem in row["problems"]:
+            mark = "ERROR" if problem["severity"] == "error" else "WARN"
+            where = row["file"] + (f":{problem['line']}" if problem["line"] else "")
+            click.echo(f"[{mark}] {problem['code']} {where}: {problem['message']}", err=True)
+    if not rows:
+        click.echo("No capability files there.", err=True)
+    ctx.exit(OK if rows and all(row["valid"] for row in rows) else FAILED)
+
+
+def _checked(path: Path) -> dict[str, Any]:
+    from mcpgw.capabilities.pins import PinProblem, look_at
+    from mcpgw.capabilities.reading import read_capability, structural_problems
+    from mcpgw.config.problems import ConfigError
+
+    row: dict[str, Any] = {"file": str(path), "valid": False, "problems": []}
+    try:
+        data = path.read_bytes()
+        pinned = look_at(data)
+    except (OSError, PinProblem) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        row["problems"] = [_problem("CAP-000", None, reason)]
+        return row
+    found = structural_problems(path, data)
+    row["problems"] = [
+        {"code": p.code, "severity": p.severity, "line": p.line, "message": p.message}
+        for p in found
+    ]
+    if not pinned.holds:
+        row["problems"].append(_problem("CAP-PIN", 1, pinned.mismatch(path)))
+    try:
+        capability, _ = read_capability(path, data)
+    except ConfigError:
+        return row
+    blocked, doubts = scanned(capability, data)
+    row["problems"] += [_problem("AX-010", None, text) for text in blocked]
+    row["problems"] += [_problem("AX-010", None, text, "warn") for text in doubts]
+    primary = capability.primary
+    method = f"{primary.service} ({primary.config.method})" if primary else "webhooks only"
+    auth = capability.auth
+    row |= {
+        "valid": pinned.holds and not blocked,
+        "name": capability.name,
+        "description": capability.description,
+        "provider": method,
+        "url": (primary.config.endpoint or primary.config.base_url + primary.config.path)
+        if primary
+        else "",
+        "auth": f"{auth.type or 'bearer'} ({auth.key})" if auth.used else "none",
+        "pinned": bool(pinned.pin),
+        "sha256": pinned.actual,
+    }
+    return row
+
+
+def _problem(code: str, line: int | None, message: str, severity: str = "error") -> dict[str, Any]:
+    return {"code": code, "severity": severity, "line": line, "message": message}
+
+
+@click.command("pin")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@format_option
+@click.pass_context
+def pin_command(ctx: click.Context, /, paths: tuple[Path, ...], form: str) -> None:
+    """Write the pin into files, and let them in as they are now.
+
+    The pin is the hash of the file without its `sha256:` line; `grep -v '^sha256:' FILE |
+    sha256sum` gives the same. A file that was shut out is let in again.
+    """
+    status = OK
+    rows = []
+    for path in files_of(paths):
+        row, message = _pinned(path)
+        if message:
+            click.echo(f"Error: {message}", err=True)
+            status = FAILED
+        else:
+            rows.append(row)
+            if form == "text":
+                click.echo(f"Pinned {row['file']}\n  sha256: {row['sha256']}")
+    if form == "json":
+        print_json(rows)
+    if not rows and status == OK:
+        click.echo("No capability files there.", err=True)
+        status = FAILED
+    ctx.exit(status)
+
+
+def _pinned(path: Path) -> tuple[dict[str, Any], str]:
+    from mcpgw.capabilities.pinning import pin_file
+    from mcpgw.state.folder import state_folder
+
+    try:
+        digest = pin_file(path, state_folder(os.environ))
+    except ValueError as error:
+        return {}, str(error)
+    return {"file": str(path), "sha256": digest}, ""
+
+
+@click.command("verify")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@format_option
+@log_options
+@click.pass_context
+def verify_command(
+    ctx: click.Context, /, paths: tuple[Path, ...], form: str, **options: Any
+) -> None:
+    """Check the pins of PATHS, or of all configured files; tell what was shut out."""
+    from mcpgw.capabilities.pins import PinProblem, look_at
+
+    config, folder = configured(ctx, options)
+    wanted = list(files_of(paths)) if paths else list(files_of(folders_of(config, folder)))
+    shut = _quarantined()
+    rows = []
+    for path in wanted:
+        try:
+            pinned = look_at(path.read_bytes())
+        except (OSError, PinProblem) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            rows.append({"file": str(path), "state": "broken", "reason": reason})
+            continue
+        state = "pinned" if pinned.pin else "unpinned"
+        row = {"file": str(path), "state": state, "sha256": pinned.actual}
+        if not pinned.holds:
+            row |= {"state": "mismatch", "reason": pinned.mismatch(path)}
+        elif (jailed := shut.get(str(path.resolve()))) is not None:
+            row |= {"state": "quarantined", "reason": jailed}
+        rows.append(row)
+    bad = [row for row in rows if row["state"] not in ("pinned", "unpinned")]
+    if form == "json":
+        print_json(rows)
+    else:
+        for row in bad:
+            click.echo(f"{row['state'].upper()} {row['file']}\n  {row['reason']}", err=True)
+        unpinned = sum(row["state"] == "unpinned" for row in rows)
+        click.echo(f"{len(rows)} files: {len(bad)} not as pinned, {unpinned} without a pin.")
+    ctx.exit(FAILED if bad else OK)
+
+
+def _quarantined() -> dict[str, str]:
+    from mcpgw.state.approvals import ApprovalStore
+    from mcpgw.state.folder import state_folder
+
+    _, shut = ApprovalStore.of(state_folder(os.environ)).files()
+    return {path: each.reason for path, each in shut.items()}

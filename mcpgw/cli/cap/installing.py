@@ -1,0 +1,151 @@
+"""`mcp-gateway cap install`: files that are built in, or somebody else's."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import trio
+
+from mcpgw.cli.app import log_options
+from mcpgw.cli.cap.common import library_of, scanned
+from mcpgw.cli.exits import FAILED, NOT_FOUND, OK
+from mcpgw.cli.forms import format_option, print_json
+
+REPOSITORY: Final = "mcpgw/capabilities"
+RAW: Final = "https://raw.githubusercontent.com"
+_NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
+_REPOSITORY: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
+_BRANCH: Final = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./-]{0,200}")
+
+
+@click.command("install")
+@click.argument("name")
+@click.option("--from-github", is_flag=True, help="From a repository at GitHub.")
+@click.option("--repo", default=REPOSITORY, show_default=True, help="The repository, OWNER/NAME.")
+@click.option("--branch", default="main", show_default=True)
+@click.option("-o", "--output", default="capabilities", type=click.Path(path_type=Path))
+@click.option("--yes", is_flag=True, help="Do not ask before a file from elsewhere is written.")
+@format_option
+@log_options
+@click.pass_context
+def install_command(
+    ctx: click.Context,
+    /,
+    name: str,
+    from_github: bool,
+    repo: str,
+    branch: str,
+    output: Path,
+    yes: bool,
+    form: str,
+    **options: Any,
+) -> None:
+    """Copy the capability NAME into a folder of yours, checked and pinned.
+
+    Without --from-github it is a built-in one, for you to change. A file from GitHub is shown
+    before it is written.
+    """
+    if not _NAME.fullmatch(name):
+        raise click.UsageError(f"{name!r} is no name of a capability: a-z, 0-9 and '_'")
+    if from_github:
+        data, category = _from_github(ctx, name, repo, branch)
+    else:
+        library, _ = library_of(ctx, options, None, builtin=True)
+        entry = library.get(name)
+        if entry is None:
+            click.echo(f"Error: no built-in capability is called '{name}'.", err=True)
+            ctx.exit(NOT_FOUND)
+        data, category = entry.path.read_bytes(), entry.path.parent.name
+    problem = _unusable(name, data)
+    if problem:
+        click.echo(f"Error: {problem}", err=True)
+        ctx.exit(FAILED)
+    if from_github and not yes:
+        click.echo(data.decode("utf-8", "replace"), err=True)
+        if not click.confirm("Write this file?", err=True):
+            ctx.exit(FAILED)
+    target = output / category / f"{name}.yaml"
+    if target.exists():
+        click.echo(f"Error: {target} is there already.", err=True)
+        ctx.exit(FAILED)
+    digest = _write(ctx, target, data)
+    if form == "json":
+        print_json({"file": str(target), "sha256": digest})
+    else:
+        click.echo(f"Installed {target}\n  sha256: {digest}")
+    ctx.exit(OK)
+
+
+def _from_github(ctx: click.Context, name: str, repo: str, branch: str) -> tuple[bytes, str]:
+    from mcpgw.capabilities.builtin import builtin_folder
+    from mcpgw.capabilities.failures import CallProblem
+    from mcpgw.capabilities.fetching import fetch_answer
+    from mcpgw.capabilities.reading import LARGEST
+
+    if not _REPOSITORY.fullmatch(repo) or ".." in repo:
+        raise click.UsageError(f"{repo!r} is no repository; write OWNER/NAME")
+    if not _BRANCH.fullmatch(branch):
+        raise click.UsageError(f"{branch!r} is no branch")
+    shipped = builtin_folder()
+    known = sorted(p.name for p in shipped.iterdir() if p.is_dir()) if shipped else []
+    base = os.environ.get("MCP_GATEWAY_RAW_GITHUB", RAW)
+    inside = ("localhost", "127.0.0.0/8") if base != RAW else ()
+    last = "no category has it"
+
+    async def search() -> tuple[bytes, str] | None:
+        nonlocal last
+        for category in known:
+            url = f"{base}/{repo}/{branch}/capabilities/{category}/{name}.yaml"
+            try:
+                answer = await fetch_answer(url, limit=LARGEST, inside=inside)
+            except CallProblem as problem:
+                last = str(problem)
+                return None
+            if answer.status == 200:
+                return answer.content, category
+            last = f"HTTP {answer.status}"
+        return None
+
+    found = trio.run(search)
+    if found is None:
+        click.echo(
+            f"Error: Capability '{name}' not found in repository {repo}:{branch}."
+            f" Last error: {last}",
+            err=True,
+        )
+        ctx.exit(FAILED)
+    return found
+
+
+def _unusable(name: str, data: bytes) -> str:
+    """Return why a file of somebody else is not let in, "" where it may be."""
+    from mcpgw.capabilities.pins import PinProblem, look_at
+    from mcpgw.capabilities.reading import read_capability
+    from mcpgw.config.problems import ConfigError
+
+    try:
+        pinned = look_at(data)
+        capability, _ = read_capability(Path(f"{name}.yaml"), data)
+    except (PinProblem, ConfigError) as error:
+        return str(error)
+    if not pinned.holds:
+        return pinned.mismatch(name)
+    if capability.name != name:
+        return f"the file calls itself '{capability.name}', and not '{name}'"
+    blocked, _ = scanned(capability, data)
+    return f"tool poisoning: {'; '.join(blocked)}" if blocked else ""
+
+
+def _write(ctx: click.Context, target: Path, data: bytes) -> str:
+    from mcpgw.capabilities.pinning import pin_file
+    from mcpgw.state.folder import state_folder
+
+    try:
+        return pin_file(target, state_folder(os.environ), data=data)
+    except ValueError as error:
+        click.echo(f"Error: {error}", err=True)
+        ctx.exit(FAILED)
