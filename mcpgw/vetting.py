@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
@@ -20,6 +20,7 @@ from mcpgw.config.trust import SecurityConfig
 from mcpgw.observe.log import get_logger
 
 if TYPE_CHECKING:
+    from mcpgw.poisoning import Finding
     from mcpgw.state.approvals import ApprovalStore, ApprovedDefinition
 
 log = get_logger("mcpgw.trust")
@@ -33,6 +34,8 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "resource_templates": ("resource_template", "uriTemplate"),
 }
 """The lists of a server: the kind of what is in them, and what tells one from another."""
+TOLD: Final = 3
+"""Findings of one definition that are put into words."""
 INSTRUCTIONS: Final = "instructions"
 _VOLATILE: Final = ("_meta", "icons", "size")
 """Keys that say nothing to a model, and may well be another each time."""
@@ -42,11 +45,16 @@ Key = tuple[str, str, str]
 
 @attrs.frozen
 class Withheld:
-    """A definition that clients are not shown, and why."""
+    """A definition that clients are not shown, and why.
+
+    What was found in it is quoted for people only: a model that asks why something is withheld
+    must not read there what it was to be kept from.
+    """
 
     kind: str
     name: str
     reason: str
+    quoted: str = attrs.field(default="", repr=False)
 
 
 @attrs.frozen
@@ -55,6 +63,30 @@ class Verdict:
 
     withheld: tuple[Withheld, ...] = ()
     warnings: tuple[str, ...] = ()
+    blocked: str = ""
+    """Why nothing of the server may be used, where one of its definitions has changed."""
+
+
+@attrs.frozen
+class Scanned:
+    """What a scan found: why a definition is withheld, what is doubtful, and quotations."""
+
+    sure: str = ""
+    doubtful: str = ""
+    quoted: str = ""
+
+    @classmethod
+    def of(cls, findings: Sequence[Finding]) -> Scanned:
+        """Put the findings of a scan into words."""
+        from mcpgw.poisoning.findings import Severity, sentence
+
+        sure = [each for each in findings if each.severity is Severity.HIGH]
+        doubtful = [each for each in findings if each.severity is not Severity.HIGH]
+        quoted = "; ".join(sentence(each, quote=True) for each in (sure or doubtful)[:TOLD])
+        return cls(_words(sure), _words(doubtful), quoted)
+
+
+CLEAN: Final = Scanned()
 
 
 @attrs.define(eq=False)
@@ -75,8 +107,8 @@ class Vetting:
     """Hashes of what was let in, and of what waits."""
     _unsaved: dict[Key, ApprovedDefinition] = attrs.field(factory=dict)
     _seen: int | None = None
-    _scans: dict[str, tuple[str, str]] = attrs.field(factory=dict)
-    """By hash of a definition: why it is withheld, and what is doubtful."""
+    _scans: dict[str, Scanned] = attrs.field(factory=dict)
+    """By hash of a definition."""
 
     def vet(self, server: str, manifest: Manifest) -> Manifest:
         """Return what of a server's lists clients may see."""
@@ -87,24 +119,26 @@ class Vetting:
         for field, (kind, key) in KINDS.items():
             good = []
             for definition in getattr(manifest, field):
-                reason, doubts, news = self._judge(server, kind, definition, key)
+                reason, doubts, news, quoted = self._judge(server, kind, definition, key)
                 warnings += doubts
                 changed = changed or news
                 if reason:
-                    withheld.append(Withheld(kind, str(definition.get(key, "")), reason))
+                    name = str(definition.get(key, ""))
+                    withheld.append(Withheld(kind, name, reason, quoted))
                 else:
                     good.append(definition)
             kept[field] = tuple(good)
         instructions = manifest.instructions
-        reason, doubt = self._scan_server(manifest.server_info, instructions)
-        if reason:
-            withheld.append(Withheld(INSTRUCTIONS, server, reason))
+        scanned = self._scan_server(manifest.server_info, instructions)
+        if scanned.sure:
+            withheld.append(Withheld(INSTRUCTIONS, server, scanned.sure, scanned.quoted))
             instructions = ""
-        elif doubt:
-            warnings.append(f"{INSTRUCTIONS}: {doubt}")
-        if changed and self.config.definition_changes == "block":
-            kept = dict.fromkeys(KINDS, ())
-        self._tell(server, Verdict(tuple(withheld), tuple(warnings)))
+        elif scanned.doubtful:
+            warnings.append(f"{INSTRUCTIONS}: {scanned.doubtful}")
+        blocked = _block(server) if changed and self._blocks else ""
+        if blocked:
+            kept, instructions = dict.fromkeys(KINDS, ()), ""
+        self._tell(server, Verdict(tuple(withheld), tuple(warnings), blocked))
         if not withheld:
             return manifest
         return attrs.evolve(manifest, instructions=instructions, **kept)
@@ -112,36 +146,49 @@ class Vetting:
     def vet_list(self, server: str, field: str, definitions: list[Any]) -> list[Any]:
         """Return what of a list that passes through clients may see."""
         kind, key = KINDS[field]
-        return [
-            each
-            for each in definitions
-            if not isinstance(each, Mapping) or not self._judge(server, kind, each, key)[0]
-        ]
+        good = []
+        for each in definitions:
+            if not isinstance(each, Mapping):
+                good.append(each)
+                continue
+            reason, _, changed, _ = self._judge(server, kind, each, key)
+            if changed and self._blocks:
+                old = self.verdicts.get(server, Verdict())
+                self.verdicts[server] = attrs.evolve(old, blocked=_block(server))
+            if not reason:
+                good.append(each)
+        return [] if self.verdicts.get(server, Verdict()).blocked else good
 
     def vet_instructions(self, server_info: Mapping[str, Any], instructions: str) -> str:
         """Return a server's instructions, "" where they must not reach a model."""
-        return "" if self._scan_server(server_info, instructions)[0] else instructions
+        return "" if self._scan_server(server_info, instructions).sure else instructions
 
     def withheld(self, server: str, kind: str, name: str) -> str:
         """Return why clients may not use something of a server, "" where they may."""
-        for each in self.verdicts.get(server, Verdict()).withheld:
+        verdict = self.verdicts.get(server, Verdict())
+        for each in verdict.withheld:
             if (each.kind, each.name) == (kind, name):
                 return each.reason
-        return ""
+        return verdict.blocked
+
+    @property
+    def _blocks(self) -> bool:
+        return self.config.definition_changes == "block"
 
     def _judge(
         self, server: str, kind: str, definition: Mapping[str, Any], key: str
-    ) -> tuple[str, list[str], bool]:
-        """Return why a definition is withheld, what is doubtful, and whether it has changed."""
+    ) -> tuple[str, list[str], bool, str]:
+        """Return why a definition is withheld, what is doubtful, whether it has changed, and a
+        quotation of what was found."""
         name, digest = str(definition.get(key, "")), digest_of(definition)
-        reason, doubt = self._scan(kind, definition, digest)
-        doubts = [f"{kind} {name!r:.80}: {doubt}"] if doubt else []
-        if reason:
-            return reason, doubts, False
+        scanned = self._scan(kind, definition, digest)
+        doubts = [f"{kind} {name!r:.80}: {scanned.doubtful}"] if scanned.doubtful else []
+        if scanned.sure:
+            return scanned.sure, doubts, False, scanned.quoted
         news = self._compare(server, kind, name, definition, digest)
         if news and self.config.definition_changes == "warn":
-            return "", [*doubts, news], True
-        return news, doubts, bool(news)
+            return "", [*doubts, news], True, ""
+        return news, doubts, bool(news), ""
 
     def _tell(self, server: str, verdict: Verdict) -> None:
         old = self.verdicts.get(server, Verdict())
@@ -154,6 +201,7 @@ class Vetting:
                     kind=each.kind,
                     name=each.name,
                     reason=each.reason,
+                    **({"found": each.quoted} if each.quoted else {}),
                 )
         for text in verdict.warnings:
             if text not in old.warnings:
@@ -161,29 +209,29 @@ class Vetting:
 
     # -- poisoning ---------------------------------------------------------------------------------
 
-    def _scan(self, kind: str, definition: Mapping[str, Any], digest: str) -> tuple[str, str]:
+    def _scan(self, kind: str, definition: Mapping[str, Any], digest: str) -> Scanned:
         if self.config.tool_poisoning == "off":
-            return "", ""
+            return CLEAN
         found = self._scans.get(digest)
         if found is None:
             from mcpgw.poisoning import scan_definition
 
-            found = self._scans[digest] = said(scan_definition(cast(Any, kind), definition))
+            found = self._scans[digest] = Scanned.of(scan_definition(cast(Any, kind), definition))
         return self._by_policy(found)
 
-    def _scan_server(self, info: Mapping[str, Any], instructions: str) -> tuple[str, str]:
+    def _scan_server(self, info: Mapping[str, Any], instructions: str) -> Scanned:
         if self.config.tool_poisoning == "off" or not (instructions or info):
-            return "", ""
+            return CLEAN
         from mcpgw.poisoning import scan_server
 
         told = {"instructions": instructions, "serverInfo": dict(info)}
-        return self._by_policy(said(scan_server(told)))
+        return self._by_policy(Scanned.of(scan_server(told)))
 
-    def _by_policy(self, found: tuple[str, str]) -> tuple[str, str]:
-        high, doubt = found
+    def _by_policy(self, found: Scanned) -> Scanned:
         if self.config.tool_poisoning == "warn":
-            return "", "; ".join(text for text in (high, doubt) if text)
-        return high, doubt
+            told = "; ".join(text for text in (found.sure, found.doubtful) if text)
+            return Scanned("", told, found.quoted)
+        return found
 
     # -- changes -----------------------------------------------------------------------------------
 
@@ -249,8 +297,8 @@ class Vetting:
             try:
                 if unsaved:
                     await trio.to_thread.run_sync(self.store.put_definitions, unsaved.values())
-                    self._seen = self.store.version()
-                if self._known is not None and self.store.version() != self._seen:
+                # Others may have written just before or after us, so what is there is read then.
+                if unsaved or (self._known is not None and self.store.version() != self._seen):
                     await self._take_news()
             except StateError as error:
                 self._unsaved = {**unsaved, **self._unsaved}
@@ -266,18 +314,20 @@ class Vetting:
             self.revet()
 
 
-def said(findings: Any) -> tuple[str, str]:
-    """Return the sure findings of a scan in words, and the doubtful ones."""
-    sure = [each for each in findings if each.severity.name == "HIGH"]
-    doubtful = [each for each in findings if each.severity.name != "HIGH"]
-    return "; ".join(_words(sure)), "; ".join(_words(doubtful))
+def _block(server: str) -> str:
+    return (
+        "a definition of this server is not what it was when it was first seen, and"
+        " security.definition_changes is `block`. Look: mcp-gateway approvals list"
+        f" {server}; accept it: mcp-gateway approvals accept {server}"
+    )
 
 
-def _words(findings: Any) -> Iterator[str]:
-    for each in findings[:3]:
-        yield f"tool poisoning ({each.category}) at {each.where}: {each.reason}: {each.matched}"
-    if len(findings) > 3:
-        yield f"and {len(findings) - 3} more"
+def _words(findings: Sequence[Finding]) -> str:
+    from mcpgw.poisoning.findings import sentence
+
+    said = [f"tool poisoning ({sentence(each)})" for each in findings[:TOLD]]
+    more = len(findings) - TOLD
+    return "; ".join([*said, f"and {more} more"] if more > 0 else said)
 
 
 def canonical(definition: Mapping[str, Any]) -> str:

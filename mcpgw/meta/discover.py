@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import attrs
 import trio
 
 from mcpgw.backends.backend import Backend
@@ -97,10 +96,12 @@ def trust_of(surface: Surface, backend: Backend) -> dict[str, Any]:
     verdict = surface.vetting.verdicts.get(backend.name) if surface.vetting is not None else None
     if verdict is None:
         return {}
-    entry: dict[str, Any] = {}
+    entry: dict[str, Any] = {"blocked": verdict.blocked} if verdict.blocked else {}
     if verdict.withheld:
         shown = verdict.withheld[:WITHHELD_SHOWN]
-        entry["withheld"] = [attrs.asdict(each) for each in shown]
+        entry["withheld"] = [
+            {"kind": each.kind, "name": each.name[:80], "reason": each.reason} for each in shown
+        ]
     if verdict.warnings:
         entry["warnings"] = list(verdict.warnings[:WITHHELD_SHOWN])
     return entry

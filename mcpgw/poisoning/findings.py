@@ -63,3 +63,9 @@ def excerpt(text: str) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def sentence(finding: Finding, *, quote: bool = False) -> str:
+    """Return what a finding is in a sentence, for people with a quotation of what was found."""
+    said = f"{finding.category} at {finding.where:.120}: {finding.reason}"
+    return f"{said}: {finding.matched}" if quote and finding.matched else said

@@ -234,7 +234,7 @@ def poisoning(tool: ToolView) -> Result:
     """AX-010: the engine that also stands before every list that the gateway shows."""
     from mcpgw.capabilities.scanning import scan_capability
 
-    sure, doubtful = scan_capability(tool.definition, tool.document)
+    sure, doubtful = scan_capability(tool.definition, tool.document, quote=True)
     issues = [f"[HIGH] {text}" for text in sure] + [f"[MEDIUM] {text}" for text in doubtful]
     score = 0.0 if sure else 0.5 if doubtful else 1.0
     return graded("AX-010", score, issues, "Take the text out.", ("description",))

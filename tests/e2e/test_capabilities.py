@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trio
 
@@ -327,6 +328,41 @@ async def test_a_changed_definition_of_a_server(tmp_path: Path) -> None:
             assert '+  "description": "Does evil."' in shown
             assert "Accepted tool echo" in cap(tmp_path, "approvals", "accept", "s")
             await until_async(lambda: echoes(gateway), {"echo", "slow"})
+
+
+POISONED = [sys.executable, str(Path(__file__).parents[1] / "support/poisoned_server.py")]
+
+
+async def test_what_is_withheld_cannot_be_used(tmp_path: Path) -> None:
+    """Not by a name that was guessed before any list was read, and not on the server's own
+    face; nothing of it reaches the client."""
+    async with (
+        http_gateway({"s": POISONED}, folder=tmp_path) as gateway,
+        httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client,
+    ):
+
+        async def ask(path: str, method: str, **params: Any) -> Any:
+            message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+            return (await client.post(f"{gateway.base}{path}", json=message)).json()
+
+        call = {"server": "s", "tool": "bad", "arguments": {}}
+        answers = [
+            await ask("/mcp", "tools/call", name="gateway_invoke", arguments=call),
+            await ask("/mcp", "prompts/get", name="s/bad"),
+            await ask("/mcp", "resources/read", uri="x://bad"),
+            await ask("/mcp/s", "tools/call", name="bad", arguments={}),
+            await ask("/mcp/s", "prompts/get", name="bad"),
+            await ask("/mcp/s", "resources/read", uri="x://bad"),
+            await ask("/mcp/s", "tools/list"),
+            await ask("/mcp/s", "prompts/list"),
+            await ask("/mcp", "resources/list"),
+            await ask("/mcp/s", "server/discover"),
+        ]
+        said = [json.dumps(each) for each in answers]
+        assert [] == [each for each in said if "REACHED" in each or "id_rsa and pass" in each]
+        assert "NOT_ALLOWED" in said[0]
+        assert [] == [each for each in said[:6] if "withheld" not in each]
+        assert [] == answers[6]["result"]["tools"]
 
 
 async def test_skills_are_found_and_read(tmp_path: Path) -> None:

@@ -106,4 +106,5 @@ def scanned(capability: Any, data: bytes) -> tuple[list[str], list[str]]:
 
     document = parse(data.decode("utf-8-sig"))
     definition = tool_definition(capability) if capability.providers else {}
-    return scan_capability(definition, document if isinstance(document, Mapping) else {})
+    found = document if isinstance(document, Mapping) else {}
+    return scan_capability(definition, found, quote=True)

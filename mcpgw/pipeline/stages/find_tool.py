@@ -1,6 +1,8 @@
-"""Find the tool's definition, or the names that may have been meant."""
+"""Find the tool's definition, or the names that may have been meant; refuse what is withheld."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import attrs
 
@@ -10,6 +12,13 @@ from mcpgw.backends.states import Replaced, Unavailable
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.pipeline.stages.resolve import unreachable
 from mcpgw.protocol.peer import Params
+
+_NAMED_BY: Final = {
+    "prompts/get": ("prompt", "name"),
+    "resources/read": ("resource", "uri"),
+    "resources/subscribe": ("resource", "uri"),
+}
+"""Requests for what is listed, and what names it in them."""
 
 
 @attrs.frozen
@@ -24,9 +33,9 @@ class FindTool:
         A manifest may be old, so a name that is not in it is looked for in the live list
         first, which starts the backend.
         """
+        backend = call.backend
         if call.method == "tools/call":
-            backend = call.backend
-            self._refuse_withheld(call, backend)
+            _refuse_withheld_tool(call, backend)
             call.tool = backend.tools.get(call.name)
             if call.tool is None and not backend.breaker_open and not call.transparent:
                 await self._look_again(call, backend)
@@ -35,6 +44,9 @@ class FindTool:
                 raise self._no_tool(call, backend)
             if own != call.name:
                 call.params = {**call.params, "name": own}
+        elif call.method in _NAMED_BY:
+            kind, key = _NAMED_BY[call.method]
+            _refuse_withheld(backend, kind, str(call.params.get(key, "")))
         return await proceed(call)
 
     async def _look_again(self, call: Call, backend: Backend) -> None:
@@ -46,19 +58,10 @@ class FindTool:
                 raise
             except Unavailable as error:
                 raise unreachable(backend, error) from error
+        _refuse_withheld_tool(call, backend)  # it may be known only now
         call.tool = backend.tools.get(call.name)
         if call.tool is None and (backend.tools or backend.lists.tools):
             raise self._no_tool(call, backend)
-
-    def _refuse_withheld(self, call: Call, backend: Backend) -> None:
-        """Refuse what clients are not shown for what its definition says."""
-        for name in {call.name, backend.offered.own_name(call.name) or call.name}:
-            if reason := backend.host.withheld(backend.name, "tool", name):
-                raise CallFailed(
-                    Recovery.NOT_ALLOWED,
-                    f"Tool '{call.name}' of server '{backend.name}' is withheld: {reason}",
-                    "A person has to look at it first.",
-                )
 
     def _no_tool(self, call: Call, backend: Backend) -> CallFailed:
         from mcpgw.catalog.suggest import nearest
@@ -76,4 +79,19 @@ class FindTool:
             f"Tool '{call.name}' not found on server '{backend.name}'.",
             hint,
             related=near or tuple(f"{name}:{call.name}" for name in others),
+        )
+
+
+def _refuse_withheld_tool(call: Call, backend: Backend) -> None:
+    for name in {call.name, backend.offered.own_name(call.name) or call.name}:
+        _refuse_withheld(backend, "tool", name)
+
+
+def _refuse_withheld(backend: Backend, kind: str, name: str) -> None:
+    """Refuse what clients are not shown for what its definition says."""
+    if reason := backend.host.withheld(backend.name, kind, name):
+        raise CallFailed(
+            Recovery.NOT_ALLOWED,
+            f"The {kind} '{name:.80}' of server '{backend.name}' is withheld: {reason}",
+            "A person has to look at it first.",
         )
