@@ -18,6 +18,9 @@ all alike. How to read what it prints:
   call at a time on each: at the server's own address of the gateway, through `gateway_invoke`,
   by `mcp-gateway bridge`, and by supergateway and mcp-proxy, which are installed into
   `.cache/bench` the first time.
+- *APIs*: capability files: loaded for the first time and again, imported from a document of 500
+  operations, withdrawn after a change; and calls to an API on this machine, beside FastMCP's
+  server of the same OpenAPI document.
 - *Search*: what `bench_search.py` measures (`scripts/bench search` alone).
 - *Tokens*: what `bench_tokens.py` counts (`scripts/bench tokens` alone).
 
@@ -40,6 +43,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchlib.apis import measure_apis
 from benchlib.by_http import measure_http
 from benchlib.calls import measure_calls, measure_large, measure_six
 from benchlib.machine import load_average, machine, versions
@@ -54,6 +58,7 @@ PARTS = {
     "six": measure_six,
     "large": measure_large,
     "http": measure_http,
+    "apis": measure_apis,
 }
 
 

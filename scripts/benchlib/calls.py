@@ -43,12 +43,12 @@ class Measured:
 
 def measure_calls(setup: Setup) -> dict[str, Any]:
     """Call with a short argument; return latencies, rates, processor time and memory."""
-    return _measure("Calls", _three(setup), SHORT, setup)
+    return measure_subjects("Calls", _three(setup), SHORT, setup)
 
 
 def measure_large(setup: Setup) -> dict[str, Any]:
     """Call with an argument of 20 kB."""
-    return _measure("Large (20 kB)", _three(setup), LARGE, setup)
+    return measure_subjects("Large (20 kB)", _three(setup), LARGE, setup)
 
 
 def measure_six(setup: Setup) -> dict[str, Any] | None:
@@ -62,7 +62,9 @@ def measure_six(setup: Setup) -> dict[str, Any] | None:
         "1 backend": Subject(lambda folder: gateway(folder, {"echo": ECHO}), _invoke),
         name: Subject(lambda folder: gateway(folder, backends), _invoke),
     }
-    found = _measure(f"{name.capitalize()} connected", subjects, SHORT, setup, tuple(backends))
+    found = measure_subjects(
+        f"{name.capitalize()} connected", subjects, SHORT, setup, tuple(backends)
+    )
     found["backends"] = list(backends)
     if setup.fastmcp is not None:
         found["fastmcp_seconds"] = _few_by_fastmcp(setup.fastmcp, backends)
@@ -89,13 +91,22 @@ def _invoke(text: str) -> Calls:
     return Calls("gateway_invoke", arguments, text)
 
 
-def _measure(
+def measure_subjects(
     title: str,
     subjects: Mapping[str, Subject],
     text: str,
     setup: Setup,
     connect: Sequence[str] = (),
 ) -> dict[str, Any]:
+    """Call programs in turn; return latencies, rates, processor time and memory of each.
+
+    Args:
+      title: of the table that is shown.
+      subjects: the programs by name; ratios are to the first.
+      text: what the calls are made of.
+      setup: how much to do.
+      connect: backends that gateways start before.
+    """
     starts, turns, seconds = (1, 2, 0.2) if setup.quick else (3, 6, 0.5)
     found = {name: Measured() for name in subjects}
     for _ in range(starts):

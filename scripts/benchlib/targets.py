@@ -81,6 +81,9 @@ TARGETS: Final = (
         for peer in ("supergateway", "mcp-proxy")
         for count in (1, 32)
     ),
+    Target("APIs: files loaded warm", 10, "ms", False, lambda p: p["apis"]["loading"]["warm_ms"]),
+    Target("APIs: 500 operations imported", 5, "s", False, lambda p: p["apis"]["import_seconds"]),
+    Target("APIs: changed pin withdrawn", 2, "s", False, lambda p: p["apis"]["withdrawn_seconds"]),
     Target("memory of the gateway", 45, "MB", False, lambda p: p["calls"]["rss_mb"]["gateway"]),
 )
 

@@ -1,0 +1,251 @@
+"""APIs as tools: how soon they are known, what a call costs, how fast a document is imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from .calls import Subject, measure_subjects
+from .conversation import Broken, Calls, Conversation
+from .figures import table
+from .programs import FASTMCP_ENV, GATEWAY, HERE, Setup, home
+
+OPERATIONS: Final = 500
+TEXT: Final = '{"text":"' + "x" * 64 + '"}'
+"""The answer of the API."""
+LONGEST: Final = 30.0
+
+
+def measure_apis(setup: Setup) -> dict[str, Any]:
+    """Return how long it takes to load files, to import a document and to withdraw a file that
+    has changed, and latencies and rates of calls to an API on this machine."""
+    turns = 3 if setup.quick else 7
+    loading = measure_loading(turns)
+    imported = [import_seconds() for _ in range(1 if setup.quick else 3)]
+    withdrawn = [withdrawn_seconds() for _ in range(2 if setup.quick else 5)]
+    scan = scan_ms(1 if setup.quick else 3)
+    _show(loading, imported, withdrawn, scan)
+    with item_server() as url:
+        subjects = {
+            "gateway": Subject(lambda folder: gateway(folder, url), lambda _: _invoke()),
+        }
+        if (python := setup.fastmcp) is not None:
+            command = [python, str(HERE / "fastmcp_api.py"), json.dumps(_document(url))]
+            subjects["FastMCP"] = Subject(
+                lambda _: (command, FASTMCP_ENV), lambda _: Calls("item", {"id": "7"}, TEXT)
+            )
+        calls = measure_subjects("API calls", subjects, "", setup)
+    return {
+        "loading": loading,
+        "import_seconds": statistics.median(imported),
+        "withdrawn_seconds": max(withdrawn),
+        "scan_ms_per_1000": scan,
+        "calls": calls,
+        "ratios": calls["ratios"],
+    }
+
+
+def _show(
+    loading: dict[str, Any], imported: list[float], withdrawn: list[float], scan: float
+) -> None:
+    rows = {
+        f"load {loading['files']} files, nothing known of them": [f"{loading['first_ms']:,.1f} ms"],
+        "load those that come with the gateway": [f"{loading['shipped_ms']:,.1f} ms"],
+        "load them again, by the cache": [f"{loading['warm_ms']:,.1f} ms"],
+        "look whether any has changed": [f"{loading['look_ms']:,.2f} ms"],
+        f"import {OPERATIONS} operations": [f"{statistics.median(imported):,.2f} s"],
+        "withdraw a pinned file that changes": [f"{max(withdrawn):,.2f} s"],
+        "scan 1,000 definitions": [f"{scan:,.0f} ms"],
+    }
+    table("APIs", [""], rows)
+
+
+# -- loading ------------------------------------------------------------------------------------
+
+
+def measure_loading(turns: int) -> dict[str, Any]:
+    """Return the milliseconds to load the built-in files: for the first time without and with
+    what the package says of them, by the cache, and to look at them again."""
+    from mcpgw.capabilities.builtin import builtin_folder
+    from mcpgw.capabilities.library import INDEX, Library
+    from mcpgw.capabilities.scanning import SCAN_VERSION, scan_capability
+
+    shipped = builtin_folder()
+    if shipped is None:
+        raise Broken("the built-in capability files are not installed")
+    took: dict[str, list[float]] = {}
+    files = 0
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        own = Path(name) / "own"
+        shutil.copytree(shipped, own, ignore=shutil.ignore_patterns(INDEX))
+        for turn in range(turns):
+            for kind, cache, folders, fixed in (
+                ("first", Path(name) / f"{turn}.json", (own,), ()),
+                ("warm", Path(name) / f"{turn}.json", (own,), ()),
+                ("shipped", None, (), (shipped,)),
+            ):
+                library = Library(cache, None, scan_capability, SCAN_VERSION)
+                library.use(folders, fixed=fixed)
+                _timed(took, kind, library.refresh)
+                files = len(library)
+                if kind == "warm":
+                    _timed(took, "look", library.refresh)
+    return {"files": files, **{f"{kind}_ms": statistics.median(ms) for kind, ms in took.items()}}
+
+
+def _timed(took: dict[str, list[float]], kind: str, work: Any) -> None:
+    began = time.perf_counter()
+    work()
+    took.setdefault(kind, []).append((time.perf_counter() - began) * 1e3)
+
+
+def scan_ms(turns: int) -> float:
+    """Return the milliseconds to look 1,000 definitions over for texts meant for a model."""
+    from mcpgw.capabilities.builtin import builtin_folder
+    from mcpgw.capabilities.library import Library
+    from mcpgw.poisoning import scan_definition
+
+    shipped = builtin_folder()
+    assert shipped is not None
+    library = Library()
+    library.use((), fixed=(shipped,))
+    library.refresh()
+    definitions = [each.definition for each in library.entries() if each.definition]
+    took = []
+    for _ in range(turns):
+        began = time.perf_counter()
+        for each in definitions:
+            scan_definition("tool", each)
+        took.append((time.perf_counter() - began) / len(definitions) * 1e6)
+    return statistics.median(took)
+
+
+# -- files that change ----------------------------------------------------------------------------
+
+
+def _document(url: str, operations: int = 1) -> dict[str, Any]:
+    answer = {
+        "description": "OK",
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "properties": {"text": {"type": "string"}}}
+            }
+        },
+    }
+    parameter = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    paths = {
+        f"/items{number or ''}/{{id}}": {
+            "get": {
+                "operationId": f"item{number or ''}",
+                "summary": "Return one item by its identifier.",
+                "parameters": [parameter],
+                "responses": {"200": answer},
+            }
+        }
+        for number in range(operations)
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Items", "version": "1"},
+        "servers": [{"url": url}],
+        "paths": paths,
+    }
+
+
+def import_seconds() -> float:
+    """Return the seconds of `cap import` for a document of 500 operations, from its start."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        spec = folder / "api.json"
+        spec.write_text(json.dumps(_document("https://api.example.com", OPERATIONS)), "utf-8")
+        words = ["-m", "mcpgw", "cap", "import", str(spec), "-o", str(folder / "caps")]
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=folder,
+            env={**os.environ, **home(folder)},
+            capture_output=True,
+            check=False,
+        )
+        took = time.perf_counter() - began
+        written = len(list((folder / "caps").rglob("*.yaml")))
+        if done.returncode or written != OPERATIONS:
+            raise Broken(f"cap import wrote {written} files: {done.stderr[-300:]!r}")
+        return took
+
+
+def _file(url: str) -> str:
+    return f"""name: item
+description: Return one item by its identifier.
+schema: {{input: {{type: object, properties: {{id: {{type: string}}}}, required: [id]}}}}
+providers: {{primary: {{config: {{base_url: "{url}", path: "/items/{{id}}"}}}}}}
+network: {{allow_private: true}}
+"""
+
+
+def gateway(folder: Path, url: str) -> tuple[list[str], dict[str, str]]:
+    """Write a capability and a configuration; return command and environment of a gateway."""
+    caps = folder / "caps"
+    caps.mkdir()
+    (caps / "item.yaml").write_text(_file(url), "utf-8")
+    config = {
+        "capabilities": {"directories": ["caps"], "allow_private": ["127.0.0.1"]},
+        "failsafe": {"rate_limit": {"enabled": False}},
+    }
+    path = folder / "gateway.yaml"
+    path.write_text(json.dumps(config), "utf-8")
+    return [*GATEWAY, "-c", str(path)], home(folder)
+
+
+def _invoke() -> Calls:
+    arguments = {"server": "gateway", "tool": "item", "arguments": {"id": "7"}}
+    return Calls("gateway_invoke", arguments, TEXT)
+
+
+def withdrawn_seconds() -> float:
+    """Return the seconds from the change of a pinned file to the refusal of its tool."""
+    call = {"server": "gateway", "tool": "item", "arguments": {"id": "7"}}
+    with item_server() as url, tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        command, env = gateway(folder, url)
+        path = folder / "caps/item.yaml"
+        pin = [sys.executable, "-m", "mcpgw", "cap", "pin", str(path)]
+        subprocess.run(pin, env={**os.environ, **env}, check=True, capture_output=True)
+        with Conversation(command, cwd=folder, env=env) as program:
+            program.open()
+            params = {"name": "gateway_invoke", "arguments": call}
+            if program.ask("tools/call", params).get("isError"):
+                raise Broken("the capability cannot be called")
+            with path.open("a", encoding="utf-8") as file:
+                file.write("#")
+            began = time.perf_counter()
+            while not program.ask("tools/call", params).get("isError"):
+                if time.perf_counter() - began > LONGEST:
+                    raise Broken("a pinned file that was changed is still in use")
+                time.sleep(0.01)
+            return time.perf_counter() - began
+
+
+@contextmanager
+def item_server() -> Iterator[str]:
+    """Run the API while the block runs; give its URL."""
+    with subprocess.Popen(
+        [sys.executable, str(HERE / "item_server.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        assert server.stdin is not None
+        server.stdin.close()
