@@ -58,6 +58,7 @@ class Apis:
     _here: Path = Path()
     _naming: Naming = attrs.field(factory=lambda: Naming(()))
     _server: CapabilityServer | None = None
+    _executor: Executor | None = None
 
     @property
     def name(self) -> str:
@@ -100,7 +101,7 @@ class Apis:
     @property
     def credentials(self) -> Credentials:
         """Where secrets come from."""
-        return self._made().executor.credentials
+        return self._executing().credentials
 
     def configure(self, config: GatewayConfig, here: Path) -> None:
         """Take a configuration; paths in it are below `here`."""
@@ -110,8 +111,7 @@ class Apis:
         if settings.enabled and not self.name:
             hint = "set capabilities.name to another one, or rename the backend"
             log.warning("capabilities.name_taken", name=settings.name, hint=hint)
-        if self._server is not None:
-            self._arrange(self._server)
+        self._arrange()
 
     def with_server(self, config: GatewayConfig) -> GatewayConfig:
         """Return a configuration with the server of the capabilities among its backends."""
@@ -158,47 +158,55 @@ class Apis:
             await server.serve(channel, task_status=task_status)
         finally:
             with trio.CancelScope(shield=True):
-                await server.executor.sender.aclose()
+                if self._executor is not None:
+                    await self._executor.sender.aclose()
 
     def _made(self) -> CapabilityServer:
         if self._server is None:
-            from mcpgw.capabilities.executor import Executor
             from mcpgw.capabilities.library import Library
             from mcpgw.capabilities.scanning import SCAN_VERSION, scan_capability
-            from mcpgw.capabilities.sending import Sender
             from mcpgw.capabilities.serving import CapabilityServer
-            from mcpgw.capabilities.tokens import credentials
             from mcpgw.state.approvals import ApprovalStore
 
-            sender = Sender(self.network())
             library = Library(
                 self.folder / "capabilities.cache.json",
                 ApprovalStore.of(self.folder),
                 scan_capability,
                 SCAN_VERSION,
             )
-            executor = Executor(
-                sender,
-                credentials(self.environ, self.folder, sender),
-                self.call_tool,
-            )
-            self._server = CapabilityServer(library, executor, self._loaded_first)
-            self._arrange(self._server)
+            self._server = CapabilityServer(library, self._executing, self._loaded_first)
+            self._arrange()
         return self._server
 
-    def _arrange(self, server: CapabilityServer) -> None:
-        """Give the server the folders and permissions of the configuration."""
-        from mcpgw.capabilities.builtin import builtin_folder
+    def _executing(self) -> Executor:
+        if self._executor is None:
+            from mcpgw.capabilities.executor import Executor
+            from mcpgw.capabilities.sending import Sender
+            from mcpgw.capabilities.tokens import credentials
 
+            sender = Sender(self.network())
+            self._executor = Executor(
+                sender, credentials(self.environ, self.folder, sender), self.call_tool
+            )
+            self._arrange()
+        return self._executor
+
+    def _arrange(self) -> None:
+        """Give server and executor, as far as there are any, what the configuration says."""
         settings = self.config.capabilities
-        shipped = builtin_folder()
-        wanted = not settings.directories if settings.builtin is None else settings.builtin
-        fixed = (shipped,) if shipped is not None and wanted else ()
-        server.library.use(tuple(map(self._path, settings.directories)), fixed=fixed)
-        server.library.poisoning = self.config.security.tool_poisoning
-        server.executor.inside = settings.allow_private
-        server.executor.commands_allowed = commands_rule(settings.allow_commands, self._here)
-        server.executor.sender.network = self.network()
+        if self._server is not None:
+            from mcpgw.capabilities.builtin import builtin_folder
+
+            shipped = builtin_folder()
+            wanted = not settings.directories if settings.builtin is None else settings.builtin
+            fixed = (shipped,) if shipped is not None and wanted else ()
+            library = self._server.library
+            library.use(tuple(map(self._path, settings.directories)), fixed=fixed)
+            library.poisoning = self.config.security.tool_poisoning
+        if self._executor is not None:
+            self._executor.inside = settings.allow_private
+            self._executor.commands_allowed = commands_rule(settings.allow_commands, self._here)
+            self._executor.sender.network = self.network()
 
     # -- changes ------------------------------------------------------------------------------
 

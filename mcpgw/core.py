@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from mcpgw.hosting import Hosting
 from mcpgw.meta.invoke import call_for_capability
 from mcpgw.meta.surface import Surface
 from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import prepare as prepare_log
 from mcpgw.pipeline.order import Pipeline
 from mcpgw.pipeline.session import Sessions, SessionState
 from mcpgw.protocol.errors import INTERNAL_ERROR, RpcError
@@ -460,7 +460,7 @@ class Gateway:
 async def _import_logging() -> None:
     """Import in a worker thread what a first log line would have to wait for, half as long as
     for all of Trio."""
-    await trio.to_thread.run_sync(importlib.import_module, "structlog", abandon_on_cancel=True)
+    await trio.to_thread.run_sync(prepare_log, abandon_on_cancel=True)
     _settle_memory()
 
 

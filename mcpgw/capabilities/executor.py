@@ -23,7 +23,7 @@ from mcpgw.capabilities.answers import Blob, content_blocks, error_text, pick, r
 from mcpgw.capabilities.bodies import FILLER, with_files
 from mcpgw.capabilities.commands import run_command
 from mcpgw.capabilities.credentials import SHORTEST, Credentials
-from mcpgw.capabilities.failures import CallProblem
+from mcpgw.capabilities.failures import CallProblem, failure
 from mcpgw.capabilities.keeping import Kept
 from mcpgw.capabilities.model import REPEATABLE, SAFE_METHODS, Capability, Provider
 from mcpgw.capabilities.pages import joined, next_draft
@@ -370,8 +370,3 @@ def _without(value: Any, secrets: list[str]) -> Any:
     if isinstance(value, list):
         return [_without(inner, secrets) for inner in value]
     return value
-
-
-def failure(message: str) -> dict[str, Any]:
-    """Return a failure as the result of a tool."""
-    return {"content": [{"type": "text", "text": message}], "isError": True}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 
@@ -25,3 +27,8 @@ class CallProblem(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+def failure(message: str) -> dict[str, Any]:
+    """Return a failure as the result of a tool."""
+    return {"content": [{"type": "text", "text": message}], "isError": True}

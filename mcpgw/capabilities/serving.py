@@ -6,20 +6,22 @@ So what holds for servers holds for capabilities: search, budgets, limits, audit
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
 
 from mcpgw import __version__
-from mcpgw.capabilities.executor import Executor, failure
+from mcpgw.capabilities.failures import failure
 from mcpgw.capabilities.library import Changes, Library
-from mcpgw.capabilities.views import PLAIN, VIEW
 from mcpgw.config.problems import ConfigError
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
 from mcpgw.protocol.mcp import LATEST_PROTOCOL_VERSION
 from mcpgw.protocol.peer import Params, Peer, Request
+
+if TYPE_CHECKING:
+    from mcpgw.capabilities.executor import Executor
 
 log = get_logger("mcpgw.capabilities")
 
@@ -32,11 +34,11 @@ class CapabilityServer:
 
     Args:
       library: the capabilities.
-      executor: calls them.
+      executor: gives what calls them, which is made at the first call.
     """
 
     library: Library
-    executor: Executor
+    executor: Callable[[], Executor]
     loaded: Callable[[], Awaitable[None]] | None = None
     """Told once, when the folders were read for the first time."""
     _peers: set[Peer] = attrs.field(factory=set)
@@ -116,9 +118,11 @@ class CapabilityServer:
             capability = self.library.load(entry)
         except (ConfigError, OSError) as error:
             return failure(f"'{name}' cannot be read: {error}")
+        from mcpgw.capabilities.views import PLAIN, VIEW
+
         meta = params.get("_meta")
         view = meta.get(VIEW, PLAIN) if isinstance(meta, Mapping) else PLAIN
-        return await self.executor.call(
+        return await self.executor().call(
             capability, arguments, content_hash=entry.hash, path=entry.path, view=view
         )
 

@@ -99,10 +99,32 @@ class _Output(io.TextIOBase):
         return len(text)
 
 
-def _make() -> Any:
-    import structlog
+def prepare() -> None:
+    """Import what writes lines, which blocks for a moment, before the first line has to wait."""
+    _structlog()
 
+
+def _structlog() -> Any:
+    """Import structlog, without what it would take along for tracebacks that we do not show.
+
+    Where `rich` happens to be installed, that is 6 MB and most of the import's time.
+    """
+    unwanted = [name for name in ("rich", "better_exceptions") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(unwanted))  # type: ignore[arg-type]
+    try:
+        import structlog.contextvars
+        import structlog.dev
+        import structlog.processors
+    finally:
+        for name in unwanted:
+            del sys.modules[name]
+    return structlog
+
+
+def _make() -> Any:
     from mcpgw.observe.redact import redact
+
+    structlog = _structlog()
 
     def redact_values(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
         return {k: redact(v) if isinstance(v, str) else v for k, v in event.items()}
