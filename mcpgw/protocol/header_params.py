@@ -10,6 +10,8 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from mcpgw.protocol.mcp import VERSION_META
+
 ANNOTATION: Final = "x-mcp-header"
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PLAIN: Final = re.compile(r"[\x20-\x7e]*")
@@ -131,3 +133,39 @@ def decode_header(text: str) -> str:
         return base64.b64decode(inner, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
         raise ValueError(f"not base64 of UTF-8: {error}") from None
+
+
+NAMED_BY: Final[Mapping[str, str]] = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "tasks/get": "taskId",
+    "tasks/update": "taskId",
+    "tasks/cancel": "taskId",
+}
+"""Which parameter of a method `Mcp-Name` repeats (MCP 2026-07-28, Streamable HTTP)."""
+
+
+def modern_headers(
+    message: Mapping[str, Any],
+    params: Mapping[str, Any],
+    tool_params: Mapping[str, tuple[HeaderParam, ...]],
+) -> dict[str, str]:
+    """Return the headers that repeat a request of the stateless era.
+
+    Args:
+      message: the request.
+      params: its parameters, with the revision in their `_meta`.
+      tool_params: the parameters of tools that go into headers too, by tool.
+    """
+    method = message["method"]
+    headers = {"MCP-Protocol-Version": str(params["_meta"][VERSION_META]), "Mcp-Method": method}
+    if isinstance(name := params.get(NAMED_BY.get(method, "")), str):
+        headers["Mcp-Name"] = encode_header(name)
+    if method == "tools/call":
+        arguments = params.get("arguments")
+        for param in tool_params.get(str(params.get("name")), ()):
+            value = header_of(param, arguments if isinstance(arguments, dict) else {})
+            if value is not None:
+                headers[f"Mcp-Param-{param.name}"] = value
+    return headers

@@ -7,8 +7,6 @@ the older pair of endpoints are found out and spoken to in that way (`sse_client
 
 from __future__ import annotations
 
-import math
-import random
 from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -25,11 +23,12 @@ from mcpgw.protocol.errors import (
     UNSUPPORTED_VERSION,
     ConnectionLost,
 )
-from mcpgw.protocol.header_params import HeaderParam, encode_header, header_of
+from mcpgw.protocol.header_params import HeaderParam, modern_headers
 from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, decode, encode
-from mcpgw.protocol.mcp import VERSION_META, is_modern
+from mcpgw.protocol.mcp import is_modern
 from mcpgw.transports.authorization import AuthorizationFailed
-from mcpgw.transports.event_stream import Event, EventParser, EventTooLarge
+from mcpgw.transports.event_flow import EventFlow
+from mcpgw.transports.event_stream import Event, EventTooLarge
 from mcpgw.transports.http_exchange import (
     Exchange,
     Fatal,
@@ -51,28 +50,13 @@ log = get_logger("mcpgw.http")
 STREAM_FIRST: Final = 0.5
 """Seconds that requests wait at the beginning for the server's own stream to be open: what it
 asks on that stream before would be lost."""
-RETRY: Final = 1.0
-"""Seconds until a stream that ended is resumed, where the server did not say."""
-LONGEST_RETRY: Final = 30.0
 MOST_RESUMES: Final = 6
 """Tries in a row to resume a stream that bring nothing new, until its request is given up."""
 CLOSE_PATIENCE: Final = 2.0
 """Seconds for telling the server that the session ends."""
 LINGER: Final = 0.2
 """Seconds that a server has to end a stream after the answer, before we do."""
-EVENTS_KEPT: Final = 1_000
-"""Ids of events that are remembered, so that none is taken twice."""
 
-_NAMED: Final[Mapping[str, str]] = {
-    "tools/call": "name",
-    "prompts/get": "name",
-    "resources/read": "uri",
-    "tasks/get": "taskId",
-    "tasks/update": "taskId",
-    "tasks/cancel": "taskId",
-    "tasks/result": "taskId",
-}
-"""The requests with an `Mcp-Name`, and the parameter that it repeats."""
 _NEWER_ERRORS: Final = (HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION)
 _OLDER: Final = (400, 404, 405)
 """What a server without this transport answers to a first POST."""
@@ -266,7 +250,9 @@ class HttpChannel:
     async def _post(self, message: Message, request: RequestId | None, *, first: bool) -> None:
         params = message.get("params") or {}
         modern = request is not None and is_modern(params)
-        headers = self._modern_headers(message, params) if modern else self._legacy_headers()
+        headers = (
+            modern_headers(message, params, self.tool_params) if modern else self._legacy_headers()
+        )
         scope = trio.CancelScope()
         if modern and request is not None:
             self._running[request] = scope
@@ -364,22 +350,6 @@ class HttpChannel:
             headers["MCP-Protocol-Version"] = self._version
         return headers
 
-    def _modern_headers(self, message: Message, params: Message) -> dict[str, str]:
-        method = message["method"]
-        headers = {
-            "MCP-Protocol-Version": str(params["_meta"][VERSION_META]),
-            "Mcp-Method": method,
-        }
-        if isinstance(name := params.get(_NAMED.get(method, "")), str):
-            headers["Mcp-Name"] = encode_header(name)
-        if method == "tools/call":
-            arguments = params.get("arguments")
-            for param in self.tool_params.get(str(params.get("name")), ()):
-                value = header_of(param, arguments if isinstance(arguments, dict) else {})
-                if value is not None:
-                    headers[f"Mcp-Param-{param.name}"] = value
-        return headers
-
     # -- streams -----------------------------------------------------------------------------
 
     async def _follow(self, response: httpx.Response, request: RequestId, message: Message) -> None:
@@ -388,7 +358,7 @@ class HttpChannel:
         Raises:
           RequestLost: the answer can not be had any more.
         """
-        stream = _Stream(self.limit)
+        stream = EventFlow(self.limit)
         if await self._drain(response, stream, request, message):
             return
         if stream.last is not None and stream.complete:
@@ -422,7 +392,7 @@ class HttpChannel:
     async def _drain(
         self,
         response: httpx.Response,
-        stream: _Stream,
+        stream: EventFlow,
         request: RequestId | None,
         message: Message | None,
     ) -> bool:
@@ -476,7 +446,7 @@ class HttpChannel:
 
     async def _listen(self, opened: trio.Event) -> None:
         """Keep the server's own stream open as long as it offers one; a task."""
-        stream = _Stream(self.limit)
+        stream = EventFlow(self.limit)
         tries = 0
         try:
             while not self._ended:
@@ -516,7 +486,7 @@ class HttpChannel:
         await self._nursery.start(self._listen_older)
 
     async def _listen_older(self, *, task_status: trio.TaskStatus[None]) -> None:
-        stream = _Stream(self.limit)
+        stream = EventFlow(self.limit)
         opened = False
         problem: EventTooLarge | Fatal | None = None
         try:
@@ -560,47 +530,6 @@ class HttpChannel:
                 sent=False,
             )
         return endpoint
-
-
-@attrs.define
-class _Stream:
-    """What is known of one stream of events over all its connections."""
-
-    limit: int
-    last: str | None = None
-    retry: float | None = None
-    events: int = 0
-    why: str = ""
-    complete: bool = False
-    """Whether a connection of it was closed in order, and did not break."""
-    _seen: deque[str] = attrs.field(factory=lambda: deque(maxlen=EVENTS_KEPT))
-    _parser: EventParser = attrs.field(factory=EventParser)
-
-    def begin(self) -> None:
-        """Begin with another connection."""
-        self._parser = EventParser(self.limit)
-
-    def take(self, chunk: bytes) -> list[Event]:
-        """Return the events that a chunk completes and that were not taken before."""
-        fresh: list[Event] = []
-        for event in self._parser.feed(chunk):
-            if event.retry is not None:
-                self.retry = event.retry / 1000
-            if event.id:
-                if event.id in self._seen:
-                    continue
-                self._seen.append(event.id)
-                self.last = event.id
-            self.events += 1
-            fresh.append(event)
-        return fresh
-
-    def rest(self, tries: int) -> float:
-        """Return the seconds until the next try: what the server said, or ever longer."""
-        if self.retry is not None and tries == 0:
-            return self.retry
-        base = RETRY if self.retry is None else self.retry
-        return min(LONGEST_RETRY, max(base, 0.05) * math.pow(2, tries) * random.uniform(1.0, 1.1))  # noqa: S311
 
 
 def _messages(body: bytes) -> list[Message]:

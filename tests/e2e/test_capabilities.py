@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.e2e.running import PATIENCE, until
 from tests.support.driver import Gateway, fake, open_gateway
 from tests.support.http_gateway import http_gateway
 from tests.support.playback import Playback, Played, playback
+from tests.support.raw_http import Connection, McpClient
 
 pytestmark = [
     pytest.mark.process,
@@ -138,6 +139,32 @@ async def test_a_dropped_file_is_a_tool(stage: Playback, tmp_path: Path) -> None
             (tmp_path / "caps/weather_here.yaml").unlink()
             changes = await answer(gateway, "gateway_reload_capabilities")
             assert (["weather_here"], 0) == (changes["removed"], changes["total_capabilities"])
+
+
+async def test_a_dropped_file_is_a_tool_by_http_too(stage: Playback, tmp_path: Path) -> None:
+    """The folders are watched in every mode, and every session is told."""
+    (tmp_path / "caps").mkdir()
+    settings = {"directories": ["caps"], "allow_private": ["127.0.0.0/8"]}
+    async with (
+        http_gateway({}, folder=tmp_path, env=ON, capabilities=settings) as gateway,
+        McpClient(gateway.port) as client,
+    ):
+        await client.initialize()
+
+        async def listed() -> list[str]:
+            found = await client.tool("gateway_list_tools", {"server": "gateway"})
+            return [tool["name"] for tool in found["structuredContent"]["tools"]]
+
+        assert [] == await listed()
+        async with aclosing(await Connection.open(gateway.port)) as stream:
+            await stream.begin("GET", "/mcp", client.headers("text/event-stream"))
+            assert 200 == (await stream.head()).status
+            (tmp_path / "caps/weather_here.yaml").write_text(weather(stage))
+            with trio.fail_after(PATIENCE):
+                async for chunk in stream.chunks():
+                    if CHANGED.encode() in chunk:
+                        break
+        assert ["weather_here"] == await listed()
 
 
 async def test_a_changed_byte_withdraws_a_pinned_tool(stage: Playback, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from mcpgw.front.http.asgi import Headers, Refusal, text
 from mcpgw.front.http.doors import Doors
 from mcpgw.protocol.errors import HEADER_MISMATCH
 from mcpgw.protocol.header_params import (
+    NAMED_BY,
     HeaderParam,
     InvalidHeaderParams,
     decode_header,
@@ -23,16 +24,6 @@ from mcpgw.protocol.header_params import (
 )
 from mcpgw.protocol.jsonrpc import Message
 from mcpgw.protocol.mcp import VERSION_META
-
-NAMED_BY: Final[Mapping[str, str]] = {
-    "tools/call": "name",
-    "prompts/get": "name",
-    "resources/read": "uri",
-    "tasks/get": "taskId",
-    "tasks/update": "taskId",
-    "tasks/cancel": "taskId",
-}
-"""Which parameter of a method `Mcp-Name` repeats."""
 
 _PREFIX: Final = b"mcp-param-"
 
