@@ -12,7 +12,8 @@ import json
 import sys
 from pathlib import Path
 
-from mcpgw.capabilities.library import INDEX, Library
+from mcpgw.capabilities.library import Library
+from mcpgw.capabilities.remembered import INDEX
 from mcpgw.capabilities.scanning import SCAN_VERSION, scan_capability
 
 FOLDER = Path(__file__).resolve().parent.parent / "capabilities"

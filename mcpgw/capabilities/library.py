@@ -6,62 +6,35 @@ whether its texts try to talk a model into something.
 
 from __future__ import annotations
 
-import json
-import os
-import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
+from mcpgw.capabilities.entries import (
+    Entry,
+    Stamp,
+    capability_files,
+    facts_of,
+    name_in,
+    read_file,
+    stamp_of,
+)
 from mcpgw.capabilities.model import Capability
 from mcpgw.capabilities.pins import PinProblem, look_at
-from mcpgw.capabilities.reading import LARGEST, SUFFIXES, read_capability
+from mcpgw.capabilities.reading import read_capability
+from mcpgw.capabilities.remembered import Remembered
 from mcpgw.config.problems import ConfigError
 from mcpgw.observe.log import get_logger
 from mcpgw.state.approvals import ApprovalStore, ApprovedFile, QuarantinedFile
 from mcpgw.state.database import StateError
-from mcpgw.state.files import read_json, write_atomically
 
 log = get_logger("mcpgw.capabilities")
 
-CACHE_FORMAT: Final = 1
-INDEX: Final = "index.json"
-"""The file in which the package says what is in its own files, by their hashes."""
-MOST_FILES: Final = 20_000
-
-Stamp = tuple[int, int, int, int]
 Scan = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[list[str], list[str]]]
 """Looks a tool definition and its document over; returns why it is blocked, and warnings."""
-
-
-@attrs.frozen
-class Entry:
-    """A capability file as it is known without reading it anew.
-
-    `problem` says why it is not used; such an entry has no definition.
-    """
-
-    path: Path
-    stamp: Stamp
-    hash: str = ""
-    pin: str = ""
-    name: str = ""
-    definition: Mapping[str, Any] = attrs.field(factory=dict)
-    webhooks: Mapping[str, Any] = attrs.field(factory=dict)
-    facts: Mapping[str, Any] = attrs.field(factory=dict)
-    """Category, tags, service, and what else is shown in lists."""
-    warnings: tuple[str, ...] = ()
-    poisoned: str = ""
-    """Why its texts must not reach a model."""
-    problem: str = ""
-
-    @property
-    def good(self) -> bool:
-        """Whether it can be used, as far as the file itself goes."""
-        return not self.problem
 
 
 @attrs.frozen
@@ -112,11 +85,13 @@ class Library:
     _approved: dict[str, ApprovedFile] = attrs.field(factory=dict)
     _quarantined: dict[str, QuarantinedFile] = attrs.field(factory=dict)
     _approvals_seen: int | None = None
-    _cached: dict[str, Any] | None = None
+    _remembered: Remembered = attrs.field(init=False)
     _fixed_entries: dict[Path, Entry] | None = None
-    _index: dict[str, Any] | None = None
     _looked: bool = False
     _policy_seen: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        self._remembered = Remembered(self.cache, self.scan_version)
 
     def use(self, folders: tuple[Path, ...], *, fixed: tuple[Path, ...] = ()) -> None:
         """Take other folders, which the next `refresh` reads.
@@ -179,7 +154,7 @@ class Library:
         known = self._read.get(entry.path)
         if known is not None and known[0] == entry.hash:
             return known[1]
-        data = _bytes(entry.path)
+        data = read_file(entry.path)
         if look_at(data).actual != entry.hash:
             from mcpgw.config.problems import Problem
 
@@ -209,18 +184,18 @@ class Library:
         for path, stamp in stamps.items():
             known = self._entries.get(path)
             if known is None or known.stamp != stamp:
-                known = self._from_cache(path, stamp)
+                known = self._remembered.find(path, stamp)
             if known is None:
                 fresh = True
-                known = self._from_index(path, stamp) or self._look(path, stamp)
+                known = self._shipped(path, stamp) or self._look(path, stamp)
             entries[path] = known
         self._entries = entries
         pulled = self._trust(entries)
         self._by_name = self._choose(entries)
         if self._fixed and self._fixed_entries is None:
             self._fixed_entries = {p: e for p, e in entries.items() if self._rank(p) == 0}
-        if fresh or len(self._cached or ()) > len(entries):
-            self._save()
+        if fresh or self._remembered.holds_more_than(len(entries)):
+            self._remembered.save(entries.values())
         for path in [path for path in self._read if path not in entries]:
             del self._read[path]
         now = self._by_name
@@ -243,23 +218,36 @@ class Library:
             yield from ((path, entry.stamp) for path, entry in self._fixed_entries.items())
         else:
             for folder in sorted(self._fixed):
-                yield from _files(folder)
+                yield from capability_files(folder)
         for folder in self._folders:
-            yield from _files(folder)
+            yield from capability_files(folder)
+
+    def index(self) -> dict[str, Any]:
+        """Return the index of the package's own folder, read anew, for `INDEX` in it."""
+        (folder,) = self._fixed
+        files = {
+            path.relative_to(folder).as_posix(): self._look(path, stamp).as_json()
+            for path, stamp in capability_files(folder)
+        }
+        return {"key": self._remembered.index_key, "files": files}
 
     def look(self, path: Path) -> Entry:
         """Return what there is to be known of a single file, wherever it is."""
-        status = path.stat()
-        stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
-        entry = self._look(path, stamp)
+        entry = self._look(path, stamp_of(path.stat()))
         if not entry.problem and entry.pin not in ("", entry.hash):
             return attrs.evolve(entry, problem=_pulled(entry, None))
         return entry
 
+    def _shipped(self, path: Path, stamp: Stamp) -> Entry | None:
+        folder = next((each for each in self._fixed if each in path.parents), None)
+        if folder is None or self.scan is None:
+            return None
+        return self._remembered.shipped(path, stamp, folder)
+
     def _look(self, path: Path, stamp: Stamp) -> Entry:
         """Read a file for what is to be known of it."""
         try:
-            data = _bytes(path)
+            data = read_file(path)
             pinned = look_at(data)
         except OSError as error:
             return Entry(path, stamp, problem=error.strerror or "cannot be read")
@@ -269,7 +257,7 @@ class Library:
         try:
             capability, warnings = read_capability(path, data)
         except ConfigError as error:
-            name = _name_in(data) or path.stem
+            name = name_in(data) or path.stem
             problem = str(error) if pinned.holds else pinned.mismatch(path)
             return attrs.evolve(base, name=name, problem=problem)
         return self._known(base, capability, tuple(map(str, warnings)), data)
@@ -297,7 +285,7 @@ class Library:
             name=capability.name,
             definition=definition,
             webhooks=hooks,
-            facts=_facts(capability),
+            facts=facts_of(capability),
             warnings=warnings,
             poisoned=poisoned,
         )
@@ -308,8 +296,9 @@ class Library:
         if self.approvals is None:
             return
         try:
-            self._approved, self._quarantined = self.approvals.files()
+            # Before what it stands for: what others write meanwhile is seen at the next look.
             self._approvals_seen = self.approvals.version()
+            self._approved, self._quarantined = self.approvals.files()
         except StateError as error:
             log.warning("capability.approvals", reason=str(error))
 
@@ -346,7 +335,6 @@ class Library:
         if self.approvals is not None and (let_in or shut):
             try:
                 self.approvals.take_files(let_in, shut)
-                self._approvals_seen = self.approvals.version()
             except StateError as error:
                 log.warning("capability.approvals", reason=str(error))
             self._approved |= {each.path: each for each in let_in}
@@ -379,110 +367,6 @@ class Library:
                 return place
         return 0
 
-    # -- the cache --------------------------------------------------------------------------------
-
-    def _from_cache(self, path: Path, stamp: Stamp) -> Entry | None:
-        if self._cached is None:
-            self._cached = {}
-            if self.cache is not None:
-                stored = read_json(self.cache)
-                if isinstance(stored, dict) and stored.get("key") == self._cache_key():
-                    files = stored.get("files")
-                    self._cached = files if isinstance(files, dict) else {}
-        raw = self._cached.get(str(path))
-        if not isinstance(raw, list) or len(raw) != 2 or tuple(raw[0]) != stamp:
-            return None
-        return _entry(path, stamp, raw[1])
-
-    def _from_index(self, path: Path, stamp: Stamp) -> Entry | None:
-        """Return what the package's own index says of one of its files, if it is that file."""
-        folder = next((each for each in self._fixed if each in path.parents), None)
-        if folder is None or self.scan is None:
-            return None
-        if self._index is None:
-            stored = read_json(folder / INDEX)
-            good = isinstance(stored, dict) and stored.get("key") == self._index_key()
-            self._index = stored["files"] if isinstance(stored, dict) and good else {}
-        raw = self._index.get(path.relative_to(folder).as_posix())
-        try:
-            if raw is None or look_at(_bytes(path)).actual != raw[0]:
-                return None
-        except (OSError, PinProblem):
-            return None
-        return _entry(path, stamp, raw)
-
-    def index(self) -> dict[str, Any]:
-        """Return the index of the package's own folder, read anew, for `INDEX` in it."""
-        (folder,) = self._fixed
-        files = {}
-        for path, stamp in _files(folder):
-            files[path.relative_to(folder).as_posix()] = _raw(self._look(path, stamp))
-        return {"key": self._index_key(), "files": files}
-
-    def _index_key(self) -> str:
-        return f"{CACHE_FORMAT} {self.scan_version}"
-
-    def _save(self) -> None:
-        if self.cache is None:
-            return
-        files = {str(path): [entry.stamp, _raw(entry)] for path, entry in self._entries.items()}
-        text = json.dumps({"key": self._cache_key(), "files": files}, separators=(",", ":"))
-        try:
-            write_atomically(self.cache, text.encode())
-        except OSError as error:
-            log.warning("capability.cache", reason=str(error))
-
-    def _cache_key(self) -> str:
-        from mcpgw import __version__
-
-        return f"{CACHE_FORMAT} {__version__} {self.scan_version}"
-
-
-def _raw(entry: Entry) -> list[Any]:
-    return [
-        *(entry.hash, entry.pin, entry.name, entry.definition, entry.webhooks, entry.facts),
-        *(entry.warnings, entry.poisoned, entry.problem),
-    ]
-
-
-def _entry(path: Path, stamp: Stamp, raw: list[Any]) -> Entry:
-    digest, pin, name, definition, webhooks, facts, warnings, poisoned, problem = raw
-    return Entry(
-        *(path, stamp, digest, pin, name, definition, webhooks, facts),
-        *(tuple(warnings), poisoned, problem),
-    )
-
-
-def _files(folder: Path) -> Iterator[tuple[Path, Stamp]]:
-    """Give the capability files below a folder, sorted, hidden ones left out."""
-    found: list[tuple[str, Stamp]] = []
-    left = [str(folder)]
-    while left and len(found) < MOST_FILES:
-        try:
-            with os.scandir(left.pop()) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir():
-                        left.append(entry.path)
-                    elif entry.name.endswith(SUFFIXES):
-                        status = entry.stat()
-                        if stat.S_ISREG(status.st_mode):  # to open a pipe would wait for a writer
-                            stamp = (
-                                *(status.st_mtime_ns, status.st_ctime_ns),
-                                *(status.st_size, status.st_ino),
-                            )
-                            found.append((entry.path, stamp))
-        except OSError:
-            continue
-    for path, stamp in sorted(found):
-        yield Path(path), stamp
-
-
-def _bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(LARGEST + 1)
-
 
 def _pulled(entry: Entry, known: ApprovedFile | None) -> str:
     """Return why a file is not what it should be, "" where it is."""
@@ -501,42 +385,3 @@ def _pulled(entry: Entry, known: ApprovedFile | None) -> str:
     if known is not None and known.pinned and not entry.pin:
         return f"{entry.path} has lost its pin. To pin it again: mcp-gateway cap pin {entry.path}"
     return ""
-
-
-def _name_in(data: bytes) -> str:
-    """Return the name that a file gives, however broken the rest of it is."""
-    import re
-
-    found = re.search(rb"(?m)^name:[ \t]*[\"']?([A-Za-z0-9_]{1,64})", data)
-    return found[1].decode() if found else ""
-
-
-def _facts(capability: Capability) -> dict[str, Any]:
-    metadata, auth = capability.metadata, capability.auth
-    primary = capability.primary
-    return {
-        "category": metadata.category,
-        "tags": list(metadata.tags),
-        "service": primary.service if primary else "webhook",
-        "method": primary.config.method if primary else "",
-        "host": _host(capability),
-        "key": auth.key if auth.used else "",
-        "auth": auth.type if auth.used else "",
-        "required": auth.required,
-        "cost": primary.cost_per_call if primary else 0.0,
-        "states": list(capability.visible_in_states),
-        "description": capability.description,
-        "chains_with": list(metadata.chains_with),
-    }
-
-
-def _host(capability: Capability) -> str:
-    from urllib.parse import urlsplit
-
-    if capability.primary is None:
-        return ""
-    config = capability.primary.config
-    try:
-        return urlsplit(config.endpoint or config.base_url).netloc
-    except ValueError:
-        return ""

@@ -77,7 +77,8 @@ def measure_loading(turns: int) -> dict[str, Any]:
     """Return the milliseconds to load the built-in files: for the first time without and with
     what the package says of them, by the cache, and to look at them again."""
     from mcpgw.capabilities.builtin import builtin_folder
-    from mcpgw.capabilities.library import INDEX, Library
+    from mcpgw.capabilities.library import Library
+    from mcpgw.capabilities.remembered import INDEX
     from mcpgw.capabilities.scanning import SCAN_VERSION, scan_capability
 
     shipped = builtin_folder()

@@ -13,7 +13,8 @@ from mcpgw.cli.app import settle
 from mcpgw.cli.exits import FAILED, NOT_FOUND
 
 if TYPE_CHECKING:
-    from mcpgw.capabilities.library import Entry, Library
+    from mcpgw.capabilities.entries import Entry
+    from mcpgw.capabilities.library import Library
     from mcpgw.config.schema import GatewayConfig
 
 

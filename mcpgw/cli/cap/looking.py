@@ -15,7 +15,7 @@ from mcpgw.cli.exits import OK
 from mcpgw.cli.forms import format_option, print_json
 
 if TYPE_CHECKING:
-    from mcpgw.capabilities.library import Entry
+    from mcpgw.capabilities.entries import Entry
 
 KEY_MARK = " [key]"
 

@@ -17,7 +17,7 @@ from mcpgw.cli.exits import OK, TOOL_ERROR, USAGE
 from mcpgw.cli.forms import format_option, print_json
 
 if TYPE_CHECKING:
-    from mcpgw.capabilities.library import Entry
+    from mcpgw.capabilities.entries import Entry
     from mcpgw.config.schema import GatewayConfig
 
 

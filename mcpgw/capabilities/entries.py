@@ -1,0 +1,148 @@
+"""Capability files as they lie in folders, and what is known of each without reading it anew."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from mcpgw.capabilities.reading import LARGEST, SUFFIXES
+
+if TYPE_CHECKING:
+    from mcpgw.capabilities.model import Capability
+
+MOST_FILES: Final = 20_000
+
+Stamp = tuple[int, int, int, int]
+"""Times, size and number of a file: what changes with it."""
+
+
+@attrs.frozen
+class Entry:
+    """A capability file as it is known without reading it anew.
+
+    `problem` says why it is not used; such an entry has no definition.
+    """
+
+    path: Path
+    stamp: Stamp
+    hash: str = ""
+    pin: str = ""
+    name: str = ""
+    definition: Mapping[str, Any] = attrs.field(factory=dict)
+    webhooks: Mapping[str, Any] = attrs.field(factory=dict)
+    facts: Mapping[str, Any] = attrs.field(factory=dict)
+    """Category, tags, service, and what else is shown in lists."""
+    warnings: tuple[str, ...] = ()
+    poisoned: str = ""
+    """Why its texts must not reach a model."""
+    problem: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether it can be used, as far as the file itself goes."""
+        return not self.problem
+
+    def as_json(self) -> list[Any]:
+        """Return what is kept of it on disk, all but its path and stamp."""
+        return [
+            *(self.hash, self.pin, self.name, self.definition, self.webhooks, self.facts),
+            *(self.warnings, self.poisoned, self.problem),
+        ]
+
+    @classmethod
+    def of_json(cls, path: Path, stamp: Stamp, raw: list[Any]) -> Entry:
+        """Return what was kept, for a file at this path."""
+        digest, pin, name, definition, webhooks, facts, warnings, poisoned, problem = raw
+        return cls(
+            *(path, stamp, digest, pin, name, definition, webhooks, facts),
+            *(tuple(warnings), poisoned, problem),
+        )
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Return the stamp of a file."""
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+
+
+def capability_files(folder: Path) -> Iterator[tuple[Path, Stamp]]:
+    """Give the capability files below a folder with their stamps, sorted; hidden files and
+    folders are left out, and no folder is looked at twice, by whatever links lead to it."""
+    found: list[tuple[str, Stamp]] = []
+    left = [str(folder)]
+    seen: set[tuple[int, int]] = set()
+    while left and len(found) < MOST_FILES:
+        try:
+            place = left.pop()
+            status = os.stat(place)  # noqa: PTH116 - a text is enough here, and faster
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        left.append(entry.path)
+                    elif entry.name.endswith(SUFFIXES):
+                        status = entry.stat()
+                        if stat.S_ISREG(status.st_mode):  # to open a pipe would wait for a writer
+                            found.append((entry.path, stamp_of(status)))
+        except OSError:
+            continue
+    for path, stamp in sorted(found):
+        yield Path(path), stamp
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a file, no more than one above what is allowed.
+
+    Raises:
+      OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(LARGEST + 1)
+
+
+def name_in(data: bytes) -> str:
+    """Return the name that a file gives, however broken the rest of it is."""
+    import re
+
+    found = re.search(rb"(?m)^name:[ \t]*[\"']?([A-Za-z0-9_]{1,64})", data)
+    return found[1].decode() if found else ""
+
+
+def facts_of(capability: Capability) -> dict[str, Any]:
+    """Return what of a capability is shown in lists."""
+    metadata, auth = capability.metadata, capability.auth
+    primary = capability.primary
+    return {
+        "category": metadata.category,
+        "tags": list(metadata.tags),
+        "service": primary.service if primary else "webhook",
+        "method": primary.config.method if primary else "",
+        "host": _host(capability),
+        "key": auth.key if auth.used else "",
+        "auth": auth.type if auth.used else "",
+        "required": auth.required,
+        "cost": primary.cost_per_call if primary else 0.0,
+        "states": list(capability.visible_in_states),
+        "description": capability.description,
+        "chains_with": list(metadata.chains_with),
+    }
+
+
+def _host(capability: Capability) -> str:
+    from urllib.parse import urlsplit
+
+    if capability.primary is None:
+        return ""
+    config = capability.primary.config
+    try:
+        return urlsplit(config.endpoint or config.base_url).netloc
+    except ValueError:
+        return ""
