@@ -20,6 +20,7 @@ _COMMANDS: Final = {
     "auth": ("mcpgw.cli.auth", "Log in to servers that ask for it, and out again."),
     "bridge": ("mcpgw.cli.bridge", "Serve one MCP server over another transport."),
     "cap": ("mcpgw.cli.cap", "Check, pin, try, find and import capability files."),
+    "doctor": ("mcpgw.cli.doctor", "Look for what is wrong, and say what to do."),
     "init": ("mcpgw.cli.init", "Write a first gateway.yaml."),
     "serve": ("mcpgw.cli.serve", "Run the gateway for AI clients."),
     "search": ("mcpgw.cli.search", "Find tools by describing a task."),

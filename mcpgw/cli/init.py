@@ -68,20 +68,33 @@ def command(
     """Write a first gateway.yaml. Nothing that is there already is overwritten."""
     settle(ctx, **options, level="error")
     target = Path(output)
-    local = profile == "local"
-    wanted: dict[Path, bytes] = {
-        target: (_HEAD + (_CAPABILITIES if local else "") + _BACKENDS).encode()
-    }
     try:
-        if local and with_examples:
-            wanted |= _examples(target.parent / "capabilities")
-        _write(wanted)
-    except (OSError, FileNotFoundError) as error:
+        written = write_first(target, profile, examples=with_examples)
+    except OSError as error:
         click.echo(f"Error: {_said(error)}", err=True)
         ctx.exit(FAILED)
-    for path in wanted:
+    for path in written:
         click.echo(f"Created {path}")
-    click.echo(_next_steps(target, local))
+    click.echo(_next_steps(target, profile == "local"))
+
+
+def write_first(target: Path, profile: str, *, examples: bool) -> tuple[Path, ...]:
+    """Write a first configuration and its examples; return the files.
+
+    Args:
+      target: the gateway.yaml.
+      profile: `local` or `minimal`.
+      examples: whether to write the capability files too (`local` only).
+
+    Raises:
+      OSError: one of the files is there already, or cannot be written; then none is.
+    """
+    local = profile == "local"
+    wanted = {target: (_HEAD + (_CAPABILITIES if local else "") + _BACKENDS).encode()}
+    if local and examples:
+        wanted |= _examples(target.parent / "capabilities")
+    _write(wanted)
+    return tuple(wanted)
 
 
 def _examples(folder: Path) -> dict[Path, bytes]:
