@@ -90,6 +90,14 @@ class Apis:
             return WITHOUT_KEY
         return SHIPPED if library.ships(entry) else 1.0
 
+    def came_along(self, server: str, tool: str) -> bool:
+        """Tell whether a tool is a built-in capability, which nobody would have without us."""
+        library, own = self.library, self._naming.original(tool)
+        if server != self.name or library is None or own is None:
+            return False
+        entry = library.get(own)
+        return entry is not None and library.ships(entry)
+
     def why_not(self, server: str, tool: str) -> str:
         """Return why a capability is not there, "" where it is, or nothing is known of it."""
         library = self.library

@@ -54,6 +54,10 @@ class Lists:
     _stale: set[str] = attrs.field(factory=set)
     _level_wanted: bool = False
     _wake: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    _keepers: int = 0
+    _asked: int = 0
+    _answered: int = 0
+    _read: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
 
     def __attrs_post_init__(self) -> None:
         if self.kept and self.host.manifests is not None:
@@ -68,6 +72,15 @@ class Lists:
         self._wake.unpark_all()
         return True
 
+    async def read_again(self) -> None:
+        """Have all lists read anew, and wait until they are; at once where nothing is connected."""
+        self._asked += 1
+        mine = self._asked
+        self._stale |= ALL
+        self._wake.unpark_all()
+        while self._keepers and self._answered < mine:
+            await self._read.park()
+
     def pass_log_level(self) -> None:
         """Tell the backend soon which log messages are wanted."""
         self._level_wanted = True
@@ -75,7 +88,15 @@ class Lists:
 
     async def keep(self, connection: Connection) -> None:
         """Read all lists, then each again when it has changed, until the connection ends."""
-        names = ALL
+        self._keepers += 1
+        try:
+            await self._keep(connection)
+        finally:
+            self._keepers -= 1
+            self._read.unpark_all()
+
+    async def _keep(self, connection: Connection) -> None:
+        names, asked = ALL, self._asked
         self._level_wanted = True
         while True:
             try:
@@ -86,11 +107,14 @@ class Lists:
             if names:
                 self._take_lists(connection, lists)
                 connection.listed.set()
+                self._answered = asked
+                self._read.unpark_all()
             with trio.move_on_after(self._rest(connection)) as waiting:
                 while not self._stale and not self._level_wanted:
                     await self._wake.park()
             await trio.sleep(SETTLE)
             names = ALL if waiting.cancelled_caught else frozenset(self._stale)
+            asked = self._asked
             self._stale.clear()
 
     def _rest(self, connection: Connection) -> float:

@@ -155,6 +155,8 @@ async def reload_capabilities(ask: Ask) -> Params:
     problems: dict[str, str] = {}
     if surface.apis is not None and surface.apis.name:
         found = await surface.apis.reload()
+        if found and (backend := surface.pool.get(surface.apis.name)) is not None:
+            await backend.lists.read_again()  # so that they can be searched and called at once
         library = surface.apis.library
         assert library is not None, "a reload makes it"
         payload |= {

@@ -36,7 +36,7 @@ async def get_stats(ask: Ask) -> Params:
     price = ask.arguments.get("price_per_million", 15.0)
     if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < 1e9:
         raise RpcError(INVALID_PARAMS, f"'price_per_million' is a number >= 0, not {price!r:.40}")
-    behind = tokens([tool for backend in surface.pool for tool in backend.tools.values()])
+    behind = tokens(_otherwise_shown(surface))
     shown = tokens(definitions(surface, ask.session))
     saved = max(0, behind - shown)
     tools = usage.tools()
@@ -66,7 +66,7 @@ async def get_stats(ask: Ask) -> Params:
             "all_definitions": behind,
             "shown_definitions": shown,
             "saved_per_request": saved,
-            "rule": "one token for 4 characters of compact JSON",
+            "rule": "one token for 4 characters of compact JSON; built-in APIs are not counted",
         },
         "tokens_saved": saved * calls,
         "estimated_savings_usd": f"${saved * calls / MILLION * price:.2f}",
@@ -83,6 +83,18 @@ async def get_stats(ask: Ask) -> Params:
     if surface.config.cost_governance.enabled:
         payload |= _governance(surface)
     return answer(payload)
+
+
+def _otherwise_shown(surface: Surface) -> list[dict[str, Any]]:
+    """Return the definitions that clients would be given without the gateway: those of its
+    built-in capabilities would not be there at all."""
+    apis = surface.apis
+    return [
+        tool
+        for backend in surface.pool
+        for name, tool in backend.tools.items()
+        if apis is None or not apis.came_along(backend.name, name)
+    ]
 
 
 def _top(key: ToolKey, usage: ToolUsage) -> dict[str, Any]:

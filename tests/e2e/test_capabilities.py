@@ -244,6 +244,22 @@ async def test_what_lacks_its_key_comes_later(stage: Playback, tmp_path: Path) -
     assert ["b_weather", "a_weather"] == [each["tool"] for each in found["matches"]]
 
 
+async def test_what_came_along_saves_nothing(stage: Playback, tmp_path: Path) -> None:
+    """The built-in APIs are no definitions that the client would pay for without the gateway;
+    files of the person's own are."""
+    (tmp_path / "caps").mkdir()
+    with trio.fail_after(PATIENCE):
+        async with running(tmp_path, "  builtin: true") as gateway:
+            listed = await names(gateway)
+            assert len(listed) > 120
+            stats = await answer(gateway, "gateway_get_stats")
+            assert (0, 0) == (stats["tokens"]["all_definitions"], stats["tokens_saved"])
+            (tmp_path / "caps/weather_here.yaml").write_text(weather(stage))
+            await answer(gateway, "gateway_reload_capabilities")
+            stats = await answer(gateway, "gateway_get_stats")
+            assert 30 < stats["tokens"]["all_definitions"] < 300
+
+
 async def test_a_broken_file_is_told_and_harms_nothing(stage: Playback, tmp_path: Path) -> None:
     """The others are there; the reason stands in the list of servers and in the answer to a
     call."""
