@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -76,24 +77,26 @@ def capability_files(folder: Path) -> Iterator[tuple[Path, Stamp]]:
     left = [str(folder)]
     seen: set[tuple[int, int]] = set()
     while left and len(found) < MOST_FILES:
+        place = left.pop()
         try:
-            place = left.pop()
             status = os.stat(place)  # noqa: PTH116 - a text is enough here, and faster
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(place) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir():
-                        left.append(entry.path)
-                    elif entry.name.endswith(SUFFIXES):
-                        status = entry.stat()
-                        if stat.S_ISREG(status.st_mode):  # to open a pipe would wait for a writer
-                            found.append((entry.path, stamp_of(status)))
+                inside = list(entries)
         except OSError:
             continue
+        for entry in inside:
+            if entry.name.startswith("."):
+                continue
+            with contextlib.suppress(OSError):  # a link to nowhere; the others are no worse for it
+                if entry.is_dir():
+                    left.append(entry.path)
+                elif entry.name.endswith(SUFFIXES):
+                    status = entry.stat()
+                    if stat.S_ISREG(status.st_mode):  # to open a pipe would wait for a writer
+                        found.append((entry.path, stamp_of(status)))
     for path, stamp in sorted(found):
         yield Path(path), stamp
 
