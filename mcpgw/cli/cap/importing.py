@@ -17,6 +17,7 @@ from mcpgw.cli.exits import FAILED, OK, UNAVAILABLE
 from mcpgw.cli.forms import format_option, print_json
 
 if TYPE_CHECKING:
+    from mcpgw.capabilities.failures import CallProblem
     from mcpgw.openapi_import import Conversion
 
 LARGEST_SPEC: Final = 20 * 1024 * 1024
@@ -30,6 +31,13 @@ def _import_options(function: Any) -> Any:
         click.option("--exclude", multiple=True, help="The same, left out."),
         click.option("--deprecated", is_flag=True, help="Deprecated operations too."),
         click.option("--dry-run", is_flag=True, help="Write nothing."),
+        click.option(
+            "--allow-private",
+            multiple=True,
+            metavar="HOST",
+            help="A host or network inside that may be fetched from; also"
+            " MCP_GATEWAY_ALLOW_PRIVATE, parted by commas.",
+        ),
         click.option("--overwrite", is_flag=True, help="Replace files that were changed by hand."),
         click.option("--cost-per-call", type=float, default=0.0, help="Price of a call, in USD."),
         format_option,
@@ -49,23 +57,23 @@ def import_command(ctx: click.Context, /, spec: str, **options: Any) -> None:
     from mcpgw.openapi_import import ImportProblem, load
 
     try:
-        document = load(_document(ctx, spec), spec)
+        document = load(_document(ctx, spec, options), spec)
     except ImportProblem as problem:
         click.echo(f"Error: Failed to parse OpenAPI spec: {problem}", err=True)
         ctx.exit(FAILED)
     _convert_and_write(ctx, document, spec, options)
 
 
-def _document(ctx: click.Context, spec: str) -> str:
+def _document(ctx: click.Context, spec: str, options: Mapping[str, Any]) -> str:
     if spec.startswith(("http://", "https://")):
         from mcpgw.capabilities.failures import CallProblem
         from mcpgw.capabilities.fetching import fetch_answer
 
-        inside = _inside()
+        inside = _inside(options)
         try:
             answer = trio.run(lambda: fetch_answer(spec, limit=LARGEST_SPEC, inside=inside))
         except CallProblem as problem:
-            click.echo(f"Error: OpenAPI spec fetch failed: {problem}", err=True)
+            click.echo(f"Error: OpenAPI spec fetch failed: {_said(problem)}", err=True)
             ctx.exit(UNAVAILABLE)
         if answer.status != 200:
             click.echo(f"Error: OpenAPI spec fetch failed: HTTP {answer.status}", err=True)
@@ -83,10 +91,15 @@ def _document(ctx: click.Context, spec: str) -> str:
         ctx.exit(FAILED)
 
 
-def _inside() -> tuple[str, ...]:
+def _inside(options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what the person lets a specification be fetched from inside this network."""
-    named = os.environ.get("MCP_GATEWAY_ALLOW_PRIVATE", "")
-    return tuple(each.strip() for each in named.split(",") if each.strip())
+    named = os.environ.get("MCP_GATEWAY_ALLOW_PRIVATE", "").split(",")
+    return (*options["allow_private"], *(each.strip() for each in named if each.strip()))
+
+
+def _said(problem: CallProblem) -> str:
+    text = str(problem)
+    return f"{text} To allow it: --allow-private HOST." if "address: refused" in text else text
 
 
 def _convert_and_write(
@@ -211,13 +224,13 @@ def import_url_command(
     from mcpgw.openapi_import import ImportProblem, load, probe
 
     headers = {"authorization": auth} if auth else {}
-    inside = _inside()
+    inside = _inside(options)
 
     async def fetch(address: str) -> bytes | None:
         try:
             answer = await fetch_answer(address, limit=LARGEST_SPEC, headers=headers, inside=inside)
         except CallProblem as problem:
-            failures.append(str(problem))
+            failures.append(_said(problem))
             return None
         return answer.content if answer.status == 200 else None
 
