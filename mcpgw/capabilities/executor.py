@@ -45,6 +45,10 @@ FAILING: Final = frozenset({429, *range(500, 600)})
 LONGEST_WAIT: Final = 30.0
 """Seconds of a Retry-After that are waited for."""
 HIDDEN: Final = "[redacted]"
+ALLOWED: Final = (
+    "To allow it, both have to say so: the file (`network: {allow_private: true}`), and"
+    " `capabilities.allow_private` in gateway.yaml, which names the host or its network."
+)
 
 
 @attrs.define(eq=False)
@@ -103,7 +107,8 @@ class Executor:
             )
             return self._result(capability, viewed(capability, value, view))
         except CallProblem as problem:
-            return failure(_hide(str(problem), used))
+            text = f"{problem} {ALLOWED}" if problem.inside else str(problem)
+            return failure(_hide(text, used))
 
     # -- providers -------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ class CallProblem(Exception):
       again: whether another provider, or the same a little later, may do better.
       sent: whether the request may have had an effect.
       retry_after: seconds after which the API wants to be asked again.
+      inside: whether it was refused for an address inside of this network.
     """
 
     message: str
@@ -24,6 +25,7 @@ class CallProblem(Exception):
     again: bool = False
     sent: bool = False
     retry_after: float | None = None
+    inside: bool = False
 
     def __str__(self) -> str:
         return self.message

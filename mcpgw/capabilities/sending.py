@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from mcpgw.capabilities.failures import CallProblem
-from mcpgw.transports.reach import Reach, Unreachable
+from mcpgw.transports.reach import Reach, Refused, Unreachable
 
 if TYPE_CHECKING:
     import httpx
@@ -146,8 +146,10 @@ class Sender:
             finally:
                 with trio.CancelScope(shield=True):
                     await response.aclose()
+        except Refused as error:
+            raise CallProblem(f"The request is refused: {error}.", inside=True) from None
         except Unreachable as error:
-            raise CallProblem(f"The request is refused: {error}.") from None
+            raise CallProblem(f"{outgoing.host} cannot be reached: {error}.", again=True) from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise CallProblem(
                 f"{outgoing.host} cannot be reached: {_why(error)}.", again=True

@@ -31,6 +31,10 @@ class Unreachable(Exception):
     """An address must not be reached, or a name has none; the text is for a person."""
 
 
+class Refused(Unreachable):
+    """An address inside of this machine or network, which nobody has allowed."""
+
+
 def real(address: Address) -> Address:
     """Return the IPv4 address that an IPv6 address stands for, if it does."""
     if isinstance(address, IPv6Address):
@@ -147,7 +151,7 @@ class Reach:
         """Raise Unreachable where a host must not be reached at an address."""
         if not self.allows(host, address):
             where = str(address) if host == str(address) else f"{host} ({address})"
-            raise Unreachable(
+            raise Refused(
                 f"{where} is a {kind(address)} address: refused, so that nobody can be led into"
                 " this machine or its network"
             )

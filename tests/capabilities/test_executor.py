@@ -460,6 +460,25 @@ providers:
         assert requests == len(stage.asked)
         assert read_only is not result["isError"]
 
+    async def test_a_host_that_is_not_known(self, stage: Playback, tmp_path: Path) -> None:
+        """It is a failure like others: another provider is tried, by a write too, since nothing
+        was sent; without one the reason is told."""
+        alone = "name: x\ndescription: x\nnetwork: {allow_private: true}\nretry: {attempts: 1}\n"
+        alone += "providers:\n  primary: {config: {endpoint: 'https://nobody.invalid/'}}\n"
+        more = f"  fallback: {{config: {{base_url: '{stage.url}', method: POST, body: {{}}}}}}\n"
+        stage.play = jsons({"ok": 1})
+        async with executor(tmp_path, inside=LOCAL) as calls:
+            assert {"ok": 1} == value_of(await calls.call(capability(alone + more), {}))
+            said = text_of(await calls.call(capability(alone), {}))
+        assert "nobody.invalid cannot be reached: the host nobody.invalid is not known." == said
+
+    async def test_what_is_refused_can_be_allowed(self, stage: Playback, tmp_path: Path) -> None:
+        """The refusal says how, and where."""
+        async with executor(tmp_path) as calls:
+            said = text_of(await calls.call(api(stage), {}))
+        assert "is a loopback address" in said
+        assert "capabilities.allow_private" in said
+
     async def test_an_api_that_fails_is_left_alone(self, stage: Playback, tmp_path: Path) -> None:
         """After some failures its host is not asked for a while; other hosts are."""
         stage.play = lambda _: Played(500)

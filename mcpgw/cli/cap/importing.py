@@ -99,7 +99,7 @@ def _inside(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _said(problem: CallProblem) -> str:
     text = str(problem)
-    return f"{text} To allow it: --allow-private HOST." if "address: refused" in text else text
+    return f"{text} To allow it: --allow-private HOST." if problem.inside else text
 
 
 def _convert_and_write(
