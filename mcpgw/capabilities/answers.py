@@ -142,7 +142,7 @@ def pick(value: Any, path: str) -> Any:
     if not path:
         return value
     steps = parse_path(path)
-    if any(isinstance(step, str) and step.isdigit() for step in steps.steps):
+    if any(isinstance(step, str) and step.isdecimal() for step in steps.steps):
         return _walk(value, steps.steps)
     return steps.pick(value)
 
@@ -153,7 +153,7 @@ def _walk(value: Any, steps: Sequence[str | int | None]) -> Any:
         if step is None:
             items = value if isinstance(value, list) else []
             return [_walk(item, steps[place + 1 :]) for item in items]
-        if isinstance(value, list) and isinstance(step, str) and step.isdigit():
+        if isinstance(value, list) and isinstance(step, str) and step.isdecimal():
             step = int(step)
         if isinstance(step, int):
             inside = isinstance(value, list) and -len(value) <= step < len(value)

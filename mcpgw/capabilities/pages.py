@@ -86,7 +86,7 @@ def _with(made: Draft, name: str, value: Any) -> Draft:
 
 def _number(made: Draft, name: str) -> int | None:
     for key, text in made.query:
-        if key == name and text.isdigit():
+        if key == name and text.isdecimal():
             return int(text)
     body = made.body if isinstance(made.body, Mapping) else {}
     value = body.get(name)

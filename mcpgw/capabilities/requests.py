@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import attrs
 
+from mcpgw.capabilities.answers import compact
 from mcpgw.capabilities.bodies import (
     FILLER,
     JSON,
@@ -288,7 +289,18 @@ def endpoint_url(config: ProviderConfig, inputs: Mapping[str, Any], values: Valu
 
 
 def values_of(inputs: Mapping[str, Any], secrets: Mapping[str, str | None]) -> Inputs:
-    """Return where templates take their values from."""
+    """Return where templates take their values from.
+
+    Raises:
+      CallProblem: an input holds half a character (a lone surrogate), which no request can.
+    """
+    try:
+        compact(inputs).encode()
+    except UnicodeEncodeError:
+        raise CallProblem(
+            "An argument holds half a character (a lone surrogate, such as \\ud800), which no"
+            " request can carry. Give the whole character, or leave it out."
+        ) from None
 
     def secret(reference: str) -> str | Missing:
         found = secrets.get(reference)

@@ -226,7 +226,7 @@ def _redirected(outgoing: Outgoing, status: int, location: str) -> Outgoing:
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Return the seconds of a Retry-After header (RFC 9110, section 10.2.3), None without one."""
     value = headers.get("retry-after", "").strip()
-    if value.isdigit() and len(value) < 10:
+    if value.isdecimal() and len(value) < 10:
         return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - now)

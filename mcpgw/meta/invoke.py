@@ -216,7 +216,7 @@ def read_result(ask: Ask) -> Params:
     """
     result_id = text_argument(ask.arguments, "id")
     offset = ask.arguments.get("offset", 0)
-    if isinstance(offset, str) and offset.isdigit():
+    if isinstance(offset, str) and offset.isdecimal():
         offset = int(offset)
     if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
         raise RpcError(INVALID_PARAMS, f"'offset' is a whole number from 0, not {offset!r:.40}")

@@ -59,7 +59,7 @@ class References:
         document: Any = self.document if not file else self._file(file)
         for part in pointer.split("/")[1:] if pointer else ():
             key = unquote(part).replace("~1", "/").replace("~0", "~")
-            if isinstance(document, list) and key.isdigit() and int(key) < len(document):
+            if isinstance(document, list) and key.isdecimal() and int(key) < len(document):
                 document = document[int(key)]
             elif isinstance(document, Mapping) and key in document:
                 document = document[key]

@@ -91,7 +91,7 @@ def _fits(entry: str, host: str, port: int | None) -> bool:
     except ValueError:
         pass
     name, _, wanted = entry.rpartition(":")
-    if name and wanted.isdigit():
+    if name and wanted.isdecimal():
         if int(wanted) != port:
             return False
         entry = name
