@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -89,7 +90,10 @@ def _email(template: Any, values: Values) -> Any:
         text = ", ".join(map(as_text, value)) if isinstance(value, list) else as_text(value)
         if "\r" in text or "\n" in text:
             raise CallProblem(f"'{name}' of an e-mail holds a line break; write it in one line.")
-        message[name.replace("_", "-").title()] = text
+        try:
+            message[name.replace("_", "-").title()] = text
+        except (ValueError, LookupError, AttributeError):  # by what the parser of addresses meets
+            raise CallProblem(f"'{name}' of an e-mail cannot be read: {text[:80]!r}.") from None
     body, html = as_text(filled.get("body", "")), filled.get("html")
     message.set_content(body, subtype="html" if html is True or html == "true" else "plain")
     if isinstance(html, str) and html not in ("true", "false"):
@@ -121,9 +125,12 @@ def _number(template: Any, values: Values) -> Any:
     if isinstance(value, (Missing, int, float)):
         return value
     try:
-        return json.loads(as_text(value))
-    except ValueError:
-        raise CallProblem(f"{as_text(value)!r:.60} is not a number.") from None
+        found = json.loads(as_text(value))
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, bool) or not isinstance(found, (int, float)) or not math.isfinite(found):
+        raise CallProblem(f"{as_text(value)!r:.60} is not a number.")
+    return found
 
 
 def _file(template: Any, values: Values) -> Any:
