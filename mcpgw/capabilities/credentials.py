@@ -132,15 +132,20 @@ class Credentials:
         file = Path(path).expanduser()
         try:
             with file.open("rb") as opened:
-                text = opened.read(LARGEST_FILE).decode("utf-8-sig")
+                data = opened.read(LARGEST_FILE + 1)
+            text = data.decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
             raise CallProblem(f"{file} cannot be read: {reason}.{_more(hint)}") from None
+        if len(data) > LARGEST_FILE:
+            raise CallProblem(
+                f"{file} is larger than {LARGEST_FILE >> 20} MiB: no file of secrets."
+            )
         if not field:
             return text.strip()
         try:
             value: Any = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise CallProblem(f"{file} is not JSON, so it has no field '{field}'.") from None
         for part in field.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
@@ -161,7 +166,7 @@ class Credentials:
             return await self._stored_login(provider, hint, token_endpoint)
 
     async def _stored_login(self, provider: str, hint: str, token_endpoint: str) -> str:
-        from mcpgw.state.files import read_json, write_atomically
+        from mcpgw.state.files import read_json
 
         path = self.folder / "logins" / f"{provider}.json"
         stored = await trio.to_thread.run_sync(read_json, path)
@@ -172,11 +177,8 @@ class Credentials:
                 f"there is no login for '{provider}': put its tokens into {path} as"
                 ' {"access_token": ..., "refresh_token": ..., "client_id": ...}.' + _more(hint)
             )
-        until = stored.get("expires_at")
-        ends = float(until) if isinstance(until, (int, float)) else float("inf")
-        if stored.get("access_token") and time.time() < ends - RENEW_BEFORE:
-            self._tokens[provider] = (str(stored["access_token"]), ends)
-            return str(stored["access_token"])
+        if (token := self._still_good(provider, stored)) is not None:
+            return token
         endpoint = str(stored.get("token_endpoint") or token_endpoint)
         if not (stored.get("refresh_token") and endpoint and self.post_form):
             raise CallProblem(f"the login for '{provider}' has expired; log in again.{_more(hint)}")
@@ -187,7 +189,34 @@ class Credentials:
         if "client_secret" not in form:
             secret = await trio.to_thread.run_sync(_keychain, f"{provider}-client-secret")
             form |= {"client_secret": secret} if secret else {}
-        answer = await self.post_form(endpoint, form)
+        self.seen.update(form[name] for name in ("refresh_token", "client_secret") if name in form)
+        try:
+            answer = await self.post_form(endpoint, form)
+        except CallProblem:
+            # Another gateway may have renewed it just now, which often ends the older token.
+            again = await trio.to_thread.run_sync(read_json, path)
+            theirs = self._still_good(provider, again) if isinstance(again, dict) else None
+            if theirs is None or again == stored:
+                raise
+            return theirs
+        return await self._renewed(provider, path, stored, answer)
+
+    def _still_good(self, provider: str, stored: Mapping[str, Any]) -> str | None:
+        """Return the token of a stored login while it lasts."""
+        until = stored.get("expires_at")
+        ends = float(until) if isinstance(until, (int, float)) else float("inf")
+        token = stored.get("access_token")
+        if not isinstance(token, str) or not token or time.time() >= ends - RENEW_BEFORE:
+            return None
+        self._tokens[provider] = (token, ends)
+        return token
+
+    async def _renewed(
+        self, provider: str, path: Path, stored: Mapping[str, Any], answer: Mapping[str, Any]
+    ) -> str:
+        """Keep what a token endpoint gave, and return the token."""
+        from mcpgw.state.files import write_atomically
+
         token = answer.get("access_token")
         if not isinstance(token, str) or not token:
             raise CallProblem(f"the login for '{provider}' was not renewed; log in again.")
@@ -200,7 +229,13 @@ class Credentials:
             "expires_at": ends,
         }
         text = json.dumps(fresh, indent=2).encode()
-        await trio.to_thread.run_sync(write_atomically, path, text)
+        try:
+            await trio.to_thread.run_sync(write_atomically, path, text)
+        except OSError as error:
+            hint = "the login may have to be done again after the next start"
+            log.warning(
+                "capability.token_not_kept", provider=provider, reason=str(error), hint=hint
+            )
         self._tokens[provider] = (token, ends)
         log.info("capability.token_renewed", provider=provider)
         return token
