@@ -10,6 +10,11 @@ from mcpgw.capabilities.model import Capability
 WRAPPED: Final = "result"
 """The key under which an answer stands that is no object."""
 MOST_HINTS: Final = 60
+_OPEN: Final = frozenset(
+    {"additionalProperties", "patternProperties", "unevaluatedProperties", "propertyNames"}
+    | {"allOf", "anyOf", "oneOf", "$ref", "if"}
+)
+"""Keys of a schema that say themselves what else may stand beside its properties."""
 
 
 def tool_definition(capability: Capability) -> dict[str, Any]:
@@ -43,6 +48,9 @@ def _input_schema(capability: Capability) -> dict[str, Any]:
     schema: dict[str, Any] = (
         {"type": "object", **given} if given else {"type": "object", "properties": {}}
     )
+    if schema.get("properties") and not _OPEN & schema.keys():
+        # What no template asks for would be lost without a word.
+        schema["additionalProperties"] = False
     examples = [dict(each.arguments) for each in capability.examples if each.arguments]
     if examples and "examples" not in schema:
         schema["examples"] = examples[:2]

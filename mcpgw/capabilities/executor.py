@@ -22,8 +22,9 @@ from mcpgw.capabilities import requests
 from mcpgw.capabilities.answers import Blob, content_blocks, error_text, pick, read_answer
 from mcpgw.capabilities.bodies import FILLER, with_files
 from mcpgw.capabilities.commands import run_command
-from mcpgw.capabilities.credentials import SHORTEST, Credentials
+from mcpgw.capabilities.credentials import Credentials
 from mcpgw.capabilities.failures import CallProblem, failure
+from mcpgw.capabilities.hiding import forms_of, without
 from mcpgw.capabilities.keeping import Kept
 from mcpgw.capabilities.model import REPEATABLE, SAFE_METHODS, Capability, Provider
 from mcpgw.capabilities.pages import joined, next_draft
@@ -44,7 +45,6 @@ FAILING: Final = frozenset({429, *range(500, 600)})
 """Statuses after which another provider is tried."""
 LONGEST_WAIT: Final = 30.0
 """Seconds of a Retry-After that are waited for."""
-HIDDEN: Final = "[redacted]"
 ALLOWED: Final = (
     "To allow it, both have to say so: the file (`network: {allow_private: true}`), and"
     " `capabilities.allow_private` in gateway.yaml, which names the host or its network."
@@ -360,18 +360,5 @@ def with_defaults(schema: Mapping[str, Any] | None, arguments: Mapping[str, Any]
 
 def _hide(value: Any, secrets: set[str]) -> Any:
     """Cut secrets out of all texts of a value: an API may well echo them."""
-    hidden = sorted((each for each in secrets if len(each) >= SHORTEST), key=len, reverse=True)
-    return _without(value, hidden) if hidden else value
-
-
-def _without(value: Any, secrets: list[str]) -> Any:
-    if isinstance(value, str):
-        for secret in secrets:
-            if secret in value:
-                value = value.replace(secret, HIDDEN)
-        return value
-    if isinstance(value, Mapping):
-        return {_without(key, secrets): _without(inner, secrets) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without(inner, secrets) for inner in value]
-    return value
+    forms = forms_of(secrets)
+    return without(value, forms) if forms else value

@@ -17,7 +17,7 @@ from mcpgw.state.files import read_json, write_atomically
 
 log = get_logger("mcpgw.capabilities")
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of both files; those of another format are as good as missing."""
 INDEX: Final = "index.json"
 """The file in which the package says what is in its own files, by their hashes."""

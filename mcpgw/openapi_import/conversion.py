@@ -9,6 +9,8 @@ from urllib.parse import urljoin, urlsplit
 
 import attrs
 
+from mcpgw.capabilities.reading import check_document
+from mcpgw.config.problems import ConfigError
 from mcpgw.openapi_import.filters import Filter
 from mcpgw.openapi_import.loading import ImportProblem
 from mcpgw.openapi_import.operations import Request, answer_of
@@ -164,7 +166,7 @@ class _Converter:
                 reason = f"{method.upper()} is not sent"
             if not reason:
                 made = self._operation(path, item, method, operation, tags)
-                reason = self._suspicious(operation, made)
+                reason = self._suspicious(operation, made) or _unsound(made)
                 if not reason:
                     found.append(made)
             if reason:
@@ -395,6 +397,15 @@ class _Converter:
         own = urlsplit(self.source).scheme if "://" in self.source else "https"
         scheme = "https" if "https" in schemes or not schemes else schemes[0]
         return f"{scheme if schemes else own}://{host}{path if isinstance(path, str) else ''}"
+
+
+def _unsound(made: Imported) -> str:
+    """Return why a capability could not be read back, "" where it can."""
+    try:
+        check_document(Path(f"{made.name}.yaml"), made.document)
+    except ConfigError as error:
+        return f"it cannot be made a file: {error}"
+    return ""
 
 
 def _with_variables(server: Mapping[str, Any]) -> str:

@@ -9,8 +9,6 @@ from typing import Any
 import attrs
 
 from mcpgw.capabilities.pins import PinProblem, look_at, with_pin
-from mcpgw.capabilities.reading import check_document
-from mcpgw.config.problems import ConfigError
 from mcpgw.openapi_import.conversion import Conversion, Imported, Skipped
 from mcpgw.openapi_import.loading import ImportProblem
 from mcpgw.state.files import write_atomically
@@ -34,17 +32,16 @@ def write(
     Args:
       conversion: what to write.
       folder: where; it is made where it is missing.
-      dry_run: write nothing, but check everything.
+      dry_run: write nothing, but look whether all could be written.
       overwrite: replace files that were changed since they were generated, too.
 
     Raises:
-      ImportProblem: a file is in the way, or cannot be written, or is not sound.
+      ImportProblem: a file is in the way, or cannot be written.
     """
     texts: dict[Path, bytes] = {}
     for each in conversion.capabilities:
         path = folder / f"{each.name}.yaml"
         texts[path] = rendered(each)
-        _check(path, each)
         if path.exists() and not overwrite and _is_own(path):
             raise ImportProblem(
                 f"{path} is there already and was not generated, or was changed since."
@@ -68,13 +65,6 @@ def _is_own(path: Path) -> bool:
     except (OSError, PinProblem):
         return True
     return MARK.encode() not in data or not pinned.pin or not pinned.holds
-
-
-def _check(path: Path, each: Imported) -> None:
-    try:
-        check_document(path, each.document)
-    except ConfigError as error:
-        raise ImportProblem(f"{each.method} {each.path} cannot be made a file: {error}") from None
 
 
 def rendered(each: Imported) -> bytes:

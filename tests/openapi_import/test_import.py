@@ -337,6 +337,15 @@ class TestMapping:
         assert ["list", "list_2"] == [each.name for each in found.capabilities]
 
 
+def test_one_that_is_unsound_spoils_no_others() -> None:
+    """It is left out with its reason."""
+    paths = {"/good": {"get": {}}, "/bad": {"get": {"servers": [{"url": "https://a.example/\0"}]}}}
+    found = convert(document(paths), source=SOURCE)
+    assert ["get_good"] == [each.name for each in found.capabilities]
+    assert ["/bad"] == [each.path for each in found.skipped]
+    assert "cannot be made a file" in found.skipped[0].reason
+
+
 @settings(max_examples=150, suppress_health_check=list(HealthCheck), deadline=None)
 @given(DOCUMENTS)
 def test_any_document(made: dict[str, Any]) -> None:
