@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -90,13 +89,15 @@ def capability_files(folder: Path) -> Iterator[tuple[Path, Stamp]]:
         for entry in inside:
             if entry.name.startswith("."):
                 continue
-            with contextlib.suppress(OSError):  # a link to nowhere; the others are no worse for it
+            try:
                 if entry.is_dir():
                     left.append(entry.path)
                 elif entry.name.endswith(SUFFIXES):
                     status = entry.stat()
                     if stat.S_ISREG(status.st_mode):  # to open a pipe would wait for a writer
                         found.append((entry.path, stamp_of(status)))
+            except OSError:
+                continue  # a link to nowhere; the others are no worse for it
     for path, stamp in sorted(found):
         yield Path(path), stamp
 

@@ -194,7 +194,9 @@ def _fastmcp_over_many(part: Mapping[str, Any]) -> Table:
 def _api_files(part: Mapping[str, Any]) -> Table:
     loading = part["loading"]
     columns = [
-        Column("files", "files", "in the folder `capabilities`", 0),
+        Column(
+            "files", "files", "of a person's own; `shipped` is all that come with the gateway", 0
+        ),
         Column("first, ms", "ms", "nothing is known of them", 1),
         Column("shipped, ms", "ms", "by what the package says of its own files", 1),
         Column("warm, ms", "ms", "by the cache of the last run", 1),
