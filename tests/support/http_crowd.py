@@ -85,8 +85,15 @@ async def websocket_session(port: int, path: str, *, number: int) -> None:
     """Open a session over a WebSocket, make one request, and close it or just let it drop."""
     from trio_websocket import open_websocket
 
+    # Were its queue full of notifications that nobody reads when the line drops, the library
+    # would wait for ever.
     async with open_websocket(
-        "127.0.0.1", port, path, use_ssl=False, subprotocols=["mcp"]
+        "127.0.0.1",
+        port,
+        path,
+        use_ssl=False,
+        subprotocols=["mcp"],
+        message_queue_size=100,
     ) as socket:
 
         async def request(method: str, params: Message) -> Message:
