@@ -112,6 +112,11 @@ def read_file(path: Path) -> bytes:
         return file.read(LARGEST + 1)
 
 
+def name_is_text(path: Path) -> bool:
+    """Tell whether a file's name is UTF-8 text; a name that is none can be kept nowhere."""
+    return not any("\udc80" <= letter <= "\udcff" for letter in str(path))
+
+
 def name_in(data: bytes) -> str:
     """Return the name that a file gives, however broken the rest of it is."""
     import re

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -19,6 +19,7 @@ from mcpgw.capabilities.entries import (
     capability_files,
     facts_of,
     name_in,
+    name_is_text,
     read_file,
     stamp_of,
 )
@@ -32,6 +33,8 @@ from mcpgw.state.approvals import ApprovalStore, ApprovedFile, QuarantinedFile
 from mcpgw.state.database import StateError
 
 log = get_logger("mcpgw.capabilities")
+
+NO_TEXT: Final = "its name is not UTF-8 text; rename it"
 
 Scan = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[list[str], list[str]]]
 """Looks a tool definition and its document over; returns why it is blocked, and warnings."""
@@ -246,6 +249,8 @@ class Library:
 
     def _look(self, path: Path, stamp: Stamp) -> Entry:
         """Read a file for what is to be known of it."""
+        if not name_is_text(path):
+            return Entry(path, stamp, problem=NO_TEXT)
         try:
             data = read_file(path)
             pinned = look_at(data)

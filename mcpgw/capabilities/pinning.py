@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mcpgw.capabilities.entries import name_is_text
 from mcpgw.capabilities.pins import canonical, content_hash, with_pin
 from mcpgw.capabilities.reading import LARGEST
 
@@ -24,6 +25,8 @@ def pin_file(path: Path, folder: Path, *, data: bytes | None = None) -> str:
     from mcpgw.state.database import StateError
     from mcpgw.state.files import write_atomically
 
+    if not name_is_text(path.parent.resolve() / path.name):
+        raise ValueError(f"{path} has a name that is not UTF-8 text; rename it")
     try:
         given = path.read_bytes() if data is None else data
         document = parse(canonical(given).decode("utf-8-sig"))

@@ -61,11 +61,21 @@ class RecordingSender(Sender):
         write_atomically(path, text.encode())
 
 
+@attrs.frozen
+class Recorded:
+    """A request as it was sent, without secrets, and its answer."""
+
+    method: str
+    url: str
+    body: str | None
+    answer: Answered
+
+
 @attrs.define(eq=False)
 class PlayingSender(Sender):
     """Answers from a recording, in its order; nothing is sent."""
 
-    calls: list[dict[str, Any]] = attrs.field(factory=list)
+    calls: list[Recorded] = attrs.field(factory=list)
 
     async def send(
         self, outgoing: Outgoing, *, reach: Reach, timeout: float, limit: int
@@ -78,22 +88,19 @@ class PlayingSender(Sender):
         if not self.calls:
             raise CallProblem("the recording has no more calls than were made already.")
         call = self.calls.pop(0)
-        asked, answer = call["request"], call["response"]
-        if asked["method"] != outgoing.method or not _alike(asked["url"], outgoing.url):
-            there, here = urlsplit(asked["url"]).path, urlsplit(outgoing.url).path
+        if call.method != outgoing.method or not _alike(call.url, outgoing.url):
+            there, here = urlsplit(call.url).path, urlsplit(outgoing.url).path
             what = "with another query" if there == here else f"to {here}"
             raise CallProblem(
-                f"the recording is of {asked['method']} {there}, and this call sends"
+                f"the recording is of {call.method} {there}, and this call sends"
                 f" {outgoing.method} {what}."
             )
-        if not _same_body(asked.get("body"), _text(outgoing.content)):
+        if not _same_body(call.body, _text(outgoing.content)):
             raise CallProblem("the recording is of a request with another body than this call's.")
-        body = answer.get("text")
-        data = base64.b64decode(answer["base64"]) if body is None else body.encode()
-        return Answered(int(answer["status"]), answer.get("headers", {}), data, outgoing.url)
+        return attrs.evolve(call.answer, url=outgoing.url)
 
 
-def read_recording(path: Path) -> list[dict[str, Any]]:
+def read_recording(path: Path) -> list[Recorded]:
     """Return the calls of a recording.
 
     Raises:
@@ -101,16 +108,24 @@ def read_recording(path: Path) -> list[dict[str, Any]]:
     """
     try:
         found = json.loads(path.read_bytes())
-        calls = found["calls"]
-        if found.get("format") != FORMAT or not isinstance(calls, list):
+        if found["format"] != FORMAT:
             raise ValueError
-        for call in calls:
-            call["request"]["url"], call["request"]["method"], call["response"]["status"]
+        return [_recorded(call["request"], call["response"]) for call in found["calls"]]
     except OSError as error:
         raise CallProblem(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise CallProblem(f"{path} is no recording of `cap test --record`.") from None
-    return list(calls)
+
+
+def _recorded(asked: dict[str, Any], answer: dict[str, Any]) -> Recorded:
+    method, url, body = asked["method"], asked["url"], asked.get("body")
+    status, headers = answer["status"], answer.get("headers", {})
+    texts = [method, url, *headers, *headers.values(), *([] if body is None else [body])]
+    if not isinstance(status, int) or not all(isinstance(each, str) for each in texts):
+        raise ValueError
+    text = answer.get("text")
+    data = base64.b64decode(answer["base64"]) if text is None else text.encode()
+    return Recorded(method, url, body, Answered(status, headers, data, url))
 
 
 def _alike(recorded: str, text: str) -> bool:

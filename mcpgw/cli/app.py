@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -122,6 +123,10 @@ def settle(
 
 def app() -> None:
     """Run the command line and exit with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        # Half characters, and those that the terminal has not: `\\ud800` is good JSON, too.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         group(prog_name="mcp-gateway")
     except KeyboardInterrupt:

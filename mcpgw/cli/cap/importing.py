@@ -111,6 +111,7 @@ def _convert_and_write(
     most: int | None = None,
 ) -> None:
     from mcpgw.openapi_import import Filter, ImportProblem, convert, rank, write
+    from mcpgw.state.database import StateError
 
     form, output = options["form"], options["output"]
     bar = form == "text" and sys.stderr.isatty()
@@ -139,8 +140,15 @@ def _convert_and_write(
     except ImportProblem as problem:
         click.echo(f"Error: {problem}", err=True)
         ctx.exit(FAILED)
-    if not options["dry_run"]:
+    try:
         _let_in(written.files)
+    except StateError as error:
+        click.echo(
+            f"Error: {len(written.files)} files are written, but their approval was not kept:"
+            f" {error}",
+            err=True,
+        )
+        ctx.exit(FAILED)
     _report(conversion, written, source, options)
     ctx.exit(OK if conversion.capabilities else FAILED)
 
@@ -205,7 +213,7 @@ def _report(conversion: Conversion, written: Any, source: str, options: Mapping[
         click.echo(f"Left out: {skipped.method} {skipped.path}: {skipped.reason}", err=True)
     for warning in conversion.warnings:
         click.echo(f"Note: {warning}", err=True)
-    if not options["dry_run"]:
+    if written.files:
         click.echo(f"Capabilities written to {output}/")
 
 

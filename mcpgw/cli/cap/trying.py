@@ -44,8 +44,12 @@ def test_command(
         arguments = json.loads(text)
     except ValueError as error:
         raise click.UsageError(f"--args is not JSON: {error}") from None
+    except RecursionError:
+        raise click.UsageError("--args is nested too deep") from None
     if not isinstance(arguments, dict):
         raise click.UsageError('--args is a JSON object, such as \'{"city": "Oslo"}\'')
+    if record is not None and replay is not None:
+        raise click.UsageError("--record writes a live call down; it cannot go with --replay")
     path, entry = named(ctx, options, name)
     config, here = configured(ctx, options)
     environ = ctx.find_root().meta["environ"]
@@ -111,7 +115,10 @@ def try_capability(
         finally:
             await sender.aclose()
         if record is not None:
-            sender.save(record, executor.credentials.seen)
+            try:
+                sender.save(record, executor.credentials.seen)
+            except OSError as error:
+                raise click.FileError(str(record), error.strerror) from None
         return result
 
     return trio.run(main), ""
