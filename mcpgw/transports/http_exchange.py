@@ -44,10 +44,12 @@ class HttpTimeouts:
 
 @attrs.frozen
 class RequestLost(Exception):
-    """One request gets no answer; `sent` is False where it surely had no effect."""
+    """One request gets no answer; `sent` is False where it surely had no effect, and
+    `unanswered` is True where the connection ended without a word."""
 
     reason: str
     sent: bool = True
+    unanswered: bool = False
 
     def __str__(self) -> str:
         return self.reason
@@ -124,7 +126,14 @@ class Exchange:
     ) -> httpx.Response:
         redirects = challenges = 0
         while True:
-            response = await self._send(method, url, headers, body)
+            try:
+                response = await self._send(method, url, headers, body)
+            except RequestLost as lost:
+                if method != "GET" or not lost.unanswered:
+                    raise
+                # A kept connection may end just when it is used again; to GET twice does no
+                # harm (RFC 9110, section 9.2.2).
+                response = await self._send(method, url, headers, body)
             status = response.status_code
             if status in (401, 403) and self.authorizer is not None:
                 challenges += 1
@@ -185,7 +194,10 @@ class Exchange:
         except (httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
             raise Fatal(f"cannot connect to {where}: {_cause(error)}", sent=False) from None
         except httpx.TransportError as error:
-            raise RequestLost(f"the connection to {where} broke: {_cause(error)}") from None
+            raise RequestLost(
+                f"the connection to {where} broke: {_cause(error)}",
+                unanswered=not isinstance(error, httpx.TimeoutException),
+            ) from None
 
 
 def _cause(error: BaseException) -> str:

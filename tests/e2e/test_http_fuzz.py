@@ -550,7 +550,8 @@ def test_hostile_requests(target: Target, kind: str) -> None:
 
     async def check() -> None:
         with trio.fail_after(PATIENCE):
-            answer = await exchange(target.gateway.port, data)
+            # Who hangs up in the middle of a body may hear of that instead of its size.
+            answer = await exchange(target.gateway.port, data, half_close=status != 413)
             assert b"HTTP/1.1 %d " % status == answer[:13], answer[:500]
             # What follows on a request that is refused so is not taken for the next one.
             assert {status} | {400} >= {int(found) for found in STATUS.findall(answer)}, answer

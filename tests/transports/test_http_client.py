@@ -104,7 +104,11 @@ class Server:
                 asked = Asked(method, path, headers, json.loads(body) if body else None)
                 self.asked.append(asked)
                 self._news.unpark_all()
-                if not await self._send(stream, await self.handler(asked)):
+                try:
+                    answer = await self.handler(asked)
+                except trio.BrokenResourceError:
+                    return
+                if not await self._send(stream, answer):
                     return
 
     async def _send(self, stream: trio.SocketStream, answer: Answer) -> bool:
@@ -349,6 +353,22 @@ class TestRefusals:
             await channel.send({**CALL, "id": 3})
             assert 3 == (await channel.receive())["id"]  # type: ignore[index, call-overload]
 
+    async def test_a_call_is_not_sent_twice(self) -> None:
+        """A POST whose connection ends without a word may have had its effect."""
+
+        async def handler(asked: Asked) -> Answer:
+            if (asked.body or {}).get("method") == CALL["method"]:
+                raise trio.BrokenResourceError
+            return await greeting(asked)
+
+        async with talking(handler) as (server, channel):
+            await greet(channel)
+            await channel.send(CALL)
+            failed = await channel.receive()
+            assert isinstance(failed, Failed)
+            assert failed.error.sent
+            assert 1 == [each.body for each in server.asked].count(CALL)
+
     async def test_an_error_message_is_handed_up(self) -> None:
         """A refusal that is a message is an answer."""
         fault = {"jsonrpc": "2.0", "id": None, "error": {"code": -32020, "message": "no"}}
@@ -464,6 +484,25 @@ class TestOlderTransport:
             await server.heard(3)
             paths = [f"{each.method} {each.path}" for each in server.asked]
             assert ["POST /mcp", "GET /mcp", "POST /messages?s=1"] == paths
+
+    async def test_a_connection_that_ends_just_when_it_is_used_again(self) -> None:
+        """The look for the event stream is made once more, on a new connection."""
+        looks = 0
+
+        async def handler(asked: Asked) -> Answer:
+            nonlocal looks
+            if asked.method == "GET":
+                looks += 1
+                if looks == 1:
+                    raise trio.BrokenResourceError
+                first = b"event: endpoint\ndata: /messages?s=1\n\n"
+                return Answer(chunks=[first, event(result(HELLO, ok=True))], hold=True)
+            return Answer(202) if asked.path == "/messages?s=1" else Answer(405)
+
+        async with talking(handler) as (_, channel):
+            await channel.send(HELLO)
+            assert result(HELLO, ok=True) == await channel.receive()
+            assert 2 == looks
 
     async def test_an_error_of_the_newer_era_is_no_sign_of_it(self) -> None:
         """A server that names its revisions is not asked for the older transport."""

@@ -111,6 +111,11 @@ class _Protocol(H11Protocol):
         """Stay with HTTP/1.1: an upgrade to HTTP/2 is not taken (RFC 9110, section 7.8)."""
 
     async def _send_h11_event(self, event: Any) -> None:
+        if event.__class__ is h11.Response and self.connection.their_state is h11.SEND_BODY:
+            # What is answered before its body has come ends the connection, and whoever does
+            # not know that loses the next request (RFC 9112, section 9.6).
+            headers = [*event.headers, (b"connection", b"close")]
+            event = h11.Response(status_code=event.status_code, headers=headers)
         try:
             data = self.connection.send(event)
         except h11.LocalProtocolError:

@@ -28,7 +28,27 @@ class TestBodies:
             )
 
             assert answer.startswith(b"HTTP/1.1 413")
+            assert b"connection: close" in answer.lower()
             assert await is_well(served)
+
+    async def test_an_answer_before_the_body_ends_the_connection_and_says_so(self) -> None:
+        """A client that sends head and body apart knows whether it may use the connection again."""
+        refused = HEAD.replace(b"/mcp", b"/health") + b"Content-Length: 2\r\n\r\n"
+        async with serving() as served:
+            early = await exchange(served.address, refused, half_close=False)
+            async with await trio.open_tcp_stream(
+                served.address.host, served.address.port
+            ) as stream:
+                await stream.send_all(refused + b"{}")
+                whole = bytes(await stream.receive_some())
+                await stream.send_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                again = bytes(await stream.receive_some())
+
+        assert early.startswith(b"HTTP/1.1 405")
+        assert b"connection: close" in early.lower()
+        assert whole.startswith(b"HTTP/1.1 405")
+        assert b"connection: close" not in whole.lower()
+        assert again.startswith(b"HTTP/1.1 200")
 
     async def test_that_grow_too_large_are_refused_while_they_come(self) -> None:
         """An endless chunked body is refused at the limit; what still comes is not kept."""
