@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mcpgw.catalog.stems import stem
@@ -108,6 +108,8 @@ def test_any_text_can_be_cut(text: str) -> None:
 
 
 @given(st.from_regex(r"[a-z]{1,14}", fullmatch=True))
+@example("sses")
+@example("axes")
 def test_a_stem_keeps_short_words_and_never_vanishes(word: str) -> None:
     """Words of up to three letters are whole; longer ones keep at least three."""
     if len(word) <= 3:
