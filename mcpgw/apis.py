@@ -55,20 +55,12 @@ class Apis:
     call_tool: CallTool
     changed: Callable[[], Awaitable[None]]
     config: GatewayConfig = attrs.field(factory=GatewayConfig)
+    name: str = attrs.field(init=False, default="")
+    """The name of the server that they are the tools of; "" where there is none."""
     _here: Path = Path()
     _naming: Naming = attrs.field(factory=lambda: Naming(()))
     _server: CapabilityServer | None = None
     _executor: Executor | None = None
-
-    @property
-    def name(self) -> str:
-        """The name of the server that they are the tools of; "" where there is none."""
-        settings = self.config.capabilities
-        return settings.name if settings.enabled and settings.name not in self._taken else ""
-
-    @property
-    def _taken(self) -> frozenset[str]:
-        return frozenset(name for name, each in self.config.backends.items() if each.enabled)
 
     @property
     def library(self) -> Library | None:
@@ -115,6 +107,9 @@ class Apis:
         """Take a configuration; paths in it are below `here`."""
         self.config, self._here = config, here
         settings = config.capabilities
+        same = config.backends.get(settings.name)
+        taken = same is not None and same.enabled
+        self.name = settings.name if settings.enabled and not taken else ""
         self._naming = Naming(settings.transform)
         if settings.enabled and not self.name:
             hint = "set capabilities.name to another one, or rename the backend"
