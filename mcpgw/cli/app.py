@@ -124,7 +124,7 @@ def settle(
 def app() -> None:
     """Run the command line and exit with its status."""
     for stream in (sys.stdout, sys.stderr):
-        # Half characters, and those that the terminal has not: `\\ud800` is good JSON, too.
+        # Half characters, and those that the terminal has not: `\ud800` is good JSON, too.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from mcpgw.capabilities.entries import name_is_text
 from mcpgw.capabilities.pins import PinProblem, look_at, with_pin
 from mcpgw.openapi_import.conversion import Conversion, Imported, Skipped
 from mcpgw.openapi_import.loading import ImportProblem
@@ -38,6 +39,8 @@ def write(
     Raises:
       ImportProblem: a file is in the way, or cannot be written.
     """
+    if not name_is_text(folder.resolve()):
+        raise ImportProblem(f"{folder} has a name that is not UTF-8 text; choose another folder")
     texts: dict[Path, bytes] = {}
     for each in conversion.capabilities:
         path = folder / f"{each.name}.yaml"

@@ -889,3 +889,9 @@ def test_a_file_name_that_is_no_text(cap: Shell) -> None:
     path = Path(os.fsdecode(os.fsencode(caps) + b"/a\xff.yaml"))
     path.write_text(f"sha256: {digest}\n{capability('a')}")
     assert "b" in {row["name"] for row in cap.json("list", "caps")}
+    assert "not UTF-8 text" in cap("pin", os.fsdecode(b"caps/a\xff.yaml"), status=FAILED).stderr
+    fill(cap.folder, {"spec.json": json.dumps(document())})
+    folder = os.fsdecode(b"out\xff")
+    done = cap("import", "spec.json", "-o", folder, status=FAILED)
+    assert "not UTF-8 text" in done.stderr
+    assert not (cap.folder / folder).exists()
