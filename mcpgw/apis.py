@@ -76,9 +76,7 @@ class Apis:
         entry = library.get(own) if library is not None and own is not None else None
         if library is None or entry is None:
             return 1.0
-        reference = str(entry.facts.get("key") or "")
-        name = reference.removeprefix("env:")
-        if entry.facts.get("required") and name.isidentifier() and not self.environ().get(name):
+        if entry.lacks_key(self.environ()):
             return WITHOUT_KEY
         return SHIPPED if library.ships(entry) else 1.0
 
@@ -147,9 +145,6 @@ class Apis:
             {name: said[self._naming.original(name) or name] for name in offered}
         )
 
-    def _path(self, name: str) -> Path:
-        return (self._here / Path(name).expanduser()).resolve()
-
     # -- the server ---------------------------------------------------------------------------
 
     async def serve(
@@ -198,13 +193,11 @@ class Apis:
         """Give server and executor, as far as there are any, what the configuration says."""
         settings = self.config.capabilities
         if self._server is not None:
-            from mcpgw.capabilities.builtin import builtin_folder
+            from mcpgw.capabilities.builtin import folders_of
 
-            shipped = builtin_folder()
-            wanted = not settings.directories if settings.builtin is None else settings.builtin
-            fixed = (shipped,) if shipped is not None and wanted else ()
+            named, shipped = folders_of(settings, self._here)
             library = self._server.library
-            library.use(tuple(map(self._path, settings.directories)), fixed=fixed)
+            library.use(named, fixed=shipped)
             library.poisoning = self.config.security.tool_poisoning
         if self._executor is not None:
             self._executor.inside = settings.allow_private

@@ -47,6 +47,11 @@ class Entry:
         """Whether it can be used, as far as the file itself goes."""
         return not self.problem
 
+    def lacks_key(self, environ: Mapping[str, str]) -> bool:
+        """Tell whether the variable of a credential that it cannot do without is not set."""
+        name = str(self.facts.get("key") or "").removeprefix("env:")
+        return bool(self.facts.get("required")) and name.isidentifier() and not environ.get(name)
+
     def as_json(self) -> list[Any]:
         """Return what is kept of it on disk, all but its path and stamp."""
         return [

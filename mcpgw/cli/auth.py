@@ -9,18 +9,16 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 import trio
 
-from mcpgw.cli.app import log_options, settle
+from mcpgw.cli.app import log_options
+from mcpgw.cli.configured import configured
 from mcpgw.cli.exits import FAILED, INTERRUPTED, NOT_FOUND, OK, UNAVAILABLE
 from mcpgw.cli.inprocess import Stop
-from mcpgw.config import loader
-from mcpgw.config.problems import ConfigError
 from mcpgw.state.folder import state_folder
 
 if TYPE_CHECKING:
@@ -135,13 +133,7 @@ class _Servers:
     @classmethod
     def of(cls, ctx: click.Context, options: Mapping[str, Any]) -> _Servers:
         """Load the configuration; exits where that cannot be used."""
-        given = settle(ctx, **options, level="error")
-        path = Path(given).expanduser() if given else loader.find(os.environ, Path.cwd())
-        try:
-            loaded = loader.load(path, environ=os.environ)
-        except ConfigError as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(FAILED)
+        loaded, _ = configured(ctx, options)
         return cls(loaded.config.backends, loaded.environ)
 
     def network_servers(self) -> list[BackendConfig]:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def format_option(function: Function) -> Function:
-    """Add the choice between text and JSON."""
+def form_option(
+    *forms: str, default: str = "", help_text: str = "Form of the output."
+) -> Callable[[Function], Function]:
+    """Return what adds the choice between forms, the first of which is the default if no other is
+    named."""
     return click.option(
         "-f",
         "--format",
         "form",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        help="Form of the output.",
-    )(function)
+        type=click.Choice(forms),
+        default=default or forms[0],
+        show_default=True,
+        help=help_text,
+    )
+
+
+format_option: Final = form_option("text", "json")
 
 
 def print_json(value: Any) -> None:

@@ -10,7 +10,7 @@ import click
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exits import NOT_FOUND, OK
-from mcpgw.cli.forms import print_json
+from mcpgw.cli.forms import form_option, print_json
 from mcpgw.cli.inprocess import LEARNING, ask, with_surface
 from mcpgw.meta.surface import Surface
 
@@ -19,14 +19,8 @@ from mcpgw.meta.surface import Surface
 @click.argument("words", nargs=-1, required=True, metavar="WORDS...")
 @click.option("-n", "--limit", type=click.IntRange(1, 25), default=10, show_default=True)
 @click.option("--explain", is_flag=True, help="Say what moved a tool up or down.")
-@click.option(
-    "-f",
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "plain"]),
-    default="table",
-    show_default=True,
-    help="Form of the output; plain is one SERVER:TOOL a line.",
+@form_option(
+    "table", "json", "plain", help_text="Form of the output; plain is one SERVER:TOOL a line."
 )
 @log_options
 @click.pass_context

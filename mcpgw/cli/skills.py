@@ -17,6 +17,7 @@ import trio
 
 from mcpgw.cli.app import log_options, settle
 from mcpgw.cli.exits import FAILED, INTERRUPTED, OK
+from mcpgw.cli.forms import format_option
 from mcpgw.cli.inprocess import Stop
 from mcpgw.skills import registry as registries
 from mcpgw.skills.builtin import builtin_folder
@@ -35,22 +36,13 @@ _ORIGIN = ("name", "version", "source_path", "source_url", "content_hash")
 
 
 def _options(function: Function) -> Function:
-    function = click.option(
-        "-f",
-        "--format",
-        "form",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help="Form of the output.",
-    )(function)
     return click.option(
         "--registry",
         default=None,
         metavar="FILE",
         help=f"The file of the imported skills; else {VARIABLE}, else skills.json in the state"
         " folder.",
-    )(function)
+    )(format_option(function))
 
 
 @click.group("skills", context_settings={"help_option_names": ["-h", "--help"]})

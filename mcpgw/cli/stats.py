@@ -18,6 +18,7 @@ import click
 
 from mcpgw.cli.app import log_options, settle
 from mcpgw.cli.exits import FAILED, INTERRUPTED, NOT_FOUND, OK
+from mcpgw.cli.forms import form_option
 from mcpgw.config.environment import NO_COLOR
 from mcpgw.state.folder import state_folder
 
@@ -61,15 +62,7 @@ _SORTS: Final[Mapping[str, Callable[[Row], Any]]] = {
     type=click.IntRange(min=1),
     help="Tools to show at most.",
 )
-@click.option(
-    "-f",
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Form of the output.",
-)
+@form_option("table", "json")
 @click.option("--ascii", "plain", is_flag=True, help="Draw with plain characters.")
 @log_options
 @click.pass_context

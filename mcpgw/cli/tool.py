@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
 
 import click
 import trio
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exits import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
+from mcpgw.cli.forms import form_option
 from mcpgw.cli.inprocess import LEARNING, Stop, ask, with_surface
 from mcpgw.meta.surface import Surface
 
@@ -32,19 +33,7 @@ _STATUS_OF: Final = {
     "NOT_AUTHORIZED": TOOL_ERROR,
     "BUDGET_EXCEEDED": FAILED,
 }
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def _format_option(default: str) -> Callable[[Function], Function]:
-    return click.option(
-        "-f",
-        "--format",
-        "form",
-        type=click.Choice(["table", "json", "plain"]),
-        default=default,
-        show_default=True,
-        help="Form of the output.",
-    )
+FORMS: Final = ("table", "json", "plain")
 
 
 @click.group("tool")
@@ -54,7 +43,7 @@ def command() -> None:
 
 @command.command("list")
 @click.option("-s", "--server", default=None, help="Only this server's tools.")
-@_format_option("table")
+@form_option(*FORMS)
 @log_options
 @click.pass_context
 def list_command(ctx: click.Context, /, server: str | None, form: str, **options: Any) -> None:
@@ -87,7 +76,7 @@ def list_command(ctx: click.Context, /, server: str | None, form: str, **options
 
 @command.command("inspect")
 @click.argument("tool")
-@_format_option("table")
+@form_option(*FORMS)
 @log_options
 @click.pass_context
 def inspect_command(ctx: click.Context, /, tool: str, form: str, **options: Any) -> None:
@@ -108,7 +97,7 @@ def inspect_command(ctx: click.Context, /, tool: str, form: str, **options: Any)
 @click.argument("tool")
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("-j", "--json", "-a", "--args", "json_text", default=None, help="Arguments as JSON.")
-@_format_option("json")
+@form_option(*FORMS, default="json")
 @log_options
 @click.pass_context
 def invoke_command(

@@ -10,15 +10,13 @@ from typing import cast
 import click
 
 from mcpgw.cli.exits import FAILED, OK, USAGE
+from mcpgw.cli.forms import form_option
 from mcpgw.validation.model import Severity
 
 
 @click.command("validate", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-f", "--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text",
-    help="Form of the report.",
-)  # fmt: skip
+@form_option("text", "json", "sarif", help_text="Form of the report.")
 @click.option(
     "-s", "--severity", type=click.Choice(["fail", "warn", "info"]), default="info",
     help="The least severity that is shown.",

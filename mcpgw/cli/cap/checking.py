@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from mcpgw.cli.app import log_options
-from mcpgw.cli.cap.common import configured, files_of, folders_of, scanned
+from mcpgw.cli.cap.common import files_of, scanned
+from mcpgw.cli.configured import configured
 from mcpgw.cli.exits import FAILED, OK
 from mcpgw.cli.forms import format_option, print_json
 
@@ -138,10 +139,12 @@ def verify_command(
     ctx: click.Context, /, paths: tuple[Path, ...], form: str, **options: Any
 ) -> None:
     """Check the pins of PATHS, or of all configured files; tell what was shut out."""
+    from mcpgw.capabilities.builtin import folders_of
     from mcpgw.capabilities.pins import PinProblem, look_at
 
-    config, folder = configured(ctx, options)
-    wanted = list(files_of(paths)) if paths else list(files_of(folders_of(config, folder)))
+    loaded, here = configured(ctx, options)
+    named, _ = folders_of(loaded.config.capabilities, here)
+    wanted = list(files_of(paths or named))
     shut = _quarantined()
     rows = []
     for path in wanted:

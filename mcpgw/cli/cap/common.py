@@ -7,68 +7,43 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
-from mcpgw.cli.app import settle
+from mcpgw.cli.configured import configured
 from mcpgw.cli.exits import FAILED, NOT_FOUND
 
 if TYPE_CHECKING:
     from mcpgw.capabilities.entries import Entry
     from mcpgw.capabilities.library import Library
-    from mcpgw.config.schema import GatewayConfig
 
 
 def files_of(paths: Iterable[Path]) -> Iterator[Path]:
-    from mcpgw.capabilities.reading import SUFFIXES
+    """Give the files, and the capability files below the folders."""
+    from mcpgw.capabilities.entries import capability_files
 
     for path in paths:
         if path.is_dir():
-            for found in sorted(path.rglob("*")):
-                hidden = any(part.startswith(".") for part in found.relative_to(path).parts)
-                if found.suffix in SUFFIXES and found.is_file() and not hidden:
-                    yield found
+            yield from (found for found, _ in capability_files(path))
         else:
             yield path
-
-
-def configured(ctx: click.Context, options: Mapping[str, Any]) -> tuple[GatewayConfig, Path]:
-    """Load the configuration; return it with the folder that its paths are below."""
-    from mcpgw.config import loader
-    from mcpgw.config.problems import ConfigError
-
-    given = settle(ctx, **options, level="error")
-    path = Path(given).expanduser() if given else loader.find(os.environ, Path.cwd())
-    try:
-        loaded = loader.load(path, environ=os.environ)
-    except ConfigError as error:
-        click.echo(f"Error: {error}", err=True)
-        ctx.exit(FAILED)
-    ctx.find_root().meta["environ"] = loaded.environ
-    return loaded.config, path.parent if path else Path.cwd()
-
-
-def folders_of(config: GatewayConfig, folder: Path) -> list[Path]:
-    return [(folder / Path(name).expanduser()) for name in config.capabilities.directories]
 
 
 def library_of(
     ctx: click.Context, options: Mapping[str, Any], folder: Path | None, *, builtin: bool = False
 ) -> tuple[Library, str]:
-    from mcpgw.capabilities.builtin import builtin_folder
+    from mcpgw.capabilities.builtin import folders_of
     from mcpgw.capabilities.library import Library
     from mcpgw.state.approvals import ApprovalStore
     from mcpgw.state.folder import state_folder
 
-    config, here = configured(ctx, options)
-    settings = config.capabilities
+    loaded, here = configured(ctx, options)
+    settings = loaded.config.capabilities
+    if builtin:
+        settings = attrs.evolve(settings, builtin=True)
+    named, shipped = ((folder.resolve(),), ()) if folder else folders_of(settings, here)
     library = Library(approvals=ApprovalStore.of(state_folder(os.environ)))
-    shipped = builtin_folder()
-    own = settings.builtin if settings.builtin is not None else not settings.directories
-    fixed = (shipped,) if shipped is not None and (builtin or own) and folder is None else ()
-    folders = (
-        (folder.resolve(),) if folder else tuple(p.resolve() for p in folders_of(config, here))
-    )
-    library.use(folders, fixed=fixed)
+    library.use(named, fixed=shipped)
     library.refresh()
     return library, str(folder or "the configured folders")
 

@@ -12,13 +12,14 @@ import click
 import trio
 
 from mcpgw.cli.app import log_options
-from mcpgw.cli.cap.common import configured, named
+from mcpgw.cli.cap.common import named
+from mcpgw.cli.configured import configured
 from mcpgw.cli.exits import OK, TOOL_ERROR, USAGE
 from mcpgw.cli.forms import format_option, print_json
 
 if TYPE_CHECKING:
     from mcpgw.capabilities.entries import Entry
-    from mcpgw.config.schema import GatewayConfig
+    from mcpgw.config.loader import Loaded
 
 
 @click.command("test")
@@ -51,10 +52,9 @@ def test_command(
     if record is not None and replay is not None:
         raise click.UsageError("--record writes a live call down; it cannot go with --replay")
     path, entry = named(ctx, options, name)
-    config, here = configured(ctx, options)
-    environ = ctx.find_root().meta["environ"]
+    loaded, here = configured(ctx, options)
     result, problem = try_capability(
-        path, entry, arguments, config, here, environ, record=record, replay=replay
+        path, entry, arguments, loaded, here, record=record, replay=replay
     )
     if problem:
         click.echo(f"Error: {problem}", err=True)
@@ -75,9 +75,8 @@ def try_capability(
     path: Path,
     entry: Entry,
     arguments: Mapping[str, Any],
-    config: GatewayConfig,
+    loaded: Loaded,
     here: Path,
-    environ: Mapping[str, str],
     *,
     record: Path | None,
     replay: Path | None,
@@ -96,7 +95,7 @@ def try_capability(
         checked = dict(arguments) if checker is None else checker.check(dict(arguments))
     except InvalidArguments as error:
         return {}, f"{error}."
-    network = Network(environ)
+    network = Network(loaded.environ)
     try:
         sender: Any = (
             PlayingSender(network, calls=read_recording(replay))
@@ -109,7 +108,9 @@ def try_capability(
     async def main() -> dict[str, Any]:
         from mcpgw.apis import executor_of
 
-        executor = executor_of(config, sender, environ, here, state_folder(os.environ))
+        executor = executor_of(
+            loaded.config, sender, loaded.environ, here, state_folder(os.environ)
+        )
         try:
             result = await executor.call(capability, checked, content_hash=entry.hash, path=path)
         finally:

@@ -11,7 +11,7 @@ import click
 
 from mcpgw.cli.app import log_options, settle
 from mcpgw.cli.exits import FAILED, OK
-from mcpgw.cli.forms import print_json
+from mcpgw.cli.forms import form_option, print_json
 
 if TYPE_CHECKING:
     from mcpgw.cli.doctor.check import Check
@@ -19,14 +19,11 @@ if TYPE_CHECKING:
 
 @click.command("doctor", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--fix", is_flag=True, help="Mend what can be mended without harm.")
-@click.option(
-    "-f",
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "plain"]),
-    default="table",
-    show_default=True,
-    help="Form of the output; plain is a line for each check, parted by tabs.",
+@form_option(
+    "table",
+    "json",
+    "plain",
+    help_text="Form of the output; plain is a line for each check, parted by tabs.",
 )
 @log_options
 @click.pass_context

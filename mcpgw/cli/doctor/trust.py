@@ -59,7 +59,7 @@ def look_at_definitions(loaded: Loaded, folder: Path) -> Iterator[Check]:
 
 def look_at_capabilities(loaded: Loaded, folder: Path) -> Iterator[Check]:
     """Look at the folders of capability files, and at each file that is not used."""
-    from mcpgw.capabilities.builtin import builtin_folder
+    from mcpgw.capabilities.builtin import folders_of
     from mcpgw.capabilities.library import Library
     from mcpgw.capabilities.scanning import SCAN_VERSION, scan_capability
     from mcpgw.state.approvals import ApprovalStore
@@ -68,7 +68,7 @@ def look_at_capabilities(loaded: Loaded, folder: Path) -> Iterator[Check]:
     if not settings.enabled:
         return
     here = loaded.path.parent if loaded.path is not None else Path.cwd()
-    folders = [(here / Path(name).expanduser()).resolve() for name in settings.directories]
+    folders, shipped = folders_of(settings, here)
     kind = ("Capabilities", "capabilities")
     for place in folders:
         if not place.is_dir():
@@ -80,9 +80,7 @@ def look_at_capabilities(loaded: Loaded, folder: Path) -> Iterator[Check]:
             )
     library = Library(None, ApprovalStore.of(folder), scan_capability, SCAN_VERSION)
     library.poisoning = loaded.config.security.tool_poisoning
-    shipped = builtin_folder()
-    own = settings.builtin if settings.builtin is not None else not settings.directories
-    library.use(tuple(folders), fixed=(shipped,) if shipped is not None and own else ())
+    library.use(folders, fixed=shipped)
     library.refresh()
     for path, why in list(library.refused.items())[:MOST]:
         pulled = "mcp-gateway cap pin" in why
@@ -92,13 +90,7 @@ def look_at_capabilities(loaded: Loaded, folder: Path) -> Iterator[Check]:
             "" if pulled else f"mcp-gateway cap validate {path}",
         )
     entries = list(library.entries())
-    keyless = [
-        entry
-        for entry in entries
-        if entry.facts.get("required")
-        and (name := str(entry.facts.get("key") or "").removeprefix("env:")).isidentifier()
-        and not loaded.environ.get(name)
-    ]
+    keyless = [entry for entry in entries if entry.lacks_key(loaded.environ)]
     text = f"{len(entries)} can be used"
     if keyless:
         text += f", of which {len(keyless)} lack their key (mcp-gateway cap show NAME says which)"

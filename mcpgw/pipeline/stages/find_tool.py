@@ -83,8 +83,10 @@ class FindTool:
 
 
 def _refuse_withheld_tool(call: Call, backend: Backend) -> None:
-    for name in {call.name, backend.offered.own_name(call.name) or call.name}:
-        _refuse_withheld(backend, "tool", name)
+    _refuse_withheld(backend, "tool", call.name)
+    own = backend.offered.own_name(call.name)
+    if own is not None and own != call.name:
+        _refuse_withheld(backend, "tool", own)
 
 
 def _refuse_withheld(backend: Backend, kind: str, name: str) -> None:
