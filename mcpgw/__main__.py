@@ -10,7 +10,7 @@ def main() -> None:
     """Run the command line and exit with its status."""
     # Collecting garbage while modules are loaded finds none and takes a tenth of the start.
     gc.disable()
-    from mcpgw.cli.quick import run_quickly
+    from mcpgw.cli.fast_path import run_quickly
 
     status = run_quickly(sys.argv[1:])
     if status is None:

@@ -9,29 +9,29 @@ from typing import Any, Final
 
 import click
 
-from mcpgw.backends import backend, connection, opening, process
+from mcpgw.backends import connection, handshake, process, server
 from mcpgw.backends.breaker import JITTER
-from mcpgw.cli import exits
+from mcpgw.cli import exit_codes
 from mcpgw.cli import tool as tool_command
 from mcpgw.cli.app import group
 from mcpgw.config.durations import format_duration
 from mcpgw.config.environment import ENVIRONMENT
 from mcpgw.config.reference import Row, settings_table
 from mcpgw.config.schema import BackendConfig, GatewayConfig
-from mcpgw.core import POLL, Gateway
-from mcpgw.front import offers, rounds, session, tasks
-from mcpgw.front.company import SETTLE
-from mcpgw.front.http.doors import HttpSettings
-from mcpgw.gateway import SIGNAL_GRACE
-from mcpgw.hosting import CLIENT_PATIENCE
+from mcpgw.front import aggregation, input_required, session, tasks
+from mcpgw.front.http.settings import HttpSettings
+from mcpgw.front.session_registry import SETTLE
+from mcpgw.gateway.backend_services import CLIENT_PATIENCE
+from mcpgw.gateway.gateway import POLL, Gateway
+from mcpgw.gateway.tree import SIGNAL_GRACE
 from mcpgw.meta import META_TOOLS
-from mcpgw.meta.surface import LEARNING_PATIENCE
+from mcpgw.meta.context import LEARNING_PATIENCE
 from mcpgw.meta.tool import MetaTool
 from mcpgw.pipeline.call import Recovery
 from mcpgw.pipeline.stages.deadline import CEILING
 from mcpgw.protocol.errors import ERROR_CODES
 from mcpgw.protocol.peer import MAX_IN_FLIGHT
-from mcpgw.transports.lines import QUEUE_LIMIT
+from mcpgw.transports.line_channel import QUEUE_LIMIT
 
 HELP_WIDTH: Final = 80
 CLAIMS: Final = Path(__file__).resolve().parents[1] / "benchmarks" / "public_claims.json"
@@ -202,7 +202,7 @@ def exit_statuses() -> list[str]:
     """Return the exit statuses of all commands."""
     return table(
         ("Status", "Meaning"),
-        ((f"`{int(status)}`", status.meaning) for status in exits.EXIT_STATUSES),
+        ((f"`{int(status)}`", status.meaning) for status in exit_codes.EXIT_STATUSES),
     )
 
 
@@ -325,7 +325,7 @@ def deadlines() -> list[str]:
         ("A list of one server's tools waits for it, or the call's time where that is shorter",
          seconds(2 * LEARNING_PATIENCE), "fixed"),
         ("A list of resources or prompts waits for servers that were never started",
-         seconds(offers.LIST_PATIENCE), "fixed"),
+         seconds(aggregation.LIST_PATIENCE), "fixed"),
         ("`mcp-gateway tool` waits for servers that were never started",
          seconds(tool_command.LEARNING), "fixed"),
         ("A backend's lists are asked for anew, unless it announces changes itself", ttl,
@@ -334,13 +334,13 @@ def deadlines() -> list[str]:
         ("Several changes of lists become one notification to the client", seconds(SETTLE),
          "fixed"),
         ("A server that ran this long counts as healthy again: the next restart does not wait",
-         seconds(backend.SETTLED), "fixed"),
+         seconds(server.SETTLED), "fixed"),
         ("A server that was changed or taken out of gateway.yaml finishes its calls",
          seconds(all_of.server.shutdown_timeout), "`server.shutdown_timeout`"),
         (("Calls in flight finish after the client has closed our input;"
          " `server.shutdown_timeout` where that is shorter"), seconds(session.END_GRACE), "fixed"),
         ("Calls in flight finish after SIGTERM, SIGINT or SIGHUP", seconds(SIGNAL_GRACE), "fixed"),
-        ("A child's last output is read after it has exited", seconds(backend.EXIT_DRAIN),
+        ("A child's last output is read after it has exited", seconds(server.EXIT_DRAIN),
          "fixed"),
         ("From closing a child's stdin to SIGTERM for its process group",
          seconds(process.EOF_GRACE), "fixed"),
@@ -349,10 +349,10 @@ def deadlines() -> list[str]:
          "`backends.<name>.connect_timeout`"),
         ("An open stream of a network server without any sign of life",
          seconds(one.stream_idle_timeout), "`backends.<name>.stream_idle_timeout`"),
-        ("A server that was tried without a handshake answers", seconds(opening.PROBE_PATIENCE),
+        ("A server that was tried without a handshake answers", seconds(handshake.PROBE_PATIENCE),
          "fixed"),
         ("A call that asks something waits for its client's next request",
-         seconds(rounds.PATIENCE), "fixed"),
+         seconds(input_required.PATIENCE), "fixed"),
         ("The answer to a task is waited for", seconds(tasks.RESULT_PATIENCE), "fixed"),
         ("A session by HTTP without any request or stream", seconds(all_of.streaming.session_ttl),
          "`streaming.session_ttl`"),

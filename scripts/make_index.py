@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from mcpgw.capabilities.library import Library
-from mcpgw.capabilities.remembered import INDEX
+from mcpgw.capabilities.metadata_cache import INDEX
 from mcpgw.capabilities.scanning import SCAN_VERSION, scan_capability
 
 FOLDER = Path(__file__).resolve().parent.parent / "capabilities"

@@ -14,7 +14,7 @@ import pytest
 
 from mcpgw.config.schema import GatewayConfig
 from mcpgw.config.trust import WebhooksConfig
-from mcpgw.core import Gateway
+from mcpgw.gateway.gateway import Gateway
 from mcpgw.meta import listed
 from scripts import bench_tokens
 from scripts.benchlib.conversation import Broken, Calls

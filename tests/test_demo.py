@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from mcpgw.core import Gateway
+from mcpgw.gateway.gateway import Gateway
 from mcpgw.meta import listed
 
 ROOT = Path(__file__).resolve().parents[1]

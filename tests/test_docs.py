@@ -17,13 +17,13 @@ from typing import Any
 import attrs
 import pytest
 
-from mcpgw.cli.exits import EXIT_STATUSES
-from mcpgw.cli.quick import _parse
+from mcpgw.cli.exit_codes import EXIT_STATUSES
+from mcpgw.cli.fast_path import _parse
 from mcpgw.config.environment import ENVIRONMENT
 from mcpgw.config.loader import load
 from mcpgw.config.reference import settings_table
 from mcpgw.config.schema import GatewayConfig
-from mcpgw.core import Gateway
+from mcpgw.gateway.gateway import Gateway
 from mcpgw.meta import META_TOOLS, listed
 from mcpgw.pipeline.call import Recovery
 from mcpgw.protocol.errors import ERROR_CODES
@@ -285,7 +285,7 @@ class TestDependencies:
             [
                 sys.executable,
                 "-c",
-                "import sys, mcpgw.cli.quick, mcpgw.gateway; print(*sys.modules)",
+                "import sys, mcpgw.cli.fast_path, mcpgw.gateway.tree; print(*sys.modules)",
             ],
             capture_output=True,
             text=True,

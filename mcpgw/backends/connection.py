@@ -18,7 +18,7 @@ from mcpgw.protocol.errors import METHOD_NOT_FOUND, ConnectionLost, RpcError
 from mcpgw.protocol.peer import Params, Peer, ProgressCallback
 
 if TYPE_CHECKING:
-    from mcpgw.backends.host import Ask, Errand
+    from mcpgw.backends.services import Ask, Errand
 
 log = get_logger("mcpgw.backend")
 

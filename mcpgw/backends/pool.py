@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import attrs
 import trio
 
-from mcpgw.backends.backend import Backend
-from mcpgw.backends.host import Host
+from mcpgw.backends.server import Backend
+from mcpgw.backends.services import Host
 from mcpgw.backends.states import Unavailable
 from mcpgw.config.schema import BackendConfig, GatewayConfig
 from mcpgw.observe.log import get_logger

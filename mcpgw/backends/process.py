@@ -20,8 +20,8 @@ import trio
 
 from mcpgw.backends.guardian import Guardian
 from mcpgw.observe.redact import redact
-from mcpgw.transports.lines import LineChannel
-from mcpgw.transports.pipes import PipeReader, PipeWriter
+from mcpgw.transports.fd_stream import PipeReader, PipeWriter
+from mcpgw.transports.line_channel import LineChannel
 
 EOF_GRACE: Final = 2.0
 """Seconds between closing a child's stdin and SIGTERM to its group."""

@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from mcpgw.backends.connection import CLIENT_INFO, Connection
-from mcpgw.backends.host import Ask, Errand
+from mcpgw.backends.services import Ask, Errand
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import (
     INTERNAL_ERROR,

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 import attrs
 
-from mcpgw.capabilities.failures import CallProblem
+from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.templating import (
     MISSING,
     Filler,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mcpgw.config.shipped import shipped_folder
+from mcpgw.config.package_data import shipped_folder
 from mcpgw.config.trust import CapabilitiesConfig
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import trio
 
 from mcpgw.capabilities.bodies import FILLER
-from mcpgw.capabilities.failures import CallProblem
+from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.model import Provider
 from mcpgw.capabilities.templating import Missing, Values, as_text, fill_text
 

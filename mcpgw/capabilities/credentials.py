@@ -15,7 +15,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from mcpgw.capabilities.failures import CallProblem
+from mcpgw.capabilities.errors import CallProblem
 from mcpgw.observe.log import get_logger
 
 log = get_logger("mcpgw.capabilities")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from mcpgw.capabilities.reading import LARGEST, SUFFIXES
+from mcpgw.capabilities.parsing import LARGEST, SUFFIXES
 
 if TYPE_CHECKING:
     from mcpgw.capabilities.model import Capability

@@ -19,21 +19,21 @@ import trio
 from mcpgw.backends.breaker import CircuitBreaker
 from mcpgw.backends.rate_limit import TokenBucket
 from mcpgw.capabilities import requests
-from mcpgw.capabilities.answers import Blob, content_blocks, error_text, pick, read_answer
+from mcpgw.capabilities.api_protocols import draft_of, picked
 from mcpgw.capabilities.bodies import FILLER, with_files
 from mcpgw.capabilities.commands import run_command
 from mcpgw.capabilities.credentials import Credentials
-from mcpgw.capabilities.failures import CallProblem, failure
-from mcpgw.capabilities.hiding import forms_of, without
-from mcpgw.capabilities.keeping import Kept
+from mcpgw.capabilities.errors import CallProblem, failure
+from mcpgw.capabilities.http_sender import Answered, Outgoing, Sender, retry_after
 from mcpgw.capabilities.model import REPEATABLE, SAFE_METHODS, Capability, Provider
-from mcpgw.capabilities.pages import joined, next_draft
-from mcpgw.capabilities.queries import draft_of, picked
-from mcpgw.capabilities.sending import Answered, Outgoing, Sender, retry_after
+from mcpgw.capabilities.pagination import joined, next_draft
+from mcpgw.capabilities.redaction import forms_of, without
+from mcpgw.capabilities.response_cache import Kept
+from mcpgw.capabilities.response_view import FULL, PLAIN, shaped, viewed
+from mcpgw.capabilities.responses import Blob, content_blocks, error_text, pick, read_answer
 from mcpgw.capabilities.templating import Inputs, Missing
-from mcpgw.capabilities.views import FULL, PLAIN, shaped, viewed
 from mcpgw.observe.log import get_logger
-from mcpgw.transports.reach import Reach
+from mcpgw.transports.address_policy import Reach
 
 log = get_logger("mcpgw.capabilities")
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from mcpgw.capabilities.failures import CallProblem
-from mcpgw.capabilities.sending import Answered, Outgoing, Sender
+from mcpgw.capabilities.errors import CallProblem
+from mcpgw.capabilities.http_sender import Answered, Outgoing, Sender
+from mcpgw.transports.address_policy import Reach
 from mcpgw.transports.network import Network
-from mcpgw.transports.reach import Reach
 
 TIMEOUT: Final = 30.0
 

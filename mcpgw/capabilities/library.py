@@ -23,14 +23,14 @@ from mcpgw.capabilities.entries import (
     read_file,
     stamp_of,
 )
+from mcpgw.capabilities.metadata_cache import Remembered
 from mcpgw.capabilities.model import Capability
+from mcpgw.capabilities.parsing import read_capability
 from mcpgw.capabilities.pins import PinProblem, look_at
-from mcpgw.capabilities.reading import read_capability
-from mcpgw.capabilities.remembered import Remembered
 from mcpgw.config.problems import ConfigError
 from mcpgw.observe.log import get_logger
-from mcpgw.state.approvals import ApprovalStore, ApprovedFile, QuarantinedFile
 from mcpgw.state.database import StateError
+from mcpgw.trust.approvals import ApprovalStore, ApprovedFile, QuarantinedFile
 
 log = get_logger("mcpgw.capabilities")
 
@@ -270,7 +270,7 @@ class Library:
     def _known(
         self, base: Entry, capability: Capability, warnings: tuple[str, ...], data: bytes
     ) -> Entry:
-        from mcpgw.capabilities.definition import tool_definition
+        from mcpgw.capabilities.tool_definition import tool_definition
         from mcpgw.config.yamlfile import parse
 
         definition = tool_definition(capability) if capability.providers else {}

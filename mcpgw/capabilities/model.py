@@ -10,7 +10,10 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from mcpgw.config.kinds import (
+from mcpgw.config.parsing import read_keys, read_some_text
+from mcpgw.config.setting import listed, named, section, setting
+from mcpgw.config.transforms import RESPONSE, ResponseTransform
+from mcpgw.config.value_types import (
     FLAG,
     TEXT,
     TEXT_MAP,
@@ -23,9 +26,6 @@ from mcpgw.config.kinds import (
     optional,
     whole,
 )
-from mcpgw.config.parts import read_keys, read_some_text
-from mcpgw.config.setting import listed, named, section, setting
-from mcpgw.config.transforms import RESPONSE, ResponseTransform
 
 Service = Literal["rest", "graphql", "jsonrpc", "mcp", "cli"]
 SERVICES: Final = ("rest", "graphql", "jsonrpc", "mcp", "cli")

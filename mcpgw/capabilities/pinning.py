@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mcpgw.capabilities.entries import name_is_text
+from mcpgw.capabilities.parsing import LARGEST
 from mcpgw.capabilities.pins import canonical, content_hash, with_pin
-from mcpgw.capabilities.reading import LARGEST
 
 
 def pin_file(path: Path, folder: Path, *, data: bytes | None = None) -> str:
@@ -21,9 +21,9 @@ def pin_file(path: Path, folder: Path, *, data: bytes | None = None) -> str:
       ValueError: it cannot be read, is not YAML, or cannot be written; the text says why.
     """
     from mcpgw.config.yamlfile import YamlSyntaxError, parse
-    from mcpgw.state.approvals import ApprovalStore, ApprovedFile
     from mcpgw.state.database import StateError
     from mcpgw.state.files import write_atomically
+    from mcpgw.trust.approvals import ApprovalStore, ApprovedFile
 
     if not name_is_text(path.parent.resolve() / path.name):
         raise ValueError(f"{path} has a name that is not UTF-8 text; rename it")

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from mcpgw.capabilities.failures import CallProblem
-from mcpgw.capabilities.hiding import HIDDEN, forms_of, without
-from mcpgw.capabilities.sending import Answered, Outgoing, Sender
-from mcpgw.transports.reach import Reach
+from mcpgw.capabilities.errors import CallProblem
+from mcpgw.capabilities.http_sender import Answered, Outgoing, Sender
+from mcpgw.capabilities.redaction import HIDDEN, forms_of, without
+from mcpgw.transports.address_policy import Reach
 
 FORMAT: Final = 1
 _KEPT_HEADERS: Final = ("content-type", "accept", "link", "retry-after", "location")

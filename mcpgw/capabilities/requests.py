@@ -10,7 +10,6 @@ from urllib.parse import quote, urlsplit
 
 import attrs
 
-from mcpgw.capabilities.answers import compact
 from mcpgw.capabilities.bodies import (
     FILLER,
     JSON,
@@ -20,9 +19,10 @@ from mcpgw.capabilities.bodies import (
     encode_query,
     files_of,
 )
-from mcpgw.capabilities.failures import CallProblem
+from mcpgw.capabilities.errors import CallProblem
+from mcpgw.capabilities.http_sender import Outgoing
 from mcpgw.capabilities.model import Auth, Provider, ProviderConfig
-from mcpgw.capabilities.sending import Outgoing
+from mcpgw.capabilities.responses import compact
 from mcpgw.capabilities.templating import (
     MISSING,
     Inputs,
@@ -126,7 +126,7 @@ def draft(
 
 def check_secrecy(url: str) -> None:
     """Refuse to send a credential in the open; this machine's own addresses are no network."""
-    from mcpgw.transports.reach import is_loopback_host
+    from mcpgw.transports.address_policy import is_loopback_host
 
     parts = urlsplit(url)
     if parts.scheme == "http" and not is_loopback_host(parts.hostname or ""):

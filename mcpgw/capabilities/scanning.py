@@ -22,7 +22,7 @@ def scan_capability(
       quote: whether to quote what was found, which is for people: a model that reads why a tool
         is withheld must not read there what it was to be kept from.
     """
-    from mcpgw.poisoning import scan_definition, scan_text
+    from mcpgw.trust.poisoning import scan_definition, scan_text
 
     findings = list(scan_definition("tool", definition)) if definition else []
     auth = document.get("auth")
@@ -47,7 +47,7 @@ def _texts(value: Any, key: str = "") -> list[tuple[str, str]]:
 
 
 def _said(findings: list[Any], quote: bool) -> list[str]:
-    from mcpgw.poisoning.findings import sentence
+    from mcpgw.trust.poisoning.findings import sentence
 
     said = [sentence(each, quote=quote) for each in findings]
     more = len(said) - SHOWN

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from mcpgw import __version__
-from mcpgw.cli.exits import INTERRUPTED, OK
+from mcpgw.cli.exit_codes import INTERRUPTED, OK
 from mcpgw.config.environment import CONFIG, LOG_FORMAT, LOG_LEVEL
 from mcpgw.observe import log
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcpgw.cli.app import log_options, settle
-from mcpgw.cli.exits import FAILED, NOT_FOUND, OK
-from mcpgw.cli.forms import format_option, print_json
+from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK
+from mcpgw.cli.output import format_option, print_json
 
 if TYPE_CHECKING:
-    from mcpgw.state.approvals import ApprovalStore, ApprovedDefinition
+    from mcpgw.trust.approvals import ApprovalStore, ApprovedDefinition
 
 
 @click.group("approvals", context_settings={"help_option_names": ["-h", "--help"]})
@@ -154,8 +154,8 @@ def _plain(line: str) -> str:
 
 
 def _store() -> ApprovalStore:
-    from mcpgw.state.approvals import ApprovalStore
     from mcpgw.state.folder import state_folder
+    from mcpgw.trust.approvals import ApprovalStore
 
     return ApprovalStore.of(state_folder(os.environ))
 

@@ -16,9 +16,9 @@ import click
 import trio
 
 from mcpgw.cli.app import log_options
-from mcpgw.cli.configured import configured
-from mcpgw.cli.exits import FAILED, INTERRUPTED, NOT_FOUND, OK, UNAVAILABLE
-from mcpgw.cli.inprocess import Stop
+from mcpgw.cli.configuration import configured
+from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, NOT_FOUND, OK, UNAVAILABLE
+from mcpgw.cli.in_process import Stop
 from mcpgw.state.folder import state_folder
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import click
 import trio
 
 from mcpgw.cli.app import log_options, settle
-from mcpgw.cli.exits import INTERRUPTED
+from mcpgw.cli.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from mcpgw.config.schema import BackendConfig
-    from mcpgw.gateway import Serving
+    from mcpgw.gateway.tree import Serving
 
 SERVER: Final = "server"
 """What the one server of a bridge is called."""
@@ -70,16 +70,16 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             if not options["url"]:
                 raise click.UsageError("--stdio with --to stdio: start the command itself instead")
             ctx.exit(trio.run(_to_stdio, options["url"], _headers(options["headers"])))
-        from mcpgw import gateway
+        from mcpgw.gateway import tree
 
-        ctx.exit(trio.run(gateway.serve, _serving(options)))
+        ctx.exit(trio.run(tree.serve, _serving(options)))
     except KeyboardInterrupt:
         ctx.exit(INTERRUPTED)
 
 
 async def _to_stdio(url: str, headers: Mapping[str, str]) -> int:
-    from mcpgw.bridging import bridge_stdio, network_channel
     from mcpgw.config.oauth import OAuthConfig
+    from mcpgw.gateway.proxy import bridge_stdio, network_channel
     from mcpgw.oauth.authorizer import OAuthAuthorizer
     from mcpgw.oauth.browser import open_browser
     from mcpgw.oauth.store import TokenStore
@@ -111,7 +111,7 @@ def _serving(options: Mapping[str, Any]) -> Serving:
     from mcpgw.config.failsafe import FailsafeConfig, RateLimitConfig
     from mcpgw.config.schema import GatewayConfig
     from mcpgw.config.trust import CapabilitiesConfig
-    from mcpgw.gateway import Serving
+    from mcpgw.gateway.tree import Serving
 
     config = GatewayConfig(
         backends={SERVER: _backend(options)},

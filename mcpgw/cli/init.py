@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from mcpgw.cli.app import log_options, settle
-from mcpgw.cli.exits import FAILED
+from mcpgw.cli.exit_codes import FAILED
 
 EXAMPLES: Final = ("knowledge/weather_current.yaml", "knowledge/public_holidays.yaml")
 """The files that are copied, below the folder of the built-in ones."""

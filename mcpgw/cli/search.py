@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from mcpgw.cli.app import log_options
-from mcpgw.cli.exits import NOT_FOUND, OK
-from mcpgw.cli.forms import form_option, print_json
-from mcpgw.cli.inprocess import LEARNING, ask, with_surface
-from mcpgw.meta.surface import Surface
+from mcpgw.cli.exit_codes import NOT_FOUND, OK
+from mcpgw.cli.in_process import LEARNING, ask, with_surface
+from mcpgw.cli.output import form_option, print_json
+from mcpgw.meta.context import Surface
 
 
 @click.command("search")
@@ -40,7 +40,7 @@ def command(
     """
 
     async def run(surface: Surface) -> int:
-        from mcpgw.meta.discover import search_tools
+        from mcpgw.meta.discovery import search_tools
 
         await surface.pool.learn(patience=LEARNING, thorough=True)
         arguments = {"query": " ".join(words), "limit": limit, "explain": explain}

@@ -10,8 +10,8 @@ import click
 import trio
 
 from mcpgw.cli.app import log_options, settle
-from mcpgw.cli.exits import INTERRUPTED
-from mcpgw.cli.quick import default_mode
+from mcpgw.cli.exit_codes import INTERRUPTED
+from mcpgw.cli.fast_path import default_mode
 
 
 @click.command("serve")
@@ -19,7 +19,7 @@ from mcpgw.cli.quick import default_mode
     "--mode",
     type=click.Choice(["stdio", "http", "proxy", "auto"]),
     default=None,
-    help="How clients reach the gateway. stdio: one client over stdin and stdout. http: any"
+    help="How clients reach the tree. stdio: one client over stdin and stdout. http: any"
     " number by HTTP. proxy: a thin bridge from stdin and stdout to a gateway that runs already."
     " auto: proxy if one runs, else stdio. Default: stdio if stdin is a pipe, else http.",
 )
@@ -57,15 +57,15 @@ def command(
     config_path = Path(path).expanduser() if path else None
     environ = dict(os.environ)
     if mode in ("proxy", "auto"):
-        from mcpgw.bridging import running_gateway, serve_proxy
+        from mcpgw.gateway.proxy import running_gateway, serve_proxy
 
         running = running_gateway(config_path, environ, host=host, port=port)
         if mode == "proxy" or running is not None:
             ctx.exit(_run(serve_proxy, config_path, environ, host, port))
         mode = "stdio"
-    from mcpgw import gateway
+    from mcpgw.gateway import tree
 
-    serving = gateway.Serving(
+    serving = tree.Serving(
         config_path,
         environ,
         stdio=mode == "stdio",
@@ -73,7 +73,7 @@ def command(
         host=host,
         port=port,
     )
-    ctx.exit(_run(gateway.serve, serving))
+    ctx.exit(_run(tree.serve, serving))
 
 
 def _run(main: Callable[..., Awaitable[int]], *arguments: object) -> int:

@@ -16,9 +16,9 @@ import click
 import trio
 
 from mcpgw.cli.app import log_options, settle
-from mcpgw.cli.exits import FAILED, INTERRUPTED, OK
-from mcpgw.cli.forms import format_option
-from mcpgw.cli.inprocess import Stop
+from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, OK
+from mcpgw.cli.in_process import Stop
+from mcpgw.cli.output import format_option
 from mcpgw.skills import registry as registries
 from mcpgw.skills.builtin import builtin_folder
 from mcpgw.skills.library import SkillLibrary, uri_of
@@ -26,7 +26,7 @@ from mcpgw.skills.model import Skill, SkillError, shown, shown_line
 from mcpgw.skills.registry import VARIABLE, RegistryError, registry_path
 
 if TYPE_CHECKING:
-    from mcpgw.skills.gathering import Gathered
+    from mcpgw.skills.loading import Gathered
     from mcpgw.skills.sources import Fetch
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -258,8 +258,8 @@ def _gathered(source: str) -> Gathered:
 
     if not is_url(source):
         return read_source(Path(source).expanduser())
-    from mcpgw.capabilities.failures import CallProblem
-    from mcpgw.transports.reach import Unreachable
+    from mcpgw.capabilities.errors import CallProblem
+    from mcpgw.transports.address_policy import Unreachable
 
     failed: BaseException
     try:
@@ -286,7 +286,7 @@ def fetcher() -> Fetch:
 
 def _judged(skill: Skill, force: bool) -> tuple[list[str], list[str]]:
     """Return why a skill is refused, and what to warn of."""
-    from mcpgw.skills.screening import screen
+    from mcpgw.skills.scanning import screen
 
     suspicions = screen(skill)
     severe = [each for each in suspicions if each.severe]

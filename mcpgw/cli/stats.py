@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mcpgw.cli.app import log_options, settle
-from mcpgw.cli.exits import FAILED, INTERRUPTED, NOT_FOUND, OK
-from mcpgw.cli.forms import form_option
+from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, NOT_FOUND, OK
+from mcpgw.cli.output import form_option
 from mcpgw.config.environment import NO_COLOR
 from mcpgw.state.folder import state_folder
 
 if TYPE_CHECKING:
     from mcpgw.cli.stats_table import Row
-    from mcpgw.state.counts import Counts, ToolKey, ToolUsage
+    from mcpgw.usage.model import Counts, ToolKey, ToolUsage
 
 PERIODS: Final = {"24h": 1, "7d": 7, "30d": 30}
 """The periods that `--since` knows, and how many UTC days of spending belong to each."""
@@ -92,9 +92,9 @@ def command(
 def _show(
     server: str | None, since: str | None, sort: str, limit: int, form: str, plain: bool
 ) -> int:
-    from mcpgw.state.counts import Counts
     from mcpgw.state.database import StateError
-    from mcpgw.state.usage_store import FILE, UsageStore
+    from mcpgw.usage.model import Counts
+    from mcpgw.usage.store import FILE, UsageStore
 
     path = state_folder(os.environ) / FILE
     try:
@@ -139,7 +139,7 @@ def _nothing(known: bool, since: str | None, path: str) -> str:
 
 def _row(key: ToolKey, usage: ToolUsage, counts: Counts, since: str | None, now: float) -> Row:
     from mcpgw.cli.stats_table import Row
-    from mcpgw.state.counts import DAY, HOUR
+    from mcpgw.usage.model import DAY, HOUR
 
     hours = usage.calls_by_hour(now)
     if since is None:

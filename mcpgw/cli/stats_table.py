@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 import click
 
-from mcpgw.state.counts import ToolUsage, Trend
+from mcpgw.usage.model import ToolUsage, Trend
 
 BAR: Final = "█▉▊▋▌▍▎▏"
 LEVELS: Final = "▁▂▃▄▅▆▇█"

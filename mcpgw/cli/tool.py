@@ -14,10 +14,10 @@ import click
 import trio
 
 from mcpgw.cli.app import log_options
-from mcpgw.cli.exits import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
-from mcpgw.cli.forms import form_option
-from mcpgw.cli.inprocess import LEARNING, Stop, ask, with_surface
-from mcpgw.meta.surface import Surface
+from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
+from mcpgw.cli.in_process import LEARNING, Stop, ask, with_surface
+from mcpgw.cli.output import form_option
+from mcpgw.meta.context import Surface
 
 _STATUS_OF: Final = {
     "TOOL_NOT_FOUND": NOT_FOUND,

@@ -9,8 +9,8 @@ from typing import cast
 
 import click
 
-from mcpgw.cli.exits import FAILED, OK, USAGE
-from mcpgw.cli.forms import form_option
+from mcpgw.cli.exit_codes import FAILED, OK, USAGE
+from mcpgw.cli.output import form_option
 from mcpgw.validation.model import Severity
 
 
@@ -42,7 +42,7 @@ def command(
 
     The exit status is 0 where no rule fails, 1 where one does, 2 where a file cannot be read.
     """
-    from mcpgw.validation import forms
+    from mcpgw.validation import output_formats
     from mcpgw.validation.report import report
 
     unfixed = _mend(paths, dry_run=dry_run, repin=repin) if fix else False
@@ -52,9 +52,13 @@ def command(
     least = cast(Severity, severity.upper())
     if form == "text":
         colour = not no_color and sys.stdout.isatty()
-        click.echo(forms.as_text(found, least, colour=colour), color=colour)
+        click.echo(output_formats.as_text(found, least, colour=colour), color=colour)
     else:
-        made = forms.as_json(found, least) if form == "json" else forms.as_sarif(found, least)
+        made = (
+            output_formats.as_json(found, least)
+            if form == "json"
+            else output_formats.as_sarif(found, least)
+        )
         click.echo(json.dumps(made, indent=2, ensure_ascii=False))
     if found.broken or not (found.tools or found.notes):
         if not (found.tools or found.broken):
@@ -65,9 +69,9 @@ def command(
 
 def _mend(paths: tuple[Path, ...], *, dry_run: bool, repin: bool) -> bool:
     """Mend files; tell whether one had to be left as it is."""
-    from mcpgw.capabilities.reading import SUFFIXES
+    from mcpgw.capabilities.parsing import SUFFIXES
     from mcpgw.cli.cap.common import files_of
-    from mcpgw.validation.fixing import CannotFix, apply, plan
+    from mcpgw.validation.fixes import CannotFix, apply, plan
 
     left = False
     for path in files_of(paths):

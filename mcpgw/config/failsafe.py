@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mcpgw.config.durations import format_duration
-from mcpgw.config.kinds import FLAG, Kind, SettingError, duration, number, whole
 from mcpgw.config.setting import section, setting
+from mcpgw.config.value_types import FLAG, Kind, SettingError, duration, number, whole
 
 if TYPE_CHECKING:
     from mcpgw.config.schema import BackendConfig

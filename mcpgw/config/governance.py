@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 import attrs
 
-from mcpgw.config.kinds import (
+from mcpgw.config.patterns import any_matches
+from mcpgw.config.setting import listed, named, section, setting
+from mcpgw.config.value_types import (
     FLAG,
     NUMBER_MAP,
     TEXT,
@@ -22,8 +24,6 @@ from mcpgw.config.kinds import (
     optional,
     whole,
 )
-from mcpgw.config.patterns import any_matches
-from mcpgw.config.setting import listed, named, section, setting
 
 CacheMode = Literal["auto", "on", "off"]
 NOTHING: Mapping[str, Any] = MappingProxyType({})

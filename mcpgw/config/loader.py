@@ -9,16 +9,16 @@ from typing import Any
 
 import attrs
 
-from mcpgw.config.backend_form import BackendForms
+from mcpgw.config.backend_parsing import BackendForms
 from mcpgw.config.dotenv import parse_dotenv
 from mcpgw.config.expansion import expand_home
-from mcpgw.config.kinds import noun
-from mcpgw.config.names import check_names
+from mcpgw.config.key_names import check_names
 from mcpgw.config.nearest import nearest
 from mcpgw.config.overrides import Overridden, apply_overrides
 from mcpgw.config.problems import ConfigError, Finding, Findings, Problem, dotted
 from mcpgw.config.problems import Path as KeyPath
 from mcpgw.config.schema import ALL_BACKENDS, BackendConfig, GatewayConfig
+from mcpgw.config.value_types import noun
 
 
 @attrs.frozen
@@ -205,7 +205,7 @@ def _build(
 
 
 def _structured(data: Any, of: type[Any], path: KeyPath, found: Findings) -> Any:
-    from mcpgw.config.structure import faults, structure
+    from mcpgw.config.structuring import faults, structure
 
     try:
         return structure(data, of)

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import attrs
 
-from mcpgw.config.kinds import FLAG, TEXT, TEXTS, Kind, SettingError, choice, duration, optional
-from mcpgw.config.listening import PORT
+from mcpgw.config.server import PORT
 from mcpgw.config.setting import setting
+from mcpgw.config.value_types import (
+    FLAG,
+    TEXT,
+    TEXTS,
+    Kind,
+    SettingError,
+    choice,
+    duration,
+    optional,
+)
 
 ALGORITHMS = ("ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "EdDSA")
 """How a client assertion may be signed."""

@@ -18,6 +18,14 @@ from mcpgw.config.failsafe import (
     RateLimitConfig,
     RetryConfig,
 )
+from mcpgw.config.features import (
+    CodeModeConfig,
+    PlaybooksConfig,
+    SearchConfig,
+    SpecPreviewConfig,
+    SurfacedToolConfig,
+    ToolProfilesConfig,
+)
 from mcpgw.config.governance import (
     EVERYTHING,
     NOTHING,
@@ -28,7 +36,14 @@ from mcpgw.config.governance import (
     RoutingProfileConfig,
     SandboxConfig,
 )
-from mcpgw.config.kinds import (
+from mcpgw.config.oauth import OAuthConfig
+from mcpgw.config.patterns import matches
+from mcpgw.config.revisions import MODERN_VERSION, PROTOCOL_VERSIONS
+from mcpgw.config.server import AuthConfig, ServerConfig, StreamingConfig
+from mcpgw.config.setting import listed, named, section, setting
+from mcpgw.config.transforms import RESPONSE, TRANSFORMS, ResponseTransform, Transform
+from mcpgw.config.trust import CapabilitiesConfig, SecurityConfig, WebhooksConfig
+from mcpgw.config.value_types import (
     FLAG,
     TEXT,
     TEXT_MAP,
@@ -40,21 +55,6 @@ from mcpgw.config.kinds import (
     optional,
     whole,
 )
-from mcpgw.config.listening import AuthConfig, ServerConfig, StreamingConfig
-from mcpgw.config.oauth import OAuthConfig
-from mcpgw.config.offering import (
-    CodeModeConfig,
-    PlaybooksConfig,
-    SearchConfig,
-    SpecPreviewConfig,
-    SurfacedToolConfig,
-    ToolProfilesConfig,
-)
-from mcpgw.config.patterns import matches
-from mcpgw.config.revisions import MODERN_VERSION, PROTOCOL_VERSIONS
-from mcpgw.config.setting import listed, named, section, setting
-from mcpgw.config.transforms import RESPONSE, TRANSFORMS, ResponseTransform, Transform
-from mcpgw.config.trust import CapabilitiesConfig, SecurityConfig, WebhooksConfig
 
 Transport = Literal["stdio", "http", "websocket", "a2a", "builtin"]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import attrs
 
-from mcpgw.config.kinds import Kind
+from mcpgw.config.value_types import Kind
 
 T = TypeVar("T")
 Reload = Literal["live", "restart"]

@@ -9,8 +9,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from mcpgw.config.json_path import parse_path
-from mcpgw.config.kinds import TEXT, TEXTS, Kind, SettingError, choice, noun
-from mcpgw.config.parts import (
+from mcpgw.config.parsing import (
     Faults,
     check_distinct,
     read_keys,
@@ -20,6 +19,7 @@ from mcpgw.config.parts import (
     unknown_key,
 )
 from mcpgw.config.patterns import any_matches
+from mcpgw.config.value_types import TEXT, TEXTS, Kind, SettingError, choice, noun
 
 REDACTED: Final = "[REDACTED]"
 """What stands in place of a redacted value where no other text is given."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from mcpgw.config.kinds import FLAG, TEXT, TEXTS, choice, optional, whole
 from mcpgw.config.setting import setting
 from mcpgw.config.transforms import TRANSFORMS, Transform
+from mcpgw.config.value_types import FLAG, TEXT, TEXTS, choice, optional, whole
 
 
 @attrs.frozen

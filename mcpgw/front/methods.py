@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from mcpgw import meta
-from mcpgw.front import offers
+from mcpgw.front import aggregation
 from mcpgw.front.paging import page
 from mcpgw.front.session import Method, Session
-from mcpgw.meta import direct
-from mcpgw.meta.surface import Ask, Surface
+from mcpgw.meta import surfaced_tools
+from mcpgw.meta.context import Ask, Surface
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.mcp import LOG_LEVELS
 from mcpgw.protocol.peer import Params, Request
@@ -21,7 +21,7 @@ async def list_tools(session: Session, surface: Surface, request: Request) -> Pa
     query = request.params.get("query")
     if isinstance(query, str) and query.strip():
         await surface.learn()
-        found = direct.filtered(Ask(surface, session.state, {}, request), query)
+        found = surfaced_tools.filtered(Ask(surface, session.state, {}, request), query)
         return page(found, "tools", request.params)
     return page(meta.definitions(surface, session.state), "tools", request.params)
 
@@ -29,7 +29,7 @@ async def list_tools(session: Session, surface: Surface, request: Request) -> Pa
 async def resolve_tool(session: Session, surface: Surface, request: Request) -> Params:
     """Return one tool's whole definition by its name (proposal SEP-1862)."""
     await surface.learn()
-    return direct.resolve(Ask(surface, session.state, request.params, request))
+    return surfaced_tools.resolve(Ask(surface, session.state, request.params, request))
 
 
 async def call_tool(session: Session, surface: Surface, request: Request) -> Params:
@@ -48,30 +48,30 @@ async def call_tool(session: Session, surface: Surface, request: Request) -> Par
 
 async def list_resources(session: Session, surface: Surface, request: Request) -> Params:
     """Return the resources of all servers."""
-    found = await offers.resources(surface, session.state)
+    found = await aggregation.resources(surface, session.state)
     return page(found, "resources", request.params)
 
 
 async def list_templates(session: Session, surface: Surface, request: Request) -> Params:
     """Return the resource templates of all servers."""
-    found = await offers.resource_templates(surface, session.state)
+    found = await aggregation.resource_templates(surface, session.state)
     return page(found, "resourceTemplates", request.params)
 
 
 async def list_prompts(session: Session, surface: Surface, request: Request) -> Params:
     """Return the prompts of all servers."""
-    found = await offers.prompts(surface, session.state)
+    found = await aggregation.prompts(surface, session.state)
     return page(found, "prompts", request.params)
 
 
 async def read_resource(session: Session, surface: Surface, request: Request) -> Params:
     """Read a resource from its server."""
-    return await offers.read_resource(surface, session.state, request)
+    return await aggregation.read_resource(surface, session.state, request)
 
 
 async def get_prompt(session: Session, surface: Surface, request: Request) -> Params:
     """Get a prompt from its server."""
-    return await offers.get_prompt(surface, session.state, request)
+    return await aggregation.get_prompt(surface, session.state, request)
 
 
 async def set_level(session: Session, surface: Surface, request: Request) -> Params:
@@ -88,7 +88,7 @@ async def set_level(session: Session, surface: Surface, request: Request) -> Par
 
 async def complete(session: Session, surface: Surface, request: Request) -> Params:
     """Complete an argument of a prompt or a resource template."""
-    return await offers.complete(surface, session.state, request)
+    return await aggregation.complete(surface, session.state, request)
 
 
 async def subscribe(session: Session, _surface: Surface, request: Request) -> Params:

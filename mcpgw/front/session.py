@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import attrs
 import trio
 
-from mcpgw.front.face import WHOLE, Face
+from mcpgw.front.server_profile import WHOLE, Face
 from mcpgw.protocol.errors import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -32,11 +32,11 @@ from mcpgw.protocol.mcp import (
 from mcpgw.protocol.peer import Params, Peer, ProgressCallback, Request
 
 if TYPE_CHECKING:
-    from mcpgw.front.rounds import Rounds
+    from mcpgw.front.input_required import Rounds
+    from mcpgw.front.resource_subscriptions import Watches
     from mcpgw.front.tasks import Tasks
-    from mcpgw.front.watches import Watches
-    from mcpgw.meta.surface import Surface
-    from mcpgw.pipeline.session import SessionState
+    from mcpgw.meta.context import Surface
+    from mcpgw.pipeline.session_state import SessionState
     from mcpgw.protocol.channel import Channel
 
 END_GRACE: Final = 10.0

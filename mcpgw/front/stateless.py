@@ -39,7 +39,7 @@ from mcpgw.protocol.mcp import (
 from mcpgw.protocol.peer import Params, ProgressCallback, Request
 
 if TYPE_CHECKING:
-    from mcpgw.front.rounds import Parked
+    from mcpgw.front.input_required import Parked
 
 ROUND_METHODS: Final = ("tools/call", "prompts/get", "resources/read")
 """The requests that may be answered by `input_required`."""
@@ -129,7 +129,7 @@ async def serve(session: Session, request: Request) -> Params:
     session.seen_capabilities.update(terms.capabilities)
     session.greeted.set()
     if request.method == "subscriptions/listen":
-        from mcpgw.front.listening import listen
+        from mcpgw.front.subscriptions_listen import listen
 
         return await listen(session, request)
     exchange = Exchange(session, terms)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
-from mcpgw.backends.backend import Backend
+from mcpgw.backends.server import Backend
 from mcpgw.protocol.errors import INVALID_PARAMS, MISSING_CAPABILITY, RpcError
 from mcpgw.protocol.mcp import MODERN_VERSION, RELATED_TASK_META, TASKS_EXTENSION
 from mcpgw.protocol.peer import Params, Request

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mcpgw.meta import code_mode, direct, discover, invoke, operate, playbook, routing, statistics
-from mcpgw.meta.surface import Ask, Surface
+from mcpgw.meta import (
+    code_mode,
+    discovery,
+    invoke,
+    operator,
+    playbook,
+    routing,
+    statistics,
+    surfaced_tools,
+)
+from mcpgw.meta.context import Ask, Surface
 from mcpgw.meta.tool import MetaTool
-from mcpgw.pipeline.session import SessionState
+from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params
 
 META_TOOLS: Final[tuple[MetaTool, ...]] = (
-    *discover.TOOLS,
+    *discovery.TOOLS,
     *invoke.TOOLS,
     *statistics.TOOLS,
     *playbook.TOOLS,
-    *operate.TOOLS,
+    *operator.TOOLS,
     *routing.TOOLS,
     *code_mode.TOOLS,
 )
@@ -42,7 +51,7 @@ def definitions(surface: Surface, session: SessionState) -> list[dict[str, Any]]
     own = [tool.definition(surface) for tool in listed(surface)]
     if surface.config.code_mode.enabled:
         return own
-    return own + direct.definitions(surface, session, _BY_NAME)
+    return own + surfaced_tools.definitions(surface, session, _BY_NAME)
 
 
 async def call(ask: Ask, name: str) -> Params:
@@ -53,7 +62,7 @@ async def call(ask: Ask, name: str) -> Params:
     """
     tool = _BY_NAME.get(name)
     if tool is None:
-        server = direct.owner(ask, name)
+        server = surfaced_tools.owner(ask, name)
         if server is None:
             raise _unknown(ask, name)
         return await invoke.invoke_tool(ask, server, name, ask.arguments, direct=True)
@@ -72,6 +81,6 @@ def _unknown(ask: Ask, name: str) -> RpcError:
     if owners:
         hint = f" It is a tool of '{owners[0]}': call it with gateway_invoke."
     else:
-        shown = [tool["name"] for tool in direct.definitions(surface, ask.session, ())]
+        shown = [tool["name"] for tool in surfaced_tools.definitions(surface, ask.session, ())]
         hint = did_you_mean(name, [*_BY_NAME, *shown])
     return RpcError(INVALID_PARAMS, f"Unknown tool: {name}.{hint}")

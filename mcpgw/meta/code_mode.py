@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from mcpgw.catalog.suggest import did_you_mean
-from mcpgw.meta.discover import counts, find_tools
+from mcpgw.meta.context import Ask, Surface
+from mcpgw.meta.discovery import counts, find_tools
 from mcpgw.meta.invoke import OWN, invoke_tool
-from mcpgw.meta.surface import Ask, Surface
 from mcpgw.meta.tool import (
     INVOKES,
     READS,

@@ -6,10 +6,10 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mcpgw.meta.surface import Ask, Surface
+from mcpgw.meta.context import Ask, Surface
 from mcpgw.meta.tool import INVOKES, MetaTool, object_argument, text_argument
 from mcpgw.pipeline.call import Call, CallFailed, Recovery
-from mcpgw.pipeline.recovery import recovery_object
+from mcpgw.pipeline.error_classifier import recovery_object
 from mcpgw.protocol.errors import INVALID_PARAMS, URL_ELICITATION_REQUIRED, RpcError
 from mcpgw.protocol.peer import Params
 from mcpgw.shaping.pages import NoSuchResult

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mcpgw.catalog.suggest import did_you_mean
+from mcpgw.meta.context import Ask, Surface
 from mcpgw.meta.invoke import invoke_tool
-from mcpgw.meta.surface import Ask, Surface
 from mcpgw.meta.tool import INVOKES, MetaTool, answer, flag, object_argument, text_argument
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.mcp import is_repeatable

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.config.governance import RoutingProfileConfig
-from mcpgw.meta.surface import Ask
+from mcpgw.meta.context import Ask
 from mcpgw.meta.tool import READS, WRITES, MetaTool, answer, text_argument
 from mcpgw.protocol.errors import INVALID_PARAMS, INVALID_REQUEST, RpcError
 from mcpgw.protocol.peer import Params

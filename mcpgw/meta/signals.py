@@ -7,10 +7,10 @@ from typing import Final
 import attrs
 
 from mcpgw.catalog.ranking import Signals
-from mcpgw.meta.surface import Surface
+from mcpgw.meta.context import Surface
 from mcpgw.pipeline.call import Recovery
 from mcpgw.pipeline.prices import MILLION
-from mcpgw.pipeline.stages.remember import TOOL_ERROR
+from mcpgw.pipeline.stages.accounting import TOOL_ERROR
 
 ENOUGH: Final = 5
 """Calls from which a tool's success and speed say something."""

@@ -7,15 +7,15 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from mcpgw.backends.backend import Backend
-from mcpgw.meta.surface import Ask, Surface
+from mcpgw.backends.server import Backend
+from mcpgw.meta.context import Ask, Surface
 from mcpgw.meta.tool import READS, MetaTool, answer, flag, text_argument
 from mcpgw.pipeline.prices import MILLION
-from mcpgw.pipeline.session import SessionState
-from mcpgw.pipeline.stages.remember import CACHED_TOKENS
+from mcpgw.pipeline.session_state import SessionState
+from mcpgw.pipeline.stages.accounting import CACHED_TOKENS
 from mcpgw.protocol.errors import INTERNAL_ERROR, INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params
-from mcpgw.state.counts import ToolKey, ToolUsage
+from mcpgw.usage.model import ToolKey, ToolUsage
 
 TOP = 10
 """Tools in the answer of the statistics."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from mcpgw.meta.surface import Ask, Surface
+from mcpgw.meta.context import Ask, Surface
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mcpgw.oauth.failures import Refused
+from mcpgw.oauth.errors import Refused
 
 if TYPE_CHECKING:
     from mcpgw.config.oauth import OAuthConfig

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import attrs
 
-from mcpgw.oauth.failures import ErrorAnswer, Refused, origin_of, quoted
+from mcpgw.oauth.errors import ErrorAnswer, Refused, origin_of, quoted
 from mcpgw.oauth.metadata import PKCE_METHOD, ServerMetadata
 from mcpgw.oauth.redirect import Redirect
 from mcpgw.oauth.scopes import OFFLINE

@@ -13,15 +13,15 @@ import attrs
 import trio
 
 from mcpgw.oauth import scopes as scope_rules
-from mcpgw.oauth.addresses import AddressGuard
+from mcpgw.oauth.address_policy import AddressGuard
 from mcpgw.oauth.challenge import Challenge
+from mcpgw.oauth.current_login import Keeping
 from mcpgw.oauth.discovery import Discovered, discover
-from mcpgw.oauth.failures import ErrorAnswer, OAuthProblem, Refused
+from mcpgw.oauth.errors import ErrorAnswer, OAuthProblem, Refused
 from mcpgw.oauth.fetch import Fetcher
 from mcpgw.oauth.flow import CREDENTIALS, LoginFlow, Present
-from mcpgw.oauth.keeping import Keeping
+from mcpgw.oauth.model import Login, Tokens
 from mcpgw.oauth.probe import probe
-from mcpgw.oauth.records import Login, Tokens
 from mcpgw.oauth.renewal import Renewal
 from mcpgw.oauth.status import LoginState, LogoutResult, state_of
 from mcpgw.oauth.step_up import StepUps

@@ -8,9 +8,9 @@ import sys
 
 import trio
 
-from mcpgw.oauth.addresses import split_url
-from mcpgw.oauth.failures import Refused
-from mcpgw.transports.reach import is_loopback_host
+from mcpgw.oauth.address_policy import split_url
+from mcpgw.oauth.errors import Refused
+from mcpgw.transports.address_policy import is_loopback_host
 
 _PATIENCE = 15.0
 

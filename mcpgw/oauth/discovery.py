@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from mcpgw.oauth.challenge import Challenge
-from mcpgw.oauth.failures import Refused, Unreachable, origin_of
+from mcpgw.oauth.errors import Refused, Unreachable, origin_of
 from mcpgw.oauth.fetch import Answer, Fetcher
 from mcpgw.oauth.metadata import (
     ResourceMetadata,

@@ -10,8 +10,8 @@ from urllib.parse import urljoin
 import attrs
 import trio
 
-from mcpgw.oauth.addresses import AddressGuard, split_url
-from mcpgw.oauth.failures import Refused, Unreachable, origin_of
+from mcpgw.oauth.address_policy import AddressGuard, split_url
+from mcpgw.oauth.errors import Refused, Unreachable, origin_of
 
 if TYPE_CHECKING:
     import httpx

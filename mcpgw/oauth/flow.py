@@ -10,9 +10,9 @@ import attrs
 import trio
 
 from mcpgw.oauth.authorization_request import AuthorizationRequest
-from mcpgw.oauth.clients import client_for_login, configured_client
-from mcpgw.oauth.failures import OAuthProblem, Refused, origin_of
-from mcpgw.oauth.records import Client, Login, Tokens
+from mcpgw.oauth.client_registration import client_for_login, configured_client
+from mcpgw.oauth.errors import OAuthProblem, Refused, origin_of
+from mcpgw.oauth.model import Client, Login, Tokens
 from mcpgw.oauth.redirect import Redirect, RedirectReceiver, open_receiver
 from mcpgw.oauth.token_endpoint import TokenEndpoint
 from mcpgw.observe.log import get_logger

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from mcpgw.oauth.failures import Refused, origin_of
+from mcpgw.oauth.errors import Refused, origin_of
 
 PKCE_METHOD: Final = "S256"
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from mcpgw.oauth.challenge import Challenge
-from mcpgw.oauth.failures import Unreachable, origin_of
+from mcpgw.oauth.errors import Unreachable, origin_of
 
 if TYPE_CHECKING:
     from mcpgw.transports.network import Network

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 import trio
 
-from mcpgw.oauth.failures import OAuthProblem
+from mcpgw.oauth.errors import OAuthProblem
 
 _LARGEST_REQUEST: Final = 32 * 1024
 _PATIENCE: Final = 10.0

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from mcpgw.oauth.failures import ErrorAnswer, Unreachable
+from mcpgw.oauth.errors import ErrorAnswer, Unreachable
 from mcpgw.oauth.flow import CREDENTIALS, LoginFlow
 from mcpgw.observe.log import get_logger
 
 if TYPE_CHECKING:
-    from mcpgw.oauth.keeping import Keeping
-    from mcpgw.oauth.records import Login
+    from mcpgw.oauth.current_login import Keeping
+    from mcpgw.oauth.model import Login
 
 log = get_logger("mcpgw.oauth")
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import attrs
 
-from mcpgw.oauth.records import Login
+from mcpgw.oauth.model import Login
 
 State = Literal["none", "waiting", "valid", "renewable", "expired"]
 """`waiting`: a person is to open the link; `renewable`: ended, and renewed when next used."""

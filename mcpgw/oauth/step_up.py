@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from mcpgw.oauth.failures import Refused
+from mcpgw.oauth.errors import Refused
 
 if TYPE_CHECKING:
     from mcpgw.oauth.challenge import Challenge
-    from mcpgw.oauth.records import Tokens
+    from mcpgw.oauth.model import Tokens
 
 MOST_TRIES: Final = 2
 """Logins for the same missing scopes, until a person asks for one."""

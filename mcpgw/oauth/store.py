@@ -16,8 +16,8 @@ from typing import Any, Final
 import attrs
 import trio
 
-from mcpgw.oauth.failures import OAuthProblem
-from mcpgw.oauth.records import Login, login_from_json
+from mcpgw.oauth.errors import OAuthProblem
+from mcpgw.oauth.model import Login, login_from_json
 from mcpgw.observe.log import get_logger
 from mcpgw.state.files import read_json, write_atomically
 

@@ -11,11 +11,11 @@ from urllib.parse import quote_plus
 import attrs
 
 from mcpgw.oauth.assertion import ASSERTION_TYPE, client_assertion
-from mcpgw.oauth.clients import auth_method
-from mcpgw.oauth.failures import ErrorAnswer, Refused, Unreachable, origin_of, quoted
+from mcpgw.oauth.client_registration import auth_method
+from mcpgw.oauth.errors import ErrorAnswer, Refused, Unreachable, origin_of, quoted
 from mcpgw.oauth.fetch import Answer, Fetcher
 from mcpgw.oauth.metadata import ServerMetadata, text_of
-from mcpgw.oauth.records import LONGEST_LIFE, AuthMethod, Client, Tokens
+from mcpgw.oauth.model import LONGEST_LIFE, AuthMethod, Client, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 import attrs
 
-from mcpgw.capabilities.reading import check_document
+from mcpgw.capabilities.parsing import check_document
 from mcpgw.config.problems import ConfigError
 from mcpgw.openapi_import.filters import Filter
 from mcpgw.openapi_import.loading import ImportProblem

@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 import attrs
 import trio
 
-from mcpgw.backends.backend import Backend
-from mcpgw.pipeline.session import SessionState
+from mcpgw.backends.server import Backend
+from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.mcp import is_repeatable
 from mcpgw.protocol.peer import Params, Request
 

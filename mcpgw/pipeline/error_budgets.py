@@ -9,7 +9,7 @@ import attrs
 import trio
 
 from mcpgw.config.governance import ErrorBudgetConfig, ErrorWindowConfig
-from mcpgw.state.counts import ToolKey
+from mcpgw.usage.model import ToolKey
 
 
 @attrs.define(eq=False)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 import attrs
 
-from mcpgw.backends.backend import Backend
+from mcpgw.backends.server import Backend
 from mcpgw.config.governance import CostConfig
 from mcpgw.config.patterns import matches
 from mcpgw.pipeline.call import Call

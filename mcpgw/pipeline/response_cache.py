@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from mcpgw.backends.backend import Backend
+from mcpgw.backends.server import Backend
 from mcpgw.pipeline.call import Call
 from mcpgw.protocol.peer import Params
 

@@ -10,7 +10,7 @@ from mcpgw.config.governance import AlertConfig, CostConfig
 from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.call import Call, CallFailed, Recovery
 from mcpgw.pipeline.prices import MILLION, Prices
-from mcpgw.state.usage import Usage
+from mcpgw.usage.recorder import Usage
 
 log = get_logger("mcpgw.cost")
 

@@ -66,7 +66,7 @@ class PlaybookLibrary:
         """Return the playbook of this name; one of a folder before a built-in one."""
         found = self._by_name.get(name)
         if found is None and (path := self._builtin.get(name)) is not None:
-            from mcpgw.playbooks.reading import read_playbook
+            from mcpgw.playbooks.parsing import read_playbook
 
             found = read_playbook(path, path.read_text("utf-8"))
         return found
@@ -116,7 +116,7 @@ class PlaybookLibrary:
                 yield path, (status.st_mtime_ns, status.st_size, status.st_ino)
 
     def _read(self, path: Path, told: dict[Path, str]) -> None:
-        from mcpgw.playbooks.reading import read_playbook
+        from mcpgw.playbooks.parsing import read_playbook
 
         try:
             with path.open("rb") as file:

@@ -124,7 +124,7 @@ class ArgumentChecker:
             return arguments
 
     def _mended(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        from mcpgw.protocol.argument_mending import faults, mended, size
+        from mcpgw.protocol.argument_coercion import faults, mended, size
 
         count = size(arguments)
         if count is None or count > LARGEST_MENDED:
@@ -139,7 +139,7 @@ class ArgumentChecker:
         return copy
 
     def _refuse(self, errors: list[ValidationError]) -> None:
-        from mcpgw.protocol.argument_words import explained
+        from mcpgw.protocol.argument_errors import explained
 
         explanation = explained(errors, self._schema.document)
         form = self._form(self._schema.document) if self._form is not None else ""

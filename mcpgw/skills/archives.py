@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, Protocol, cast
 
 import attrs
 
-from mcpgw.skills.gathering import BELOW, BESIDE
+from mcpgw.skills.loading import BELOW, BESIDE
 from mcpgw.skills.model import FILE, LARGEST, SkillError
 
 LARGEST_ARCHIVE: Final = 20 << 20

@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from mcpgw.skills.gathering import BELOW, BESIDE, DEEPEST
+from mcpgw.skills.loading import BELOW, BESIDE, DEEPEST
 from mcpgw.skills.model import FILE, SkillError
 
 MOST_ENTRIES: Final = 20_000

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 import attrs
 
 from mcpgw.skills.folders import FolderFiles
-from mcpgw.skills.gathering import gather
+from mcpgw.skills.loading import gather
 from mcpgw.skills.model import FILE, Skill, SkillError
 from mcpgw.skills.parsing import render_skill
 from mcpgw.skills.registry import Registry, RegistryError, read_registry

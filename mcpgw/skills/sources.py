@@ -12,8 +12,8 @@ import attrs
 
 from mcpgw.skills.archives import LARGEST_ARCHIVE, is_archive, read_archive
 from mcpgw.skills.folders import FolderFiles, read_regular
-from mcpgw.skills.gathering import Gathered, gather
 from mcpgw.skills.hashing import content_hash
+from mcpgw.skills.loading import Gathered, gather
 from mcpgw.skills.model import LARGEST, Skill, SkillError
 from mcpgw.skills.parsing import parse_skill
 

@@ -27,8 +27,6 @@ from mcpgw.protocol.header_params import HeaderParam, modern_headers
 from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, decode, encode
 from mcpgw.protocol.mcp import is_modern
 from mcpgw.transports.authorization import AuthorizationFailed
-from mcpgw.transports.event_flow import EventFlow
-from mcpgw.transports.event_stream import Event, EventTooLarge
 from mcpgw.transports.http_exchange import (
     Exchange,
     Fatal,
@@ -38,6 +36,8 @@ from mcpgw.transports.http_exchange import (
     read_whole,
     same_origin,
 )
+from mcpgw.transports.sse_codec import Event, EventTooLarge
+from mcpgw.transports.sse_stream import EventFlow
 
 if TYPE_CHECKING:
     import httpx

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from mcpgw.transports.lines import LineChannel
-from mcpgw.transports.pipes import PipeReader, PipeWriter, TerminalReader
+from mcpgw.transports.fd_stream import PipeReader, PipeWriter, TerminalReader
+from mcpgw.transports.line_channel import LineChannel
 
 
 def take_stdio(*, limit: int) -> LineChannel:

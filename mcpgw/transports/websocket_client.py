@@ -14,9 +14,9 @@ from mcpgw.protocol.channel import Failed, Received
 from mcpgw.protocol.errors import ConnectionLost
 from mcpgw.protocol.jsonrpc import Message, RequestId, decode, encode
 from mcpgw.transports.authorization import AuthorizationFailed
-from mcpgw.transports.lines import QUEUE_LIMIT
-from mcpgw.transports.websocket_dial import Head, Target, Unreachable
-from mcpgw.transports.websocket_opening import (
+from mcpgw.transports.line_channel import QUEUE_LIMIT
+from mcpgw.transports.websocket_connect import Head, Target, Unreachable
+from mcpgw.transports.websocket_handshake import (
     Ceiling,
     Wire,
     connect,

@@ -118,9 +118,9 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 def _read_capability(
     path: Path, views: list[ToolView], broken: list[Broken], notes: list[Broken]
 ) -> None:
-    from mcpgw.capabilities.definition import tool_definition
+    from mcpgw.capabilities.parsing import read_capability, structural_problems
     from mcpgw.capabilities.pins import PinProblem, look_at
-    from mcpgw.capabilities.reading import read_capability, structural_problems
+    from mcpgw.capabilities.tool_definition import tool_definition
     from mcpgw.config.problems import ConfigError
     from mcpgw.config.yamlfile import Lines, parse
 

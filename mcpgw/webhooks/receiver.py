@@ -17,9 +17,9 @@ import trio
 
 from mcpgw.observe.log import get_logger
 from mcpgw.state.database import StateError
-from mcpgw.webhooks.counting import Route
+from mcpgw.webhooks.deduplication import delivery_keys
 from mcpgw.webhooks.definition import Endpoint
-from mcpgw.webhooks.deliveries import delivery_keys
+from mcpgw.webhooks.endpoint_stats import Route
 from mcpgw.webhooks.events import Event, timestamp
 from mcpgw.webhooks.mapping import Source, event_data, event_type
 from mcpgw.webhooks.payloads import PayloadProblem, payload_of

@@ -18,7 +18,7 @@ import attrs
 
 from mcpgw.observe.log import get_logger
 from mcpgw.state.database import Database, StateError
-from mcpgw.state.usage_store import FILE
+from mcpgw.usage.store import FILE
 from mcpgw.webhooks.events import Event
 
 if TYPE_CHECKING:

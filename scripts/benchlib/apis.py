@@ -117,7 +117,7 @@ def scan_ms(turns: int) -> float:
     """Return the milliseconds to look 1,000 definitions over for texts meant for a model."""
     from mcpgw.capabilities.builtin import builtin_folder
     from mcpgw.capabilities.library import Library
-    from mcpgw.poisoning import scan_definition
+    from mcpgw.trust.poisoning import scan_definition
 
     shipped = builtin_folder()
     assert shipped is not None

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcpgw.capabilities.answers import Blob, compact, content_blocks, pick, read_answer
-from mcpgw.capabilities.failures import CallProblem
-from mcpgw.capabilities.reading import read_capability
+from mcpgw.capabilities.errors import CallProblem
+from mcpgw.capabilities.http_sender import Answered, Outgoing
+from mcpgw.capabilities.parsing import read_capability
 from mcpgw.capabilities.requests import draft, values_of
-from mcpgw.capabilities.sending import Answered, Outgoing
+from mcpgw.capabilities.responses import Blob, compact, content_blocks, pick, read_answer
 from mcpgw.config.json_path import PathError
 from mcpgw.config.problems import ConfigError
 from tests.capabilities.test_library_cache import text

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcpgw.capabilities.bodies import FILLER, Body, encode_body, files_of, with_files
-from mcpgw.capabilities.failures import CallProblem
+from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.requests import values_of
 from tests.capabilities.test_any_value import TEXTS, VALUES
 

@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from mcpgw.capabilities.credentials import Credentials, is_reference
-from mcpgw.capabilities.failures import CallProblem
+from mcpgw.capabilities.errors import CallProblem
 
 TOKEN = "https://login.example/token"
 

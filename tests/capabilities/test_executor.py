@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from mcpgw.capabilities.reading import read_capability
+from mcpgw.capabilities.parsing import read_capability
 from mcpgw.config.problems import ConfigError
 from tests.support.capability_calls import capability, executor, text_of, value_of
 from tests.support.playback import Asked, Playback, Played, playback
@@ -561,7 +561,7 @@ class TestCommands:
 
     async def test_they_are_off(self, tmp_path: Path) -> None:
         """Only files that the operator allows may run commands."""
-        from mcpgw.apis import commands_rule
+        from mcpgw.capabilities.service import commands_rule
 
         folder = tmp_path / "allowed"
         rule = commands_rule(("allowed", "sha256:" + "a" * 64), tmp_path)

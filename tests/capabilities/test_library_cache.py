@@ -13,7 +13,7 @@ import pytest
 from mcpgw.capabilities.entries import capability_files
 from mcpgw.capabilities.library import Library
 from mcpgw.capabilities.pinning import pin_file
-from mcpgw.state.approvals import ApprovalStore
+from mcpgw.trust.approvals import ApprovalStore
 
 
 def text(name: str, description: str = "Gives it.", more: str = "") -> str:

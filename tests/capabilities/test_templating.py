@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcpgw.capabilities.bodies import FILLER, encode_body, encode_query
-from mcpgw.capabilities.failures import CallProblem
+from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.requests import values_of
 from mcpgw.capabilities.templating import MISSING, Missing, fill_text, fill_value, parse
 

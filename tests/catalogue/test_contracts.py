@@ -20,7 +20,7 @@ import pytest
 from mcpgw.capabilities.builtin import builtin_folder
 from mcpgw.capabilities.commands import words
 from mcpgw.capabilities.executor import with_defaults
-from mcpgw.capabilities.reading import read_capability
+from mcpgw.capabilities.parsing import read_capability
 from mcpgw.capabilities.requests import values_of
 from mcpgw.config.yamlfile import parse
 from tests.support.capability_calls import executor, text_of, value_of

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import attrs
 
+from mcpgw.config.key_names import USED_KEYS
 from mcpgw.config.known_keys import ANY_NAME, EACH_ITEM, KNOWN_KEYS, Tree
 from mcpgw.config.loader import load
-from mcpgw.config.names import USED_KEYS
 from mcpgw.config.nearest import nearest
 from mcpgw.config.schema import BACKEND_FORM_KEYS, GatewayConfig
 from mcpgw.config.yamlfile import parse

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcpgw.config.failsafe import RetryConfig
-from mcpgw.config.kinds import SettingError
 from mcpgw.config.known_keys import KNOWN_KEYS
 from mcpgw.config.loader import load
 from mcpgw.config.problems import ConfigError
 from mcpgw.config.reference import Row, settings_table
+from mcpgw.config.value_types import SettingError
 from mcpgw.config.yamlfile import parse
 
 HEAVY = (

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcpgw.config.kinds import SettingError
 from mcpgw.config.transforms import (
     RESPONSE,
     TRANSFORMS,
@@ -22,6 +21,7 @@ from mcpgw.config.transforms import (
     Rename,
     ResponseTransform,
 )
+from mcpgw.config.value_types import SettingError
 from tests.config.conftest import Faults, LoadYaml
 
 BACKEND = "backends:\n  mail:\n    command: mail-server\n"

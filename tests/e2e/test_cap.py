@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mcpgw.cli.exits import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
+from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
 from tests.support.playback import Asked, Playback, Played, playback
 
 pytestmark = pytest.mark.process

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mcpgw import __version__
-from mcpgw.cli.exits import FAILED, OK, USAGE
+from mcpgw.cli.exit_codes import FAILED, OK, USAGE
 from tests.e2e.shell import Done, Shell, shell_in
 from tests.support.driver import fake
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from mcpgw.cli.exits import FAILED, NOT_FOUND, OK, USAGE
-from mcpgw.state.usage import Usage
-from mcpgw.state.usage_store import FILE, UsageStore
+from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, USAGE
+from mcpgw.usage.recorder import Usage
+from mcpgw.usage.store import FILE, UsageStore
 from tests.e2e.running import PATIENCE
 from tests.e2e.shell import Done, Shell, shell_in
 

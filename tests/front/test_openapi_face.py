@@ -19,10 +19,10 @@ import trio.testing
 from starlette.applications import Starlette
 
 from mcpgw.backends.rate_limit import RateLimited
-from mcpgw.front.http.openapi import OpenApiFace, document
-from mcpgw.front.http.openapi_answer import of_result, quality
-from mcpgw.front.http.openapi_sample import fields, sample
-from mcpgw.front.http.openapi_schema import DEEPEST, embed
+from mcpgw.front.http.openapi.responses import of_result, quality
+from mcpgw.front.http.openapi.routes import OpenApiFace, document
+from mcpgw.front.http.openapi.samples import fields, sample
+from mcpgw.front.http.openapi.schemas import DEEPEST, embed
 from mcpgw.pipeline.call import CallFailed, Recovery
 from mcpgw.protocol.errors import (
     BACKEND_UNAVAILABLE,

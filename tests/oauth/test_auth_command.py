@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mcpgw.cli.auth import command
-from mcpgw.cli.exits import FAILED, NOT_FOUND, OK, UNAVAILABLE
+from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, UNAVAILABLE
 from mcpgw.oauth.browser import open_browser
 from tests.oauth.authorization_server import AuthorizationPlace
 from tests.oauth.servers import Resource

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import trio
 
-from mcpgw.oauth.addresses import AddressGuard, split_url
-from mcpgw.oauth.failures import Refused, Unreachable
+from mcpgw.oauth.address_policy import AddressGuard, split_url
+from mcpgw.oauth.errors import Refused, Unreachable
 from mcpgw.oauth.fetch import LARGEST_ANSWER, Fetcher
+from mcpgw.transports.address_policy import is_loopback_host
 from mcpgw.transports.network import Network
-from mcpgw.transports.reach import is_loopback_host
 from tests.oauth.servers import Reply, Seen, reply, serving
 
 NAMES = {

@@ -13,8 +13,8 @@ from mcpgw.config.oauth import OAuthConfig
 from mcpgw.oauth import scopes
 from mcpgw.oauth.assertion import client_assertion
 from mcpgw.oauth.authorizer import OAuthAuthorizer
-from mcpgw.oauth.clients import auth_method
-from mcpgw.oauth.failures import Refused
+from mcpgw.oauth.client_registration import auth_method
+from mcpgw.oauth.errors import Refused
 from mcpgw.oauth.metadata import ServerMetadata
 from mcpgw.oauth.store import TokenStore
 from mcpgw.transports.authorization import AuthorizationFailed

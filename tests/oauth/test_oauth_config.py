@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcpgw.config.oauth import OAuthConfig
-from mcpgw.config.structure import faults, structure
+from mcpgw.config.structuring import faults, structure
 
 
 def test_the_defaults() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from mcpgw.oauth.challenge import Challenge
 from mcpgw.oauth.discovery import Discovered, discover, resource_places, server_places
-from mcpgw.oauth.failures import Refused, Unreachable
+from mcpgw.oauth.errors import Refused, Unreachable
 from mcpgw.oauth.fetch import Answer
 from mcpgw.oauth.metadata import canonical, covers, same_issuer
 

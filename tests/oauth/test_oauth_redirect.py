@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from mcpgw.oauth.authorization_request import AuthorizationRequest
-from mcpgw.oauth.failures import ErrorAnswer, Refused
+from mcpgw.oauth.errors import ErrorAnswer, Refused
 from mcpgw.oauth.metadata import ServerMetadata
 from mcpgw.oauth.redirect import CannotListen, Redirect, RedirectReceiver, open_receiver
 

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from mcpgw.oauth.metadata import ServerMetadata
-from mcpgw.oauth.records import Client, Login, Tokens
+from mcpgw.oauth.model import Client, Login, Tokens
 from mcpgw.oauth.store import StoreError, TokenStore
 
 SECRETS = ("at-one", "rt-one", "s3cret")

@@ -12,8 +12,8 @@ import trio
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 
+from mcpgw.capabilities.parsing import read_capability
 from mcpgw.capabilities.pins import look_at
-from mcpgw.capabilities.reading import read_capability
 from mcpgw.cli.app import group
 from mcpgw.openapi_import import (
     Conversion,

@@ -12,10 +12,10 @@ import pytest
 from mcpgw.config.failsafe import FailsafeConfig, RateLimitConfig
 from mcpgw.config.schema import GatewayConfig
 from mcpgw.pipeline.call import Call, CallFailed
-from mcpgw.pipeline.order import Pipeline
-from mcpgw.pipeline.session import SessionState
+from mcpgw.pipeline.pipeline import Pipeline
+from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.peer import Params, Request
-from mcpgw.state.usage import Usage
+from mcpgw.usage.recorder import Usage
 from tests.support.scripted import Life, Script, scripted_pool
 
 FREE = FailsafeConfig(rate_limit=RateLimitConfig(enabled=False))

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from mcpgw.config.governance import CacheConfig, IdempotencyConfig
 from mcpgw.config.schema import ToolConfig
 from mcpgw.pipeline.call import Recovery
-from mcpgw.pipeline.session import SessionState
+from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import RpcError
 from mcpgw.protocol.peer import Params
 from tests.pipeline.helpers import bench

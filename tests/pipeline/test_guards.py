@@ -21,7 +21,7 @@ from mcpgw.config.governance import (
 from mcpgw.config.schema import ToolConfig
 from mcpgw.pipeline.call import CallFailed, Recovery
 from mcpgw.pipeline.prices import count_tokens
-from mcpgw.pipeline.session import SessionState
+from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import RpcError
 from mcpgw.protocol.peer import Params
 from tests.pipeline.helpers import bench

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from mcpgw.config.problems import ConfigError
 from mcpgw.playbooks.library import BUILTIN, PlaybookLibrary
 from mcpgw.playbooks.model import Playbook
-from mcpgw.playbooks.reading import read_playbook
+from mcpgw.playbooks.parsing import read_playbook
 from mcpgw.playbooks.runner import PlaybookFailed, StepFailed, payload_of, run
 from mcpgw.protocol.arguments import InvalidArguments
 

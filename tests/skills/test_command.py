@@ -10,11 +10,11 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from click.testing import CliRunner, Result
 
-from mcpgw.capabilities.failures import CallProblem
+from mcpgw.capabilities.errors import CallProblem
 from mcpgw.cli import skills as skills_command
 from mcpgw.skills.builtin import builtin_folder
 from mcpgw.skills.model import SkillError
-from mcpgw.transports.reach import Unreachable
+from mcpgw.transports.address_policy import Unreachable
 from tests.skills.making import text_of, write, zipped
 
 BODY = "# One\n\nText.\n\n```sh\necho hello\n```\n"
@@ -254,7 +254,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
                 found.append(SimpleNamespace(severity=level, reason="it says", matched=word))
         return found
 
-    monkeypatch.setattr("mcpgw.skills.screening.engine", lambda: scan)
+    monkeypatch.setattr("mcpgw.skills.scanning.engine", lambda: scan)
 
 
 @pytest.mark.usefixtures("poisoned")

@@ -11,8 +11,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-import mcpgw.config.shipped as shipped_module
-from mcpgw.capabilities.reading import read_capability
+import mcpgw.config.package_data as shipped_module
+from mcpgw.capabilities.parsing import read_capability
 from mcpgw.config.loader import load
 from mcpgw.skills.builtin import builtin_folder
 from mcpgw.skills.fences import fenced_blocks
@@ -20,7 +20,7 @@ from mcpgw.skills.library import SkillLibrary, SkillNotFound, parse_uri, uri_of
 from mcpgw.skills.model import Skill
 from mcpgw.skills.parsing import parse_skill
 from mcpgw.skills.registry import add_skills, remove_skill
-from mcpgw.skills.screening import screen
+from mcpgw.skills.scanning import screen
 from tests.skills.making import text_of, write
 
 ROOT = Path(__file__).resolve().parents[2]

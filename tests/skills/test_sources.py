@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcpgw.skills.archives import LARGEST_ARCHIVE, LARGEST_UNPACKED, MOST_MEMBERS, read_archive
-from mcpgw.skills.gathering import gather
+from mcpgw.skills.loading import gather
 from mcpgw.skills.model import LARGEST, MOST_AUXILIARIES, SkillError
 from mcpgw.skills.sources import fetch_source, read_source
 from tests.skills.making import tarred, text_of, write, zipped

@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 import attrs
 
 from mcpgw.capabilities.executor import Executor
+from mcpgw.capabilities.http_sender import Answered, Outgoing, Sender
 from mcpgw.capabilities.model import Capability
-from mcpgw.capabilities.reading import read_capability
-from mcpgw.capabilities.sending import Answered, Outgoing, Sender
-from mcpgw.capabilities.tokens import credentials
+from mcpgw.capabilities.oauth_credentials import credentials
+from mcpgw.capabilities.parsing import read_capability
+from mcpgw.transports.address_policy import Reach
 from mcpgw.transports.network import Network
-from mcpgw.transports.reach import Reach
 from tests.support.playback import ORIGINAL, Playback
 
 

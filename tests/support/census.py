@@ -16,10 +16,10 @@ FILE = "census.json"
 OF_SESSIONS = (
     "mcpgw.front.session.Session",
     "mcpgw.front.http.sessions.HttpSession",
-    "mcpgw.front.http.hub.HubChannel",
-    "mcpgw.front.http.streams.Outlet",
+    "mcpgw.front.http.session_channel.HubChannel",
+    "mcpgw.front.http.event_buffer.Outlet",
     "mcpgw.front.http.websocket.SocketChannel",
-    "mcpgw.pipeline.session.SessionState",
+    "mcpgw.pipeline.session_state.SessionState",
 )
 """What there is only while there are sessions."""
 OF_CONNECTIONS = ("mcpgw.front.http.connection.Connection", "mcpgw.front.http.connection.Inbox")

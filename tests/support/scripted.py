@@ -12,12 +12,12 @@ import attrs
 import pytest
 import trio
 
-from mcpgw.backends import backend as backend_module
-from mcpgw.backends.backend import Backend
+from mcpgw.backends import server as backend_module
 from mcpgw.backends.guardian import Guardian
 from mcpgw.backends.manifest import Manifest
 from mcpgw.backends.pool import BackendPool
 from mcpgw.backends.process import SpawnFailed
+from mcpgw.backends.server import Backend
 from mcpgw.config.failsafe import FailsafeConfig
 from mcpgw.config.schema import BackendConfig, GatewayConfig
 from mcpgw.protocol.peer import Params, Peer, Request

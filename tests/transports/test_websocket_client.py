@@ -28,9 +28,9 @@ from trio_websocket import (
 
 from mcpgw.protocol.channel import Failed
 from mcpgw.protocol.jsonrpc import Malformed
-from mcpgw.transports import websocket_opening
+from mcpgw.transports import websocket_handshake
 from mcpgw.transports.authorization import AuthorizationFailed
-from mcpgw.transports.lines import QUEUE_LIMIT
+from mcpgw.transports.line_channel import QUEUE_LIMIT
 from mcpgw.transports.websocket_client import WebSocketChannel, WebSocketTimeouts
 
 from ..support.memory import echo, make_peer
@@ -142,7 +142,7 @@ def memory_network(monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery, scrip
             request = await wrap_server_stream(inner, stream, max_message_size=10_000_000)
             await script(request)
 
-    monkeypatch.setattr(websocket_opening, "open_stream", open_stream)
+    monkeypatch.setattr(websocket_handshake, "open_stream", open_stream)
 
 
 def code_of(closed: ConnectionClosed) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mcpgw.cli.cap import checking, importing, installing, looking, trying
+from mcpgw.cli.cap import checking, importing, installing, listing, testing
 
 
 @click.group("cap", context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,12 +16,12 @@ for each in (
     checking.validate_command,
     checking.pin_command,
     checking.verify_command,
-    looking.list_command,
-    looking.registry_list_command,
-    looking.registry_command,
-    looking.search_command,
-    looking.show_command,
-    trying.test_command,
+    listing.list_command,
+    listing.registry_list_command,
+    listing.registry_command,
+    listing.search_command,
+    listing.show_command,
+    testing.test_command,
     installing.install_command,
     importing.import_command,
     importing.import_url_command,

@@ -10,9 +10,9 @@ import click
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.cap.common import files_of, scanned
-from mcpgw.cli.configured import configured
-from mcpgw.cli.exits import FAILED, OK
-from mcpgw.cli.forms import format_option, print_json
+from mcpgw.cli.configuration import configured
+from mcpgw.cli.exit_codes import FAILED, OK
+from mcpgw.cli.output import format_option, print_json
 
 
 @click.command("validate")
@@ -42,8 +42,8 @@ def validate_command(ctx: click.Context, /, paths: tuple[Path, ...], form: str) 
 
 
 def _checked(path: Path) -> dict[str, Any]:
+    from mcpgw.capabilities.parsing import read_capability, structural_problems
     from mcpgw.capabilities.pins import PinProblem, look_at
-    from mcpgw.capabilities.reading import read_capability, structural_problems
     from mcpgw.config.problems import ConfigError
 
     row: dict[str, Any] = {"file": str(path), "valid": False, "problems": []}
@@ -173,8 +173,8 @@ def verify_command(
 
 
 def _quarantined() -> dict[str, str]:
-    from mcpgw.state.approvals import ApprovalStore
     from mcpgw.state.folder import state_folder
+    from mcpgw.trust.approvals import ApprovalStore
 
     _, shut = ApprovalStore.of(state_folder(os.environ)).files()
     return {path: each.reason for path, each in shut.items()}

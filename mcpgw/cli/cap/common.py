@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from mcpgw.cli.configured import configured
-from mcpgw.cli.exits import FAILED, NOT_FOUND
+from mcpgw.cli.configuration import configured
+from mcpgw.cli.exit_codes import FAILED, NOT_FOUND
 
 if TYPE_CHECKING:
     from mcpgw.capabilities.entries import Entry
@@ -34,8 +34,8 @@ def library_of(
 ) -> tuple[Library, str]:
     from mcpgw.capabilities.builtin import folders_of
     from mcpgw.capabilities.library import Library
-    from mcpgw.state.approvals import ApprovalStore
     from mcpgw.state.folder import state_folder
+    from mcpgw.trust.approvals import ApprovalStore
 
     loaded, here = configured(ctx, options)
     settings = loaded.config.capabilities
@@ -76,8 +76,8 @@ def named(ctx: click.Context, options: Mapping[str, Any], name: str) -> tuple[Pa
 
 
 def scanned(capability: Any, data: bytes) -> tuple[list[str], list[str]]:
-    from mcpgw.capabilities.definition import tool_definition
     from mcpgw.capabilities.scanning import scan_capability
+    from mcpgw.capabilities.tool_definition import tool_definition
     from mcpgw.config.yamlfile import parse
 
     document = parse(data.decode("utf-8-sig"))

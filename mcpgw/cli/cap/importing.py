@@ -13,11 +13,11 @@ import click
 import trio
 
 from mcpgw.cli.app import log_options
-from mcpgw.cli.exits import FAILED, OK, UNAVAILABLE
-from mcpgw.cli.forms import format_option, print_json
+from mcpgw.cli.exit_codes import FAILED, OK, UNAVAILABLE
+from mcpgw.cli.output import format_option, print_json
 
 if TYPE_CHECKING:
-    from mcpgw.capabilities.failures import CallProblem
+    from mcpgw.capabilities.errors import CallProblem
     from mcpgw.openapi_import import Conversion
 
 LARGEST_SPEC: Final = 20 * 1024 * 1024
@@ -66,7 +66,7 @@ def import_command(ctx: click.Context, /, spec: str, **options: Any) -> None:
 
 def _document(ctx: click.Context, spec: str, options: Mapping[str, Any]) -> str:
     if spec.startswith(("http://", "https://")):
-        from mcpgw.capabilities.failures import CallProblem
+        from mcpgw.capabilities.errors import CallProblem
         from mcpgw.capabilities.fetching import fetch_answer
 
         inside = _inside(options)
@@ -162,7 +162,7 @@ def _operations(document: Mapping[str, Any]) -> int:
 
 def _scan(text: str, document: Mapping[str, Any]) -> list[str]:
     from mcpgw.capabilities.scanning import scan_capability
-    from mcpgw.poisoning import scan_text
+    from mcpgw.trust.poisoning import scan_text
 
     raw = [each.reason for each in scan_text(text, "operation") if each.severity.name == "HIGH"]
     blocked, _ = scan_capability(document, {}) if document else ([], [])
@@ -172,8 +172,8 @@ def _scan(text: str, document: Mapping[str, Any]) -> list[str]:
 def _let_in(files: Iterable[Path]) -> None:
     """Take note of files that were written here, so that none counts as changed by others."""
     from mcpgw.capabilities.pins import content_hash
-    from mcpgw.state.approvals import ApprovalStore, ApprovedFile
     from mcpgw.state.folder import state_folder
+    from mcpgw.trust.approvals import ApprovalStore, ApprovedFile
 
     store = ApprovalStore.of(state_folder(os.environ))
     for path in files:
@@ -227,7 +227,7 @@ def import_url_command(
     ctx: click.Context, /, url: str, auth: str | None, max_endpoints: int, **options: Any
 ) -> None:
     """Find the OpenAPI document of the API at URL, and make capabilities of its best operations."""
-    from mcpgw.capabilities.failures import CallProblem
+    from mcpgw.capabilities.errors import CallProblem
     from mcpgw.capabilities.fetching import fetch_answer
     from mcpgw.openapi_import import ImportProblem, load, probe
 

@@ -12,8 +12,8 @@ import trio
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.cap.common import library_of, scanned
-from mcpgw.cli.exits import FAILED, NOT_FOUND, OK
-from mcpgw.cli.forms import format_option, print_json
+from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK
+from mcpgw.cli.output import format_option, print_json
 
 REPOSITORY: Final = "mcpgw/capabilities"
 RAW: Final = "https://raw.githubusercontent.com"
@@ -82,9 +82,9 @@ def install_command(
 
 def _from_github(ctx: click.Context, name: str, repo: str, branch: str) -> tuple[bytes, str]:
     from mcpgw.capabilities.builtin import builtin_folder
-    from mcpgw.capabilities.failures import CallProblem
+    from mcpgw.capabilities.errors import CallProblem
     from mcpgw.capabilities.fetching import fetch_answer
-    from mcpgw.capabilities.reading import LARGEST
+    from mcpgw.capabilities.parsing import LARGEST
 
     if not _REPOSITORY.fullmatch(repo) or ".." in repo:
         raise click.UsageError(f"{repo!r} is no repository; write OWNER/NAME")
@@ -123,8 +123,8 @@ def _from_github(ctx: click.Context, name: str, repo: str, branch: str) -> tuple
 
 def _unusable(name: str, data: bytes) -> str:
     """Return why a file of somebody else is not let in, "" where it may be."""
+    from mcpgw.capabilities.parsing import read_capability
     from mcpgw.capabilities.pins import PinProblem, look_at
-    from mcpgw.capabilities.reading import read_capability
     from mcpgw.config.problems import ConfigError
 
     try:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcpgw.cli.app import log_options, settle
-from mcpgw.cli.exits import FAILED, OK
-from mcpgw.cli.forms import form_option, print_json
+from mcpgw.cli.exit_codes import FAILED, OK
+from mcpgw.cli.output import form_option, print_json
 
 if TYPE_CHECKING:
     from mcpgw.cli.doctor.check import Check

@@ -57,7 +57,7 @@ def _make_config(cwd: Path) -> str:
 def look_at_state(folder: Path) -> Iterator[Check]:
     """Look at the state folder: whether it can be used, and who else can read the tokens in it."""
     from mcpgw.state.database import StateError
-    from mcpgw.state.usage_store import FILE, UsageStore
+    from mcpgw.usage.store import FILE, UsageStore
 
     kind = ("State folder", "state")
     if not folder.exists():

@@ -15,8 +15,8 @@ from mcpgw.cli.doctor.check import Check
 from mcpgw.config.schema import BackendConfig, GatewayConfig
 
 if TYPE_CHECKING:
-    from mcpgw.bridging import Running
     from mcpgw.config.loader import Loaded
+    from mcpgw.gateway.proxy import Running
 
 PATIENCE: Final = 5.0
 """Seconds that a server reached by network has to answer."""
@@ -106,7 +106,7 @@ async def _reached(backends: list[BackendConfig], environ: Mapping[str, str]) ->
 
 def look_at_front(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Check]:
     """Look at the port of the HTTP front, and at the gateway that listens there."""
-    from mcpgw.bridging import running_gateway
+    from mcpgw.gateway.proxy import running_gateway
 
     running = running_gateway(loaded.path, environ)
     if running is not None:

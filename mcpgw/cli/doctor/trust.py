@@ -22,8 +22,8 @@ def look_at_definitions(loaded: Loaded, folder: Path) -> Iterator[Check]:
     Nothing is let in by that: what was not seen before is only looked at.
     """
     from mcpgw.backends.manifest import ManifestStore
-    from mcpgw.state.approvals import ApprovalStore
-    from mcpgw.vetting import Vetting
+    from mcpgw.trust.approvals import ApprovalStore
+    from mcpgw.trust.vetting import Vetting
 
     store = ManifestStore(folder / "manifests")
     vetting = Vetting(ApprovalStore.of(folder), lambda: None, loaded.config.security)
@@ -62,7 +62,7 @@ def look_at_capabilities(loaded: Loaded, folder: Path) -> Iterator[Check]:
     from mcpgw.capabilities.builtin import folders_of
     from mcpgw.capabilities.library import Library
     from mcpgw.capabilities.scanning import SCAN_VERSION, scan_capability
-    from mcpgw.state.approvals import ApprovalStore
+    from mcpgw.trust.approvals import ApprovalStore
 
     settings = loaded.config.capabilities
     if not settings.enabled:

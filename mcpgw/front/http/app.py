@@ -10,12 +10,12 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from mcpgw.front.http import endpoint, sse_pair, websocket
+from mcpgw.front.http import endpoint, legacy_sse, websocket
+from mcpgw.front.http.access import Guard, refuse_any
 from mcpgw.front.http.asgi import App, Receive, Refusal, Scope, Send
-from mcpgw.front.http.doors import Doors, HttpSettings
 from mcpgw.front.http.endpoint import Endpoint
-from mcpgw.front.http.guard import Guard, refuse_any
-from mcpgw.front.http.sse_pair import SsePair
+from mcpgw.front.http.legacy_sse import SsePair
+from mcpgw.front.http.settings import Doors, HttpSettings
 from mcpgw.front.http.websocket import Sockets
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class HttpApp:
             path: str = scope["path"]
             if _is_under(path, endpoint.PATH):
                 await self.endpoint(scope, receive, send)
-            elif _is_under(path, sse_pair.PATH) or path == sse_pair.POST_PATH:
+            elif _is_under(path, legacy_sse.PATH) or path == legacy_sse.POST_PATH:
                 await self.sse(scope, receive, send)
             else:
                 await self.pages(scope, receive, send)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from mcpgw.front.http.doors import Doors, FrontChannel, HttpSettings, NoSuchTarget
+from mcpgw.front.http.settings import Doors, FrontChannel, HttpSettings, NoSuchTarget
 from mcpgw.protocol.errors import INVALID_REQUEST, NOT_FOUND, ErrorCode, RpcError
 from mcpgw.protocol.jsonrpc import Message, RequestId, encode
 

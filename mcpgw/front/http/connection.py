@@ -27,7 +27,7 @@ from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
 from mcpgw.front.http.asgi import App, Event, Scope, Send
-from mcpgw.front.http.doors import HttpSettings
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.observe.log import get_logger
 
 if TYPE_CHECKING:

@@ -12,14 +12,6 @@ from typing import Any, Final
 
 import attrs
 
-from mcpgw.front.http.answers import (
-    FIRST_READER,
-    priming,
-    send_whole,
-    stream,
-    wait_last,
-    wait_whole,
-)
 from mcpgw.front.http.asgi import (
     CLOSE,
     Headers,
@@ -37,10 +29,18 @@ from mcpgw.front.http.asgi import (
     respond,
     text,
 )
-from mcpgw.front.http.doors import Doors, HttpSettings
+from mcpgw.front.http.event_buffer import Outlet, UnknownEvent
+from mcpgw.front.http.responses import (
+    FIRST_READER,
+    priming,
+    send_whole,
+    stream,
+    wait_last,
+    wait_whole,
+)
 from mcpgw.front.http.sessions import HttpSession, Sessions
+from mcpgw.front.http.settings import Doors, HttpSettings
 from mcpgw.front.http.stateless import Stateless
-from mcpgw.front.http.streams import Outlet, UnknownEvent
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.jsonrpc import Malformed, Message, check, decode, valid_id
 from mcpgw.protocol.mcp import (
@@ -49,7 +49,7 @@ from mcpgw.protocol.mcp import (
     PROTOCOL_VERSIONS,
     VERSION_META,
 )
-from mcpgw.transports.event_stream import COMMENT
+from mcpgw.transports.sse_codec import COMMENT
 
 log = get_logger("mcpgw.http")
 

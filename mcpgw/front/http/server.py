@@ -13,7 +13,7 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from mcpgw.front.http.app import HttpApp
 from mcpgw.front.http.connection import Connection
-from mcpgw.front.http.doors import HttpSettings
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.observe.log import get_logger
 
 log = get_logger("mcpgw.http")

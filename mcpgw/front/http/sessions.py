@@ -11,9 +11,9 @@ import attrs
 import trio
 
 from mcpgw.front.http.asgi import Refusal
-from mcpgw.front.http.doors import HttpSettings
-from mcpgw.front.http.hub import HubChannel
-from mcpgw.front.http.streams import Streams
+from mcpgw.front.http.event_buffer import Streams
+from mcpgw.front.http.session_channel import HubChannel
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.errors import INTERNAL_ERROR
 
 _ID_BYTES: Final = 24

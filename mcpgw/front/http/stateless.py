@@ -12,18 +12,18 @@ from typing import Final
 import attrs
 import trio
 
-from mcpgw.front.http.answers import (
+from mcpgw.front.http.asgi import Headers, Receive, Send, enter, respond
+from mcpgw.front.http.event_buffer import Outlet
+from mcpgw.front.http.responses import (
     FIRST_READER,
     send_whole,
     stream,
     wait_whole,
     watched,
 )
-from mcpgw.front.http.asgi import Headers, Receive, Send, enter, respond
-from mcpgw.front.http.doors import Doors, HttpSettings
-from mcpgw.front.http.header_check import HeaderCheck
-from mcpgw.front.http.hub import HubChannel
-from mcpgw.front.http.streams import Outlet
+from mcpgw.front.http.session_channel import HubChannel
+from mcpgw.front.http.settings import Doors, HttpSettings
+from mcpgw.front.http.standard_headers import HeaderCheck
 from mcpgw.protocol.errors import (
     HEADER_MISMATCH,
     INVALID_PARAMS,
@@ -35,7 +35,7 @@ from mcpgw.protocol.errors import (
 )
 from mcpgw.protocol.jsonrpc import Message
 from mcpgw.protocol.mcp import CAPABILITIES_META, MODERN_VERSION, VERSION_META
-from mcpgw.transports.event_stream import COMMENT
+from mcpgw.transports.sse_codec import COMMENT
 
 STATUS: Final[dict[int, int]] = {
     int(PARSE_ERROR): 400,

@@ -14,7 +14,7 @@ import attrs
 
 from mcpgw.front.http.asgi import App, Receive, Refusal, Scope, Send, headers_of, read_body
 from mcpgw.front.http.asgi import refuse as refuse_http
-from mcpgw.front.http.doors import HttpSettings
+from mcpgw.front.http.settings import HttpSettings
 
 
 class Answer(Protocol):

@@ -11,10 +11,10 @@ from typing import Final
 import attrs
 import trio
 
+from mcpgw.front.http.access import refuse_any
 from mcpgw.front.http.asgi import CLOSE, Receive, Refusal, Scope, Send, enter
-from mcpgw.front.http.doors import Doors, HttpSettings
 from mcpgw.front.http.endpoint import target_of
-from mcpgw.front.http.guard import refuse_any
+from mcpgw.front.http.settings import Doors, HttpSettings
 from mcpgw.protocol.channel import Received
 from mcpgw.protocol.jsonrpc import Message, RequestId, decode, encode, valid_id
 

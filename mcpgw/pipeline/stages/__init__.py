@@ -1,1 +1,1 @@
-"""The stages of a call, one module each. Their order stands in `mcpgw.pipeline.order`."""
+"""The stages of a call, one module each. Their order stands in `mcpgw.pipeline.pipeline`."""

@@ -6,8 +6,8 @@ from typing import Final
 
 import attrs
 
-from mcpgw.backends.backend import Backend
 from mcpgw.backends.pool import BackendPool
+from mcpgw.backends.server import Backend
 from mcpgw.backends.states import Replaced, Unavailable
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.pipeline.stages.resolve import unreachable

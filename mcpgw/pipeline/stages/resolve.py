@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from mcpgw.backends.backend import Backend
 from mcpgw.backends.pool import BackendPool
+from mcpgw.backends.server import Backend
 from mcpgw.backends.states import Replaced, Unavailable
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.peer import Params

@@ -9,8 +9,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcpgw.front.http.doors import HttpSettings
-from mcpgw.front.http.streams import (
+from mcpgw.front.http.event_buffer import (
     COUNTED_FROM,
     Outlet,
     Room,
@@ -18,6 +17,7 @@ from mcpgw.front.http.streams import (
     UnknownEvent,
     event_id,
 )
+from mcpgw.front.http.settings import HttpSettings
 from tests.front.http.support import Client, Served, serving, tool
 
 

@@ -8,10 +8,10 @@ import pytest
 import trio
 
 from mcpgw.front.http.app import make_app
-from mcpgw.front.http.doors import HttpSettings
-from mcpgw.front.http.hub import HubChannel
+from mcpgw.front.http.event_buffer import Outlet
 from mcpgw.front.http.server import CannotListen, PortTaken, serve
-from mcpgw.front.http.streams import Outlet
+from mcpgw.front.http.session_channel import HubChannel
+from mcpgw.front.http.settings import HttpSettings
 from tests.front.http.support import TestDoors, call, serving, tool
 
 

@@ -1,0 +1,167 @@
+"""The way to a backend: a child process, or a server reached by network."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import attrs
+import trio
+
+from mcpgw.backends.process import open_process
+from mcpgw.backends.services import Host
+from mcpgw.config.schema import BackendConfig
+from mcpgw.observe.redact import redact
+from mcpgw.protocol.channel import Channel
+from mcpgw.protocol.memory import channel_pair
+
+if TYPE_CHECKING:
+    from mcpgw.transports.authorization import Authorizer
+
+CLOSE_GRACE: Final = 2.0
+"""Seconds that the polite end of a network connection may take."""
+
+
+class Link(Protocol):
+    """An open way to a backend."""
+
+    @property
+    def channel(self) -> Channel:
+        """What the conversation runs over."""
+
+    @property
+    def exited(self) -> trio.Event:
+        """Set when the other side has ended for good, where that can be seen apart from the end
+        of its output."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of a child."""
+
+    @property
+    def expired(self) -> bool:
+        """Whether it ended only because the server has forgotten the session."""
+
+    def stderr_tail(self) -> str:
+        """Return its last words, secrets redacted."""
+
+    def why(self, note: str) -> str:
+        """Say how it ended, in words; `note` is what it was doing."""
+
+
+@attrs.define(eq=False)
+class NetworkLink:
+    """A server reached by network."""
+
+    channel: Any
+    """A network channel: besides what a peer needs, it says why it has ended."""
+    secrets: tuple[str, ...]
+    exited: trio.Event = attrs.field(factory=trio.Event)
+    pid: int | None = None
+
+    @property
+    def expired(self) -> bool:
+        """Whether it ended only because the server has forgotten the session."""
+        return bool(getattr(self.channel, "expired", False))
+
+    def stderr_tail(self) -> str:
+        """Return nothing: a server elsewhere keeps its last words."""
+        return ""
+
+    def why(self, note: str) -> str:
+        """Say how the connection ended."""
+        ending = redact(str(self.channel.ending), self.secrets)
+        return f"{note}: {ending}" if ending else note
+
+
+@attrs.define(eq=False)
+class InsideLink:
+    """A server within this process."""
+
+    channel: Channel
+    exited: trio.Event = attrs.field(factory=trio.Event)
+    pid: int | None = None
+    expired: bool = False
+
+    def stderr_tail(self) -> str:
+        """Return nothing: it logs with the gateway."""
+        return ""
+
+    def why(self, note: str) -> str:
+        """Say how it ended."""
+        return note
+
+
+def open_link(
+    config: BackendConfig, host: Host, authorizer: Authorizer | None
+) -> AbstractAsyncContextManager[Link]:
+    """Open the way that a backend's configuration names; it is ended when the block is left.
+
+    Raises:
+      SpawnFailed: the command cannot be started.
+    """
+    if config.transport == "stdio":
+        return open_process(
+            config.command,
+            env=config.env,
+            environ=host.environ,
+            cwd=config.cwd,
+            limit=host.message_limit,
+            guardian=host.guardian,
+        )
+    if config.transport == "builtin":
+        return _open_inside(config, host)
+    return _open_network(config, host, authorizer)
+
+
+@asynccontextmanager
+async def _open_inside(config: BackendConfig, host: Host) -> AsyncIterator[Link]:
+    ours, theirs = channel_pair()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(host.serve_builtin, config.name, theirs)
+        try:
+            yield InsideLink(ours)
+        finally:
+            ours.close()
+            nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _open_network(
+    config: BackendConfig, host: Host, authorizer: Authorizer | None
+) -> AsyncIterator[Link]:
+    channel = _channel(config, host, authorizer)
+    secrets = tuple(config.headers.values())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(channel.run)
+        try:
+            yield NetworkLink(channel, secrets)
+        finally:
+            with trio.move_on_after(CLOSE_GRACE, shield=True):
+                await channel.aclose()
+            nursery.cancel_scope.cancel()
+
+
+def _channel(config: BackendConfig, host: Host, authorizer: Authorizer | None) -> Any:
+    from mcpgw.transports.http_client import HttpChannel
+    from mcpgw.transports.http_exchange import HttpTimeouts
+
+    timeouts = HttpTimeouts(
+        connect=config.connect_timeout,
+        first_byte=config.first_byte_timeout,
+        idle=config.stream_idle_timeout,
+    )
+    common: dict[str, Any] = {
+        "name": config.name,
+        "network": host.network,
+        "headers": config.headers,
+        "authorizer": authorizer,
+        "limit": host.message_limit,
+        "timeouts": timeouts,
+    }
+    if config.transport == "websocket":
+        from mcpgw.transports.websocket_client import WebSocketChannel
+
+        return WebSocketChannel(url=config.ws_url, **common)
+    return HttpChannel(url=config.http_url, kind=config.http_kind, **common)

@@ -1,0 +1,238 @@
+"""Sending one HTTP request: redirects by hand, sizes bounded, faults in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin, urlsplit
+
+import attrs
+import trio
+
+from mcpgw.capabilities.errors import CallProblem
+from mcpgw.transports.address_policy import Reach, Refused, Unreachable
+
+if TYPE_CHECKING:
+    import httpx
+
+    from mcpgw.transports.network import Network
+
+MOST_REDIRECTS: Final = 5
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+_PLAIN_HEADERS: Final = frozenset(
+    {"accept", "accept-language", "user-agent", "content-type", "content-length"}
+)
+"""What goes along to another origin; all else may hold a credential."""
+PRODUCT: Final = "mcpgw/1.0 (+https://pypi.org/project/mcpgw/)"
+
+
+@attrs.frozen
+class Outgoing:
+    """A request as it will be sent. `repr` shows no header, query or body: they may be secret."""
+
+    method: str
+    url: str = attrs.field(repr=lambda url: repr(urlsplit(url).netloc))
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    content: bytes | None = attrs.field(default=None, repr=False)
+
+    @property
+    def host(self) -> str:
+        """Host and port, as they stand in the URL."""
+        return urlsplit(self.url).netloc.rpartition("@")[2]
+
+
+@attrs.frozen
+class Answered:
+    """An answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes = attrs.field(repr=False)
+    url: str = attrs.field(repr=False)
+
+    @property
+    def kind(self) -> str:
+        """The media type, in lower case and without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def charset(self) -> str:
+        """The charset that the answer names; UTF-8 where it names none."""
+        _, _, rest = self.headers.get("content-type", "").partition("charset=")
+        return rest.split(";")[0].strip().strip("\"'") or "utf-8"
+
+    def text(self) -> str:
+        """Return the body as text; what cannot be read is replaced."""
+        try:
+            return self.content.decode(self.charset, "replace")
+        except LookupError:
+            return self.content.decode("utf-8", "replace")
+
+
+@attrs.define(eq=False)
+class Sender:
+    """Sends requests by guarded clients, one for each reach. Its opener closes it.
+
+    Args:
+      network: TLS and proxies.
+    """
+
+    network: Network
+    _clients: dict[Reach, httpx.AsyncClient] = attrs.field(factory=dict)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
+
+    async def send(
+        self, outgoing: Outgoing, *, reach: Reach, timeout: float, limit: int
+    ) -> Answered:
+        """Send a request and read its answer to the end, following redirects.
+
+        A redirect is followed where the request changes nothing, or the server says that it is
+        to be fetched by GET. No credential goes to another origin.
+
+        Args:
+          outgoing: the request.
+          reach: which addresses it may go to, at every hop.
+          timeout: seconds for all of it.
+          limit: bytes of the answer.
+
+        Raises:
+          CallProblem: it may not be sent, or got no answer.
+        """
+        with trio.move_on_after(timeout) as scope:
+            return await self._follow(outgoing, reach, limit)
+        assert scope.cancelled_caught
+        raise CallProblem(
+            f"{outgoing.host} did not answer within {timeout:g} s.", again=True, sent=True
+        )
+
+    async def _follow(self, outgoing: Outgoing, reach: Reach, limit: int) -> Answered:
+        for _ in range(MOST_REDIRECTS + 1):
+            answer = await self._once(outgoing, reach, limit)
+            location = answer.headers.get("location")
+            if answer.status not in _REDIRECTS or not location:
+                return answer
+            outgoing = _redirected(outgoing, answer.status, location)
+        raise CallProblem(f"{outgoing.host} redirects again and again.")
+
+    async def _once(self, outgoing: Outgoing, reach: Reach, limit: int) -> Answered:
+        import httpx
+
+        from mcpgw.transports.guarded_client import guarded_client
+
+        _check_url(outgoing.url)
+        client = self._clients.get(reach)
+        if client is None:
+            client = guarded_client(self.network, reach, headers={"user-agent": PRODUCT})
+            self._clients[reach] = client
+        sent = False
+        try:
+            request = client.build_request(
+                outgoing.method,
+                outgoing.url,
+                headers=dict(outgoing.headers),
+                content=outgoing.content,
+                timeout=httpx.Timeout(None),
+            )
+            response = await client.send(request, stream=True)
+            sent = True
+            try:
+                content = await _bounded(response, limit)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await response.aclose()
+        except Refused as error:
+            raise CallProblem(f"The request is refused: {error}.", inside=True) from None
+        except Unreachable as error:
+            raise CallProblem(f"{outgoing.host} cannot be reached: {error}.", again=True) from None
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            raise CallProblem(
+                f"{outgoing.host} cannot be reached: {_why(error)}.", again=True
+            ) from None
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
+            raise CallProblem(f"The request cannot be sent: {_why(error)}.") from None
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise CallProblem(
+                f"{outgoing.host} did not answer: {_why(error)}.", again=True, sent=True
+            ) from None
+        if content is None:
+            raise CallProblem(
+                f"The answer of {outgoing.host} has more than {limit} bytes."
+                " Ask for less, or raise the provider's max_bytes.",
+                sent=sent,
+            )
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answered(response.status_code, headers, content, outgoing.url)
+
+
+async def _bounded(response: httpx.Response, limit: int) -> bytes | None:
+    """Read a body, unpacked; None where it is longer than the limit."""
+    body = bytearray()
+    with trio.CancelScope() as reading:
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > limit:
+                # Cancelling ends httpx's nested generators in order; leaving the loop would not.
+                body.clear()
+                reading.cancel()
+    return None if reading.cancel_called else bytes(body)
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - it raises where it is none
+    except ValueError:
+        raise CallProblem("The URL of the request is none.") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise CallProblem(
+            f"{url[:80]!r} is not an http or https URL; the capability's base_url is wrong."
+        )
+    if parts.username is not None or parts.password is not None:
+        raise CallProblem("A URL with a user name in it is refused; use `auth`.")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise CallProblem("The URL holds characters that must be percent-encoded.")
+
+
+def _redirected(outgoing: Outgoing, status: int, location: str) -> Outgoing:
+    url = urljoin(outgoing.url, location)
+    safe = outgoing.method in ("GET", "HEAD")
+    # RFC 9110, sections 15.4.2 to 15.4.4: what follows is a GET.
+    as_get = status == 303 or (status in (301, 302) and outgoing.method == "POST")
+    if not (safe or as_get):
+        raise CallProblem(
+            f"{outgoing.host} redirects a {outgoing.method} to {urlsplit(url).netloc}, which is"
+            " not followed: it would send the body elsewhere.",
+            status=status,
+            sent=True,
+        )
+    old, new = urlsplit(outgoing.url), urlsplit(url)
+    headers = dict(outgoing.headers)
+    if (old.scheme, old.netloc.lower()) != (new.scheme, new.netloc.lower()):
+        headers = {name: value for name, value in headers.items() if name in _PLAIN_HEADERS}
+        if old.scheme == "https" and new.scheme == "http":
+            raise CallProblem(f"{outgoing.host} redirects from https to http; refused.")
+    if as_get and not safe:
+        headers = {n: v for n, v in headers.items() if not n.lower().startswith("content-")}
+        return Outgoing("GET", url, headers)
+    return attrs.evolve(outgoing, url=url, headers=headers)
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds of a Retry-After header (RFC 9110, section 10.2.3), None without one."""
+    value = headers.get("retry-after", "").strip()
+    if value.isdecimal() and len(value) < 10:
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, TypeError, IndexError):
+        return None
+
+
+def _why(error: Exception) -> str:
+    return (str(error)[:200] or type(error).__name__).rstrip(".")

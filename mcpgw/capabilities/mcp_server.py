@@ -1,0 +1,136 @@
+"""The capabilities as an MCP server within this process, for the gateway to have behind it.
+
+So what holds for servers holds for capabilities: search, budgets, limits, audit, `list_changed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import trio
+
+from mcpgw import __version__
+from mcpgw.capabilities.errors import failure
+from mcpgw.capabilities.library import Changes, Library
+from mcpgw.config.problems import ConfigError
+from mcpgw.observe.log import get_logger
+from mcpgw.protocol.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
+from mcpgw.protocol.mcp import LATEST_PROTOCOL_VERSION
+from mcpgw.protocol.peer import Params, Peer, Request
+
+if TYPE_CHECKING:
+    from mcpgw.capabilities.executor import Executor
+
+log = get_logger("mcpgw.capabilities")
+
+INSTRUCTIONS: Final = "REST, GraphQL and other APIs as tools, each described by a YAML file."
+
+
+@attrs.define(eq=False)
+class CapabilityServer:
+    """Serves the tools of a library to one peer at a time, the gateway's own backend.
+
+    Args:
+      library: the capabilities.
+      executor: gives what calls them, which is made at the first call.
+    """
+
+    library: Library
+    executor: Callable[[], Executor]
+    loaded: Callable[[], Awaitable[None]] | None = None
+    """Told once, when the folders were read for the first time."""
+    _peers: set[Peer] = attrs.field(factory=set)
+    _first: trio.Event = attrs.field(factory=trio.Event)
+    _looking: trio.Lock = attrs.field(factory=trio.Lock)
+
+    async def serve(
+        self, channel: Any, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Answer what comes by a channel until it ends."""
+        peer = Peer(
+            channel,
+            "gateway",
+            serve=self._answer,
+            immediate={"ping": lambda _params: {}, "initialize": _initialize},
+            notified=lambda _method, _params, _about: None,
+        )
+        self._peers.add(peer)
+        try:
+            await peer.run(task_status=task_status)
+        finally:
+            self._peers.discard(peer)
+
+    async def refresh(self) -> Changes:
+        """Look at the folders, and tell of what has changed. What is there is known after it."""
+        async with self._looking:
+            first = not self._first.is_set()
+            changes = await trio.to_thread.run_sync(self.library.refresh)
+            self._first.set()
+        if first and self.loaded is not None:
+            await self.loaded()
+        for path, why in changes.problems.items():
+            if "RUG-PULL" not in why:
+                log.warning("capability.refused", file=path, reason=why)
+        if changes:
+            log.info(
+                "capabilities.loaded" if first else "capabilities.reloaded",
+                total=len(self.library),
+                **{}
+                if first
+                else {
+                    "added": list(changes.added),
+                    "removed": list(changes.removed),
+                    "changed": list(changes.changed),
+                },
+            )
+            for peer in self._peers if not first else ():
+                peer.notify("notifications/tools/list_changed", {})
+        return changes
+
+    async def _answer(self, request: Request) -> Params:
+        if request.method == "tools/list":
+            return await self._list()
+        if request.method == "tools/call":
+            return await self._call(request.params)
+        raise RpcError(METHOD_NOT_FOUND, f"there is no method {request.method}")
+
+    async def _list(self) -> Params:
+        if not self._first.is_set():
+            await self.refresh()
+        tools = [dict(e.definition) for e in self.library.entries() if e.definition]
+        return {"tools": tools}
+
+    async def _call(self, params: Params) -> Params:
+        name, arguments = params.get("name"), params.get("arguments") or {}
+        if not isinstance(name, str) or not isinstance(arguments, Mapping):
+            raise RpcError(INVALID_PARAMS, "`name` is text and `arguments` an object")
+        if not self._first.is_set():
+            await self.refresh()
+        entry = self.library.get(name)
+        if entry is None or not entry.definition:
+            why = self.library.why_not(name)
+            if why is not None:
+                return failure(f"'{name}' is not available: {why}")
+            raise RpcError(INVALID_PARAMS, f"Unknown tool: {name}")
+        try:
+            capability = self.library.load(entry)
+        except (ConfigError, OSError) as error:
+            return failure(f"'{name}' cannot be read: {error}")
+        from mcpgw.capabilities.response_view import PLAIN, VIEW
+
+        meta = params.get("_meta")
+        view = meta.get(VIEW, PLAIN) if isinstance(meta, Mapping) else PLAIN
+        return await self.executor().call(
+            capability, arguments, content_hash=entry.hash, path=entry.path, view=view
+        )
+
+
+def _initialize(_params: Params) -> Params:
+    return {
+        "protocolVersion": LATEST_PROTOCOL_VERSION,
+        "capabilities": {"tools": {"listChanged": True}},
+        "serverInfo": {"name": "capabilities", "title": "Capabilities", "version": __version__},
+        "instructions": INSTRUCTIONS,
+    }

@@ -1,0 +1,45 @@
+"""Credentials whose OAuth tokens are renewed by the same guarded client as all else is sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from mcpgw.capabilities.credentials import Credentials
+from mcpgw.capabilities.errors import CallProblem
+from mcpgw.capabilities.http_sender import Outgoing, Sender
+from mcpgw.transports.address_policy import Reach
+
+LARGEST: Final = 256 * 1024
+TIMEOUT: Final = 20.0
+
+
+def credentials(
+    environ: Callable[[], Mapping[str, str]], folder: Path, sender: Sender
+) -> Credentials:
+    """Return credentials that can renew logins."""
+
+    async def post_form(url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
+        headers = {
+            "content-type": "application/x-www-form-urlencoded",
+            "accept": "application/json",
+        }
+        outgoing = Outgoing("POST", url, headers, urlencode(form).encode())
+        answer = await sender.send(outgoing, reach=Reach(), timeout=TIMEOUT, limit=LARGEST)
+        try:
+            found = json.loads(answer.content)
+        except (ValueError, RecursionError):
+            found = None
+        if answer.status != 200 or not isinstance(found, dict):
+            said = found.get("error") if isinstance(found, dict) else None
+            more = f" ({said})" if isinstance(said, str) else ""
+            raise CallProblem(
+                f"{outgoing.host} did not renew the login: HTTP {answer.status}{more}."
+                " Log in again."
+            )
+        return found
+
+    return Credentials(environ, folder, post_form)

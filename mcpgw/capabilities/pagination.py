@@ -1,0 +1,104 @@
+"""Reading on where an API gives its answers by pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
+
+import attrs
+
+from mcpgw.capabilities.http_sender import Answered
+from mcpgw.capabilities.model import Pagination
+from mcpgw.capabilities.requests import Draft
+from mcpgw.capabilities.responses import pick
+
+_LINK: Final = re.compile(r'<([^<>]*)>\s*((?:;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^\s;,"]+)\s*)*)')
+_REL: Final = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
+
+
+def next_draft(
+    rule: Pagination, made: Draft, value: Any, answer: Answered, page: int
+) -> Draft | None:
+    """Return the request for the page after this one; None where this was the last.
+
+    Args:
+      rule: how pages are asked for.
+      made: the request of this page.
+      value: its answer.
+      answer: the same, with its headers.
+      page: its number, from 1.
+    """
+    items = pick(value, rule.items) if rule.items else value
+    count = len(items) if isinstance(items, list) else None
+    if rule.style == "link":
+        target = link_next(answer.headers.get("link", ""))
+        if target is None:
+            return None
+        url = urljoin(answer.url, target)
+        same = urlsplit(url)[:2] == urlsplit(made.url)[:2]
+        # A credential goes to the declared host only.
+        return attrs.evolve(made, url=url, query=()) if same else None
+    if rule.style == "cursor":
+        cursor = pick(value, rule.next)
+        if cursor in (None, "", False):
+            return None
+        return _with(made, rule.parameter, cursor)
+    if not count:
+        return None
+    size = _number(made, rule.size_parameter)
+    if size is not None and count < size:
+        return None
+    if rule.style == "page":
+        first = _number(made, rule.parameter)
+        return _with(made, rule.parameter, (rule.start if first is None else first) + 1)
+    offset = _number(made, rule.parameter) or 0
+    return _with(made, rule.parameter, offset + count)
+
+
+def joined(rule: Pagination, whole: Any, more: Any) -> Any:
+    """Return the answer with the items of a further page, in the form of a single page."""
+    old = pick(whole, rule.items) if rule.items else whole
+    new = pick(more, rule.items) if rule.items else more
+    if not isinstance(old, list) or not isinstance(new, list):
+        return whole
+    whole = _put(whole, rule.items, old + new)
+    if rule.style == "cursor" and rule.next:
+        whole = _put(whole, rule.next, pick(more, rule.next))
+    return whole
+
+
+def link_next(header: str) -> str | None:
+    """Return the target of `rel="next"` in a Link header (RFC 8288)."""
+    for target, parameters in _LINK.findall(header):
+        found = _REL.search(parameters)
+        if found and "next" in (found[1] or found[2] or "").lower().split():
+            return str(target)
+    return None
+
+
+def _with(made: Draft, name: str, value: Any) -> Draft:
+    if made.method == "GET" or not isinstance(made.body, Mapping):
+        return made.with_query(name, value)
+    return made.with_key(name, value)
+
+
+def _number(made: Draft, name: str) -> int | None:
+    for key, text in made.query:
+        if key == name and text.isdecimal():
+            return int(text)
+    body = made.body if isinstance(made.body, Mapping) else {}
+    value = body.get(name)
+    return value if isinstance(value, int) else None
+
+
+def _put(whole: Any, path: str, value: Any) -> Any:
+    """Return a value with another one at a path of keys."""
+    path = path.removeprefix("$").removeprefix(".")
+    if not path:
+        return value
+    key, _, rest = path.partition(".")
+    if not isinstance(whole, Mapping):
+        return whole
+    return {**whole, key: _put(whole.get(key), rest, value)}

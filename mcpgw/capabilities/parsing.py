@@ -1,0 +1,289 @@
+"""From a YAML file to a capability, with all its faults at once, each with line and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from mcpgw.capabilities.model import Capability
+from mcpgw.config.nearest import nearest
+from mcpgw.config.problems import ConfigError, Findings, Problem, dotted
+from mcpgw.config.value_types import noun
+
+LARGEST: Final = 1_000_000
+"""Bytes of a file that are read."""
+SUFFIXES: Final = (".yaml", ".yml")
+_RENAMED: Final = {
+    "inputs": "schema.input",
+    "parameters": "schema.input",
+    "url": "providers.primary.config.base_url",
+    "rate_limits": "rate_limit",
+}
+
+Key = tuple[str | int, ...]
+Locate = Callable[[Key], int | None]
+
+
+@attrs.frozen
+class StructuralProblem:
+    """A finding of the rules CAP-001 to CAP-010, or of reading itself (CAP-000)."""
+
+    path: str
+    line: int | None
+    code: str
+    severity: str
+    message: str
+
+
+def read_capability(path: Path, data: bytes) -> tuple[Capability, tuple[Problem, ...]]:
+    """Read a capability file; return it with warnings.
+
+    Args:
+      path: for messages, and for the name where the file gives none.
+      data: the file's bytes.
+
+    Raises:
+      ConfigError: it cannot be used; all the reasons, each with its line and key.
+    """
+    from mcpgw.config.yamlfile import Lines, YamlSyntaxError, parse
+
+    if len(data) > LARGEST:
+        raise ConfigError([Problem(str(path), None, "", f"the file has over {LARGEST} bytes")])
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError([Problem(str(path), None, "", "the text is not UTF-8")]) from None
+    try:
+        document = parse(text)
+    except YamlSyntaxError as error:
+        raise ConfigError([Problem(str(path), error.line, "", error.message)]) from None
+    if not isinstance(document, Mapping):
+        hint = "It begins with 'name: ...'."
+        message = f"a capability is a map of keys, and this is {noun(document)}"
+        raise ConfigError([Problem(str(path), 1, "", message, hint)])
+    found = Findings()
+    capability = _capability(document, path, found)
+    if capability is not None:
+        from mcpgw.capabilities.validation import check
+
+        check(capability, document, path, found)
+    problems: list[Problem] = []
+    if listed := list(found):
+        lines = Lines.of(text)
+        problems = [
+            Problem(
+                str(path),
+                _line(lines, each.path),
+                dotted(each.path),
+                each.message,
+                each.hint,
+                each.level,
+            )
+            for each in listed
+        ]
+    if capability is None or any(each.level == "error" for each in problems):
+        raise ConfigError(problems)
+    return capability, tuple(problems)
+
+
+def check_document(path: Path, document: Mapping[str, Any]) -> Capability:
+    """Return the capability of data that is to become a file, checked like one.
+
+    Raises:
+      ConfigError: it cannot be used; the reasons have keys, and no lines yet.
+    """
+    found = Findings()
+    capability = _capability(document, path, found)
+    if capability is not None:
+        from mcpgw.capabilities.validation import check
+
+        check(capability, document, path, found)
+    problems = [
+        Problem(str(path), None, dotted(each.path), each.message, each.hint, each.level)
+        for each in found
+    ]
+    if capability is None or any(each.level == "error" for each in problems):
+        raise ConfigError(problems)
+    return capability
+
+
+def structural_problems(path: Path, data: bytes | None = None) -> list[StructuralProblem]:
+    """Return all findings about a file, errors and warnings, for reports."""
+    try:
+        data = path.read_bytes() if data is None else data
+        _, problems = read_capability(path, data)
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+        return [StructuralProblem(str(path), None, "CAP-000", "error", reason)]
+    except ConfigError as error:
+        problems = error.problems
+    return [
+        StructuralProblem(str(path), each.line, *_coded(each), _said(each)) for each in problems
+    ]
+
+
+def _coded(problem: Problem) -> tuple[str, str]:
+    code, colon, _ = problem.message.partition(": ")
+    severity = "error" if problem.level == "error" else "warn"
+    return (code if colon and code.startswith("CAP-") else "CAP-000"), severity
+
+
+def _said(problem: Problem) -> str:
+    message = problem.message
+    if message.startswith("CAP-"):
+        message = message.partition(": ")[2]
+    head = f"{problem.key}: {message}" if problem.key else message
+    return f"{head}. {problem.hint}" if problem.hint else head
+
+
+def _line(lines: Any, path: Key) -> int | None:
+    """Return the line of a key, or of the nearest thing above it that stands in the file."""
+    while path:
+        line: int | None = lines.find(path)
+        if line is not None:
+            return line
+        path = path[:-1]
+    return 1
+
+
+def _capability(document: Mapping[Any, Any], path: Path, found: Findings) -> Capability | None:
+    from mcpgw.config.structuring import faults, structure
+
+    if not _is_plain(document, found):
+        return None
+    data = dict(document)
+    providers = data.pop("providers", None)
+    flat = {**data, **_providers(providers, "providers" in document, data, found)}
+    if not isinstance(flat.get("name"), str) or not flat.get("name"):
+        flat["name"] = path.stem
+    if isinstance(auth := flat.get("auth"), Mapping) and auth.get("type") == "oauth":
+        flat["auth"] = {**auth, "type": "oauth2"}
+    _unknown_keys(document, found)
+    try:
+        capability = structure(flat, Capability)
+    except Exception as error:  # noqa: BLE001 - cattrs raises what the readers raise
+        for key, fault in faults(error, ()):
+            found.error(_place(key), fault.message, fault.hint)
+        return None
+    return capability
+
+
+def _place(key: Key) -> Key:
+    """Return where a key stands in the file."""
+    if key[:1] in (("primary",), ("fallback",)):
+        return ("providers", *key)
+    return key
+
+
+def _providers(
+    providers: Any, given: bool, data: Mapping[str, Any], found: Findings
+) -> dict[str, Any]:
+    if not given and not data.get("webhooks"):
+        hint = "Write `providers: {primary: {service: rest, config: {base_url: ...}}}`."
+        found.error(("providers",), "CAP-005: must have at least one provider", hint)
+        return {}
+    if providers is None:
+        return {}
+    if not isinstance(providers, Mapping):
+        found.error(("providers",), f"wants a map of names, and this is {noun(providers)}")
+        return {}
+    named = {k: v for k, v in providers.items() if k not in ("primary", "fallback")}
+    fallback = providers.get("fallback", [])
+    more = [fallback] if isinstance(fallback, Mapping) else fallback
+    if not isinstance(more, list):
+        found.error(("providers", "fallback"), f"wants a list, and this is {noun(fallback)}")
+        more = []
+    if "primary" not in providers and (providers or not data.get("webhooks")):
+        found.error(("providers",), "CAP-005: there should be a 'primary' provider")
+    return {"primary": providers.get("primary"), "fallback": [*more, *named.values()]}
+
+
+def _unknown_keys(document: Mapping[Any, Any], found: Findings) -> None:
+    """Report keys that nothing reads, with the one that was surely meant."""
+    from mcpgw.capabilities.model import Provider
+
+    top = {field.name for field in attrs.fields(Capability)} - {"primary", "fallback"}
+    top.add("providers")
+    for key in document:
+        if key not in top and not str(key).startswith("x-"):
+            _unknown((str(key),), top, found)
+    for path, inner, cls in _sections(document, Capability, ()):
+        if path[:1] == ("providers",):
+            continue
+        _unknown_in(path, inner, cls, found)
+    providers = document.get("providers")
+    for path, inner in _each_provider(providers) if isinstance(providers, Mapping) else ():
+        _unknown_in(path, inner, Provider, found)
+        for deeper, value, cls in _sections(inner, Provider, path):
+            _unknown_in(deeper, value, cls, found)
+            for last, most, deepest in _sections(value, cls, deeper):
+                _unknown_in(last, most, deepest, found)
+
+
+def _each_provider(providers: Mapping[Any, Any]) -> Iterator[tuple[Key, Mapping[Any, Any]]]:
+    for name, value in providers.items():
+        if isinstance(value, Mapping):
+            yield ("providers", str(name)), value
+        for index, item in enumerate(value) if isinstance(value, list) else ():
+            if isinstance(item, Mapping):
+                yield ("providers", str(name), index), item
+
+
+def _sections(
+    data: Mapping[Any, Any], cls: type, path: Key
+) -> Iterator[tuple[Key, Mapping[Any, Any], type]]:
+    for field in attrs.fields(cls):
+        value = data.get(field.name)
+        if "section" in field.metadata and isinstance(value, Mapping):
+            yield (*path, field.name), value, field.metadata["section"]
+        elif "named" in field.metadata and isinstance(value, Mapping):
+            for name, inner in value.items():
+                if isinstance(inner, Mapping):
+                    yield (*path, field.name, str(name)), inner, field.metadata["named"]
+        elif "listed" in field.metadata and isinstance(value, list):
+            for index, inner in enumerate(value):
+                if isinstance(inner, Mapping):
+                    yield (*path, field.name, index), inner, field.metadata["listed"]
+
+
+def _unknown_in(path: Key, data: Mapping[Any, Any], cls: type, found: Findings) -> None:
+    known = {field.name for field in attrs.fields(cls)}
+    for key in data:
+        if key not in known:
+            _unknown((*path, str(key)), known, found)
+
+
+def _unknown(path: Key, known: set[str], found: Findings) -> None:
+    name = str(path[-1])
+    meant = _RENAMED.get(name) if len(path) == 1 else None
+    close = meant or nearest(name, known)
+    hint = f"Did you mean '{close}'?" if close else f"Known here: {', '.join(sorted(known))}."
+    found.error(path, "unknown key", hint)
+
+
+def _is_plain(document: object, found: Findings) -> bool:
+    """Report what JSON cannot carry; say whether the data has an end (YAML aliases may not)."""
+    left: list[tuple[Key, object]] = [((), document)]
+    for _ in range(50_000):
+        if not left:
+            return True
+        path, value = left.pop()
+        if len(path) > 64:
+            found.error(path[:2], "is nested too deep, or holds itself")
+            return False
+        if isinstance(value, Mapping):
+            left += (((*path, str(key)), inner) for key, inner in value.items())
+        elif isinstance(value, list):
+            left += (((*path, index), inner) for index, inner in enumerate(value))
+        elif (isinstance(value, float) and value != value) or value in (
+            float("inf"),
+            -float("inf"),
+        ):
+            found.error(path, "is no number that JSON knows", "Put it in quotes.")
+        elif not (value is None or isinstance(value, (str, int, float, bool))):
+            found.error(path, f"a {type(value).__name__} has no place here")
+    found.error((), "the file holds too many values")
+    return False

@@ -1,0 +1,188 @@
+"""`mcp-gateway cap list`, `registry`, `search` and `show`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mcpgw.cli.app import log_options
+from mcpgw.cli.cap.common import library_of, named
+from mcpgw.cli.exit_codes import OK
+from mcpgw.cli.output import format_option, print_json
+
+if TYPE_CHECKING:
+    from mcpgw.capabilities.entries import Entry
+
+KEY_MARK = " [key]"
+
+
+@click.command("list")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--category", default="", help="Of one category only.")
+@format_option
+@log_options
+@click.pass_context
+def list_command(
+    ctx: click.Context, /, folder: Path | None, category: str, form: str, **options: Any
+) -> None:
+    """List the capabilities of FOLDER, or all that are configured."""
+    library, name = library_of(ctx, options, folder)
+    entries = [e for e in library.entries() if category in ("", e.facts.get("category"))]
+    if form == "json":
+        print_json([_row(entry) for entry in entries])
+    elif not entries:
+        click.echo(f"No capabilities found in {name}")
+    else:
+        click.echo(f"Found {len(entries)} capabilities in {name}:")
+        for entry in entries:
+            auth = f" [{entry.facts.get('auth') or 'key'}]" if entry.facts.get("key") else ""
+            click.echo(f"  {entry.name} - {_short(entry)}{auth}")
+    for path, why in library.refused.items():
+        click.echo(f"Not used: {path}: {why}", err=True)
+    ctx.exit(OK)
+
+
+@click.command("registry-list")
+@click.option("--capabilities", "folder", type=click.Path(path_type=Path), default=None)
+@format_option
+@log_options
+@click.pass_context
+def registry_list_command(
+    ctx: click.Context, /, folder: Path | None, form: str, **options: Any
+) -> None:
+    """List all capabilities that can be installed, with their tags."""
+    library, _ = library_of(ctx, options, folder, builtin=True)
+    entries = list(library.entries())
+    if form == "json":
+        print_json({"version": "2.0", "capabilities": [_row(entry) for entry in entries]})
+        return
+    click.echo(f"Available capabilities ({len(entries)}):")
+    _print_entries(entries)
+
+
+registry_command = click.Command(
+    "registry",
+    params=registry_list_command.params,
+    callback=registry_list_command.callback,
+    help=registry_list_command.help,
+)
+
+
+@click.command("search")
+@click.argument("query")
+@click.option("--capabilities", "folder", type=click.Path(path_type=Path), default=None)
+@format_option
+@log_options
+@click.pass_context
+def search_command(
+    ctx: click.Context, /, query: str, folder: Path | None, form: str, **options: Any
+) -> None:
+    """Find capabilities by words of their name, description and tags."""
+    library, _ = library_of(ctx, options, folder, builtin=True)
+    found = _matching(library.entries(), query)
+    if form == "json":
+        print_json([_row(entry) for entry in found])
+    elif not found:
+        click.echo(f"No capabilities match '{query}'.")
+    else:
+        click.echo(f"Found {len(found)} capability(ies) matching '{query}':")
+        _print_entries(found)
+    ctx.exit(OK)
+
+
+def _matching(entries: Iterable[Entry], query: str) -> list[Entry]:
+    words = query.lower().split()
+
+    def score(entry: Entry) -> int:
+        name, tags = entry.name.lower(), " ".join(entry.facts.get("tags", ())).lower()
+        text = str(entry.facts.get("description", "")).lower()
+        points = 0
+        for word in words:
+            here = 4 * (word in name) + 2 * (word in tags) + (word in text)
+            if not here:
+                return 0
+            points += here
+        return points
+
+    scored = [(score(entry), entry) for entry in entries]
+    return [e for points, e in sorted(scored, key=lambda p: (-p[0], p[1].name)) if points]
+
+
+@click.command("show")
+@click.argument("name")
+@format_option
+@log_options
+@click.pass_context
+def show_command(ctx: click.Context, /, name: str, form: str, **options: Any) -> None:
+    """Show what the capability NAME (or the file NAME) is as a tool, and what it needs."""
+    path, entry = named(ctx, options, name)
+    from mcpgw.capabilities.parsing import read_capability
+
+    capability, _ = read_capability(path, path.read_bytes())
+    auth = capability.auth
+    shown: dict[str, Any] = {
+        "name": capability.name,
+        "title": capability.title,
+        "description": capability.description,
+        "file": str(path),
+        "sha256": entry.hash,
+        "pinned": bool(entry.pin),
+        "category": capability.metadata.category,
+        "tags": list(capability.metadata.tags),
+        "provider": entry.facts.get("service"),
+        "host": entry.facts.get("host"),
+        "credential": auth.key if auth.used else None,
+        "how_to_get_it": auth.description or None,
+        "read_only": capability.metadata.read_only,
+        "docs": capability.metadata.docs or None,
+        "tool": dict(entry.definition),
+        "examples": [
+            {"description": e.description, "arguments": dict(e.arguments)}
+            for e in capability.examples
+        ],
+    }
+    if form == "json":
+        print_json(shown)
+        return
+    for key, value in shown.items():
+        if key not in ("tool", "examples") and value not in (None, "", []):
+            text = ", ".join(value) if isinstance(value, list) else value
+            click.echo(f"{key.replace('_', ' ').capitalize() + ':':<16}{text}")
+    click.echo("Input:")
+    click.echo(json.dumps(entry.definition.get("inputSchema"), indent=2, ensure_ascii=False))
+    for example in shown["examples"]:
+        click.echo(f"Example: {example['description']}")
+        click.echo(f"  mcp-gateway cap test {name} -a '{json.dumps(example['arguments'])}'")
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    facts = entry.facts
+    return {
+        "name": entry.name,
+        "description": facts.get("description", ""),
+        "path": str(entry.path),
+        "category": facts.get("category", ""),
+        "tags": facts.get("tags", []),
+        "service": facts.get("service", ""),
+        "requires_key": bool(facts.get("required")),
+        "credential": facts.get("key", ""),
+        "pinned": bool(entry.pin),
+        "sha256": entry.hash,
+    }
+
+
+def _print_entries(entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        mark = KEY_MARK if entry.facts.get("required") else ""
+        click.echo(f"  {entry.name} - {_short(entry)}{mark}")
+        if tags := entry.facts.get("tags"):
+            click.echo(f"    Tags: {', '.join(tags)}")
+
+
+def _short(entry: Entry) -> str:
+    text = str(entry.facts.get("description", ""))
+    return text if len(text) <= 100 else f"{text[:99].rstrip()}…"

@@ -1,0 +1,125 @@
+"""`mcp-gateway cap test`: one call, live or by a recording."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import trio
+
+from mcpgw.cli.app import log_options
+from mcpgw.cli.cap.common import named
+from mcpgw.cli.configuration import configured
+from mcpgw.cli.exit_codes import OK, TOOL_ERROR, USAGE
+from mcpgw.cli.output import format_option, print_json
+
+if TYPE_CHECKING:
+    from mcpgw.capabilities.entries import Entry
+    from mcpgw.config.loader import Loaded
+
+
+@click.command("test")
+@click.argument("name")
+@click.option("-a", "--args", "text", default="{}", help="Arguments as JSON.")
+@click.option("--record", type=click.Path(path_type=Path), help="Write the call down.")
+@click.option("--replay", type=click.Path(path_type=Path), help="Play a recording; send nothing.")
+@format_option
+@log_options
+@click.pass_context
+def test_command(
+    ctx: click.Context,
+    /,
+    name: str,
+    text: str,
+    record: Path | None,
+    replay: Path | None,
+    form: str,
+    **options: Any,
+) -> None:
+    """Call the capability NAME (or the file NAME), checked as the gateway does it."""
+    try:
+        arguments = json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"--args is not JSON: {error}") from None
+    except RecursionError:
+        raise click.UsageError("--args is nested too deep") from None
+    if not isinstance(arguments, dict):
+        raise click.UsageError('--args is a JSON object, such as \'{"city": "Oslo"}\'')
+    if record is not None and replay is not None:
+        raise click.UsageError("--record writes a live call down; it cannot go with --replay")
+    path, entry = named(ctx, options, name)
+    loaded, here = configured(ctx, options)
+    result, problem = try_capability(
+        path, entry, arguments, loaded, here, record=record, replay=replay
+    )
+    if problem:
+        click.echo(f"Error: {problem}", err=True)
+        ctx.exit(USAGE)
+    failed = result.get("isError") is True
+    if form == "json":
+        print_json(result)
+    else:
+        click.echo(f"{entry.name} {json.dumps(arguments, ensure_ascii=False)}")
+        click.echo("Execution failed:" if failed else "Success:", err=failed)
+        for block in result["content"]:
+            shown = block.get("text") or f"({block['type']}, {len(str(block))} bytes)"
+            click.echo(shown, err=failed)
+    ctx.exit(TOOL_ERROR if failed else OK)
+
+
+def try_capability(
+    path: Path,
+    entry: Entry,
+    arguments: Mapping[str, Any],
+    loaded: Loaded,
+    here: Path,
+    *,
+    record: Path | None,
+    replay: Path | None,
+) -> tuple[dict[str, Any], str]:
+    """Call a capability; return its result, or why it cannot be called like this."""
+    from mcpgw.capabilities.errors import CallProblem
+    from mcpgw.capabilities.parsing import read_capability
+    from mcpgw.capabilities.recording import PlayingSender, RecordingSender, read_recording
+    from mcpgw.protocol.arguments import InvalidArguments, compiled
+    from mcpgw.state.folder import state_folder
+    from mcpgw.transports.network import Network
+
+    capability, _ = read_capability(path, path.read_bytes())
+    checker = compiled(entry.definition.get("inputSchema")).checker
+    try:
+        checked = dict(arguments) if checker is None else checker.check(dict(arguments))
+    except InvalidArguments as error:
+        return {}, f"{error}."
+    network = Network(loaded.environ)
+    try:
+        sender: Any = (
+            PlayingSender(network, calls=read_recording(replay))
+            if replay is not None
+            else RecordingSender(network)
+        )
+    except CallProblem as problem:
+        return {}, str(problem)
+
+    async def main() -> dict[str, Any]:
+        from mcpgw.capabilities.service import executor_of
+
+        executor = executor_of(
+            loaded.config, sender, loaded.environ, here, state_folder(os.environ)
+        )
+        try:
+            result = await executor.call(capability, checked, content_hash=entry.hash, path=path)
+        finally:
+            await sender.aclose()
+        if record is not None:
+            try:
+                sender.save(record, executor.credentials.seen)
+            except OSError as error:
+                raise click.FileError(str(record), error.strerror) from None
+        return result
+
+    return trio.run(main), ""

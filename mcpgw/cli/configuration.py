@@ -1,0 +1,35 @@
+"""The configuration, for commands that use it without running a gateway."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mcpgw.cli.app import settle
+from mcpgw.cli.exit_codes import FAILED
+
+if TYPE_CHECKING:
+    from mcpgw.config.loader import Loaded
+
+
+def configured(ctx: click.Context, options: Mapping[str, Any]) -> tuple[Loaded, Path]:
+    """Load the configuration; exit where it cannot be used.
+
+    Returns:
+      What was loaded, and the folder that paths in it are below.
+    """
+    from mcpgw.config import loader
+    from mcpgw.config.problems import ConfigError
+
+    given = settle(ctx, **options, level="error")
+    path = Path(given).expanduser() if given else loader.find(os.environ, Path.cwd())
+    try:
+        loaded = loader.load(path, environ=os.environ)
+    except ConfigError as error:
+        click.echo(f"Error: {error}", err=True)
+        ctx.exit(FAILED)
+    return loaded, path.parent if path else Path.cwd()

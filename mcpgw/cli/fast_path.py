@@ -1,0 +1,88 @@
+"""The commands that must start in an instant, without the command line library.
+
+What is not understood here, a typing error included, is left to `mcpgw.cli.app`, which
+knows all options, their help and their errors.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from mcpgw import __version__
+from mcpgw.config.environment import CONFIG, LOG_FORMAT, LOG_LEVEL
+from mcpgw.observe import log
+
+_WITH_VALUE: Final = {
+    "-c": "config",
+    "--config": "config",
+    "--mode": "mode",
+    "--log-level": "log_level",
+    "--log-format": "log_format",
+}
+
+
+def run_quickly(arguments: list[str]) -> int | None:
+    """Run `--version`, or `serve` for a client at stdin and stdout. Return its exit status, or
+    None: not ours."""
+    if arguments in (["--version"], ["-V"]):
+        print(f"mcp-gateway {__version__}")
+        return 0
+    options = _parse(arguments)
+    if options is None or (options.get("mode") or default_mode()) != "stdio":
+        return None
+    level = options.get("log_level") or os.environ.get(LOG_LEVEL) or "info"
+    form = options.get("log_format") or os.environ.get(LOG_FORMAT) or "text"
+    if level.lower() not in log.LEVELS or form not in log.FORMS:
+        return None
+    log.configure(level=level, form=form)
+    return serve(config=options.get("config") or os.environ.get(CONFIG) or "")
+
+
+def serve(*, config: str) -> int:
+    """Serve one client over stdin and stdout. Return the exit status."""
+    import trio
+
+    from mcpgw.gateway import tree
+
+    gc.freeze()
+    gc.enable()
+    path = Path(config).expanduser() if config else None
+    return trio.run(tree.serve, tree.Serving(path, dict(os.environ)))
+
+
+def default_mode() -> str:
+    """Return how to serve where nobody said: a client at stdin if there is one, else by HTTP.
+
+    A pipe, a socket or a file at stdin is a client; a terminal or /dev/null is none.
+    """
+    try:
+        kind = os.fstat(0).st_mode
+    except OSError:  # stdin is closed
+        return "http"
+    client = stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or stat.S_ISREG(kind)
+    return "stdio" if client else "http"
+
+
+def _parse(arguments: list[str]) -> dict[str, str] | None:
+    options: dict[str, str] = {}
+    words = iter(arguments)
+    served = False
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word == "serve" and not served:
+            served = True
+        elif word == "--stdio":
+            options["mode"] = "stdio"
+        elif name in _WITH_VALUE and (equals or name == word):
+            if not equals:
+                value = next(words, "")
+            if not value:
+                return None
+            options[_WITH_VALUE[name]] = value
+        else:
+            return None
+    return options if served else None

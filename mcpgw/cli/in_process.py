@@ -1,0 +1,72 @@
+"""A gateway without a client, for commands that use the configured servers themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import trio
+
+from mcpgw.cli.app import settle
+from mcpgw.cli.exit_codes import FAILED, INTERRUPTED
+from mcpgw.meta.context import Ask, Surface
+from mcpgw.pipeline.session_state import SessionState
+
+LEARNING: Final = 60.0
+"""Seconds that a command waits at most for servers that were never started."""
+
+
+def with_surface(
+    ctx: click.Context,
+    options: Mapping[str, Any],
+    run: Callable[[Surface], Awaitable[int]],
+) -> int:
+    """Run a gateway without a client for as long as `run` takes; return its exit status."""
+    path = settle(ctx, **options, level="warning")
+
+    async def main() -> int:
+        from mcpgw.gateway.gateway import Gateway
+
+        gateway = Gateway(Path(path).expanduser() if path else None, dict(os.environ))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(gateway.run)
+            try:
+                if gateway.problem:
+                    click.echo(f"Error: {gateway.problem}", err=True)
+                    return FAILED
+                return await run(gateway.surface)
+            except Stop as stop:
+                click.echo(f"Error: {stop.message}", err=True)
+                return stop.status
+            finally:
+                nursery.cancel_scope.cancel()
+        raise AssertionError("unreachable")
+
+    status: int = FAILED
+    unread: BrokenPipeError | None = None
+    try:
+        status = trio.run(main)
+    except* KeyboardInterrupt:
+        status = INTERRUPTED
+    except* BrokenPipeError as group:
+        unread = next(error for error in group.exceptions if isinstance(error, BrokenPipeError))
+    if unread is not None:
+        raise unread  # alone, as click wants it: `| head` is no fault to tell of
+    return status
+
+
+class Stop(Exception):
+    """The command ends with a message and a status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+def ask(surface: Surface, arguments: Mapping[str, Any]) -> Ask:
+    """Make the call of a meta-tool for the person at the command line."""
+    return Ask(surface, SessionState(id="command-line"), dict(arguments))

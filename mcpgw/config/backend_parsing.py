@@ -1,0 +1,222 @@
+"""From a backend as it stands in the file to the plain data of a `BackendConfig`."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from mcpgw.config.expansion import expand, expand_home, malformed, split_command
+from mcpgw.config.failsafe import FailsafeConfig
+from mcpgw.config.problems import Findings, Path
+from mcpgw.config.schema import BACKEND_FORM_KEYS
+from mcpgw.config.value_types import noun
+
+_NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-_.")
+_LONGEST_NAME = 128
+_SCHEMES = {"http_url": ("http", "https"), "ws_url": ("ws", "wss"), "a2a_url": ("http", "https")}
+_TRANSPORTS = ("command", *_SCHEMES)
+_ENV_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
+
+
+@attrs.frozen
+class BackendForms:
+    """Reads the backends of one file; what it finds wrong goes to `found`."""
+
+    environ: Mapping[str, str] = attrs.field(repr=False)
+    failsafe: FailsafeConfig
+    found: Findings
+
+    def prepare(self, name: str, raw: object) -> dict[str, object] | None:
+        """Return the settings of one backend, expanded, or None where that makes no sense.
+
+        `command` and `args` become one list of words, and a partial failsafe section is laid over
+        the global one. Values of a wrong type pass through, to be told of when they are read.
+        """
+        path: Path = ("backends", name)
+        self._check_name(name, path)
+        if raw is not None and not isinstance(raw, Mapping):
+            self.found.error(
+                path,
+                f"wants a map of settings, and this is {noun(raw)}",
+                "Give at least 'command: ...' or 'http_url: ...' below the name.",
+            )
+            return None
+        form: dict[str, Any] = {key: item for key, item in (raw or {}).items() if item is not None}
+        quiet = form.get("enabled") is False
+        self._check_transport(form, path, quiet=quiet)
+        expansion = _Expansion(self.environ, self.found, quiet)
+        for key in ("cwd", *_SCHEMES):
+            if isinstance(form.get(key), str):
+                form[key] = expansion.text(form[key], (*path, key))
+        if isinstance(form.get("cwd"), str):
+            form["cwd"] = expand_home(form["cwd"], self.environ)
+        for key in ("env", "headers"):
+            if isinstance(form.get(key), dict):
+                form[key] = expansion.map(form[key], (*path, key), drop=key == "env")
+        if isinstance(form.get("oauth"), dict):
+            form["oauth"] = {
+                key: expansion.secret(value, (*path, "oauth", str(key)))
+                if isinstance(value, str)
+                else value
+                for key, value in form["oauth"].items()
+            }
+        self._check_urls(form, path)
+        if "command" in form:
+            form["command"] = self._words(form, path, expansion)
+        for field in attrs.fields(FailsafeConfig):
+            partial = form.get(field.name)
+            if isinstance(partial, Mapping):
+                whole = attrs.asdict(getattr(self.failsafe, field.name))
+                own = {key: item for key, item in partial.items() if item is not None}
+                form[field.name] = {**whole, **own}
+        for form_key in BACKEND_FORM_KEYS:
+            form.pop(form_key.name, None)
+        return {**form, "name": name}
+
+    def _check_name(self, name: str, path: Path) -> None:
+        hint = f"A name is 1 to {_LONGEST_NAME} of: letters a-z A-Z, digits, '-', '_', '.'."
+        strange = dict.fromkeys(letter for letter in name if letter not in _NAME_CHARACTERS)
+        if not name:
+            self.found.error(path, "the name of a backend is empty", hint)
+        elif len(name) > _LONGEST_NAME:
+            self.found.error(path, f"the name has {len(name)} characters", hint)
+        elif strange:
+            letters = ", ".join(map(repr, strange))
+            self.found.error(path, f"the name holds {letters}", hint)
+
+    def _check_transport(self, form: Mapping[str, Any], path: Path, *, quiet: bool) -> None:
+        given = [key for key in _TRANSPORTS if form.get(key) not in (None, "", [])]
+        if not given:
+            self.found.error(
+                path,
+                "nothing says how to reach this backend",
+                "Give 'command' (a program to start), 'http_url' or 'ws_url'.",
+            )
+        elif len(given) > 1:
+            keys = " and ".join(map(repr, given))
+            self.found.error(path, f"{keys} stand together", "Keep one, or make a backend of each.")
+        elif given != ["command"]:
+            for key in ("args", "cwd", "env", "watch", "stop_when_idle_for"):
+                if key in form:
+                    note = self.found.error if key == "stop_when_idle_for" else self.found.warn
+                    note((*path, key), "has a meaning only together with 'command'")
+            if given == ["a2a_url"] and not quiet:
+                message = f"backend {path[1]!r}: A2A agents are not served by this version"
+                self.found.warn((*path, given[0]), message)
+        if form.get("passthrough", False) is not False:
+            self.found.warn(
+                (*path, "passthrough"),
+                "not honoured: calls to this backend pass every guard, as all others do",
+                "Take the key out.",
+            )
+
+    def _check_urls(self, form: Mapping[str, Any], path: Path) -> None:
+        for key, schemes in _SCHEMES.items():
+            url = form.get(key)
+            if isinstance(url, str) and url and not _is_url(url, schemes):
+                hint = f"It begins with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+                self.found.error(
+                    (*path, key), "is not a URL that can be used", f"{hint} and a host."
+                )
+
+    def _words(self, form: Mapping[str, Any], path: Path, expansion: _Expansion) -> object:
+        """Make one list of `command` and `args`; what is not text stays, for its reader to see."""
+        command = form["command"]
+        at = (*path, "command")
+        if isinstance(command, str):
+            try:
+                command = split_command(command)
+            except ValueError as error:
+                self.found.error(at, str(error), "Or write the command as a list of words.")
+                return []
+            if not command and form["command"]:
+                self.found.error(at, "holds no word")
+        elif not isinstance(command, list):
+            self.found.error(at, f"wants text or a list of words, and this is {noun(command)}")
+            return []
+        words = expansion.words(command, at)
+        if words and isinstance(words[0], str) and not words[0].strip():
+            self.found.error(at, "the program to start is empty text")
+        args = form.get("args", [])
+        if not isinstance(args, list):
+            hint = "Put it in brackets: [...]." if isinstance(args, str) else ""
+            self.found.error(
+                (*path, "args"), f"wants a list of words, and this is {noun(args)}", hint
+            )
+            args = []
+        for index, item in enumerate(args):
+            if not isinstance(item, str):
+                message = f"wants text, and this is {noun(item)}"
+                self.found.error((*path, "args", index), message, "Put it in quotes.")
+        texts = [item for item in args if isinstance(item, str)]
+        return [*words, *expansion.words(texts, (*path, "args"))]
+
+
+@attrs.frozen
+class _Expansion:
+    """Expands references and tells, once for each key and variable, of those not set."""
+
+    environ: Mapping[str, str]
+    found: Findings
+    quiet: bool
+
+    def text(self, text: str, path: Path) -> str:
+        return self._expanded(text, path, " and counts as empty")[0]
+
+    def secret(self, text: str, path: Path) -> str:
+        """Expand text that may also be `env:NAME`, as the reference's examples have it."""
+        if _ENV_REFERENCE.fullmatch(text):
+            text = f"${{{text.removeprefix('env:')}}}"
+        return self.text(text, path)
+
+    def words(self, words: Sequence[object], path: Path) -> list[object]:
+        return [self.text(word, path) if isinstance(word, str) else word for word in words]
+
+    def map(self, entries: Mapping[object, object], path: Path, *, drop: bool) -> dict[str, object]:
+        kept: dict[Any, object] = {}
+        for name, text in entries.items():
+            if not isinstance(text, str):
+                kept[name] = text
+                continue
+            then = (
+                ", so this entry is left out of the child's environment"
+                if drop
+                else " and counts as empty"
+            )
+            value, whole = self._expanded(text, (*path, str(name)), then)
+            if whole or not drop:
+                kept[name] = value
+            if _ENV_REFERENCE.fullmatch(text) and not self.quiet:
+                message = "'env:' is plain text here, and passed on as it is"
+                self.found.warn((*path, str(name)), message, "Write ${NAME} for a variable.")
+        return kept
+
+    def _expanded(self, text: str, path: Path, then: str) -> tuple[str, bool]:
+        result = expand(text, self.environ)
+        if not self.quiet:
+            for variable in result.unset:
+                self.found.warn(
+                    path,
+                    f"backend {path[1]!r}: the variable {variable} is not set{then}",
+                    f"Set it, or give a default: ${{{variable}:-...}}.",
+                )
+            if malformed(text):
+                message = (
+                    "a '${' that is not of the form ${NAME} or ${NAME:-default} stays as it is"
+                )
+                self.found.warn(path, message)
+        return result.text, not result.unset
+
+
+def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False

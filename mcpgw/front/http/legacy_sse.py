@@ -1,0 +1,140 @@
+"""The older transport of two addresses: a stream to listen on, and one to post messages to.
+
+MCP 2024-11-05, HTTP with SSE. Deprecated since 2025-03-26; kept for clients that know no other.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+from urllib.parse import parse_qs
+
+import attrs
+
+from mcpgw.front.http.asgi import (
+    CLOSE,
+    Receive,
+    Refusal,
+    Scope,
+    Send,
+    check_accepts,
+    check_json,
+    enter,
+    headers_of,
+    read_body,
+    refuse,
+    respond,
+)
+from mcpgw.front.http.endpoint import target_of
+from mcpgw.front.http.event_buffer import Outlet
+from mcpgw.front.http.responses import stream
+from mcpgw.front.http.session_channel import HubChannel
+from mcpgw.front.http.settings import Doors, HttpSettings
+from mcpgw.protocol.errors import INTERNAL_ERROR
+from mcpgw.protocol.jsonrpc import Malformed, check, decode
+from mcpgw.transports.sse_codec import Event, encode_event
+
+PATH: Final = "/sse"
+POST_PATH: Final = "/messages"
+
+
+@attrs.frozen
+class _Session:
+    principal: str
+    hub: HubChannel
+    outlet: Outlet
+
+
+@attrs.define(eq=False)
+class SsePair:
+    """`/sse`, `/sse/BACKEND` and `/messages` as one ASGI application.
+
+    A session lasts as long as its stream.
+
+    Args:
+      doors: the way into the gateway.
+      settings: the limits.
+    """
+
+    doors: Doors
+    settings: HttpSettings
+    closing: bool = False
+    """The front is about to end: requests are refused."""
+    _sessions: dict[str, _Session] = attrs.field(factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            if self.closing:
+                raise Refusal(503, "the gateway is shutting down", headers=[CLOSE])
+            posts = scope["path"] == POST_PATH
+            wanted = "POST" if posts else "GET"
+            if scope["method"] != wanted:
+                reason = f"{scope['method']} is not allowed here"
+                raise Refusal(405, reason, headers=[(b"allow", wanted.encode())])
+            if posts:
+                await self._post(scope, receive, send)
+            else:
+                await self._listen(scope, receive, send)
+        except Refusal as refusal:
+            await refuse(send, refusal)
+
+    async def _listen(self, scope: Scope, receive: Receive, send: Send) -> None:
+        check_accepts(headers_of(scope), b"text/event-stream")
+        if len(self._sessions) >= self.settings.max_sessions:
+            raise Refusal(
+                503, "too many sessions are open (streaming.max_sessions)", INTERNAL_ERROR
+            )
+        principal: str = scope["state"]["principal"]
+        outlet = Outlet(self.settings)
+        hub = HubChannel(outlet)
+        await enter(self.doors, hub, target_of(scope["path"], PATH), principal)
+        session_id = secrets.token_urlsafe(24)
+        self._sessions[session_id] = _Session(principal, hub, outlet)
+        address = f"{scope.get('root_path', '')}{POST_PATH}?sessionId={session_id}"
+        first = encode_event(Event(address, event="endpoint"))
+        try:
+            await stream(outlet, outlet.attach(), first, receive, send, self.settings)
+        finally:
+            del self._sessions[session_id]
+            hub.drop()
+
+    async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = headers_of(scope)
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        session = self._sessions.get(query.get("sessionId", [""])[0])
+        if session is None or session.principal != scope["state"]["principal"]:
+            raise Refusal(404, "no such session: it ends with its stream; open a new one")
+        check_json(headers)
+        message = decode((await read_body(headers, receive, self.settings)).strip())
+        if isinstance(message, Malformed):
+            raise Refusal(400, message.reason, message.code)
+        if isinstance(message, dict):
+            if (fault := check(message)) is not None:
+                raise Refusal(400, fault.message, fault.code)
+            if "method" in message and "id" in message:
+                if session.hub.is_open(message["id"]):
+                    reason = f"a request with the id {message['id']!r} is still in flight"
+                    raise Refusal(400, reason)
+                await session.hub.post(message, session.outlet)
+                await respond(send, 202)
+                return
+        await session.hub.inject(message)
+        await respond(send, 202)
+
+    async def finish(self) -> None:
+        """End each session once its requests are answered."""
+        self.closing = True
+        for session in tuple(self._sessions.values()):
+            session.hub.close()
+        for session in tuple(self._sessions.values()):
+            await session.hub.settled()
+            session.outlet.end()
+
+    def end_streams(self) -> None:
+        """End every stream, answered or not."""
+        for session in self._sessions.values():
+            session.hub.end()

@@ -1,0 +1,1 @@
+"""Each server as a REST API below `/openapi`."""

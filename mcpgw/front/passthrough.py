@@ -1,0 +1,263 @@
+"""One server's own face: its tools, resources and prompts as they are, under the same guards.
+
+What is asked goes to the server and its answer comes back with all that it carries. The gateway
+keeps for itself what belongs to a session: its log level and its subscriptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+import trio
+
+from mcpgw.backends.server import Backend
+from mcpgw.backends.states import Unavailable
+from mcpgw.front import aggregation, methods, tasks
+from mcpgw.front.paging import page
+from mcpgw.front.server_profile import Face
+from mcpgw.front.session import Method, Session
+from mcpgw.meta.context import Surface
+from mcpgw.pipeline.call import Call, CallAbandoned, CallFailed, Recovery
+from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_PARAMS, RpcError
+from mcpgw.protocol.peer import Params, Request
+
+_UNKNOWN: Final = {
+    "name": "mcp-gateway",
+    "title": "MCP Gateway",
+    "version": "0",
+}
+
+
+_LISTS: Final = {
+    "tools/list": "tools",
+    "prompts/list": "prompts",
+    "resources/list": "resources",
+    "resources/templates/list": "resource_templates",
+}
+_IN_ANSWER: Final = {"resource_templates": "resourceTemplates"}
+
+
+async def face_of(backend: Backend) -> Face:
+    """Return the face of one server, which is started for it.
+
+    Raises:
+      Unavailable: it cannot be started.
+    """
+    connection = await backend.connected()
+    return Face(
+        connection.server_info or _UNKNOWN,
+        tasks.declared(connection.capabilities),
+        backend.host.vet_instructions(connection.server_info, connection.instructions),
+        target=backend.name,
+    )
+
+
+async def _list_tools(session: Session, surface: Surface, request: Request) -> Params:
+    result = await _forward(session, surface, request)
+    backend = _backend(session, surface)
+    listed = result.get("tools")
+    if not isinstance(listed, list) or backend.offered.as_is:
+        return result
+    return {**result, "tools": backend.offered.reshaped(listed)}
+
+
+async def _call_tool(session: Session, surface: Surface, request: Request) -> Params:
+    params = request.params
+    name = params.get("name")
+    if not isinstance(name, str) or not name:
+        raise RpcError(INVALID_PARAMS, "Missing 'name' parameter of tools/call")
+    if not isinstance(params.get("arguments"), dict):
+        if params.get("arguments") is not None:
+            raise RpcError(INVALID_PARAMS, "'arguments' is an object")
+        params = {**params, "arguments": {}}
+    backend = _backend(session, surface)
+    params = await tasks.prepared(backend, request, _ours_out(params))
+    call = Call(backend.name, "tools/call", name, params, request, session.state)
+    call.transparent = True
+    call.rounds = request.client is not None and request.client.takes_rounds
+    try:
+        result = await surface.pipeline.pass_on(call)
+        return tasks.created(session.inside.tasks, session, backend, request, result)
+    except CallAbandoned:
+        return {}
+    except CallFailed as error:
+        unknown = error.recovery in (Recovery.TOOL_NOT_FOUND, Recovery.INVALID_PARAM)
+        code = INVALID_PARAMS if unknown else BACKEND_UNAVAILABLE
+        raise RpcError(code, str(error), error.data) from error
+
+
+async def _forward(session: Session, surface: Surface, request: Request) -> Params:
+    """Pass any request on to the server."""
+    backend = _backend(session, surface)
+    try:
+        await backend.connected()
+    except Unavailable as error:
+        raise RpcError(BACKEND_UNAVAILABLE, f"{error}.") from error
+    params = _ours_out(request.params)
+    result = await aggregation.ask(
+        surface, session.state, backend, request.method, params, request, transparent=True
+    )
+    builtin = backend.config.transport == "builtin"  # which looks at its own files itself
+    field = "" if builtin else _LISTS.get(request.method, "")
+    if (listed := result.get(_IN_ANSWER.get(field, field))) and isinstance(listed, list):
+        good = backend.host.vet_list(backend.name, field, listed)
+        if len(good) != len(listed):
+            return {**result, _IN_ANSWER.get(field, field): good}
+    return result
+
+
+async def _task_get(session: Session, surface: Surface, request: Request) -> Params:
+    return await _task(session, surface, request, "tasks/get")
+
+
+async def _task_cancel(session: Session, surface: Surface, request: Request) -> Params:
+    return await _task(session, surface, request, "tasks/cancel")
+
+
+async def _task(session: Session, surface: Surface, request: Request, method: str) -> Params:
+    """Look at a task, or cancel it; the answer is in the client's flavour."""
+    known = session.inside.tasks
+    task = known.find(session, request.params.get("taskId"))
+    backend = _backend(session, surface)
+    modern = request.client is not None and request.client.takes_rounds
+    if tasks.lost(task, backend):
+        return {} if modern and method == "tasks/cancel" else tasks.gone(task, modern=modern)
+    params = {**_ours_out(request.params), "taskId": task.own_id}
+
+    async def ask(name: str) -> Params:
+        return await aggregation.ask(
+            surface, session.state, backend, name, params, request, transparent=True
+        )
+
+    told = await ask(method)
+    if method == "tasks/cancel":
+        if modern:
+            return {}
+        return (
+            tasks.older(known.learned(task, await ask("tasks/get")))
+            if task.modern
+            else (known.learned(task, told))
+        )
+    named = known.learned(task, told)
+    if modern == task.modern:
+        return named
+    if not modern:
+        return tasks.older(named)
+    if tasks.is_terminal(named) and named.get("status") == "completed":
+        named = {**named, "result": await ask("tasks/result")}
+    return {**tasks.newer(named), "resultType": "complete"}
+
+
+async def _task_result(session: Session, surface: Surface, request: Request) -> Params:
+    """Wait for the end of a task and give what its call would have given."""
+    task = session.inside.tasks.find(session, request.params.get("taskId"))
+    backend = _backend(session, surface)
+    if tasks.lost(task, backend):
+        raise RpcError(BACKEND_UNAVAILABLE, str(tasks.gone(task, modern=False)["statusMessage"]))
+    params = {**_ours_out(request.params), "taskId": task.own_id}
+    if task.modern:
+        result = await _poll(session, surface, request, backend, params)
+    else:
+        result = await aggregation.ask(
+            surface, session.state, backend, "tasks/result", params, request,
+            transparent=True, patience=tasks.RESULT_PATIENCE,
+        )  # fmt: skip
+    return tasks.related_to(result, task.id)
+
+
+async def _poll(
+    session: Session, surface: Surface, request: Request, backend: Backend, params: Params
+) -> Params:
+    """Ask a server of the stateless era for a task until it has ended."""
+    while True:
+        told = await aggregation.ask(
+            surface, session.state, backend, "tasks/get", params, request, transparent=True
+        )
+        if tasks.is_terminal(told):
+            error = told.get("error")
+            if isinstance(error, dict):
+                raise RpcError.from_wire(error)
+            result = told.get("result")
+            return result if isinstance(result, dict) else {"content": []}
+        pause = told.get("pollIntervalMs")
+        milliseconds = pause if isinstance(pause, int | float) else 1000
+        await trio.sleep(min(10.0, max(0.1, milliseconds / 1000)))
+
+
+async def _task_update(session: Session, surface: Surface, request: Request) -> Params:
+    """Bring a task the answers that it asked for (the extension's way)."""
+    task = session.inside.tasks.find(session, request.params.get("taskId"))
+    backend = _backend(session, surface)
+    if not task.modern or tasks.lost(task, backend):
+        raise RpcError(INVALID_PARAMS, "this task waits for no input")
+    params = {**_ours_out(request.params), "taskId": task.own_id}
+    return await aggregation.ask(
+        surface, session.state, backend, "tasks/update", params, request, transparent=True
+    )
+
+
+async def _task_list(session: Session, surface: Surface, request: Request) -> Params:
+    """List the tasks that this session has created."""
+    found = [
+        tasks.older(task.known) if task.modern else task.known
+        for task in session.inside.tasks.of(session)
+    ]
+    return page(found, "tasks", request.params)
+
+
+def _ours_out(params: Params) -> Params:
+    """Leave out the client's progress token: the gateway mints one of its own."""
+    meta = params.get("_meta")
+    if not isinstance(meta, dict) or "progressToken" not in meta:
+        return params
+    kept = {key: value for key, value in meta.items() if key != "progressToken"}
+    rest = {key: value for key, value in params.items() if key != "_meta"}
+    return {**rest, "_meta": kept} if kept else rest
+
+
+def _backend(session: Session, surface: Surface) -> Backend:
+    assert session.face.target is not None
+    backend = surface.pool.of(session.face.target, session.state.id)
+    if backend is None:
+        raise RpcError(
+            BACKEND_UNAVAILABLE, f"Server '{session.face.target}' is not configured any more"
+        )
+    return backend
+
+
+_OWN: Final[Mapping[str, Method]] = {
+    "tools/list": _list_tools,
+    "tools/call": _call_tool,
+    "resources/subscribe": methods.subscribe,
+    "resources/unsubscribe": methods.unsubscribe,
+    "logging/setLevel": methods.set_level,
+    "tasks/get": _task_get,
+    "tasks/cancel": _task_cancel,
+    "tasks/result": _task_result,
+    "tasks/list": _task_list,
+    "tasks/update": _task_update,
+}
+
+_NOT_FORWARDED: Final = ("notifications/", "sampling/", "elicitation/", "roots/")
+
+
+@attrs.frozen
+class Forwarded:
+    """The methods of one server's face: all there are, for it is the server that knows them."""
+
+    def get(self, name: str) -> Method | None:
+        """Return what answers a method."""
+        if name.startswith(_NOT_FORWARDED):
+            return None
+        return _OWN.get(name, _forward)
+
+
+def no_such_server(surface: Surface, name: str) -> str:
+    """Say that there is no server of this name, and which there are."""
+    from mcpgw.catalog.suggest import did_you_mean
+
+    known = surface.pool.names
+    hint = did_you_mean(name, list(known))
+    return f"Server '{name}' not found.{hint or ' Configured: ' + (', '.join(known) or 'none')}"

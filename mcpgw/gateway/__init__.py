@@ -1,0 +1,1 @@
+"""The gateway itself: its nursery tree, and the services that join its parts."""

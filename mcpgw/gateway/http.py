@@ -1,0 +1,332 @@
+"""The gateway's doors to the network: who listens, and a session for each client that comes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import attrs
+import trio
+
+from mcpgw import __version__
+from mcpgw.backends.server import Backend
+from mcpgw.backends.states import Unavailable
+from mcpgw.config.expansion import expand
+from mcpgw.config.schema import GatewayConfig
+from mcpgw.config.server import AUTO_TOKEN, AuthConfig
+from mcpgw.front.http.settings import FrontChannel, HealthReport, HttpSettings, NoSuchTarget
+from mcpgw.front.passthrough import face_of, no_such_server
+from mcpgw.front.server_profile import WHOLE
+from mcpgw.front.session import END_GRACE, Session
+from mcpgw.gateway.gateway import Gateway
+from mcpgw.observe.log import get_logger
+from mcpgw.pipeline.call import Call, CallFailed
+from mcpgw.pipeline.session_state import SessionState
+from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, RpcError
+from mcpgw.state.files import read_json, write_atomically
+from mcpgw.state.folder import state_folder
+
+if TYPE_CHECKING:
+    from mcpgw.front.http.openapi.routes import OpenApiFace
+    from mcpgw.front.http.server import Address
+
+log = get_logger("mcpgw.gateway")
+
+ANONYMOUS: Final = "anonymous"
+"""The principal of those who need not say who they are."""
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+@attrs.define(eq=False)
+class GatewayDoors:
+    """Opens sessions over the channels that the HTTP front brings. `run` is their nursery.
+
+    Args:
+      core: the gateway behind the doors.
+      only: the one server that stands behind `/mcp` itself, where there is no other (a bridge).
+    """
+
+    core: Gateway
+    only: str | None = None
+    _nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Hold the sessions' tasks; on cancellation all end."""
+        async with trio.open_nursery() as self._nursery:
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def open(
+        self, channel: FrontChannel, target: str | None, principal: str, *, stateless: bool = False
+    ) -> None:
+        """Start a session over a channel and return once it listens.
+
+        Raises:
+          NoSuchTarget: there is no server of this name.
+          RpcError: the server cannot be started.
+        """
+        assert self._nursery is not None, "the doors must run first"
+        await self.core.loaded.wait()
+        caller = "" if principal == ANONYMOUS else principal
+        state = SessionState(caller=caller)
+        target = target or self.only
+        face = WHOLE
+        if target is not None:
+            backend = self.core.pool.of(target, state.id)
+            if backend is None:
+                raise NoSuchTarget(target, self.core.pool.names)
+            try:
+                with trio.fail_after(backend.config.start_timeout):
+                    face = await face_of(backend)
+            except (Unavailable, trio.TooSlowError) as error:
+                self.core.pool.end_session(state.id)
+                why = str(error) or backend.situation()
+                raise RpcError(BACKEND_UNAVAILABLE, f"{why}.") from error
+        session = Session(channel, END_GRACE, face=face, principal=caller, shared=stateless)
+        self.core.begin(session, state)
+        await self._nursery.start(self._serve, session, channel)
+
+    async def _serve(
+        self,
+        session: Session,
+        channel: FrontChannel,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        try:
+            await session.run(task_status=task_status)
+        finally:
+            self.core.end(session)
+            channel.end()
+
+    def tool(self, target: str | None, name: str) -> Mapping[str, Any] | None:
+        """Return the definition of a tool by the name that clients of a face call it by."""
+        target = target or self.only
+        if target is None:
+            return None  # the meta-tools have no header parameters
+        backend = self.core.pool.get(target)
+        return backend.tools.get(name) if backend is not None else None
+
+    def health(self) -> HealthReport:
+        """Say how the gateway is; a sick server does not make it sick."""
+        return HealthReport(
+            version=__version__,
+            ready=self.core.loaded.is_set() and not self.core.problem,
+            count=len(self.core.pool),
+            all_healthy=all(
+                backend.failure is None and not backend.breaker_open for backend in self.core.pool
+            ),
+        )
+
+
+async def listen(
+    gateway: Gateway,
+    stop: trio.Event,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    only: str | None = None,
+) -> str:
+    """Serve clients by HTTP until `stop` is set; return why that could not be done, or "".
+
+    Streams are ended in order before the return.
+
+    Args:
+      gateway: what is served; its configuration must be loaded.
+      stop: set to end.
+      host, port: where to listen, over what the configuration says.
+      only: the one server that clients see at the paths of the whole.
+    """
+    from mcpgw.front.http.app import make_app
+    from mcpgw.front.http.server import CannotListen, serve
+    from mcpgw.front.http.webhooks import Webhooks
+
+    config = gateway.config
+    host = host or config.server.host
+    port = config.server.port if port is None else port
+    token = bearer_token(config.auth, gateway.host.environ)
+    made = token == AUTO_TOKEN
+    if made:
+        token = f"mcp_{secrets.token_urlsafe(32)}"
+    if config.auth.enabled and not token:
+        return "auth.enabled is true, but auth.bearer_token is not set: give one, or `auto`"
+    settings = _settings(config, host, port, token)
+    doors = GatewayDoors(gateway, only)
+    app = make_app(doors, settings, more_routes=openapi_face(gateway, settings).routes())
+    if config.webhooks.enabled:
+        app.before = Webhooks(
+            app.guarded, config.webhooks.base_path, gateway.hooks.receiver.receive, settings
+        )
+    problem = ""
+    note = Note(state_folder(gateway.process_environ), port)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(doors.run)
+        listening = partial(serve, app, host=host, port=port, settings=settings, shutdown=stop)
+
+        async def run(*, task_status: trio.TaskStatus[Address | None]) -> None:
+            nonlocal problem
+            try:
+                await listening(task_status=task_status)
+            except CannotListen as error:
+                problem = str(error)
+                task_status.started(None)
+            nursery.cancel_scope.cancel()
+
+        address = await nursery.start(run)
+        if address is not None:
+            note.write(address.port, token if made else "")
+            _announce(address, token, made=made, host=host)
+    note.remove()
+    return problem
+
+
+def bearer_token(auth: AuthConfig, environ: Mapping[str, str]) -> str:
+    """Return the configured token, `auto` where one is to be made, "" where none is wanted."""
+    if not auth.enabled or auth.bearer_token is None:
+        return ""
+    reference = re.fullmatch(r"env:([A-Za-z_][A-Za-z0-9_]*)", auth.bearer_token)
+    if reference is not None:
+        return environ.get(reference[1], "")
+    return expand(auth.bearer_token, environ).text
+
+
+def _settings(config: GatewayConfig, host: str, port: int, token: str) -> HttpSettings:
+    public = urlsplit(config.server.public_url)
+    hosts = (*config.server.allowed_hosts, *((public.hostname,) if public.hostname else ()))
+    origins = config.server.allowed_origins
+    if public.hostname:
+        origins = (*origins, f"{public.scheme}://{public.netloc}")
+    return HttpSettings(
+        host=host,
+        port=port,
+        max_body_size=config.server.max_body_size,
+        session_ttl=config.streaming.session_ttl,
+        max_sessions=config.streaming.max_sessions,
+        keep_alive=config.streaming.keep_alive_interval,
+        shutdown_grace=min(END_GRACE, config.server.shutdown_timeout),
+        replay_messages=config.streaming.buffer_size,
+        allowed_hosts=hosts,
+        allowed_origins=origins,
+        bearer_token=token or None,
+        public_paths=config.auth.public_paths,
+    )
+
+
+def _announce(address: Address, token: str, *, made: bool, host: str) -> None:
+    """Say on stderr where clients find the gateway."""
+    if made:
+        sys.stderr.write(f"mcp-gateway: bearer token for this run: {token}\n")
+        sys.stderr.flush()
+    log.info("http.listening", url=f"{address}/mcp", secured=bool(token))
+    if not token and host not in LOOPBACK:
+        log.warning(
+            "http.open_to_all",
+            host=host,
+            hint="everybody who reaches this address can use every tool; set auth.enabled and"
+            " auth.bearer_token, or listen on 127.0.0.1",
+        )
+
+
+def openapi_face(gateway: Gateway, settings: HttpSettings) -> OpenApiFace:
+    """Return each server as a REST API, below `/openapi`."""
+    from mcpgw.front.http.openapi.routes import OpenApiFace
+
+    def backend_of(server: str) -> Backend:
+        backend = gateway.pool.get(server)
+        if backend is None:
+            raise LookupError(no_such_server(gateway.surface, server))
+        return backend
+
+    async def tools(server: str) -> Sequence[Mapping[str, Any]]:
+        backend = backend_of(server)
+        if not backend.known:
+            try:
+                with trio.fail_after(backend.config.start_timeout):
+                    await backend.learned()
+            except (Unavailable, trio.TooSlowError) as error:
+                raise RpcError(BACKEND_UNAVAILABLE, f"{backend.situation()}.") from error
+        return tuple(backend.tools.values())
+
+    def info(server: str) -> Mapping[str, Any]:
+        backend = backend_of(server)
+        known = dict(backend.manifest.server_info) if backend.manifest else {}
+        if backend.config.description:
+            known.setdefault("description", backend.config.description)
+        return known
+
+    async def call(
+        server: str, tool: str, arguments: dict[str, Any], principal: str
+    ) -> dict[str, Any]:
+        session = SessionState(caller="" if principal == ANONYMOUS else principal)
+        params = {"name": tool, "arguments": arguments}
+        try:
+            return await gateway.surface.pipeline.call(
+                Call(server, "tools/call", tool, params, session=session)
+            )
+        except CallFailed as error:
+            raise RpcError(BACKEND_UNAVAILABLE, str(error), error.data) from error
+        finally:
+            gateway.pool.end_session(session.id)
+
+    return OpenApiFace(
+        servers=lambda: gateway.pool.names,
+        tools=tools,
+        info=info,
+        call=call,
+        secured=settings.bearer_token is not None,
+        limit=settings.max_body_size,
+        public_url=gateway.config.server.public_url.rstrip("/"),
+    )
+
+
+@attrs.frozen
+class Note:
+    """A file that tells other programs of this person where a gateway listens.
+
+    It is named by the configured port, so that who reads the same configuration finds it; it
+    holds the token where that was made at the start.
+    """
+
+    folder: Path
+    port: int
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / f"listening-{self.port}.json"
+
+    def write(self, port: int, token: str) -> None:
+        """Write down where the gateway listens; it works without, so a failure is only logged."""
+        said = {"pid": os.getpid(), "port": port, "token": token}
+        try:
+            write_atomically(self.path, json.dumps(said).encode())
+        except OSError as error:
+            log.warning("note.not_written", path=str(self.path), reason=str(error))
+
+    def read(self) -> Mapping[str, Any]:
+        """Return what is written down; nothing where no gateway of it lives."""
+        said = read_json(self.path)
+        if not isinstance(said, dict) or not isinstance(said.get("pid"), int):
+            return {}
+        try:
+            os.kill(said["pid"], 0)
+        except ProcessLookupError:
+            return {}
+        except PermissionError:
+            pass  # it lives, as somebody else
+        return said
+
+    def remove(self) -> None:
+        """Remove the file if it is of this process."""
+        if self.read().get("pid") == os.getpid():
+            with contextlib.suppress(OSError):
+                self.path.unlink()

@@ -1,0 +1,350 @@
+"""A thin bridge: messages of a client at stdin and stdout, carried to a server elsewhere.
+
+Nothing is looked into but what a lost session needs: its `initialize` is kept, so that a server
+that has forgotten the session can be told anew, without the client noticing.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import attrs
+import trio
+
+from mcpgw.observe.log import get_logger
+from mcpgw.protocol.channel import Arrived, Channel, Failed
+from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_REQUEST, PARSE_ERROR
+from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, valid_id
+from mcpgw.state.folder import state_folder
+from mcpgw.transports.stdio import take_stdio
+
+if TYPE_CHECKING:
+    from mcpgw.transports.authorization import Authorizer
+    from mcpgw.transports.network import Network
+
+log = get_logger("mcpgw.bridge")
+
+MESSAGE_LIMIT: Final = 64 * 1024 * 1024
+"""Largest message that is carried, in bytes; the server at the end has a limit of its own."""
+END_GRACE: Final = 10.0
+"""Seconds that requests in flight have after the end of input."""
+REOPEN_LIMIT: Final = 3
+"""How often in a row a lost session is opened anew before the bridge gives up."""
+_OURS: Final = "mcp-gateway-reopen"
+
+OpenServer = Callable[[], Any]
+"""Makes a new network channel to the server."""
+
+
+@attrs.define(eq=False)
+class Bridge:
+    """Carries messages between a client and a server until one of them ends.
+
+    Args:
+      client: the client's channel; its opener runs and closes it.
+      open_server: makes a channel to the server; the bridge runs and closes it.
+    """
+
+    client: Channel
+    open_server: OpenServer
+    _server: Any = None
+    _initialize: Message | None = None
+    _initialized: Message | None = None
+    _waiting: dict[RequestId, Message] = attrs.field(factory=dict)
+    """The client's requests that have no answer yet."""
+    _again: list[Message] = attrs.field(factory=list)
+    """Those of them that a lost session surely did not get."""
+    _answered: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    _ready: trio.Event = attrs.field(factory=trio.Event)
+
+    async def run(self) -> str:
+        """Carry messages until the client ends; return why where the server ended first."""
+        ending: list[str] = []
+
+        async def serve() -> None:
+            ending.append(await self._keep_server())
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            await self._from_client()
+            with trio.move_on_after(END_GRACE):
+                while self._waiting:
+                    await self._answered.park()
+            nursery.cancel_scope.cancel()
+        return ending[0] if ending else ""
+
+    async def _from_client(self) -> None:
+        while True:
+            try:
+                received = await self.client.receive()
+            except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+            if isinstance(received, dict):
+                await self._forward(received)
+            else:
+                fault = received if isinstance(received, Malformed) else None
+                reason = fault.reason if fault else "send one message a line"
+                await self.client.send(_error(fault.id if fault else None, PARSE_ERROR, reason))
+
+    async def _forward(self, message: Message) -> None:
+        method, request = message.get("method"), message.get("id")
+        asks = method is not None and request is not None
+        if asks and not valid_id(request):
+            reason = "the id of a request is text or a number"
+            await self.client.send(_error(None, INVALID_REQUEST, reason))
+            return
+        if method == "notifications/initialized":
+            self._initialized = message
+        elif method == "notifications/cancelled":
+            params = message.get("params")
+            cancelled = params.get("requestId") if isinstance(params, dict) else None
+            if isinstance(cancelled, (str, int)):
+                self._waiting.pop(cancelled, None)
+        await self._ready.wait()
+        if asks:
+            self._waiting[message["id"]] = message
+        try:
+            await self._server.send(message)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            if asks:
+                self._again.append(message)
+
+    async def _keep_server(self) -> str:
+        """Keep a conversation with the server; return why it cannot be had any more."""
+        lost = 0
+        while lost < REOPEN_LIMIT:
+            self._server = server = self.open_server()
+            refused = ""
+            async with trio.open_nursery() as nursery:
+                await nursery.start(server.run)
+                try:
+                    refused = await self._greet_again(server)
+                    if not refused:
+                        self._ready.set()
+                        again, self._again = self._again, []
+                        for message in again:
+                            await server.send(message)
+                        lost = 0 if await self._from_server(server) else lost
+                except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
+                    log.debug("bridge.ended_at_once", reason=str(server.ending))
+                finally:
+                    self._ready = trio.Event()
+                    with trio.move_on_after(2, shield=True):
+                        await server.aclose()
+                nursery.cancel_scope.cancel()
+            if not server.expired:
+                break
+            lost += 1
+            log.info("bridge.session_expired", row=lost)
+            await self._give_up_sent("the server forgot the session while it had the request")
+        why = refused or str(server.ending) or "the server ended the conversation"
+        self._again.clear()
+        await self._give_up_sent(why)
+        return why
+
+    async def _give_up_sent(self, why: str) -> None:
+        """Answer the requests that may have had an effect, which a new session never hears of."""
+        kept = {message["id"] for message in self._again}
+        for request in [each for each in self._waiting if each not in kept]:
+            del self._waiting[request]
+            await self.client.send(_error(request, BACKEND_UNAVAILABLE, why))
+        self._answered.unpark_all()
+
+    async def _greet_again(self, server: Any) -> str:
+        """Tell a new session what the client said at its beginning; return why it was refused.
+
+        Raises:
+          trio.EndOfChannel, trio.BrokenResourceError: the new session has ended already.
+        """
+        if self._initialize is None:
+            return ""
+        await server.send({**self._initialize, "id": _OURS})
+        while True:
+            received = await server.receive()
+            if isinstance(received, Failed):
+                return str(received.error) if received.error.reason else ""
+            message = received.message if isinstance(received, Arrived) else received
+            if isinstance(message, dict) and message.get("id") == _OURS:
+                break
+        if "error" in message:
+            reason = message["error"].get("message") if isinstance(message["error"], dict) else ""
+            return f"the server refused a new session: {reason}"
+        if self._initialized is not None:
+            await server.send(self._initialized)
+        return ""
+
+    async def _from_server(self, server: Any) -> bool:
+        """Pass on what the server says until it ends; tell whether it said anything."""
+        spoke = False
+        while True:
+            try:
+                received = await server.receive()
+            except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
+                return spoke
+            if isinstance(received, Failed):
+                await self._failed(received, server)
+                continue
+            message = received.message if isinstance(received, Arrived) else received
+            if isinstance(message, dict):
+                if "method" not in message and valid_id(message.get("id")):
+                    asked = self._waiting.pop(message["id"], {})
+                    if asked.get("method") == "initialize" and "result" in message:
+                        self._initialize = asked
+                    self._answered.unpark_all()
+                spoke = True
+                await self.client.send(message)
+
+    async def _failed(self, lost: Failed, server: Any) -> None:
+        message = self._waiting.get(lost.request)
+        if message is None:
+            return
+        if server.expired and not lost.error.sent:
+            self._again.append(message)
+            return
+        if not lost.error.reason:
+            return  # the whole conversation is over, and its end says why
+        del self._waiting[lost.request]
+        self._answered.unpark_all()
+        await self.client.send(_error(lost.request, BACKEND_UNAVAILABLE, lost.error.reason))
+
+
+async def bridge_stdio(open_server: OpenServer) -> int:
+    """Bridge the process's stdin and stdout to a server; return the exit status."""
+    channel = take_stdio(limit=MESSAGE_LIMIT)
+    why = ""
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(channel.run)
+            nursery.start_soon(_end_on_signal, nursery.cancel_scope)
+            why = await Bridge(channel, open_server).run()
+            with trio.move_on_after(1):
+                await channel.flush()
+            nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True):
+            await channel.aclose()
+    if why:
+        log.error("bridge.ended", reason=why)
+    return 1 if why else 0
+
+
+async def _end_on_signal(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as received:
+        async for _number in received:
+            scope.cancel()
+
+
+def network_channel(
+    url: str,
+    network: Network,
+    *,
+    headers: Mapping[str, str],
+    authorizer: Authorizer | None = None,
+    kind: Literal["auto", "streamable", "sse"] = "auto",
+) -> Any:
+    """Make a channel to a server at a URL of http, https, ws or wss."""
+    from mcpgw.transports.http_client import HttpChannel
+    from mcpgw.transports.http_exchange import HttpTimeouts
+
+    common: dict[str, Any] = {
+        "name": "server",
+        "url": url,
+        "network": network,
+        "headers": headers,
+        "authorizer": authorizer,
+        "limit": MESSAGE_LIMIT,
+        "timeouts": HttpTimeouts(),
+    }
+    if url.startswith(("ws://", "wss://")):
+        from mcpgw.transports.websocket_client import WebSocketChannel
+
+        return WebSocketChannel(**common)
+    return HttpChannel(kind=kind, **common)
+
+
+def _error(request: RequestId | None, code: int, reason: str) -> Message:
+    answer: Message = {"jsonrpc": "2.0", "error": {"code": int(code), "message": reason}}
+    return answer if request is None else {**answer, "id": request}
+
+
+@attrs.frozen
+class Running:
+    """A gateway that runs already: its address for clients, and its token where it wants one."""
+
+    url: str
+    token: str = attrs.field(default="", repr=False)
+
+
+def running_gateway(
+    config_path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    host: str | None = None,
+    port: int | None = None,
+) -> Running | None:
+    """Return the gateway that runs where the configuration says, None where none answers."""
+    import json
+    import urllib.error
+    import urllib.request
+
+    found = _address(config_path, environ, host, port)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{found.url.removesuffix('/mcp')}/health", timeout=HEALTH_PATIENCE) as r:
+            said = json.load(r)
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(said, dict) and "version" in said else None
+
+
+HEALTH_PATIENCE: Final = 1.0
+"""Seconds that a running gateway has to say that it lives."""
+
+
+def _address(
+    config_path: Path | None, environ: Mapping[str, str], host: str | None, port: int | None
+) -> Running:
+    """Return where a gateway of this configuration listens."""
+    from mcpgw.config import loader
+    from mcpgw.config.problems import ConfigError
+    from mcpgw.config.schema import GatewayConfig
+    from mcpgw.config.server import AUTO_TOKEN
+    from mcpgw.gateway.http import Note, bearer_token
+
+    environment: Mapping[str, str] = environ
+    try:
+        path = config_path or loader.find(environ, Path.cwd())
+        loaded = loader.load(path if path and path.exists() else None, environ=environ)
+        config, environment = loaded.config, loaded.environ
+    except ConfigError as error:
+        log.warning("config.broken", reason=str(error))
+        config = GatewayConfig()
+    address = host or config.server.host
+    if address in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
+        address = "127.0.0.1"
+    shown = f"[{address}]" if ":" in address else address
+    chosen = port if port is not None else config.server.port
+    note = Note(state_folder(environ), chosen).read()
+    token = bearer_token(config.auth, environment)
+    if token == AUTO_TOKEN:
+        token = str(note.get("token") or "")
+    return Running(f"http://{shown}:{note.get('port', chosen)}/mcp", token)
+
+
+async def serve_proxy(
+    config_path: Path | None, environ: Mapping[str, str], host: str | None, port: int | None
+) -> int:
+    """Bridge stdin and stdout to the running gateway; return the exit status."""
+    from mcpgw.transports.network import Network
+
+    found = _address(config_path, environ, host, port)
+    headers = {"Authorization": f"Bearer {found.token}"} if found.token else {}
+    # A gateway on this machine is never reached through a proxy.
+    network = Network({**environ, "NO_PROXY": "*", "no_proxy": "*"})
+    return await bridge_stdio(
+        lambda: network_channel(found.url, network, headers=headers, kind="streamable")
+    )

@@ -1,0 +1,151 @@
+"""What the meta-tools share: what they may look at and do, and for which session."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from mcpgw.backends.pool import BackendPool
+from mcpgw.backends.server import Backend
+from mcpgw.catalog.index import ToolIndex
+from mcpgw.config.governance import RoutingProfileConfig
+from mcpgw.config.schema import GatewayConfig
+from mcpgw.pipeline.pipeline import Pipeline
+from mcpgw.pipeline.session_state import Sessions, SessionState
+from mcpgw.playbooks.library import PlaybookLibrary
+from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
+from mcpgw.protocol.peer import Params, Request
+from mcpgw.usage.model import ToolKey
+from mcpgw.usage.recorder import Usage
+
+if TYPE_CHECKING:
+    from mcpgw.capabilities.service import Apis
+    from mcpgw.skills.library import SkillLibrary
+    from mcpgw.trust.vetting import Vetting
+    from mcpgw.webhooks.service import Hooks
+
+CAPABILITY_NAMES: Final = ("capabilities", "gateway")
+"""Names under which the capabilities are always found."""
+LEARNING_PATIENCE: Final = 5.0
+"""Seconds that a search or listing waits at most for servers that were never started."""
+
+Reload = Callable[[], Awaitable[Params]]
+"""Loads gateway.yaml again and applies it. Gives `status`, `changes`, `restart_required` and
+`restart_reason`; raises RpcError where the file cannot be used."""
+
+
+@attrs.define(eq=False)
+class Surface:
+    """What a meta-tool may look at and do."""
+
+    pool: BackendPool
+    index: ToolIndex
+    pipeline: Pipeline
+    usage: Usage
+    reload: Reload
+    tell_tools_changed: Callable[[SessionState], None]
+    """Tells the client of a session that its `tools/list` has changed."""
+    playbooks: PlaybookLibrary = attrs.field(factory=PlaybookLibrary)
+    sessions: Sessions = attrs.field(factory=Sessions)
+    config: GatewayConfig = attrs.field(factory=GatewayConfig)
+    has_states: bool = False
+    """Whether anything is shown in some workflow states only."""
+    apis: Apis | None = None
+    """The capabilities, where there are any."""
+    skills: SkillLibrary | None = None
+    hooks: Hooks | None = None
+    """The endpoints for events from outside."""
+    vetting: Vetting | None = None
+    """What servers' definitions are trusted with."""
+    config_loaded: bool = False
+    config_problem: str = ""
+    """Why gateway.yaml as it stands could not be loaded; empty where it was."""
+
+    def profile_of(self, session: SessionState) -> tuple[str, RoutingProfileConfig]:
+        """Return the name of a session's routing profile, and the profile."""
+        return self.config.routing_profile(session.profile)
+
+    def backends(self, session: SessionState) -> Iterator[Backend]:
+        """Go through the servers that a session works with."""
+        profile = self.profile_of(session)[1]
+        for backend in self.pool:
+            if profile.allows_server(backend.name):
+                yield backend
+
+    def tools(self, session: SessionState) -> Iterator[tuple[Backend, str, dict[str, Any]]]:
+        """Go through the tools that a session is shown: by its profile and workflow state."""
+        profile = self.profile_of(session)[1]
+        for backend in self.backends(session):
+            for name, tool in backend.tools.items():
+                if profile.allows(backend.name, name) and backend.config.visible(
+                    name, session.state
+                ):
+                    yield backend, name, tool
+
+    def shows(self, session: SessionState, server: str, tool: str) -> bool:
+        """Tell whether a session is shown a tool."""
+        backend = self.pool.get(server)
+        return (
+            backend is not None
+            and self.profile_of(session)[1].allows(server, tool)
+            and backend.config.visible(tool, session.state)
+        )
+
+    def server_named(self, name: str) -> str:
+        """Return the server that is meant by a name: the one of the capabilities is known as
+        `capabilities` and `gateway` too, where no other server has these names."""
+        if name in CAPABILITY_NAMES and self.apis is not None and self.apis.name:
+            return name if self.pool.get(name) is not None else self.apis.name
+        return name
+
+    def find(self, key: ToolKey) -> dict[str, Any] | None:
+        """Return the definition of a tool, where its server and its list are known."""
+        backend = self.pool.get(key[0])
+        return None if backend is None else backend.tools.get(key[1])
+
+    def count_tools(self, session: SessionState | None = None) -> int:
+        """Return the number of tools behind the gateway, as far as they are known."""
+        if session is not None and (self.config.routing_profiles or session.state != "default"):
+            return sum(1 for _ in self.tools(session))
+        return sum(len(backend.tools) for backend in self.pool)
+
+    def roots_changed(self, server: str | None = None) -> None:
+        """Tell the backends that know the client's roots; the one server's where it is named."""
+        for name in self.pool.names if server is None else (server,):
+            for backend in self.pool.all_of(name):
+                if backend.connection is not None:
+                    backend.connection.roots_changed()
+
+    def log_level_changed(self) -> None:
+        """Pass the level on to the backends that send log messages."""
+        for backend in self.pool:
+            backend.lists.pass_log_level()
+
+    async def learn(self) -> tuple[str, ...]:
+        """Get to know the servers of which nothing is known; return those that stay unknown."""
+        if self.config_problem and not self.config_loaded:
+            raise RpcError(INVALID_PARAMS, self.config_problem)
+        return await self.pool.learn(patience=LEARNING_PATIENCE)
+
+
+@attrs.define(eq=False)
+class Ask:
+    """One call of a meta-tool.
+
+    Args:
+      surface: what it may look at and do.
+      session: whose it is.
+      arguments: as the client sent them.
+      request: the client's request, for progress and cancellation; None where there is none.
+    """
+
+    surface: Surface
+    session: SessionState
+    arguments: Params
+    request: Request | None = None
+
+    def with_arguments(self, arguments: Mapping[str, Any]) -> Ask:
+        """Return the same call with other arguments."""
+        return Ask(self.surface, self.session, dict(arguments), self.request)

@@ -1,0 +1,375 @@
+"""The discovery tools: which servers there are, which tools, and which fits a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import trio
+
+from mcpgw.backends.server import Backend
+from mcpgw.backends.states import Unavailable
+from mcpgw.catalog.index import Hit, SearchResult
+from mcpgw.catalog.siblings import differential
+from mcpgw.catalog.suggest import did_you_mean
+from mcpgw.catalog.summary import input_summary
+from mcpgw.meta.context import LEARNING_PATIENCE, Ask, Surface
+from mcpgw.meta.signals import SignalReader
+from mcpgw.meta.tool import READS, MetaTool, answer, flag, text_argument, whole_number
+from mcpgw.protocol.errors import INVALID_REQUEST, NOT_FOUND, RpcError
+from mcpgw.protocol.mcp import reads_only
+from mcpgw.protocol.peer import Params
+
+SCHEMAS_IN_SEARCH: Final = 3
+"""Hits that come with their whole input schema; the others with one line."""
+NEAREST: Final = 5
+"""Hits that are shown where none of them fits."""
+DESCRIPTION_LIMIT: Final = 500
+"""Characters of a description in a search result."""
+LISTED_DESCRIPTION_LIMIT: Final = 200
+"""Characters of a description in the list of all tools."""
+SKILLS_SHOWN: Final = 2
+"""Skills in one search."""
+SKILL_FITS: Final = 60
+"""Points from which a skill is worth showing beside tools."""
+WITHHELD_SHOWN: Final = 20
+"""Withheld definitions of one server in the list of servers."""
+LISTED_AT_ONCE: Final = 200
+"""Tools in one answer of the list of all tools."""
+ROLES: Final = ("selector", "extractor", "enricher", "action")
+_SELECTING: Final = frozenset({"search", "list", "find", "query", "discover", "browse"})
+
+
+async def list_servers(ask: Ask) -> Params:
+    """Return every server with its state, and the cause where it does not run."""
+    surface = ask.surface
+    profile = surface.profile_of(ask.session)[1]
+    servers = []
+    for backend in surface.pool:
+        entry = describe_server(surface, backend)
+        if not profile.allows_server(backend.name):
+            entry["in_profile"] = False
+        servers.append(entry)
+    payload: dict[str, Any] = {"servers": servers}
+    if surface.config_problem:
+        payload["config_problem"] = surface.config_problem
+    return answer(payload)
+
+
+def describe_server(surface: Surface, backend: Backend) -> dict[str, Any]:
+    """Return a server's entry of the list."""
+    breaker = backend.breaker.snapshot()
+    entry: dict[str, Any] = {
+        "name": backend.name,
+        "description": backend.config.description,
+        "running": backend.connection is not None,
+        "state": backend.state.value,
+        "status": "disabled" if backend.killed else "active",
+        "transport": backend.config.transport,
+        "tools_count": len(backend.tools),
+        "circuit_breaker": breaker["state"],
+    }
+    if not entry["description"]:
+        del entry["description"]
+    if not backend.known:
+        entry["tools_known"] = False
+    if backend.failure is not None:
+        entry["cause"] = backend.failure.reason
+    elif backend.state.value == "starting":
+        entry["cause"] = backend.situation()
+    if breaker["retry_after_ms"]:
+        entry["retry_after_ms"] = breaker["retry_after_ms"]
+    entry |= trust_of(surface, backend)
+    remaining = surface.pipeline.errors.remaining(backend.name, "")
+    if remaining > 0:
+        entry["disabled_for_s"] = round(remaining)
+    return entry
+
+
+def trust_of(surface: Surface, backend: Backend) -> dict[str, Any]:
+    """Return what of a server is withheld from clients, and why."""
+    apis = surface.apis
+    if apis is not None and backend.name == apis.name:
+        refused = apis.library.refused if apis.library is not None else {}
+        found = [{"file": str(path), "reason": why} for path, why in refused.items()]
+        return {"withheld": found[:WITHHELD_SHOWN]} if found else {}
+    verdict = surface.vetting.verdicts.get(backend.name) if surface.vetting is not None else None
+    if verdict is None:
+        return {}
+    entry: dict[str, Any] = {"blocked": verdict.blocked} if verdict.blocked else {}
+    if verdict.withheld:
+        shown = verdict.withheld[:WITHHELD_SHOWN]
+        entry["withheld"] = [
+            {"kind": each.kind, "name": each.name[:80], "reason": each.reason} for each in shown
+        ]
+    if verdict.warnings:
+        entry["warnings"] = list(verdict.warnings[:WITHHELD_SHOWN])
+    return entry
+
+
+async def list_tools(ask: Ask) -> Params:
+    """Return one server's whole definitions, or the names and descriptions of all tools."""
+    arguments = ask.arguments
+    role = _role(arguments)
+    server = text_argument(arguments, "server", "backend", required=False)
+    if server:
+        return await _list_one(ask, server, role)
+    offset = whole_number(arguments, "offset", default=0, low=0, high=10**9)
+    pending = await ask.surface.learn()
+    tools: list[dict[str, Any]] = []
+    for backend, name, tool in ask.surface.tools(ask.session):
+        if _plays(tool, role):
+            entry = {
+                "server": backend.name,
+                "name": name,
+                "description": _short(tool, LISTED_DESCRIPTION_LIMIT),
+            }
+            if backend.killed:
+                entry["status"] = "disabled"
+            tools.append(entry)
+    end = offset + LISTED_AT_ONCE
+    payload: dict[str, Any] = {"tools": tools[offset:end], "total": len(tools)}
+    if end < len(tools):
+        payload["next_offset"] = end
+        payload["hint"] = "Call again with `offset` for more, or use gateway_search_tools."
+    if pending:
+        payload["starting"] = list(pending)
+    return answer(payload)
+
+
+async def _list_one(ask: Ask, server: str, role: str) -> Params:
+    surface = ask.surface
+    server = surface.server_named(server)
+    backend = surface.pool.get(server)
+    if backend is None:
+        known = did_you_mean(server, surface.pool.names)
+        raise RpcError(NOT_FOUND, f"Backend not found: {server}.{known}")
+    profile_name, profile = surface.profile_of(ask.session)
+    if not profile.allows_server(server):
+        raise RpcError(
+            INVALID_REQUEST,
+            f"Backend '{server}' is not available in the '{profile_name}' routing profile",
+        )
+    problem = await _learn_one(backend)
+    tools = [
+        tool
+        for name, tool in backend.tools.items()
+        if _plays(tool, role) and surface.shows(ask.session, server, name)
+    ]
+    payload: dict[str, Any] = {
+        "server": server,
+        "status": "disabled" if backend.killed else "active",
+        "tools": tools,
+    }
+    if problem:
+        payload["problem"] = problem
+    return answer(payload)
+
+
+async def _learn_one(backend: Backend) -> str:
+    """Wait a little for a server that was never listed; return why it has no list."""
+    if backend.known or backend.killed:
+        return ""
+    with trio.move_on_after(min(backend.config.timeout, 2 * LEARNING_PATIENCE)):
+        try:
+            await backend.learned()
+        except Unavailable as error:
+            return str(error)
+        return ""
+    return backend.situation()
+
+
+async def search_tools(ask: Ask) -> Params:
+    """Return the tools that fit a query, best first, the best with their input schema."""
+    query = text_argument(ask.arguments, "query", "q")
+    limit = whole_number(ask.arguments, "limit", default=10, low=1, high=25)
+    explain = flag(ask.arguments, "explain")
+    pending = await ask.surface.learn()
+    found = await find_tools(ask, query, limit=limit, explain=explain)
+    hits = found.hits if found.fits else found.hits[:NEAREST]
+    family = differential(hits)
+    matches = []
+    for position, hit in enumerate(hits):
+        match = _match(ask.surface, hit)
+        if (text := family.get((hit.server, hit.tool))) is not None:
+            match["differential_description"] = text
+        schema = hit.definition.get("inputSchema")
+        if position < SCHEMAS_IN_SEARCH and isinstance(schema, Mapping):
+            match["inputSchema"] = schema
+        else:
+            match["input"] = input_summary(schema)
+        matches.append(match)
+    payload: dict[str, Any] = {
+        "query": query,
+        "matches": matches,
+        "total": len(matches),
+        "total_available": found.total,
+    }
+    if skills := _skills(ask.surface, query):
+        payload["skills"] = skills
+    if found.corrections:
+        payload["corrections"] = dict(found.corrections)
+    if pending:
+        payload["starting"] = list(pending)
+    if not matches:
+        payload["hint"] = _no_match(ask.surface, pending)
+    elif not found.fits:
+        payload["fits"] = False
+        payload["hint"] = (
+            "Nothing fits well; these are the nearest. Try other words, or no tool here does it."
+        )
+    return answer(payload)
+
+
+def _skills(surface: Surface, query: str) -> list[dict[str, str]]:
+    """Return the skills that fit a query; their text is a resource of the same address."""
+    if surface.skills is None:
+        return []
+    found = [hit for hit in surface.skills.search(query, SKILLS_SHOWN) if hit.score >= SKILL_FITS]
+    return [
+        {
+            "name": hit.skill.name,
+            "description": hit.skill.description[:DESCRIPTION_LIMIT],
+            "uri": f"skill://{hit.skill.name}",
+            "use": "Read this resource for instructions.",
+        }
+        for hit in found
+    ]
+
+
+async def find_tools(
+    ask: Ask, query: str, *, limit: int, explain: bool = False, server: str = ""
+) -> SearchResult:
+    """Search what the session may see, ranked by fit and by how the tools have done so far."""
+    surface = ask.surface
+    await surface.index.prepare()
+    reader = SignalReader(surface)
+
+    def allowed(owner: str, tool: str) -> bool:
+        return (not server or owner == server) and surface.shows(ask.session, owner, tool)
+
+    restricted = server or surface.config.routing_profiles or surface.has_states
+    found = surface.index.search(
+        query,
+        limit=limit,
+        signals=reader.signals,
+        allowed=allowed if restricted else None,
+        explain=explain,
+    )
+    surface.usage.count("searches")
+    surface.usage.count("tools_found", found.total)
+    return found
+
+
+def _match(surface: Surface, hit: Hit) -> dict[str, Any]:
+    match: dict[str, Any] = {
+        "server": hit.server,
+        "tool": hit.tool,
+        "description": _short(hit.definition, DESCRIPTION_LIMIT),
+        "score": round(hit.score, 3),
+    }
+    backend = surface.pool.get(hit.server)
+    if (backend is not None and backend.killed) or surface.pipeline.errors.remaining(
+        hit.server, hit.tool
+    ) > 0:
+        match["status"] = "disabled"
+    if hit.ranking is not None:
+        match["ranking"] = hit.ranking
+    return match
+
+
+def _no_match(surface: Surface, pending: tuple[str, ...]) -> str:
+    if pending:
+        return f"No match yet. Still starting: {', '.join(pending)}; search again in a moment."
+    if not len(surface.pool):
+        return "No servers are configured. Add one under `backends` in gateway.yaml."
+    failed = [backend.name for backend in surface.pool if backend.failure is not None]
+    if failed:
+        return f"No match. Not running: {', '.join(failed)}; gateway_list_servers says why."
+    return "Nothing fits. Try other words, or list all tools with gateway_list_tools."
+
+
+def _short(tool: Mapping[str, Any], limit: int) -> str:
+    text = tool.get("description") or tool.get("title")
+    if not isinstance(text, str):
+        return ""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def _role(arguments: Params) -> str:
+    role = arguments.get("role")
+    if role is None:
+        return ""
+    if not isinstance(role, str) or role.lower() not in ROLES:
+        raise RpcError(
+            INVALID_REQUEST, f"Invalid role filter {role!r:.40} (expected {'|'.join(ROLES)})"
+        )
+    return role.lower()
+
+
+def _plays(tool: Mapping[str, Any], role: str) -> bool:
+    """Tell whether a tool has a role: its own `role`, else by its annotations and name."""
+    if not role:
+        return True
+    own = tool.get("role")
+    if isinstance(own, str) and own.lower() in ROLES:
+        return own.lower() == role
+    if not reads_only(tool):
+        return role == "action"
+    name = str(tool.get("name", "")).lower().replace("-", "_")
+    return role == ("selector" if _SELECTING.intersection(name.split("_")) else "extractor")
+
+
+def counts(surface: Surface) -> str:
+    """Say how many tools on how many servers there are."""
+    tools, servers = surface.count_tools(), len(surface.pool)
+    return (
+        f"{tools} tool{'' if tools == 1 else 's'} on {servers} server{'' if servers == 1 else 's'}"
+    )
+
+
+TOOLS = (
+    MetaTool(
+        name="gateway_list_servers",
+        title="List Servers",
+        describe=lambda surface: (
+            f"List the {len(surface.pool)} connected servers: status, tool count, circuit"
+            " breaker, cause of a failure."
+        ),
+        hints=READS,
+        call=list_servers,
+        gives=("servers",),
+    ),
+    MetaTool(
+        name="gateway_list_tools",
+        title="List Tools",
+        describe=lambda surface: (
+            f"List all {counts(surface)} in brief, or one server's whole definitions."
+            " To find a tool, search instead."
+        ),
+        hints=READS,
+        call=list_tools,
+        properties={
+            "server": {"type": "string"},
+            "role": {"type": "string", "enum": list(ROLES)},
+        },
+        gives=("tools",),
+    ),
+    MetaTool(
+        name="gateway_search_tools",
+        title="Search Tools",
+        describe=lambda surface: (
+            f"Find tools for a task in {counts(surface)}. Returns ranked matches (synonyms"
+            " understood), the best with input schema; then use gateway_invoke."
+        ),
+        hints=READS,
+        call=search_tools,
+        properties={
+            "query": {"type": "string"},
+            "limit": {"type": "integer", "maximum": 25, "default": 10},
+            "explain": {"type": "boolean"},
+        },
+        required=("query",),
+        gives=("matches",),
+    ),
+)

@@ -1,0 +1,274 @@
+"""The operator's tools: kill switch, restart, reload, what is disabled."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import trio
+
+from mcpgw.backends.server import Backend
+from mcpgw.backends.states import Unavailable
+from mcpgw.catalog.suggest import did_you_mean
+from mcpgw.meta.context import Ask, Surface
+from mcpgw.meta.tool import DESTROYS, READS, WRITES, Hints, MetaTool, answer, text_argument
+from mcpgw.protocol.errors import (
+    BACKEND_UNAVAILABLE,
+    NOT_FOUND,
+    ConnectionLost,
+    RpcError,
+)
+from mcpgw.protocol.peer import Params
+
+CONFIRM_PATIENCE: Final = 120.0
+"""Seconds that a person has to confirm; without an answer it is done."""
+RESTARTS: Final = Hints(read_only=False, destructive=True, idempotent=False, open_world=False)
+
+
+def _backend(ask: Ask) -> Backend:
+    name = text_argument(ask.arguments, "server", "backend")
+    backend = ask.surface.pool.get(name)
+    if backend is None:
+        known = did_you_mean(name, ask.surface.pool.names)
+        raise RpcError(NOT_FOUND, f"Backend not found: {name}.{known}")
+    return backend
+
+
+async def kill_server(ask: Ask) -> Params:
+    """Stop a server and refuse its calls until it is revived; the person may be asked first."""
+    backend = _backend(ask)
+    if not backend.killed:
+        await _confirm(ask, backend)
+    newly = backend.kill()
+    return answer(
+        {
+            "server": backend.name,
+            "status": "disabled",
+            "was_already_killed": not newly,
+            "message": f"'{backend.name}' is stopped; its calls are refused until"
+            " gateway_revive_server.",
+        }
+    )
+
+
+async def _confirm(ask: Ask, backend: Backend) -> None:
+    """Ask the person where the client can; only a plain no stops it.
+
+    Raises:
+      RpcError: the person declined.
+    """
+    client = ask.request.client if ask.request is not None else None
+    if ask.request is None or client is None or "elicitation" not in client.capabilities:
+        return
+    question = {
+        "message": f"Stop the server '{backend.name}' and refuse its calls until it is revived?",
+        "requestedSchema": {
+            "type": "object",
+            "properties": {"confirm": {"type": "boolean", "title": "Stop it", "default": True}},
+        },
+    }
+    reply: Params = {"action": "accept"}
+    with trio.move_on_after(CONFIRM_PATIENCE):
+        try:
+            reply = await client.ask(ask.request, "elicitation/create", question, key="confirm")
+        except (RpcError, ConnectionLost):
+            return
+    content = reply.get("content")
+    refused = isinstance(content, dict) and content.get("confirm") is False
+    if reply.get("action") != "accept" or refused:
+        raise RpcError(NOT_FOUND, f"Operator declined: kill server '{backend.name}'")
+
+
+async def revive_server(ask: Ask) -> Params:
+    """Let a server be used again: lift the kill switch, close its breaker, forget failures."""
+    backend = _backend(ask)
+    was_killed, was_open = backend.killed, backend.breaker_open
+    backend.revive()
+    enabled = ask.surface.pipeline.errors.forget(backend.name)
+    return answer(
+        {
+            "server": backend.name,
+            "status": "active",
+            "was_killed": was_killed,
+            "breaker_was_open": was_open,
+            "capabilities_enabled": enabled,
+            "message": f"'{backend.name}' may be used again; it starts at its next call.",
+        }
+    )
+
+
+async def restart_server(ask: Ask) -> Params:
+    """Restart a server, and wait until it is ready.
+
+    Each restart counts as a failure in the server's circuit breaker until a call succeeds, so
+    an agent that restarts in a loop is stopped by it.
+
+    Raises:
+      RpcError: the server is killed, its breaker is open, or it does not come up again.
+    """
+    backend = _backend(ask)
+    name = backend.name
+    if backend.killed:
+        raise RpcError(
+            BACKEND_UNAVAILABLE, f"'{name}' is disabled; gateway_revive_server enables it first."
+        )
+    if backend.breaker_open:
+        raise RpcError(
+            BACKEND_UNAVAILABLE,
+            f"'{name}' was not restarted: its circuit breaker is open for"
+            f" {backend.breaker.retry_after():.0f} s more."
+            " gateway_revive_server closes it at once.",
+        )
+    if not backend.restarts_left:
+        raise RpcError(
+            BACKEND_UNAVAILABLE,
+            f"'{name}' was not restarted: it was restarted or failed too often without a call that"
+            " succeeded. Call one of its tools first; gateway_revive_server allows it again.",
+        )
+    before = backend.pid
+    waiting = backend.restart("restarted by gateway_restart_server")
+    with trio.move_on_after(backend.config.start_timeout):
+        try:
+            await backend.connected()
+        except Unavailable as error:
+            raise RpcError(BACKEND_UNAVAILABLE, f"'{name}' did not come up: {error}") from error
+    return answer(
+        {
+            "server": name,
+            "status": "active",
+            "state": backend.state.value,
+            "was_running": before is not None,
+            "calls_interrupted": waiting,
+            "restarts_left": backend.restarts_left,
+        }
+    )
+
+
+async def reload_config(ask: Ask) -> Params:
+    """Load gateway.yaml again and apply what changed."""
+    return answer(await ask.surface.reload())
+
+
+async def reload_capabilities(ask: Ask) -> Params:
+    """Read the folders of YAML files again: what was added, removed and changed."""
+    surface = ask.surface
+    payload: dict[str, Any] = {"status": "ok"}
+    problems: dict[str, str] = {}
+    if surface.apis is not None and surface.apis.name:
+        found = await surface.apis.reload()
+        if found and (backend := surface.pool.get(surface.apis.name)) is not None:
+            await backend.lists.read_again()  # so that they can be searched and called at once
+        library = surface.apis.library
+        assert library is not None, "a reload makes it"
+        payload |= {
+            "backend": surface.apis.name,
+            "total_capabilities": len(library),
+            "added": list(found.added),
+            "removed": list(found.removed),
+            "changed": list(found.changed),
+        }
+        problems |= {str(path): text for path, text in library.refused.items()}
+    else:
+        payload |= {"total_capabilities": 0, "added": [], "removed": [], "changed": []}
+        payload["note"] = "Capabilities are off; capabilities.enabled switches them on."
+    changes = surface.playbooks.refresh()
+    payload["playbooks"] = {
+        "total": len(surface.playbooks.names),
+        "added": list(changes.added),
+        "removed": list(changes.removed),
+        "changed": list(changes.changed),
+    }
+    problems |= {str(path): text for path, text in surface.playbooks.problems.items()}
+    if problems:
+        payload["problems"] = problems
+    return answer(payload)
+
+
+async def list_disabled(ask: Ask) -> Params:
+    """Return what is out of use because it mostly failed, and for how long."""
+    disabled = [
+        {
+            "backend": each.server,
+            "capability": each.tool or "*",
+            "error_rate": round(each.error_rate, 3),
+            "cooldown_seconds": round(each.cooldown),
+            "remaining_seconds": round(each.remaining),
+        }
+        for each in ask.surface.pipeline.errors.disabled()
+    ]
+    note = "They come back by themselves; gateway_revive_server enables a server's at once."
+    return answer(
+        {"disabled_count": len(disabled), "disabled_capabilities": disabled, "note": note}
+    )
+
+
+def _operators(surface: Surface) -> bool:
+    return surface.config.meta_mcp.operator_tools
+
+
+TOOLS = (
+    MetaTool(
+        name="gateway_kill_server",
+        title="Kill Server",
+        describe=lambda _surface: (
+            "Stop a misbehaving server and refuse its calls until gateway_revive_server."
+        ),
+        hints=DESTROYS,
+        call=kill_server,
+        properties={"server": {"type": "string"}},
+        required=("server",),
+        gives=("server", "status"),
+    ),
+    MetaTool(
+        name="gateway_revive_server",
+        title="Revive Server",
+        describe=lambda _surface: (
+            "Enable a killed or failing server and its tools again; closes its circuit breaker."
+        ),
+        hints=WRITES,
+        call=revive_server,
+        properties={"server": {"type": "string"}},
+        required=("server",),
+        gives=("server", "status"),
+    ),
+    MetaTool(
+        name="gateway_restart_server",
+        title="Restart Server",
+        describe=lambda _surface: (
+            "Restart one server's process, e.g. when it hangs; refused if repeated too often."
+        ),
+        hints=RESTARTS,
+        call=restart_server,
+        properties={"server": {"type": "string"}},
+        required=("server",),
+        gives=("server", "state"),
+        listed=_operators,
+    ),
+    MetaTool(
+        name="gateway_reload_config",
+        title="Reload Config",
+        describe=lambda _surface: "Apply an edited gateway.yaml now. Returns what changed.",
+        hints=WRITES,
+        call=reload_config,
+        gives=("status", "changes"),
+    ),
+    MetaTool(
+        name="gateway_reload_capabilities",
+        title="Reload Capabilities",
+        describe=lambda _surface: (
+            "Read capability and playbook files again. Returns added, removed, changed."
+        ),
+        hints=WRITES,
+        call=reload_capabilities,
+        gives=("status", "added", "removed", "changed"),
+    ),
+    MetaTool(
+        name="gateway_list_disabled_capabilities",
+        title="List Disabled Capabilities",
+        describe=lambda _surface: (
+            "List tools and servers disabled because they mostly failed, and for how long."
+        ),
+        hints=READS,
+        call=list_disabled,
+        gives=("disabled_count", "disabled_capabilities"),
+    ),
+)

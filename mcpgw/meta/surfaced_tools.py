@@ -1,0 +1,78 @@
+"""Tools of servers that stand in `tools/list` under their own name: surfaced and promoted."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from typing import Any
+
+from mcpgw.meta.context import Ask, Surface
+from mcpgw.pipeline.session_state import SessionState
+from mcpgw.protocol.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
+from mcpgw.protocol.peer import Params
+from mcpgw.usage.model import ToolKey
+
+
+def definitions(
+    surface: Surface, session: SessionState, taken: Container[str]
+) -> list[dict[str, Any]]:
+    """Return the definitions of the tools that stand beside the meta-tools.
+
+    A name that is taken, or stands there already, is left out: the first one has it. What is
+    outside the session's profile or not known yet is left out too.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for key in _keys(surface, session):
+        tool = surface.find(key)
+        if tool is not None and key[1] not in taken and surface.shows(session, *key):
+            found.setdefault(key[1], tool)
+    return list(found.values())
+
+
+def owner(ask: Ask, name: str) -> str | None:
+    """Return the server of a tool that the session may call by its own name."""
+    for server, tool in _keys(ask.surface, ask.session):
+        if tool == name:
+            return server
+    return None
+
+
+def _keys(surface: Surface, session: SessionState) -> Iterator[ToolKey]:
+    for each in surface.config.meta_mcp.surfaced_tools:
+        yield each.server, each.tool
+    if surface.config.spec_preview.enabled:
+        yield from session.promoted
+
+
+def filtered(ask: Ask, query: str) -> list[dict[str, Any]]:
+    """Return the whole definitions of the tools whose name or description holds a text
+    (proposal SEP-1821, `tools/list` with `query`)."""
+    wanted = query.strip().lower()
+    return [
+        tool
+        for _backend, name, tool in ask.surface.tools(ask.session)
+        if wanted in name.lower() or wanted in str(tool.get("description", "")).lower()
+    ]
+
+
+def resolve(ask: Ask) -> Params:
+    """Return the whole definition of one tool by its name (proposal SEP-1862).
+
+    Raises:
+      RpcError: no name, or no such tool, with the nearest names.
+    """
+    from mcpgw.catalog.suggest import did_you_mean
+
+    name, server = ask.arguments.get("name"), ask.arguments.get("server")
+    if not isinstance(name, str) or not name:
+        raise RpcError(INVALID_PARAMS, "tools/resolve requires a 'name' parameter")
+    known = [
+        (backend.name, offered, tool)
+        for backend, offered, tool in ask.surface.tools(ask.session)
+        if server in (None, backend.name)
+    ]
+    for owner_name, offered, tool in known:
+        if offered == name:
+            return {"tool": tool, "_meta": {"gateway/server": owner_name}}
+    hint = did_you_mean(name, [offered for _, offered, _ in known])
+    missing = hint or " gateway_search_tools finds tools by what they do."
+    raise RpcError(METHOD_NOT_FOUND, f"Tool '{name}' not found.{missing}")

@@ -1,0 +1,167 @@
+"""The way of one call, from top to bottom. This is the place to read it, and to change it."""
+
+from __future__ import annotations
+
+import attrs
+
+from mcpgw.backends.pool import BackendPool
+from mcpgw.backends.server import Backend
+from mcpgw.backends.states import Replaced
+from mcpgw.config.schema import GatewayConfig
+from mcpgw.config.transforms import ResponseTransform
+from mcpgw.pipeline.call import Call, Proceed, Stage, compose
+from mcpgw.pipeline.error_budgets import ErrorBudgets
+from mcpgw.pipeline.idempotency_store import KeyedAnswers
+from mcpgw.pipeline.prices import Prices
+from mcpgw.pipeline.response_cache import ResponseCache
+from mcpgw.pipeline.spending import Spending
+from mcpgw.pipeline.stages.accounting import Remember
+from mcpgw.pipeline.stages.breaker import breaker
+from mcpgw.pipeline.stages.budget import Budget
+from mcpgw.pipeline.stages.cache import Cache
+from mcpgw.pipeline.stages.check_arguments import CheckArguments
+from mcpgw.pipeline.stages.concurrency import concurrency
+from mcpgw.pipeline.stages.deadline import deadline
+from mcpgw.pipeline.stages.error_budget import Judge
+from mcpgw.pipeline.stages.find_tool import FindTool
+from mcpgw.pipeline.stages.idempotency import Once
+from mcpgw.pipeline.stages.kill_switch import switch
+from mcpgw.pipeline.stages.profile import Profile
+from mcpgw.pipeline.stages.rate_limit import rate
+from mcpgw.pipeline.stages.resolve import Resolve, unreachable
+from mcpgw.pipeline.stages.retry import retry
+from mcpgw.pipeline.stages.sandbox import Sandbox
+from mcpgw.pipeline.stages.send import send
+from mcpgw.pipeline.stages.trace import trace
+from mcpgw.protocol.peer import Params
+from mcpgw.usage.recorder import Usage
+
+
+@attrs.define(eq=False)
+class Pipeline:
+    """The composed stages. `call` is for tools, `ask` for all else that a backend answers."""
+
+    pool: BackendPool
+    usage: Usage
+    config: GatewayConfig = attrs.field(factory=GatewayConfig)
+    errors: ErrorBudgets = attrs.field(factory=ErrorBudgets)
+    cache: ResponseCache = attrs.field(factory=ResponseCache)
+    answers: KeyedAnswers = attrs.field(factory=KeyedAnswers)
+    prices: Prices = attrs.field(factory=Prices)
+    spending: Spending = attrs.field(init=False)
+    _call: Proceed = attrs.field(init=False)
+    _pass_on: Proceed = attrs.field(init=False)
+    _chains: dict[tuple[Backend, bool, bool, bool, bool], Proceed] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.configure(self.config)
+
+    def configure(self, config: GatewayConfig) -> None:
+        """Take a configuration; calls under way go on by the one that they began with."""
+        self.config = config
+        self.errors.use(config.error_budget)
+        self.cache.max_entries = config.cache.max_entries
+        self.answers.keep = config.idempotency.keep
+        self.answers.max_entries = config.idempotency.max_entries
+        self.prices = Prices(config.cost_governance)
+        self.spending = Spending(config.cost_governance, self.prices, self.usage)
+        self._chains.clear()
+        self._call = compose(self.call_stages(), self._to_backend)
+        self._pass_on = compose(self.call_stages(transparent=True), self._to_backend)
+
+    def call_stages(self, *, transparent: bool = False) -> tuple[Stage, ...]:
+        """Return the stages of every tool call, up to where its backend is known."""
+        limits = self.config.sandbox.active
+        stages = (
+            None if transparent else trace,  # an id for the answer, the log and the backend
+            Remember(self.usage, self.prices),  # counters and costs, however it ends
+            Sandbox(limits) if limits is not None else None,
+            Resolve(self.pool),  # which server; did you mean
+        )
+        return tuple(stage for stage in stages if stage is not None)
+
+    def backend_stages(
+        self,
+        backend: Backend,
+        *,
+        full: bool = False,
+        keyed: bool = False,
+        chosen: bool = False,
+        transparent: bool = False,
+    ) -> tuple[Stage, ...]:
+        """Return the stages of every request to one backend; what is not needed is left out.
+
+        Args:
+          backend: which.
+          full: for calls that want the backend's own answer, fresh and only redacted.
+          keyed: for calls that carry an idempotency key.
+          chosen: for calls that want parts of the answer only.
+          transparent: for what is passed on as it is.
+        """
+        config, failsafe = self.config, backend.failsafe
+        transforms = tuple(
+            each for each in backend.config.transform if isinstance(each, ResponseTransform)
+        )
+        of_tools = any(each.transform is not None for each in backend.config.tools.values())
+        shaped = chosen or transforms or of_tools
+        # Capabilities have a cache of their own, by what each file says.
+        cached = not (full or transparent or backend.config.transport == "builtin")
+        stages = (
+            switch,  # may it be used at all
+            Profile(config) if config.routing_profiles else None,  # by this session
+            Judge(self.errors if config.error_budget.enabled else None),  # whose fault
+            deadline,  # from here on the clock runs
+            FindTool(self.pool),  # which tool; did you mean
+            None if transparent else CheckArguments(),  # do they fit its schema
+            Budget(self.spending) if config.cost_governance.enabled else None,  # may it cost
+            _shape(transforms) if shaped else None,  # what the answer looks like
+            Cache(config.cache, self.cache) if cached else None,  # is it known already
+            Once(self.answers) if keyed else None,  # was it done already
+            rate if backend.bucket is not None else None,
+            concurrency if backend.concurrency is not None else None,
+            retry,  # around what may be lost and repeated
+            breaker if failsafe.circuit_breaker.enabled else None,
+        )
+        return tuple(stage for stage in stages if stage is not None)
+
+    async def call(self, call: Call) -> Params:
+        """Call a tool. Raise `CallFailed`, or `RpcError` where the backend answered with one."""
+        return await self._call(call)
+
+    async def pass_on(self, call: Call) -> Params:
+        """Call a tool for a client of its server's own face; raises as `call` does."""
+        return await self._pass_on(call)
+
+    async def ask(self, call: Call) -> Params:
+        """Send another request to a known backend (`call.backend`), under the same guards."""
+        try:
+            return await self._to_backend(call)
+        except Replaced as error:
+            raise unreachable(call.backend, error) from error
+
+    async def _to_backend(self, call: Call) -> Params:
+        key = (
+            call.backend,
+            call.full,
+            call.idempotency_key != "",
+            call.fields != (),
+            call.transparent,
+        )
+        chain = self._chains.get(key)
+        if chain is None:
+            for gone in [key for key in self._chains if key[0].retired]:
+                self.cache.forget(gone[0])
+                del self._chains[gone]
+            _, full, keyed, chosen, transparent = key
+            stages = self.backend_stages(
+                call.backend, full=full, keyed=keyed, chosen=chosen, transparent=transparent
+            )
+            chain = self._chains[key] = compose(stages, send)
+        return await chain(call)
+
+
+def _shape(transforms: tuple[ResponseTransform, ...]) -> Stage:
+    # Imported where it is needed, which with most configurations is nowhere.
+    from mcpgw.pipeline.stages.transform import Shape
+
+    return Shape(transforms)

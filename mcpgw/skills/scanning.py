@@ -1,0 +1,90 @@
+"""Looking for hidden instructions in a foreign skill before a model can read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from mcpgw.skills.model import FILE, Skill
+
+if TYPE_CHECKING:
+    from mcpgw.trust.poisoning import Finding
+
+Scan = Callable[[str, str], "Iterable[Finding]"]
+"""Takes a text and where it stands; returns findings as `mcpgw.trust.poisoning.scan_text` does."""
+
+PIECE: Final = 4_000
+OVERLAP: Final = 1_000
+"""Characters that two neighbouring pieces share."""
+
+
+@attrs.frozen
+class Suspicion:
+    """What a text of a skill was found to try."""
+
+    severe: bool
+    where: str
+    reason: str
+
+
+def screen(skill: Skill, scan: Scan | None = None) -> tuple[Suspicion, ...]:
+    """Return what is suspicious in any text of a skill, severe findings first.
+
+    Args:
+      skill: the skill.
+      scan: the engine, or None for the gateway's own.
+    """
+    look = scan if scan is not None else engine()
+    found = [
+        Suspicion(finding.severity.name == "HIGH", where, _because(finding))
+        for where, text in _texts(skill)
+        for piece in _pieces(text)
+        for finding in look(piece, where)
+        if finding.severity.name in ("HIGH", "MEDIUM")
+    ]
+    return tuple(sorted(dict.fromkeys(found), key=lambda suspicion: not suspicion.severe))
+
+
+def _texts(skill: Skill) -> Iterator[tuple[str, str]]:
+    yield "name", skill.name
+    yield "description", skill.description
+    for field in ("allowed_tools", "triggers", "keywords"):
+        if words := getattr(skill, field):
+            yield field.replace("_", "-"), "\n".join(words)
+    yield from _strings(skill.extra, "extra")
+    yield FILE, skill.body
+    yield from skill.auxiliary.items()
+
+
+def _strings(value: object, where: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield where, value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item, where)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield where, str(key)
+            yield from _strings(item, f"{where}.{key}")
+
+
+def _because(finding: Finding) -> str:
+    return f'{finding.reason} ("{finding.matched}")' if finding.matched else finding.reason
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cut a text into pieces that overlap, so that nothing hides at a cut.
+
+    The engine is made for descriptions, and takes a long text for a fault in itself.
+    """
+    for start in range(0, max(1, len(text) - OVERLAP), PIECE - OVERLAP):
+        yield text[start : start + PIECE]
+
+
+def engine() -> Scan:
+    """Return the gateway's own engine."""
+    from mcpgw.trust.poisoning import scan_text
+
+    return scan_text

@@ -1,0 +1,265 @@
+"""How a WebSocket begins: the opening handshake, and what a refusal of it means."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+from mcpgw import __version__
+from mcpgw.observe.log import get_logger
+from mcpgw.transports.websocket_connect import (
+    HEAD_LIMIT,
+    Head,
+    Target,
+    Unreachable,
+    head_ends,
+    open_stream,
+)
+
+if TYPE_CHECKING:
+    from trio_websocket import WebSocketConnection
+
+    from mcpgw.transports.network import Network
+
+log = get_logger("mcpgw.websocket")
+
+SUBPROTOCOL: Final = "mcp"
+_READ_SIZE: Final = 65536
+_ARRIVING: Final = 16
+"""Messages that may wait to be read; the server is not read from meanwhile."""
+_SLICE: Final = 65536
+_OURS: Final = frozenset(
+    ("host", "connection", "upgrade", "content-length", "transfer-encoding", "keep-alive", "te")
+)
+"""Headers of the handshake that are not for the configuration to set, besides Sec-WebSocket-*."""
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
+_NOT_IN_VALUES: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_ADVICE: Final = {
+    401: "it wants credentials, or others: log in, or give them in `headers`",
+    403: "it does not allow this: neither the credentials nor an Origin in `headers` may do",
+    404: "there is no WebSocket at this path: check ws_url",
+    407: "a proxy on the way wants credentials",
+    426: "it speaks another version of WebSocket, or none here",
+}
+
+
+class Ceiling(int):
+    """The limit of a message as the library compares with it: it moves while it is in use.
+
+    The library asks `size > ceiling`; where the right side is of a subclass, Python lets that
+    side answer.
+    """
+
+    _limit: Callable[[], int]
+    passed: bool = False
+
+    @classmethod
+    def of(cls, limit: Callable[[], int]) -> Ceiling:
+        """Return a ceiling at what `limit` gives when it is asked."""
+        ceiling = cls(limit())
+        ceiling._limit = limit
+        return ceiling
+
+    def __lt__(self, size: int) -> bool:
+        self.passed = size > self._limit()
+        return self.passed
+
+
+@attrs.define(slots=True, eq=False)
+class Wire(trio.abc.Stream):
+    """The byte stream under a WebSocket, which knows for how long nothing has moved on it.
+
+    It also reads along the answer to the handshake: of a refusal, which may come with a page of
+    any length, only the head is let in.
+    """
+
+    stream: trio.abc.Stream
+    answer: Head | None = None
+    ended: trio.Event = attrs.field(factory=trio.Event)
+    """Set when the other side has sent its last byte."""
+    _head: bytearray = attrs.field(factory=bytearray)
+    _reading_since: float = math.inf
+    _writing_since: float = math.inf
+
+    @property
+    def refusal(self) -> Head | None:
+        """The answer to the handshake where it is a refusal."""
+        return None if self.answer is None or self.answer.status == 101 else self.answer
+
+    def silence(self) -> float:
+        """Return for how many seconds a read, or a write, has waited for the other side."""
+        return max(0.0, trio.current_time() - min(self._reading_since, self._writing_since))
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        self._reading_since = trio.current_time()
+        try:
+            data = await self.stream.receive_some(max_bytes)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.ended.set()
+            raise
+        finally:
+            self._reading_since = math.inf
+        if not data:
+            self.ended.set()
+        return self._read_along(data) if self.answer is None else data
+
+    def _read_along(self, data: bytes | bytearray) -> bytes | bytearray:
+        self._head += data
+        if head_ends(self._head) >= 0:
+            self.answer = Head.parse(bytes(self._head))
+            self._head.clear()
+            if self.refusal is not None:
+                return b""
+        elif len(self._head) > HEAD_LIMIT:
+            return b""
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        # In slices, so that a long message on a slow line is seen to move.
+        try:
+            with memoryview(data) as view:
+                for start in range(0, len(view), _SLICE):
+                    self._writing_since = trio.current_time()
+                    await self.stream.send_all(view[start : start + _SLICE])
+        finally:
+            self._writing_since = math.inf
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
+
+
+@attrs.define(slots=True, eq=False)
+class _Reader:
+    """The nursery that the library starts its reader in: it takes note of the reader's end.
+
+    A reader that ends before the handshake is done tells nobody, so the wait is ended here. One
+    that stops at a message over the limit leaves the rest of it unread; that is read away.
+    """
+
+    nursery: trio.Nursery
+    wire: Wire
+    waiting: trio.CancelScope
+    failure: Exception | None = None
+    ended: bool = False
+
+    def start_soon(self, task: Callable[[], Awaitable[None]]) -> None:
+        self.nursery.start_soon(self._run, task)
+
+    async def _run(self, task: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await task()
+        except Exception as error:
+            self.failure = error
+            log.debug("websocket.reader_failed", exc_info=error)
+        finally:
+            self.ended = True
+            self.waiting.cancel()
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            while not self.wire.ended.is_set():
+                await self.wire.receive_some()
+
+
+def handshake_headers(target: Target, *sources: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return the headers to send; later sources replace what earlier ones say.
+
+    Raises:
+      Unreachable: a header holds what no header may hold (RFC 9110, section 5.5).
+    """
+    merged = {"user-agent": f"mcp-gateway/{__version__}"}
+    if target.credentials:
+        merged["authorization"] = target.credentials
+    for source in sources:
+        merged |= {name.lower(): value for name, value in source.items()}
+    for name, value in merged.items():
+        if not _NAME.fullmatch(name) or _NOT_IN_VALUES.search(value):
+            raise Unreachable(f"the header {name!r:.60} holds characters that no header may hold")
+    return [
+        (name.encode(), value.strip(" \t").encode())
+        for name, value in merged.items()
+        if name not in _OURS and not name.startswith("sec-websocket-")
+    ]
+
+
+async def connect(target: Target, network: Network, *, deadline: float) -> Wire:
+    """Connect to a server; the caller closes what is returned.
+
+    Raises:
+      Unreachable: there is no connection, or none before the deadline.
+    """
+    scope = trio.CancelScope(deadline=deadline)
+    with scope:
+        return Wire(await open_stream(target, network))
+    raise Unreachable(f"no connection to {target.place} in time (connect_timeout)")
+
+
+async def shake_hands(
+    nursery: trio.Nursery,
+    wire: Wire,
+    target: Target,
+    *,
+    headers: list[tuple[bytes, bytes]],
+    ceiling: Ceiling,
+    deadline: float,
+) -> WebSocketConnection | str:
+    """Open a WebSocket on a connection. Return it, or in words why there is none.
+
+    Where the server refused, `wire.refusal` has its answer. The library reads in the nursery,
+    which the caller cancels at the end.
+
+    Args:
+      nursery: where the library's reader runs.
+      wire, target: the connection, and where it leads.
+      headers: what `handshake_headers` gave.
+      ceiling: the limit of a message.
+      deadline: until when the server is to have answered.
+    """
+    from trio_websocket import wrap_client_stream
+
+    reader = _Reader(nursery, wire, trio.CancelScope(deadline=deadline))
+    with reader.waiting:
+        return await wrap_client_stream(
+            reader,  # type: ignore[arg-type]
+            wire,  # type: ignore[arg-type]
+            target.authority,
+            target.path,
+            subprotocols=[SUBPROTOCOL],
+            extra_headers=headers,
+            message_queue_size=_ARRIVING,
+            max_message_size=ceiling,
+            receive_buffer_size=_READ_SIZE,
+        )
+    if reader.failure is not None:
+        return f"the handshake failed: {_root(reader.failure)}"
+    if not reader.ended:
+        return f"{target.place} did not answer the handshake in time (connect_timeout)"
+    if wire.answer is None:
+        return f"{target.place} closed the connection without an answer to the handshake"
+    return (
+        "the answer to the handshake is not valid: a wrong Sec-WebSocket-Accept, or a subprotocol"
+        " or extension that was not offered (RFC 6455, section 4.1)"
+    )
+
+
+def _root(failure: BaseException) -> BaseException:
+    """Return what came first: the library stumbles once more over what it stumbled over."""
+    while failure.__context__ is not None:
+        failure = failure.__context__
+    return failure
+
+
+def refusal_words(head: Head) -> str:
+    """Say what a refusal of the handshake means, and what to do."""
+    words = f"the server refused the handshake with {head.status} {head.reason:.100}".rstrip()
+    if 300 <= head.status < 400:
+        return f"{words}: redirects are not followed, so ws_url must name where it leads"
+    advice = _ADVICE.get(head.status)
+    return f"{words}; {advice}" if advice else words

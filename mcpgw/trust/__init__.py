@@ -1,0 +1,1 @@
+"""Vetting of definitions: poisoning scan, approvals, withheld definitions."""

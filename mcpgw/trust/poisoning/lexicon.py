@@ -1,0 +1,208 @@
+"""Words to meanings, for a whole text at once and for each of its words in order."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import re
+
+import attrs
+
+from mcpgw.trust.poisoning import concepts
+from mcpgw.trust.poisoning.folding import skeleton
+
+WORD = re.compile(r"[^\W_]+")
+_DIGITS = str.maketrans("0134579", "oleastg")
+_OTHER_ONE = str.maketrans("0134579", "oieastg")
+_IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_SPECIAL = {
+    "SECRETFILE": (
+        r"(?<!\w)\.ssh(?![\w])(?:[/\\][\w.*-]+)*|\bid_(?:rsa|ed25519|ecdsa|dsa)\b(?!\.pub)|"
+        r"\.aws[/\\](?:credentials|config)\b|"
+        r"(?<![\w)\]}])\.env(?:\.(?:local|prod|production|dev|development|staging))?(?!\w|\.\w|-)|"
+        r"/etc/(?:passwd|shadow|sudoers|ssh)\b|/proc/\w+/environ\b|\.cursor[/\\]\w|"
+        r"(?<!\w)\.(?:netrc|npmrc|pypirc|pgpass|git-credentials|bash_history|zsh_history)\b|"
+        r"\.kube[/\\]config\b|\.docker[/\\]config|\.config[/\\](?:gh|gcloud)\b|"
+        r"\bclaude_desktop_config\b|\bmcp\.json\b|\bauthorized_keys\b|\blogin data\b|"
+        r"\bsaved passwords\b|\bkeychain\b|\bwallet(?:\.dat| file)\b|"
+        r"\bssh (?:directory|folder)\b|\bhidden files\b|\bmcp config\b"
+    ),
+    "URL": (
+        r"\b(?:https?|wss?|ftp)://[^\s\"'<>`)\]]+|(?<![\w@.])[\w-]{1,63}(?:\.[\w-]{1,63}){0,3}"
+        r"\.(?:com|net|org|io|dev|app|xyz|info|example)\b(?:/[^\s\"'<>`)\]]*)?"
+    ),
+    "EMAIL": r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}\b",
+    "PIPESHELL": r"\b(?:curl|wget)\b[^\n|]{0,200}\|\s{0,3}(?:sudo\s{1,3})?(?:ba|z|da)?sh\b",
+    "ACCOUNT": r"\b(?:0x[0-9a-f]{3,64}\b|[a-z]{2}\d{2}\s?(?:[a-z]{4})?\d{4}[\d ]{0,30})",
+}
+_HINTS = (("://", "URL"), ("@", "EMAIL"), ("|", "PIPESHELL"), ("_", "NAME"))
+_KEY_WORDS = """
+    ssh rsa ed25519 ecdsa dsa aws env passwd shadow sudoers environ cursor netrc npmrc pypirc
+    pgpass credentials bash zsh kube docker gh gcloud claude mcp keys login passwords keychain
+    wallet hidden
+"""
+_SECRET_WORDS = frozenset(_KEY_WORDS.split())
+_SECRET_HINTS = (
+    ".ssh", "id_rsa", "id_ed", "id_ec", "id_ds", ".aws", ".env", "/etc/", "/proc/", ".cursor",
+    ".netrc", ".npmrc", ".pypirc", "git-credentials", "sh_history", ".kube", ".docker", ".config",
+    "claude_desktop", "mcp.json", "mcp config", "authorized_keys", "login data",
+    "saved passwords", "keychain", "wallet.dat", "wallet file", "ssh dir", "ssh folder",
+    "hidden files", ".pgpass", "aws_credentials", "etc_passwd", "ssh_dir",
+)  # fmt: skip
+_HOSTS = frozenset(["com", "net", "org", "io", "dev", "app", "xyz", "info", "example"])
+_ACCOUNT_START = re.compile(r"0x[0-9a-f]|[a-z]{2}\d{2}")
+_KEY_NAME = re.compile(r"id_(?:rsa|ed25519|ecdsa)|aws_credentials|etc_passwd|ssh_dir")
+_PHRASE = re.compile(rf"\b(?:{skeleton(concepts.PHRASES)})\b")
+_PHRASE_STARTS = frozenset(
+    skeleton(
+        """api private ssh access seed env environment mots system chat conversation previous so
+        word between unter entre blind our unseren nuestro notre наш"""
+    ).split()
+)
+_NOT_THE_USER = re.compile(rf"\b{concepts.NOT_THE_USER}\b")
+_PATTERNS = tuple((concepts.BITS[name], re.compile(text)) for name, text in _SPECIAL.items())
+_NAME = re.compile(r"(?<!\w)[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?!\w)")
+_NAMED = concepts.BITS["NAME"]
+_SECRETS = concepts.BITS["SECRETFILE"]
+_STOP = r"[.!?](?=\s|$)|[。！？]"
+_TOKEN = re.compile(rf"[^\W_]+|{_STOP}")
+
+
+@attrs.frozen
+class Token:
+    """One meaningful place of a text; `position` counts words, two for each."""
+
+    position: int
+    sentence: int
+    mask: int
+    start: int
+    end: int
+
+
+@attrs.frozen
+class Lexicon:
+    """The words that matter, folded as the texts are, and the pattern that finds them."""
+
+    words: dict[str, int]
+    ideographs: dict[str, int]
+    ideograph_pattern: re.Pattern[str]
+    mixed_pattern: re.Pattern[str]
+    pieces: re.Pattern[str]
+
+    def meanings(self, text: str, found: set[str]) -> int:
+        """Return what the words of a folded text can mean, all together; quick, never too few.
+
+        `found` are the words of the text.
+        """
+        mask = 0
+        words = self.words
+        for word in found & words.keys():
+            mask |= words[word]
+        for word in [word for word in found if not word.isalpha()]:
+            mask |= self._leet(word)
+            if _ACCOUNT_START.match(word):
+                mask |= concepts.BITS["ACCOUNT"]
+        if not _SECRET_WORDS.isdisjoint(found) and any(hint in text for hint in _SECRET_HINTS):
+            mask |= _SECRETS
+        for hint, name in _HINTS:
+            if hint in text:
+                mask |= concepts.BITS[name]
+        if not _HOSTS.isdisjoint(found):
+            mask |= concepts.BITS["URL"]
+        if not _PHRASE_STARTS.isdisjoint(found):
+            for phrase in _PHRASE.findall(text):
+                mask |= words.get(_joined(phrase), 0)
+        if not text.isascii() and _IDEOGRAPH.search(text):
+            for word in self.ideograph_pattern.findall(text):
+                mask |= self.ideographs[word]
+        return mask
+
+    def tokens(self, text: str, needed: int) -> list[Token]:
+        """Return the meaningful places of a folded text in order.
+
+        `needed` are the meanings that matter; others may be left out.
+        """
+        found: list[Token] = []
+        place = position = sentence = 0
+        mixed = not text.isascii() and _IDEOGRAPH.search(text)
+        pattern = self.mixed_pattern if mixed else _TOKEN
+        known = self._of_word if mixed else self.words.get
+        for start, end, special in [*self._spans(text, needed), (len(text), len(text), 0)]:
+            for match in pattern.finditer(text, place, start):
+                matched = match[0]
+                if matched[0] in ".!?。！？":
+                    sentence += 1
+                    continue
+                mask = known(matched, 0) if matched.isalpha() else self._of_word(matched)
+                # A character of Chinese or Japanese that says nothing is half a word.
+                position += 1 if mixed and not mask and len(matched) == 1 else 2
+                if mask & needed:
+                    found.append(Token(position, sentence, mask, match.start(), match.end()))
+            if special == _NAMED:
+                for part in WORD.finditer(text, start, end):
+                    mask = self._of_word(part[0])
+                    position += 2
+                    if part.end() == end:
+                        mask |= special | (_SECRETS if _KEY_NAME.search(text, start, end) else 0)
+                    if mask:
+                        found.append(Token(position, sentence, mask, part.start(), part.end()))
+            else:
+                position += 2
+                if special:
+                    found.append(Token(position, sentence, special, start, end))
+            place = end
+        return found
+
+    def _spans(self, text: str, needed: int) -> list[tuple[int, int, int]]:
+        """Return where patterns find meanings, in order and without overlaps."""
+        spans = [
+            (match.start(), match.end(), bit)
+            for bit, pattern in _PATTERNS
+            if needed & bit
+            for match in pattern.finditer(text)
+        ]
+        if needed & concepts.BITS["USER"]:
+            spans += [(match.start(), match.end(), 0) for match in _NOT_THE_USER.finditer(text)]
+        for match in _PHRASE.finditer(text):
+            mask = self.words.get(_joined(match[0]), 0)
+            spans.append((match.start(), match.end(), mask))
+        if needed & _NAMED:
+            spans += [(match.start(), match.end(), _NAMED) for match in _NAME.finditer(text)]
+        apart: list[tuple[int, int, int]] = []
+        # A stable sort: of two that begin at the same place, the one named first counts.
+        for span in sorted(spans, key=operator.itemgetter(0)):
+            if not apart or span[0] >= apart[-1][1]:
+                apart.append(span)
+        return apart
+
+    def _of_word(self, word: str, otherwise: int = 0) -> int:
+        mask = self.words.get(word) or self.ideographs.get(word)
+        return mask or (otherwise if word.isalpha() else self._leet(word))
+
+    def _leet(self, word: str) -> int:
+        return self.words.get(word.translate(_DIGITS), 0) | self.words.get(
+            word.translate(_OTHER_ONE), 0
+        )
+
+
+def _joined(phrase: str) -> str:
+    return phrase.replace(" ", "").replace("_", "").replace("-", "")
+
+
+@functools.cache
+def lexicon() -> Lexicon:
+    """Return the one lexicon, made when it is first needed."""
+    words = {skeleton(word): 0 for word in concepts.words()}
+    for word, mask in concepts.words().items():
+        words[skeleton(word)] |= mask
+    ideographs = {skeleton(word): mask for word, mask in concepts.ideographs().items()}
+    longest = "|".join(sorted(ideographs, key=len, reverse=True))
+    letters = "[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+    pieces = sorted((word for word in words if len(word) > 2), key=len, reverse=True)
+    return Lexicon(
+        words,
+        ideographs,
+        re.compile(longest),
+        re.compile(rf"{longest}|{letters}|[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|{_STOP}"),
+        re.compile("|".join(pieces)),
+    )

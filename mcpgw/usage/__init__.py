@@ -1,0 +1,1 @@
+"""Usage counters: recorded in memory, kept in the state database."""

@@ -1,0 +1,173 @@
+"""Where messages go between many clients and one peer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+
+from mcpgw.front.http.event_buffer import Outlet
+from mcpgw.front.http.session_channel import MAX_WAITING, HubChannel
+from mcpgw.front.http.settings import HttpSettings
+from mcpgw.protocol.jsonrpc import decode
+from mcpgw.protocol.mcp import SUBSCRIPTION_META
+from tests.front.http.support import call
+
+SETTINGS = HttpSettings()
+
+
+def taken(outlet: Outlet) -> list[Any]:
+    """Return the messages that wait in an outlet."""
+    return [decode(line) for _, line in outlet.take()]
+
+
+def note(method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "method": method, "params": params or {}}
+
+
+class TestRouting:
+    async def test_sends_each_message_on_one_stream(self) -> None:
+        """Answers and what is about a request go to its outlet, the rest to the standalone one."""
+        standalone, first, second = (Outlet(SETTINGS) for _ in range(3))
+        hub = HubChannel(standalone)
+        await hub.post(call("a", request_id=1), first)
+        await hub.post(call("b", request_id="1"), second)
+        assert hub.send_nowait(note("about"), about=1)
+        assert hub.send_nowait(note("about nothing"))
+        assert hub.send_nowait(note("about the past"), about=99)
+        await hub.send(call("question", request_id=5), about="1")
+        await hub.send({"jsonrpc": "2.0", "id": 1, "result": {}})
+        await hub.send(note("late"), about=1)
+
+        assert ["about", None] == [message.get("method") for message in taken(first)]
+        assert ["question"] == [message["method"] for message in taken(second)]
+        methods = [message["method"] for message in taken(standalone)]
+        assert ["about nothing", "about the past", "late"] == methods
+        assert first.ended
+        assert not second.ended
+
+    async def test_drops_an_answer_that_nobody_waits_for(self) -> None:
+        """An answer after its request was cancelled goes nowhere."""
+        standalone, outlet = Outlet(SETTINGS), Outlet(SETTINGS)
+        hub = HubChannel(standalone)
+        await hub.post(call("a", request_id=1), outlet)
+        await hub.inject(note("notifications/cancelled", {"requestId": 1}))
+        await hub.send({"jsonrpc": "2.0", "id": 1, "result": {}})
+
+        assert outlet.ended
+        assert [] == taken(outlet)
+        assert [] == taken(standalone)
+
+    async def test_makes_those_wait_who_bring_too_much(self) -> None:
+        """A peer that does not read is not buried in messages."""
+        hub = HubChannel(Outlet(SETTINGS))
+        arrived = 0
+
+        async def bring() -> None:
+            nonlocal arrived
+            await hub.inject(note("n"))
+            arrived += 1
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(MAX_WAITING + 5):
+                nursery.start_soon(bring)
+            await trio.testing.wait_all_tasks_blocked()
+            assert MAX_WAITING == arrived
+            for _ in range(5):
+                await hub.receive()
+            await trio.testing.wait_all_tasks_blocked()
+
+            assert MAX_WAITING + 5 == arrived
+
+    async def test_ends_everything_when_nobody_serves_it(self) -> None:
+        """`end` ends the open answers; a reader finds the end."""
+        standalone, outlet = Outlet(SETTINGS), Outlet(SETTINGS)
+        hub = HubChannel(standalone)
+        await hub.post(call("a"), outlet)
+        hub.end()
+
+        assert outlet.ended
+        assert standalone.ended
+        assert hub.is_dead
+        assert "a" == (await hub.receive())["method"]  # type: ignore[call-overload, index]
+        with pytest.raises(trio.EndOfChannel):
+            await hub.receive()
+
+
+class TestManyClients:
+    async def test_have_ids_of_their_own_inside(self) -> None:
+        """Equal ids of two clients differ inside, and each gets its own back with its type."""
+        hub = HubChannel(rewrite_ids=True)
+        outlets = {key: Outlet(SETTINGS) for key in ("int", "str", "other")}
+        ids: dict[str, Any] = {"int": 1, "str": "1", "other": 1}
+        inner = {}
+        for key, outlet in outlets.items():
+            request = call("x", {"_meta": {"progressToken": 1}}, request_id=ids[key])
+            await hub.post(request, outlet)
+            received: Any = await hub.receive()
+            inner[key] = received["id"]
+            assert 1 == received["params"]["_meta"]["progressToken"]
+            assert ids[key] == request["id"]
+        assert 3 == len(set(inner.values()))
+        for key in ("other", "str", "int"):
+            await hub.send({"jsonrpc": "2.0", "id": inner[key], "result": {"key": key}})
+
+        for key, outlet in outlets.items():
+            expected = [{"jsonrpc": "2.0", "id": ids[key], "result": {"key": key}}]
+            assert expected == taken(outlet)
+            assert type(ids[key]) is type(outlet.request_id)
+
+    async def test_see_their_own_ids_in_subscriptions_and_cancellations(self) -> None:
+        """Where a message names the request inside, its client sees its own id."""
+        hub = HubChannel(rewrite_ids=True)
+        outlet = Outlet(SETTINGS)
+        await hub.post(call("subscriptions/listen", request_id="mine"), outlet)
+        inner: Any = (await hub.receive())["id"]  # type: ignore[call-overload, index]
+        meta = {"_meta": {SUBSCRIPTION_META: inner, "kept": 1}}
+        hub.send_nowait(note("notifications/tools/list_changed", meta), about=inner)
+        hub.send_nowait(note("notifications/cancelled", {"requestId": inner}), about=inner)
+        await hub.send({"jsonrpc": "2.0", "id": inner, "result": meta})
+        changed, cancelled, answer = taken(outlet)
+
+        assert {SUBSCRIPTION_META: "mine", "kept": 1} == changed["params"]["_meta"]
+        assert "mine" == cancelled["params"]["requestId"]
+        assert {SUBSCRIPTION_META: "mine", "kept": 1} == answer["result"]["_meta"]
+        assert "mine" == answer["id"]
+        assert meta["_meta"][SUBSCRIPTION_META] == inner
+
+    async def test_are_asked_nothing(self) -> None:
+        """The stateless era has no requests to a client; what is about nothing reaches nobody."""
+        hub = HubChannel(rewrite_ids=True)
+        await hub.post(call("x"), Outlet(SETTINGS))
+        inner: Any = (await hub.receive())["id"]  # type: ignore[call-overload, index]
+
+        assert not hub.send_nowait(note("n"))
+        with pytest.raises(trio.BrokenResourceError):
+            await hub.send(call("sampling/createMessage"), about=inner)
+
+    async def test_cancel_by_leaving(self) -> None:
+        """A client that leaves cancels its request by the id inside, once."""
+        hub = HubChannel(rewrite_ids=True)
+        outlet = Outlet(SETTINGS)
+        await hub.post(call("x", request_id="mine"), outlet)
+        inner: Any = (await hub.receive())["id"]  # type: ignore[call-overload, index]
+        hub.abandon(outlet)
+        hub.abandon(outlet)
+        cancel: Any = await hub.receive()
+        hub.close()
+
+        assert ("notifications/cancelled", inner) == (
+            cancel["method"],
+            cancel["params"]["requestId"],
+        )
+        with pytest.raises(trio.EndOfChannel):
+            await hub.receive()
+        assert not hub.is_busy
+
+
+async def test_what_is_no_json_stays_inside() -> None:
+    """A notification that JSON cannot carry is dropped, and the sender is told."""
+    hub = HubChannel(Outlet(SETTINGS))
+
+    assert not hub.send_nowait(note("n", {"x": float("nan")}))

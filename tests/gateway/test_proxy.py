@@ -1,0 +1,188 @@
+"""The thin bridge, between a client and servers in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from mcpgw.gateway.proxy import REOPEN_LIMIT, Bridge
+from mcpgw.protocol.channel import Failed
+from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_REQUEST, ConnectionLost
+from tests.support.memory import MemoryChannel, channel_pair
+
+INITIALIZE = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}
+CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo"}}
+
+Says = Callable[["Server", dict[str, Any]], None]
+
+
+@attrs.define(eq=False)
+class Server:
+    """A network channel to a server that does what a function says for each message."""
+
+    says: Says
+    ending: str = ""
+    expired: bool = False
+    heard: list[dict[str, Any]] = attrs.field(factory=list)
+    _sender: Any = None
+    _receiver: Any = None
+
+    def __attrs_post_init__(self) -> None:
+        self._sender, self._receiver = trio.open_memory_channel[Any](100)
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+
+    async def receive(self) -> Any:
+        return await self._receiver.receive()
+
+    async def send(self, message: dict[str, Any], **_options: Any) -> None:
+        if self.ending:
+            raise trio.BrokenResourceError
+        self.heard.append(message)
+        self.says(self, message)
+
+    async def aclose(self) -> None:
+        self._sender.close()
+
+    def answer(self, message: dict[str, Any], result: Any = None) -> None:
+        """Answer a request."""
+        self._sender.send_nowait({"jsonrpc": "2.0", "id": message["id"], "result": result or {}})
+
+    def refuse(self, message: dict[str, Any], reason: str) -> None:
+        """Answer a request with an error."""
+        error = {"code": -32000, "message": reason}
+        self._sender.send_nowait({"jsonrpc": "2.0", "id": message["id"], "error": error})
+
+    def forget(self, *unsent: dict[str, Any]) -> None:
+        """Forget the session; the named requests had no effect."""
+        self.expired, self.ending = True, "the server has forgotten the session"
+        for message in unsent:
+            lost = ConnectionLost("server", sent=False)
+            self._sender.send_nowait(Failed(message["id"], lost))
+        self._sender.close()
+
+
+def obliging(server: Server, message: dict[str, Any]) -> None:
+    """Answer everything."""
+    if "id" in message:
+        server.answer(message, {"of": message["method"]})
+
+
+@attrs.define(eq=False)
+class Bridged:
+    """The client's end, and the servers that were opened."""
+
+    client: MemoryChannel
+    opened: list[Server]
+    why: list[str]
+
+    async def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Send a message and return what comes next."""
+        await self.client.send(message)
+        answer: dict[str, Any] = await self.client.receive()
+        return answer
+
+
+@asynccontextmanager
+async def bridged(*lives: Says) -> AsyncIterator[Bridged]:
+    """Run a bridge; each new session does what the next function says, the last for ever."""
+    near, far = channel_pair()
+    outcome = Bridged(near, [], [])
+
+    def open_server() -> Server:
+        says = lives[min(len(outcome.opened), len(lives) - 1)]
+        outcome.opened.append(Server(says))
+        return outcome.opened[-1]
+
+    async def run() -> None:
+        outcome.why.append(await Bridge(far, open_server).run())
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            yield outcome
+            near.end()
+
+
+def forgetting(*, after: int, unsent: bool = True) -> Says:
+    """Answer so many requests, and forget the session at the next."""
+
+    def says(server: Server, message: dict[str, Any]) -> None:
+        if "id" not in message:
+            return
+        if sum("id" in each for each in server.heard) <= after:
+            obliging(server, message)
+        else:
+            server.forget(*([message] if unsent else []))
+
+    return says
+
+
+async def test_a_lost_session_is_opened_anew(autojump_clock: Any) -> None:
+    """The client's call goes to the new session, after the client's own greeting."""
+    async with bridged(forgetting(after=1), obliging) as bridge:
+        await bridge.ask(INITIALIZE)
+        assert {"of": "tools/call"} == (await bridge.ask(CALL))["result"]
+    assert ["initialize", "tools/call"] == [each["method"] for each in bridge.opened[1].heard]
+    assert [""] == bridge.why
+
+
+async def test_a_long_life_may_lose_many_sessions(autojump_clock: Any) -> None:
+    """Only losses in a row count: between them the bridge was of use."""
+    losses = REOPEN_LIMIT * 3
+    async with bridged(forgetting(after=1), *[forgetting(after=2)] * losses) as bridge:
+        await bridge.ask(INITIALIZE)
+        for number in range(losses):
+            assert "result" in await bridge.ask({**CALL, "id": number + 1})
+    assert losses <= len(bridge.opened)
+    assert [""] == bridge.why
+
+
+async def test_a_call_that_may_have_had_an_effect_is_answered(autojump_clock: Any) -> None:
+    """It is not repeated, and its client does not wait for ever."""
+    async with bridged(forgetting(after=1, unsent=False), obliging) as bridge:
+        await bridge.ask(INITIALIZE)
+        answer = await bridge.ask(CALL)
+        assert BACKEND_UNAVAILABLE == answer["error"]["code"]
+        assert "forgot the session" in answer["error"]["message"]
+        assert "result" in await bridge.ask({**CALL, "id": 2})
+    assert [2] == [
+        each["id"] for each in bridge.opened[1].heard if each["method"] == CALL["method"]
+    ]
+
+
+async def test_a_refused_new_session_ends_it(autojump_clock: Any) -> None:
+    """The waiting call is answered with the server's reason."""
+
+    def refusing(server: Server, message: dict[str, Any]) -> None:
+        server.refuse(message, "no more sessions today")
+
+    async with bridged(forgetting(after=1), refusing) as bridge:
+        await bridge.ask(INITIALIZE)
+        answer = await bridge.ask(CALL)
+        assert "no more sessions today" in answer["error"]["message"]
+    assert "no more sessions today" in bridge.why[0]
+
+
+async def test_sessions_that_end_at_once_end_it(autojump_clock: Any) -> None:
+    """A server that forgets each new session again is given up after a few of them."""
+    async with bridged(forgetting(after=1), forgetting(after=0, unsent=False)) as bridge:
+        await bridge.ask(INITIALIZE)
+        answer = await bridge.ask(CALL)
+        assert BACKEND_UNAVAILABLE == answer["error"]["code"]
+    assert REOPEN_LIMIT == len(bridge.opened)
+
+
+@pytest.mark.parametrize("bad", [[], {}, True, 1.5])
+async def test_an_id_that_is_none(bad: Any, autojump_clock: Any) -> None:
+    """It is refused, and the conversation goes on."""
+    async with bridged(obliging) as bridge:
+        answer = await bridge.ask({**CALL, "id": bad})
+        assert INVALID_REQUEST == answer["error"]["code"]
+        assert "result" in await bridge.ask(CALL)
