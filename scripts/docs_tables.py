@@ -211,10 +211,10 @@ def exit_statuses() -> list[str]:
 
 def meta_tools() -> list[str]:
     """Return every meta-tool with its arguments and annotations."""
-    surface = Gateway(None, {}).surface
+    context = Gateway(None, {}).context
     lines: list[str] = []
     for tool in META_TOOLS:
-        lines += [f"### `{tool.name}`", "", f"{tool.title}. {tool.describe(surface)}", ""]
+        lines += [f"### `{tool.name}`", "", f"{tool.title}. {tool.describe(context)}", ""]
         if tool.properties:
             lines += table(("Argument", "Type", "Needed", "Default", "Meaning"), _arguments(tool))
         else:

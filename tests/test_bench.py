@@ -122,13 +122,13 @@ def test_the_arithmetic_of_the_readme() -> None:
 
 def test_the_claimed_numbers_of_tools_are_those_listed() -> None:
     """The claims count what `tools/list` has: by default, and with webhooks."""
-    surface = Gateway(None, {}).surface
-    plain = len(listed(surface))
-    surface.config = GatewayConfig(webhooks=WebhooksConfig(enabled=True))
+    context = Gateway(None, {}).context
+    plain = len(listed(context))
+    context.config = GatewayConfig(webhooks=WebhooksConfig(enabled=True))
     assert {
         "minimum": plain,
         "readme_benchmark": plain,
-        "with_webhook_status": len(listed(surface)),
+        "with_webhook_status": len(listed(context)),
     } == CLAIMS["meta_tools"]
     assert CLAIMS["readme_token_savings"]["gateway_tools"] == plain
 

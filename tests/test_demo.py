@@ -19,7 +19,7 @@ from mcpgw.meta import listed
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "scripts" / "demo.py"
-LISTED = listed(Gateway(None, {}).surface)
+LISTED = listed(Gateway(None, {}).context)
 ESCAPE = "\x1b["
 
 

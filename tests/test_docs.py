@@ -240,7 +240,7 @@ class TestExamples:
 
     def test_the_readme_has_the_sixteen_tools_it_speaks_of(self) -> None:
         """The number of tools in the README's words is the number of tools that are listed."""
-        assert 16 == len(listed(Gateway(None, {}).surface))
+        assert 16 == len(listed(Gateway(None, {}).context))
         assert "sixteen small tools" in (ROOT / "README.md").read_text("utf-8")
 
 

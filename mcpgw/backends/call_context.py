@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 import trio
 
-from mcpgw.backends.services import Errand
+from mcpgw.backends.services import CallContext
 from mcpgw.protocol.errors import METHOD_NOT_FOUND, RpcError
 from mcpgw.protocol.jsonrpc import RequestId
 from mcpgw.protocol.peer import Peer
@@ -15,7 +15,7 @@ TOGETHER: Final = 0.25
 """Seconds in which a server that asks several things for one call does so."""
 
 
-def of_question(peer: Peer, about: RequestId | None, method: str) -> Errand | None:
+def context_of_request(peer: Peer, about: RequestId | None, method: str) -> CallContext | None:
     """Return the errand that a question belongs to; None where no client has a call there.
 
     It is the call on whose stream the question came, else the latest of the one client that has
@@ -31,31 +31,35 @@ def of_question(peer: Peer, about: RequestId | None, method: str) -> Errand | No
       RpcError: several clients have calls with it, so that there is no telling.
     """
     if about is not None:
-        return cast("Errand | None", peer.owner(about))
-    errands = _of_clients(peer)
-    free = [each for each in errands if not each.asking]
-    latest = max(errands, key=lambda each: each.asked_at, default=None)
-    if not free and latest and latest.asked_at > trio.current_time() - TOGETHER:
-        return cast("Errand", latest)  # it asks one thing more
-    errands = free or errands
-    if len({id(each.asker.client.identity) for each in errands}) > 1:
+        return cast("CallContext | None", peer.owner(about))
+    contexts = _of_clients(peer)
+    free = [each for each in contexts if not each.open_questions]
+    latest = max(contexts, key=lambda each: each.last_question_at, default=None)
+    if not free and latest and latest.last_question_at > trio.current_time() - TOGETHER:
+        return cast("CallContext", latest)  # it asks one thing more
+    contexts = free or contexts
+    if len({id(each.client_request.client.identity) for each in contexts}) > 1:
         raise RpcError(
             METHOD_NOT_FOUND,
             f"several clients have calls with this server, so that {method} cannot be put to the"
             f" right one; `scope: session` in backends.{peer.name} gives each its own",
         )
-    return cast("Errand", errands[-1]) if errands else None
+    return cast("CallContext", contexts[-1]) if contexts else None
 
 
-def of_news(peer: Peer, about: RequestId | None) -> Errand | None:
+def context_of_notification(peer: Peer, about: RequestId | None) -> CallContext | None:
     """Return the errand that a notification belongs to; None where that is not clear."""
     if about is not None:
-        return cast("Errand | None", peer.owner(about))
-    errands = _of_clients(peer)
-    return cast("Errand", errands[0]) if len(errands) == 1 else None
+        return cast("CallContext | None", peer.owner(about))
+    contexts = _of_clients(peer)
+    return cast("CallContext", contexts[0]) if len(contexts) == 1 else None
 
 
 def _of_clients(peer: Peer) -> list[Any]:
     """Return the errands that a client waits for, the oldest first."""
-    errands: list[Any] = list(peer.owners)
-    return [each for each in errands if each.asker is not None and each.asker.client is not None]
+    contexts: list[Any] = list(peer.owners)
+    return [
+        each
+        for each in contexts
+        if each.client_request is not None and each.client_request.client is not None
+    ]

@@ -18,7 +18,7 @@ from mcpgw.protocol.errors import METHOD_NOT_FOUND, ConnectionLost, RpcError
 from mcpgw.protocol.peer import Params, Peer, ProgressCallback
 
 if TYPE_CHECKING:
-    from mcpgw.backends.services import Ask, Errand
+    from mcpgw.backends.services import AskClient, CallContext
 
 log = get_logger("mcpgw.backend")
 
@@ -58,7 +58,7 @@ class Connection:
         params: Params | None = None,
         *,
         on_progress: ProgressCallback | None = None,
-        errand: Errand | None = None,
+        context: CallContext | None = None,
     ) -> Params:
         """Send a request and return its result.
 
@@ -71,12 +71,12 @@ class Connection:
           RpcError: the backend answered with an error.
           ConnectionLost: the conversation ended, or the request was lost.
         """
-        if errand is not None and errand.rounds and params is not None:
+        if context is not None and context.supports_input_required and params is not None:
             # What brings the answers of a round; here the questions are requests.
             params = {key: value for key, value in params.items() if key not in _OF_ROUNDS}
-        return await self.peer.request(method, params, on_progress=on_progress, owner=errand)
+        return await self.peer.request(method, params, on_progress=on_progress, owner=context)
 
-    def settle(self, ask: Ask, watched: frozenset[str]) -> None:
+    def settle(self, ask: AskClient, watched: frozenset[str]) -> None:
         """Take what the era needs of the gateway: the way to a client, and what is watched."""
 
     async def run(self) -> None:

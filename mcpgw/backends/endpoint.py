@@ -23,7 +23,7 @@ CLOSE_GRACE: Final = 2.0
 """Seconds that the polite end of a network connection may take."""
 
 
-class Link(Protocol):
+class Endpoint(Protocol):
     """An open way to a backend."""
 
     @property
@@ -51,7 +51,7 @@ class Link(Protocol):
 
 
 @attrs.define(eq=False)
-class NetworkLink:
+class NetworkEndpoint:
     """A server reached by network."""
 
     channel: Any
@@ -76,7 +76,7 @@ class NetworkLink:
 
 
 @attrs.define(eq=False)
-class InsideLink:
+class BuiltinEndpoint:
     """A server within this process."""
 
     channel: Channel
@@ -93,9 +93,9 @@ class InsideLink:
         return note
 
 
-def open_link(
+def open_endpoint(
     config: BackendConfig, host: Host, authorizer: Authorizer | None
-) -> AbstractAsyncContextManager[Link]:
+) -> AbstractAsyncContextManager[Endpoint]:
     """Open the way that a backend's configuration names; it is ended when the block is left.
 
     Raises:
@@ -116,12 +116,12 @@ def open_link(
 
 
 @asynccontextmanager
-async def _open_inside(config: BackendConfig, host: Host) -> AsyncIterator[Link]:
+async def _open_inside(config: BackendConfig, host: Host) -> AsyncIterator[Endpoint]:
     ours, theirs = channel_pair()
     async with trio.open_nursery() as nursery:
         await nursery.start(host.serve_builtin, config.name, theirs)
         try:
-            yield InsideLink(ours)
+            yield BuiltinEndpoint(ours)
         finally:
             ours.close()
             nursery.cancel_scope.cancel()
@@ -130,13 +130,13 @@ async def _open_inside(config: BackendConfig, host: Host) -> AsyncIterator[Link]
 @asynccontextmanager
 async def _open_network(
     config: BackendConfig, host: Host, authorizer: Authorizer | None
-) -> AsyncIterator[Link]:
+) -> AsyncIterator[Endpoint]:
     channel = _channel(config, host, authorizer)
     secrets = tuple(config.headers.values())
     async with trio.open_nursery() as nursery:
         await nursery.start(channel.run)
         try:
-            yield NetworkLink(channel, secrets)
+            yield NetworkEndpoint(channel, secrets)
         finally:
             with trio.move_on_after(CLOSE_GRACE, shield=True):
                 await channel.aclose()

@@ -49,7 +49,7 @@ class Lists:
     manifest: Manifest | None = None
     tools: dict[str, dict[str, Any]] = attrs.field(factory=dict)
     """The tools by name, as last listed."""
-    _given: Manifest | None = None
+    _listed_manifest: Manifest | None = None
     """What the server itself said; `manifest` is what of it clients may see."""
     _stale: set[str] = attrs.field(factory=set)
     _level_wanted: bool = False
@@ -72,7 +72,7 @@ class Lists:
         self._wake.unpark_all()
         return True
 
-    async def read_again(self) -> None:
+    async def refresh(self) -> None:
         """Have all lists read anew, and wait until they are; at once where nothing is connected."""
         self._asked += 1
         mine = self._asked
@@ -81,7 +81,7 @@ class Lists:
         while self._keepers and self._answered < mine:
             await self._read.park()
 
-    def pass_log_level(self) -> None:
+    def update_log_level(self) -> None:
         """Tell the backend soon which log messages are wanted."""
         self._level_wanted = True
         self._wake.unpark_all()
@@ -135,7 +135,7 @@ class Lists:
         self._level_wanted = False
 
     def _take_lists(self, connection: Connection, lists: Mapping[str, Any]) -> None:
-        old = self._given
+        old = self._listed_manifest
         fields: dict[str, Any] = {
             name: lists.get(name, getattr(old, name) if old else ()) for name in LISTS
         }
@@ -155,10 +155,10 @@ class Lists:
             self._save(new)
         self.listed(changed)
 
-    def vet_again(self) -> None:
+    def rescan(self) -> None:
         """Have what is known judged anew; clients are told where they see something else."""
         before = self.manifest
-        self._take(self._given)
+        self._take(self._listed_manifest)
         if self.manifest is not None and before is not None:
             changed = self.manifest.differs_from(before)
             if changed:
@@ -172,7 +172,7 @@ class Lists:
                 log.warning("manifest.not_saved", server=self.server, reason=str(error))
 
     def _take(self, manifest: Manifest | None) -> None:
-        self._given = manifest
+        self._listed_manifest = manifest
         if manifest is not None and self.kept:
             manifest = self.host.vet(self.server, manifest)
         self.manifest = manifest

@@ -14,7 +14,7 @@ from mcpgw.backends.backoff import delay
 from mcpgw.backends.breaker import BreakerState, CircuitBreaker
 from mcpgw.backends.concurrency import ConcurrencyLimit
 from mcpgw.backends.connection import Connection
-from mcpgw.backends.endpoint import Link, open_link
+from mcpgw.backends.endpoint import Endpoint, open_endpoint
 from mcpgw.backends.handshake import HandshakeFailed, open_connection
 from mcpgw.backends.health import probe
 from mcpgw.backends.list_sync import Lists
@@ -24,7 +24,7 @@ from mcpgw.backends.rate_limit import TokenBucket
 from mcpgw.backends.services import Host
 from mcpgw.backends.source_watch import changed as sources_changed
 from mcpgw.backends.states import Failure, Replaced, State, Unavailable
-from mcpgw.backends.tool_view import Offered
+from mcpgw.backends.tool_view import ToolView
 from mcpgw.config.failsafe import FailsafeConfig
 from mcpgw.config.schema import BackendConfig
 from mcpgw.observe.log import get_logger
@@ -59,7 +59,7 @@ class Backend:
     bucket: TokenBucket | None = attrs.field(init=False)
     concurrency: ConcurrencyLimit | None = attrs.field(init=False)
     lists: Lists = attrs.field(init=False)
-    offered: Offered = attrs.field(init=False)
+    tool_view: ToolView = attrs.field(init=False)
     connection: Connection | None = None
     """The live conversation; None while there is none."""
     failure: Failure | None = None
@@ -77,11 +77,11 @@ class Backend:
     _ready_at: float = 0.0
     _wanted: bool = False
     _failed_starts: int = 0
-    _row: int = 0
-    _lost: int = 0
+    _failures_in_a_row: int = 0
+    _generation: int = 0
     _changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     _scope: trio.CancelScope | None = None
-    _link: Link | None = None
+    _link: Endpoint | None = None
     _peer: Peer | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -104,7 +104,7 @@ class Backend:
         self.concurrency = ConcurrencyLimit(limit.max_in_flight) if limit.enabled else None
         kept = self.config.transport != "builtin"
         self.lists = Lists(self.name, self.config.fingerprint(), self.host, self._listed, kept=kept)
-        self.offered = Offered.of(self.lists, self.config)
+        self.tool_view = ToolView.of(self.lists, self.config)
 
     def __repr__(self) -> str:
         pid = f" pid={self.pid}" if self.pid else ""
@@ -112,7 +112,8 @@ class Backend:
         why = f" why={self.failure.reason!r:.120}" if self.failure else ""
         return (
             f"<Backend {self.name!r} {self.state.name}{pid} pending={pending}"
-            f" failures={self._row} starts={self.starts} tools={len(self.tools)}{why}>"
+            f" failures={self._failures_in_a_row} starts={self.starts}"
+            f" tools={len(self.tools)}{why}>"
         )
 
     # -- what others look at -----------------------------------------------------------
@@ -146,7 +147,7 @@ class Backend:
     @property
     def tools(self) -> Mapping[str, dict[str, Any]]:
         """The tools by the name under which they are offered, as last listed."""
-        return self.offered.tools
+        return self.tool_view.tools
 
     @property
     def pid(self) -> int | None:
@@ -172,13 +173,13 @@ class Backend:
     def reshape(self, config: BackendConfig) -> None:
         """Take settings that differ only in what needs no new start of the server."""
         self.config = config
-        self.offered.reshape(config)
+        self.tool_view.reshape(config)
 
     def want(self) -> None:
         """Ask for the backend to run; it starts now or after its backoff."""
         if not self._wanted:
             self._wanted = True
-            self._tell()
+            self._notify_waiters()
 
     async def connected(self) -> Connection:
         """Return the live connection, waiting through starts and restarts.
@@ -214,8 +215,8 @@ class Backend:
 
     async def settled(self) -> None:
         """Wait until a lost connection's cause is known (the child is reaped)."""
-        lost = self._lost
-        while self._link is not None and self._lost == lost:
+        lost = self._generation
+        while self._link is not None and self._generation == lost:
             await self._changed.park()
 
     def stretch(self, seconds: float) -> None:
@@ -228,16 +229,16 @@ class Backend:
         was, self.killed = self.killed, True
         self._wanted = False
         self._end_connection()
-        self._tell()
+        self._notify_waiters()
         return not was
 
     def revive(self) -> None:
         """Lift the kill switch, close the breaker, and forget failures."""
         self.killed = False
         self.failure = None
-        self._row = 0
+        self._failures_in_a_row = 0
         self.breaker.reset()
-        self._tell()
+        self._notify_waiters()
 
     @property
     def restarts_left(self) -> int:
@@ -255,25 +256,25 @@ class Backend:
         self._restarting = True
         self._wanted = True
         self._end_connection()
-        self._tell()
+        self._notify_waiters()
         return interrupted
 
     def give_up(self, reason: str) -> None:
         """Take note that the task has ended for good: calls are refused with the reason."""
         self.failure = Failure(reason, permanent=True)
         self.connection = None
-        self._tell()
+        self._notify_waiters()
 
     async def retire(self, grace: float) -> None:
         """Take no new calls, let those in flight finish for up to `grace` seconds, then end."""
         self.retired = True
         connection = self.connection
-        self._tell()
+        self._notify_waiters()
         if connection is not None:
             with trio.move_on_after(grace):
                 await connection.peer.drained()
         self._end_connection()
-        self._tell()
+        self._notify_waiters()
 
     # -- the supervised task ---------------------------------------------------------------
 
@@ -299,12 +300,17 @@ class Backend:
         """Count the failure, and wait before the next start."""
         assert self.failure is not None
         if was_ready and trio.current_time() - self._ready_at > SETTLED:
-            self._row = 0
-        self._row += 1
+            self._failures_in_a_row = 0
+        self._failures_in_a_row += 1
         if not was_ready:
             self._failed_starts += 1
         self.breaker.record_failure(self.failure.reason)
-        log.warning("backend.failed", server=self.name, reason=self.failure.reason, row=self._row)
+        log.warning(
+            "backend.failed",
+            server=self.name,
+            reason=self.failure.reason,
+            failures=self._failures_in_a_row,
+        )
         if self.breaker_open:
             # Calls that come after the breaker's time are what starts it again.
             self._wanted = False
@@ -312,9 +318,9 @@ class Backend:
             return
         retry = self.failsafe.retry
         self._enter(State.BACKING_OFF)
-        if self._row > 1 or not was_ready:
+        if self._failures_in_a_row > 1 or not was_ready:
             seconds = delay(
-                self._row + 1,
+                self._failures_in_a_row + 1,
                 initial=retry.initial_backoff,
                 maximum=retry.max_backoff,
                 multiplier=retry.multiplier,
@@ -331,7 +337,7 @@ class Backend:
         ready = False
         note = ""
         try:
-            async with open_link(self.config, self.host, self.host.authorizer(self)) as link:
+            async with open_endpoint(self.config, self.host, self.host.authorizer(self)) as link:
                 self._link = link
                 ready, note = await self._converse(link)
         except SpawnFailed as error:
@@ -343,11 +349,11 @@ class Backend:
             log.info("backend.session_expired", server=self.name)
         elif note:
             self.failure = Failure(link.why(note))
-        self._lost += 1
-        self._tell()
+        self._generation += 1
+        self._notify_waiters()
         return ready
 
-    async def _converse(self, link: Link) -> tuple[bool, str]:
+    async def _converse(self, link: Endpoint) -> tuple[bool, str]:
         """Open the conversation and serve. Return whether it was ready, and what went wrong
         ("": nothing)."""
         self._peer = peer = Peer(
@@ -496,7 +502,7 @@ class Backend:
             on_progress = None if request.progress_token is None else request.send_progress
             return await self.host.ask_client(
                 self,
-                call_context.of_question(self._peer, request.about, request.method),
+                call_context.context_of_request(self._peer, request.about, request.method),
                 request.method,
                 request.params,
                 on_progress=on_progress,
@@ -507,25 +513,30 @@ class Backend:
         assert self._peer is not None
         if not self.lists.changed(method):
             self.host.backend_notified(
-                self, call_context.of_news(self._peer, about), method, params
+                self, call_context.context_of_notification(self._peer, about), method, params
             )
 
     def _paused(self, about: RequestId) -> None:
         assert self._peer is not None
-        errand: Any = self._peer.owner(about)
-        if errand is not None and errand.transparent and errand.asker and errand.asker.client:
-            errand.asker.client.pause(errand.asker)
+        context: Any = self._peer.owner(about)
+        if (
+            context is not None
+            and context.transparent
+            and context.client_request
+            and context.client_request.client
+        ):
+            context.client_request.client.pause(context.client_request)
 
     def _listed(self, changed: frozenset[str]) -> None:
         self.host.backend_listed(self, changed)
-        self._tell()
+        self._notify_waiters()
 
     def _enter(self, phase: State) -> None:
         self._phase = phase
         self._since = trio.current_time()
-        self._tell()
+        self._notify_waiters()
 
-    def _tell(self) -> None:
+    def _notify_waiters(self) -> None:
         self._changed.unpark_all()
 
     def _end_connection(self) -> None:

@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from mcpgw.transports.network import Network
 
 
-class Errand(Protocol):
+class CallContext(Protocol):
     """What a request to a backend is made for."""
 
     @property
-    def asker(self) -> Request | None:
+    def client_request(self) -> Request | None:
         """The client's request behind it; None where a client has nothing to do with it."""
 
     @property
-    def rounds(self) -> bool:
+    def supports_input_required(self) -> bool:
         """Whether an answer may be `input_required`, for the client to come again with."""
 
     transparent: bool
     """On the way to the server's own face, so that what the client declares reaches it."""
-    asking: int
+    open_questions: int
     """How many questions of its backend wait for the client now."""
-    asked_at: float
+    last_question_at: float
     """When the last of them was put, by Trio's clock."""
 
 
-Ask = Callable[..., Awaitable[Params]]
+AskClient = Callable[..., Awaitable[Params]]
 
 
 class Host(Protocol):
@@ -67,7 +67,7 @@ class Host(Protocol):
     async def ask_client(
         self,
         backend: Backend,
-        errand: Errand | None,
+        context: CallContext | None,
         method: str,
         params: Params,
         *,
@@ -82,7 +82,7 @@ class Host(Protocol):
         """
 
     def backend_notified(
-        self, backend: Backend, errand: Errand | None, method: str, params: Params
+        self, backend: Backend, context: CallContext | None, method: str, params: Params
     ) -> None:
         """Take a notification of the backend that is not about its lists."""
 

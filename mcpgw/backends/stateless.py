@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from mcpgw.backends.connection import CLIENT_INFO, Connection
-from mcpgw.backends.services import Ask, Errand
+from mcpgw.backends.services import AskClient, CallContext
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import (
     INTERNAL_ERROR,
@@ -57,12 +57,12 @@ class StatelessConnection(Connection):
     changes are listened for.
     """
 
-    ask: Ask | None = None
+    ask: AskClient | None = None
     watched: frozenset[str] = frozenset()
     _rewatched: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     _listening: trio.CancelScope | None = None
 
-    def settle(self, ask: Ask, watched: frozenset[str]) -> None:
+    def settle(self, ask: AskClient, watched: frozenset[str]) -> None:
         """Take the way to a client, and the resources to listen for."""
         self.ask = ask
         self.watch(watched)
@@ -73,7 +73,7 @@ class StatelessConnection(Connection):
         params: Params | None = None,
         *,
         on_progress: ProgressCallback | None = None,
-        errand: Errand | None = None,
+        context: CallContext | None = None,
     ) -> Params:
         """Send a request of the older form in the newer one; see `Connection.request`."""
         params = params or {}
@@ -83,17 +83,19 @@ class StatelessConnection(Connection):
         if method == "ping":
             method, params = "server/discover", {}
         for _ in range(MAX_ROUNDS):
-            sent = {**params, "_meta": self._meta(params, errand)}
-            result = await self._send(method, sent, on_progress, errand)
+            sent = {**params, "_meta": self._meta(params, context)}
+            result = await self._send(method, sent, on_progress, context)
             kind = result.get("resultType", "complete")
-            if kind != "input_required" or (errand is not None and errand.rounds):
+            if kind != "input_required" or (
+                context is not None and context.supports_input_required
+            ):
                 return result
             params = {
                 key: value
                 for key, value in params.items()
                 if key not in ("inputResponses", "requestState")
             }
-            params |= await self._fulfil(result, errand)
+            params |= await self._fulfil(result, context)
         raise RpcError(
             INTERNAL_ERROR, f"{self.peer.name} asked for input more than {MAX_ROUNDS} times"
         )
@@ -103,28 +105,32 @@ class StatelessConnection(Connection):
         method: str,
         params: Params,
         on_progress: ProgressCallback | None,
-        errand: Errand | None,
+        context: CallContext | None,
     ) -> Params:
         try:
-            return await self.peer.request(method, params, on_progress=on_progress, owner=errand)
+            return await self.peer.request(method, params, on_progress=on_progress, owner=context)
         except RpcError as error:
             if error.code != UNSUPPORTED_VERSION or not _offers_ours(error):
                 raise
         # It said that it serves the very revision that we speak: once more, in good faith.
-        return await self.peer.request(method, params, on_progress=on_progress, owner=errand)
+        return await self.peer.request(method, params, on_progress=on_progress, owner=context)
 
-    def _meta(self, params: Params, errand: Errand | None) -> Params:
+    def _meta(self, params: Params, context: CallContext | None) -> Params:
         carried = params.get("_meta")
         meta = {**carried} if isinstance(carried, dict) else {}
-        client = errand.asker.client if errand is not None and errand.asker is not None else None
+        client = (
+            context.client_request.client
+            if context is not None and context.client_request is not None
+            else None
+        )
         declared = client.capabilities if client is not None else {}
         meta[VERSION_META] = MODERN_VERSION
         meta[CAPABILITIES_META] = {
             name: declared[name] for name in FORWARDED_CAPABILITIES if name in declared
         }
-        if errand is not None and errand.transparent and "extensions" in declared:
+        if context is not None and context.transparent and "extensions" in declared:
             meta[CAPABILITIES_META]["extensions"] = declared["extensions"]
-        elif errand is not None and errand.transparent and "task" in params:
+        elif context is not None and context.transparent and "task" in params:
             meta[CAPABILITIES_META]["extensions"] = {TASKS_EXTENSION: {}}
         meta[CLIENT_INFO_META] = CLIENT_INFO
         level = client.log_level if client is not None else None
@@ -132,7 +138,7 @@ class StatelessConnection(Connection):
             meta[LOG_LEVEL_META] = level
         return meta
 
-    async def _fulfil(self, result: Params, errand: Errand | None) -> Params:
+    async def _fulfil(self, result: Params, context: CallContext | None) -> Params:
         """Put a round's questions to the client; return what the next round carries."""
         more: Params = {}
         state = result.get("requestState")
@@ -146,7 +152,7 @@ class StatelessConnection(Connection):
 
         async def put(key: str, question: Any) -> None:
             try:
-                answers[key] = await self._put(key, question, errand)
+                answers[key] = await self._put(key, question, context)
             except RpcError as fault:
                 faults.append(fault)
                 nursery.cancel_scope.cancel()
@@ -158,12 +164,12 @@ class StatelessConnection(Connection):
             raise faults[0]
         return {**more, "inputResponses": answers}
 
-    async def _put(self, key: str, question: Any, errand: Errand | None) -> Params:
+    async def _put(self, key: str, question: Any, context: CallContext | None) -> Params:
         method = question.get("method") if isinstance(question, Mapping) else None
         if not isinstance(method, str) or self.ask is None:
             raise RpcError(INTERNAL_ERROR, f"{self.peer.name} asked for input of no known kind")
         params = question.get("params")
-        return await self.ask(errand, method, params if isinstance(params, dict) else {}, key=key)
+        return await self.ask(context, method, params if isinstance(params, dict) else {}, key=key)
 
     # -- lists -----------------------------------------------------------------------------
 
@@ -208,7 +214,7 @@ class StatelessConnection(Connection):
             params = {"notifications": wanted, "_meta": self._meta({}, None)}
             with trio.CancelScope() as self._listening:
                 try:
-                    await self.peer.request("subscriptions/listen", params, standing=True)
+                    await self.peer.request("subscriptions/listen", params, long_lived=True)
                 except RpcError as error:
                     log.info("backend.listen_refused", server=self.peer.name, reason=str(error))
                     if error.code == METHOD_NOT_FOUND:

@@ -18,7 +18,7 @@ Tools = Mapping[str, dict[str, Any]]
 
 
 @attrs.define(eq=False)
-class Offered:
+class ToolView:
     """What a backend's `transform` makes of its list of tools, made anew when either changes."""
 
     lists: Lists
@@ -27,7 +27,7 @@ class Offered:
     _made_of: Tools | None = None
 
     @classmethod
-    def of(cls, lists: Lists, config: BackendConfig) -> Offered:
+    def of(cls, lists: Lists, config: BackendConfig) -> ToolView:
         """Return the offer of these lists under these settings."""
         return cls(lists, _naming(config))
 

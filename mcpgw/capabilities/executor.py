@@ -24,11 +24,11 @@ from mcpgw.capabilities.bodies import FILLER, with_files
 from mcpgw.capabilities.commands import run_command
 from mcpgw.capabilities.credentials import Credentials
 from mcpgw.capabilities.errors import CallProblem, failure
-from mcpgw.capabilities.http_sender import Answered, Outgoing, Sender, retry_after
+from mcpgw.capabilities.http_sender import HttpAnswer, HttpRequest, Sender, retry_after
 from mcpgw.capabilities.model import REPEATABLE, SAFE_METHODS, Capability, Provider
 from mcpgw.capabilities.pagination import joined, next_draft
 from mcpgw.capabilities.redaction import forms_of, without
-from mcpgw.capabilities.response_cache import Kept
+from mcpgw.capabilities.response_cache import ResponseCache
 from mcpgw.capabilities.response_view import FULL, PLAIN, shaped, viewed
 from mcpgw.capabilities.responses import Blob, content_blocks, error_text, pick, read_answer
 from mcpgw.capabilities.templating import Inputs, Missing
@@ -68,7 +68,7 @@ class Executor:
     call_tool: CallTool | None = None
     inside: tuple[str, ...] = ()
     commands_allowed: Callable[[Path | None, str], str] = lambda path, pin: ""
-    _kept: Kept = attrs.field(factory=Kept)
+    _kept: ResponseCache = attrs.field(factory=ResponseCache)
     _breakers: dict[str, CircuitBreaker] = attrs.field(factory=dict)
     _buckets: dict[tuple[str, str], TokenBucket] = attrs.field(factory=dict)
 
@@ -234,7 +234,7 @@ class Executor:
     async def _fetch(self, url: str, provider: Provider, reach: Reach) -> tuple[bytes, str]:
         """Get a file that an input names, without any credential."""
         answer = await self.sender.send(
-            Outgoing("GET", url), reach=reach, timeout=provider.timeout, limit=provider.max_bytes
+            HttpRequest("GET", url), reach=reach, timeout=provider.timeout, limit=provider.max_bytes
         )
         if answer.status != 200:
             raise CallProblem(f"the file at {url[:120]} was answered with {answer.status}.")
@@ -244,10 +244,10 @@ class Executor:
         self,
         capability: Capability,
         provider: Provider,
-        outgoing: Outgoing,
+        outgoing: HttpRequest,
         reach: Reach,
         values: Inputs,
-    ) -> Answered:
+    ) -> HttpAnswer:
         """Send a request, again where that does no harm; raise for an answer that is an error."""
         breaker = self._breakers.setdefault(outgoing.host, _new_breaker())
         rule = capability.retry
@@ -324,14 +324,14 @@ def _of_tool(result: Mapping[str, Any], path: str) -> Any:
     return pick(value, path)
 
 
-def _may_repeat(capability: Capability, provider: Provider, outgoing: Outgoing) -> bool:
+def _may_repeat(capability: Capability, provider: Provider, outgoing: HttpRequest) -> bool:
     if capability.repeatable:
         return True
     methods = REPEATABLE if capability.metadata.idempotent is not False else SAFE_METHODS
     return provider.service == "rest" and outgoing.method in methods
 
 
-def _refusal(outgoing: Outgoing, answer: Answered, wait: float | None) -> CallProblem:
+def _refusal(outgoing: HttpRequest, answer: HttpAnswer, wait: float | None) -> CallProblem:
     said = error_text(answer)
     text = f"{outgoing.host} answered with HTTP {answer.status}"
     text += f": {said}" if said else ""

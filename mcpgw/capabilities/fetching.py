@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mcpgw.capabilities.errors import CallProblem
-from mcpgw.capabilities.http_sender import Answered, Outgoing, Sender
+from mcpgw.capabilities.http_sender import HttpAnswer, HttpRequest, Sender
 from mcpgw.transports.address_policy import Reach
 from mcpgw.transports.network import Network
 
@@ -44,11 +44,11 @@ async def fetch_answer(
     limit: int,
     headers: Mapping[str, str] | None = None,
     inside: tuple[str, ...] = (),
-) -> Answered:
+) -> HttpAnswer:
     """Return the answer at a URL, whatever its status. Raises: as `fetch_public`."""
     sender = Sender(Network(dict(os.environ)))
     try:
-        outgoing = Outgoing("GET", url, dict(headers or {}))
+        outgoing = HttpRequest("GET", url, dict(headers or {}))
         return await sender.send(outgoing, reach=Reach(inside), timeout=TIMEOUT, limit=limit)
     finally:
         await sender.aclose()

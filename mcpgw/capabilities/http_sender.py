@@ -28,7 +28,7 @@ PRODUCT: Final = "mcpgw/1.0 (+https://pypi.org/project/mcpgw/)"
 
 
 @attrs.frozen
-class Outgoing:
+class HttpRequest:
     """A request as it will be sent. `repr` shows no header, query or body: they may be secret."""
 
     method: str
@@ -43,7 +43,7 @@ class Outgoing:
 
 
 @attrs.frozen
-class Answered:
+class HttpAnswer:
     """An answer, read to its end."""
 
     status: int
@@ -88,8 +88,8 @@ class Sender:
         self._clients.clear()
 
     async def send(
-        self, outgoing: Outgoing, *, reach: Reach, timeout: float, limit: int
-    ) -> Answered:
+        self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
+    ) -> HttpAnswer:
         """Send a request and read its answer to the end, following redirects.
 
         A redirect is followed where the request changes nothing, or the server says that it is
@@ -111,7 +111,7 @@ class Sender:
             f"{outgoing.host} did not answer within {timeout:g} s.", again=True, sent=True
         )
 
-    async def _follow(self, outgoing: Outgoing, reach: Reach, limit: int) -> Answered:
+    async def _follow(self, outgoing: HttpRequest, reach: Reach, limit: int) -> HttpAnswer:
         for _ in range(MOST_REDIRECTS + 1):
             answer = await self._once(outgoing, reach, limit)
             location = answer.headers.get("location")
@@ -120,7 +120,7 @@ class Sender:
             outgoing = _redirected(outgoing, answer.status, location)
         raise CallProblem(f"{outgoing.host} redirects again and again.")
 
-    async def _once(self, outgoing: Outgoing, reach: Reach, limit: int) -> Answered:
+    async def _once(self, outgoing: HttpRequest, reach: Reach, limit: int) -> HttpAnswer:
         import httpx
 
         from mcpgw.transports.guarded_client import guarded_client
@@ -167,7 +167,7 @@ class Sender:
                 sent=sent,
             )
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answered(response.status_code, headers, content, outgoing.url)
+        return HttpAnswer(response.status_code, headers, content, outgoing.url)
 
 
 async def _bounded(response: httpx.Response, limit: int) -> bytes | None:
@@ -199,7 +199,7 @@ def _check_url(url: str) -> None:
         raise CallProblem("The URL holds characters that must be percent-encoded.")
 
 
-def _redirected(outgoing: Outgoing, status: int, location: str) -> Outgoing:
+def _redirected(outgoing: HttpRequest, status: int, location: str) -> HttpRequest:
     url = urljoin(outgoing.url, location)
     safe = outgoing.method in ("GET", "HEAD")
     # RFC 9110, sections 15.4.2 to 15.4.4: what follows is a GET.
@@ -219,7 +219,7 @@ def _redirected(outgoing: Outgoing, status: int, location: str) -> Outgoing:
             raise CallProblem(f"{outgoing.host} redirects from https to http; refused.")
     if as_get and not safe:
         headers = {n: v for n, v in headers.items() if not n.lower().startswith("content-")}
-        return Outgoing("GET", url, headers)
+        return HttpRequest("GET", url, headers)
     return attrs.evolve(outgoing, url=url, headers=headers)
 
 

@@ -23,7 +23,7 @@ from mcpgw.capabilities.entries import (
     read_file,
     stamp_of,
 )
-from mcpgw.capabilities.metadata_cache import Remembered
+from mcpgw.capabilities.metadata_cache import MetadataCache
 from mcpgw.capabilities.model import Capability
 from mcpgw.capabilities.parsing import read_capability
 from mcpgw.capabilities.pins import PinProblem, look_at
@@ -88,13 +88,13 @@ class Library:
     _approved: dict[str, ApprovedFile] = attrs.field(factory=dict)
     _quarantined: dict[str, QuarantinedFile] = attrs.field(factory=dict)
     _approvals_seen: int | None = None
-    _remembered: Remembered = attrs.field(init=False)
+    _remembered: MetadataCache = attrs.field(init=False)
     _fixed_entries: dict[Path, Entry] | None = None
     _looked: bool = False
     _policy_seen: str = ""
 
     def __attrs_post_init__(self) -> None:
-        self._remembered = Remembered(self.cache, self.scan_version)
+        self._remembered = MetadataCache(self.cache, self.scan_version)
 
     def use(self, folders: tuple[Path, ...], *, fixed: tuple[Path, ...] = ()) -> None:
         """Take other folders, which the next `refresh` reads.
@@ -310,8 +310,8 @@ class Library:
     def _trust(self, entries: Mapping[Path, Entry]) -> tuple[str, ...]:
         """Compare the files with what was let in; return the names of those that were pulled."""
         self._refused = {}
-        let_in: list[ApprovedFile] = []
-        shut: list[QuarantinedFile] = []
+        approved: list[ApprovedFile] = []
+        quarantined: list[QuarantinedFile] = []
         for path, entry in entries.items():
             if entry.problem and not entry.hash:
                 self._refused[path] = entry.problem
@@ -326,7 +326,9 @@ class Library:
                 why = f"RUG-PULL DETECTED: {reason}"
                 expected = known.hash if known.pinned else entry.pin
                 name = known.name
-                shut.append(QuarantinedFile(key, name, expected, entry.hash, why, time.time()))
+                quarantined.append(
+                    QuarantinedFile(key, name, expected, entry.hash, why, time.time())
+                )
                 self._refused[path] = why
                 log.warning("RUG-PULL DETECTED", capability=name, file=key, reason=reason)
             elif reason:
@@ -336,15 +338,15 @@ class Library:
             elif entry.poisoned and self.poisoning == "block":
                 self._refused[path] = entry.poisoned
             elif not fixed and (known is None or known.hash != entry.hash):
-                let_in.append(ApprovedFile(key, entry.name, entry.hash, bool(entry.pin)))
-        if self.approvals is not None and (let_in or shut):
+                approved.append(ApprovedFile(key, entry.name, entry.hash, bool(entry.pin)))
+        if self.approvals is not None and (approved or quarantined):
             try:
-                self.approvals.take_files(let_in, shut)
+                self.approvals.take_files(approved, quarantined)
             except StateError as error:
                 log.warning("capability.approvals", reason=str(error))
-            self._approved |= {each.path: each for each in let_in}
-            self._quarantined |= {each.path: each for each in shut}
-        return tuple(sorted(each.name for each in shut))
+            self._approved |= {each.path: each for each in approved}
+            self._quarantined |= {each.path: each for each in quarantined}
+        return tuple(sorted(each.name for each in quarantined))
 
     def _choose(self, entries: Mapping[Path, Entry]) -> dict[str, Entry]:
         """Return the usable entries by name; a later folder wins over an earlier one."""

@@ -24,7 +24,7 @@ INDEX: Final = "index.json"
 
 
 @attrs.define(eq=False)
-class Remembered:
+class MetadataCache:
     """Entries of files that were read before.
 
     Args:

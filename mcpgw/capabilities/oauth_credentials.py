@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from mcpgw.capabilities.credentials import Credentials
 from mcpgw.capabilities.errors import CallProblem
-from mcpgw.capabilities.http_sender import Outgoing, Sender
+from mcpgw.capabilities.http_sender import HttpRequest, Sender
 from mcpgw.transports.address_policy import Reach
 
 LARGEST: Final = 256 * 1024
@@ -27,7 +27,7 @@ def credentials(
             "content-type": "application/x-www-form-urlencoded",
             "accept": "application/json",
         }
-        outgoing = Outgoing("POST", url, headers, urlencode(form).encode())
+        outgoing = HttpRequest("POST", url, headers, urlencode(form).encode())
         answer = await sender.send(outgoing, reach=Reach(), timeout=TIMEOUT, limit=LARGEST)
         try:
             found = json.loads(answer.content)

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 import attrs
 
-from mcpgw.capabilities.http_sender import Answered
+from mcpgw.capabilities.http_sender import HttpAnswer
 from mcpgw.capabilities.model import Pagination
 from mcpgw.capabilities.requests import Draft
 from mcpgw.capabilities.responses import pick
@@ -19,7 +19,7 @@ _REL: Final = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECA
 
 
 def next_draft(
-    rule: Pagination, made: Draft, value: Any, answer: Answered, page: int
+    rule: Pagination, made: Draft, value: Any, answer: HttpAnswer, page: int
 ) -> Draft | None:
     """Return the request for the page after this one; None where this was the last.
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from mcpgw.capabilities.errors import CallProblem
-from mcpgw.capabilities.http_sender import Answered, Outgoing, Sender
+from mcpgw.capabilities.http_sender import HttpAnswer, HttpRequest, Sender
 from mcpgw.capabilities.redaction import HIDDEN, forms_of, without
 from mcpgw.transports.address_policy import Reach
 
@@ -31,8 +31,8 @@ class RecordingSender(Sender):
     taken: list[dict[str, Any]] = attrs.field(factory=list)
 
     async def send(
-        self, outgoing: Outgoing, *, reach: Reach, timeout: float, limit: int
-    ) -> Answered:
+        self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
+    ) -> HttpAnswer:
         """Send a request and write it down with its answer."""
         answer = await super().send(outgoing, reach=reach, timeout=timeout, limit=limit)
         self.taken.append(
@@ -68,7 +68,7 @@ class Recorded:
     method: str
     url: str
     body: str | None
-    answer: Answered
+    answer: HttpAnswer
 
 
 @attrs.define(eq=False)
@@ -78,8 +78,8 @@ class PlayingSender(Sender):
     calls: list[Recorded] = attrs.field(factory=list)
 
     async def send(
-        self, outgoing: Outgoing, *, reach: Reach, timeout: float, limit: int
-    ) -> Answered:
+        self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
+    ) -> HttpAnswer:
         """Return the next answer, where the recording is of such a request.
 
         Raises:
@@ -125,7 +125,7 @@ def _recorded(asked: dict[str, Any], answer: dict[str, Any]) -> Recorded:
         raise ValueError
     text = answer.get("text")
     data = base64.b64decode(answer["base64"]) if text is None else text.encode()
-    return Recorded(method, url, body, Answered(status, headers, data, url))
+    return Recorded(method, url, body, HttpAnswer(status, headers, data, url))
 
 
 def _alike(recorded: str, text: str) -> bool:

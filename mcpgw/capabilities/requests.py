@@ -20,7 +20,7 @@ from mcpgw.capabilities.bodies import (
     files_of,
 )
 from mcpgw.capabilities.errors import CallProblem
-from mcpgw.capabilities.http_sender import Outgoing
+from mcpgw.capabilities.http_sender import HttpRequest
 from mcpgw.capabilities.model import Auth, Provider, ProviderConfig
 from mcpgw.capabilities.responses import compact
 from mcpgw.capabilities.templating import (
@@ -54,7 +54,7 @@ class Draft:
         """Return the URLs of files that go into the body."""
         return [each.url for each in files_of(self.body)]
 
-    def outgoing(self, body: Any = MISSING) -> Outgoing:
+    def outgoing(self, body: Any = MISSING) -> HttpRequest:
         """Return the request as it will be sent, with the body given here in place of its own."""
         value = self.body if isinstance(body, Missing) else body
         made = Body() if self.method not in WITH_BODY else encode_body(value, self.content_type)
@@ -66,7 +66,7 @@ class Draft:
         url = self.url
         if self.query:
             url += ("&" if "?" in url else "?") + encode_pairs(list(self.query))
-        return Outgoing(self.method, url, headers, made.content)
+        return HttpRequest(self.method, url, headers, made.content)
 
     def with_query(self, name: str, value: Any) -> Draft:
         """Return the draft with another value of a query parameter."""

@@ -30,7 +30,7 @@ class _Flight:
 
 
 @attrs.define(eq=False)
-class Kept:
+class ResponseCache:
     """The answers of all capabilities. Failures are not kept, and neither are writes."""
 
     limit: int = LARGEST

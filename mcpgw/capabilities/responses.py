@@ -15,7 +15,7 @@ from mcpgw.config.json_path import parse_path
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from mcpgw.capabilities.http_sender import Answered
+    from mcpgw.capabilities.http_sender import HttpAnswer
 
 SHOWN_OF_ERROR: Final = 500
 """Characters of an error answer that are shown."""
@@ -32,7 +32,7 @@ class Blob:
     """Given as base64 within JSON, for scripts, rather than as a resource."""
 
 
-def read_answer(answer: Answered, form: str) -> Any:
+def read_answer(answer: HttpAnswer, form: str) -> Any:
     """Return an answer as a JSON value, as text, or as bytes.
 
     Args:
@@ -163,7 +163,7 @@ def _walk(value: Any, steps: Sequence[str | int | None]) -> Any:
     return value
 
 
-def error_text(answer: Answered) -> str:
+def error_text(answer: HttpAnswer) -> str:
     """Return what an error answer says, in one line."""
     text = answer.text()
     try:

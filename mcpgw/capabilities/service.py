@@ -38,7 +38,7 @@ CallTool = Callable[[str, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
 @attrs.define(eq=False)
-class Apis:
+class CapabilityService:
     """Keeps the capabilities of a configuration.
 
     Args:
@@ -151,7 +151,7 @@ class Apis:
         self, channel: Channel, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Serve the capabilities over a channel until it ends."""
-        server = self._made()
+        server = self._created()
         try:
             await server.serve(channel, task_status=task_status)
         finally:
@@ -159,7 +159,7 @@ class Apis:
                 if self._executor is not None:
                     await self._executor.sender.aclose()
 
-    def _made(self) -> CapabilityServer:
+    def _created(self) -> CapabilityServer:
         if self._server is None:
             from mcpgw.capabilities.library import Library
             from mcpgw.capabilities.mcp_server import CapabilityServer
@@ -208,7 +208,7 @@ class Apis:
 
     async def reload(self) -> Changes:
         """Look at the folders now."""
-        changes = await self._made().refresh()
+        changes = await self._created().refresh()
         if changes:
             await self.changed()
         return changes

@@ -41,8 +41,8 @@ def list_command(
     settle(ctx, **options, level="error")
     store = _store()
     found = [d for d in _definitions(ctx, store, server) if everything or d.pending_hash]
-    _, shut = store.files()
-    files = [] if server else sorted(shut.values(), key=lambda each: each.path)
+    _, quarantined = store.files()
+    files = [] if server else sorted(quarantined.values(), key=lambda each: each.path)
     if form == "json":
         rows = [_row(each) for each in found]
         print_json(

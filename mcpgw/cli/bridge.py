@@ -14,7 +14,7 @@ from mcpgw.cli.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from mcpgw.config.schema import BackendConfig
-    from mcpgw.gateway.tree import Serving
+    from mcpgw.gateway.tree import ServeOptions
 
 SERVER: Final = "server"
 """What the one server of a bridge is called."""
@@ -106,19 +106,19 @@ async def _to_stdio(url: str, headers: Mapping[str, str]) -> int:
     )
 
 
-def _serving(options: Mapping[str, Any]) -> Serving:
+def _serving(options: Mapping[str, Any]) -> ServeOptions:
     """Return how to run a gateway of this one server."""
     from mcpgw.config.failsafe import FailsafeConfig, RateLimitConfig
     from mcpgw.config.schema import GatewayConfig
     from mcpgw.config.trust import CapabilitiesConfig
-    from mcpgw.gateway.tree import Serving
+    from mcpgw.gateway.tree import ServeOptions
 
     config = GatewayConfig(
         backends={SERVER: _backend(options)},
         capabilities=CapabilitiesConfig(enabled=False),
         failsafe=FailsafeConfig(rate_limit=RateLimitConfig(enabled=False)),
     )
-    return Serving(
+    return ServeOptions(
         None,
         dict(os.environ),
         stdio=False,

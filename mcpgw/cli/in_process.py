@@ -12,17 +12,17 @@ import trio
 
 from mcpgw.cli.app import settle
 from mcpgw.cli.exit_codes import FAILED, INTERRUPTED
-from mcpgw.meta.context import Ask, Surface
+from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.pipeline.session_state import SessionState
 
 LEARNING: Final = 60.0
 """Seconds that a command waits at most for servers that were never started."""
 
 
-def with_surface(
+def with_context(
     ctx: click.Context,
     options: Mapping[str, Any],
-    run: Callable[[Surface], Awaitable[int]],
+    run: Callable[[GatewayContext], Awaitable[int]],
 ) -> int:
     """Run a gateway without a client for as long as `run` takes; return its exit status."""
     path = settle(ctx, **options, level="warning")
@@ -37,7 +37,7 @@ def with_surface(
                 if gateway.problem:
                     click.echo(f"Error: {gateway.problem}", err=True)
                     return FAILED
-                return await run(gateway.surface)
+                return await run(gateway.context)
             except Stop as stop:
                 click.echo(f"Error: {stop.message}", err=True)
                 return stop.status
@@ -67,6 +67,6 @@ class Stop(Exception):
         self.status = status
 
 
-def ask(surface: Surface, arguments: Mapping[str, Any]) -> Ask:
+def ask(context: GatewayContext, arguments: Mapping[str, Any]) -> ToolRequest:
     """Make the call of a meta-tool for the person at the command line."""
-    return Ask(surface, SessionState(id="command-line"), dict(arguments))
+    return ToolRequest(context, SessionState(id="command-line"), dict(arguments))

@@ -10,9 +10,9 @@ import click
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exit_codes import NOT_FOUND, OK
-from mcpgw.cli.in_process import LEARNING, ask, with_surface
+from mcpgw.cli.in_process import LEARNING, ask, with_context
 from mcpgw.cli.output import form_option, print_json
-from mcpgw.meta.context import Surface
+from mcpgw.meta.context import GatewayContext
 
 
 @click.command("search")
@@ -39,12 +39,12 @@ def command(
     the status "not found" where nothing fits.
     """
 
-    async def run(surface: Surface) -> int:
+    async def run(context: GatewayContext) -> int:
         from mcpgw.meta.discovery import search_tools
 
-        await surface.pool.learn(patience=LEARNING, thorough=True)
+        await context.pool.learn(patience=LEARNING, thorough=True)
         arguments = {"query": " ".join(words), "limit": limit, "explain": explain}
-        result = await search_tools(ask(surface, arguments))
+        result = await search_tools(ask(context, arguments))
         found = result["structuredContent"]
         if form == "json":
             print_json(found)
@@ -52,7 +52,7 @@ def command(
             _print(found, plain=form == "plain")
         return OK if found["matches"] and found.get("fits", True) else NOT_FOUND
 
-    ctx.exit(with_surface(ctx, options, run))
+    ctx.exit(with_context(ctx, options, run))
 
 
 def _print(found: Mapping[str, Any], *, plain: bool) -> None:

@@ -65,7 +65,7 @@ def command(
         mode = "stdio"
     from mcpgw.gateway import tree
 
-    serving = tree.Serving(
+    serving = tree.ServeOptions(
         config_path,
         environ,
         stdio=mode == "stdio",

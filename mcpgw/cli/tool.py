@@ -15,9 +15,9 @@ import trio
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
-from mcpgw.cli.in_process import LEARNING, Stop, ask, with_surface
+from mcpgw.cli.in_process import LEARNING, Stop, ask, with_context
 from mcpgw.cli.output import form_option
-from mcpgw.meta.context import Surface
+from mcpgw.meta.context import GatewayContext
 
 _STATUS_OF: Final = {
     "TOOL_NOT_FOUND": NOT_FOUND,
@@ -52,26 +52,26 @@ def list_command(ctx: click.Context, /, server: str | None, form: str, **options
     Servers that were never started are started once, to learn what they offer.
     """
 
-    async def run(surface: Surface) -> int:
-        if server is not None and surface.pool.get(server) is None:
-            _no_server(surface, server)
-        pending = await surface.pool.learn(patience=LEARNING, only=server, thorough=True)
+    async def run(context: GatewayContext) -> int:
+        if server is not None and context.pool.get(server) is None:
+            _no_server(context, server)
+        pending = await context.pool.learn(patience=LEARNING, only=server, thorough=True)
         rows = [
             {"server": backend.name, "name": name, "description": _one_line(tool)}
-            for backend in surface.pool
+            for backend in context.pool
             if server in (None, backend.name)
             for name, tool in backend.tools.items()
         ]
-        if not len(surface.pool):
+        if not len(context.pool):
             hint = "Add one under `backends` in gateway.yaml."
             click.echo(f"Warning: no servers are configured. {hint}", err=True)
         _print_list(rows, form)
-        silent = [b for b in surface.pool if not b.known and server in (None, b.name)]
+        silent = [b for b in context.pool if not b.known and server in (None, b.name)]
         for backend in silent:
             click.echo(f"Warning: {backend.situation()}", err=True)
         return OK if not silent and not pending else FAILED
 
-    ctx.exit(with_surface(ctx, options, run))
+    ctx.exit(with_context(ctx, options, run))
 
 
 @command.command("inspect")
@@ -82,15 +82,15 @@ def list_command(ctx: click.Context, /, server: str | None, form: str, **options
 def inspect_command(ctx: click.Context, /, tool: str, form: str, **options: Any) -> None:
     """Show a tool's definition. TOOL is SERVER:TOOL, or a name that only one server has."""
 
-    async def run(surface: Surface) -> int:
-        server, definition = await _find(surface, tool)
+    async def run(context: GatewayContext) -> int:
+        server, definition = await _find(context, tool)
         if form == "json":
             click.echo(_pretty({"server": server, **definition}))
         else:
             _print_definition(server, definition)
         return OK
 
-    ctx.exit(with_surface(ctx, options, run))
+    ctx.exit(with_context(ctx, options, run))
 
 
 @command.command("invoke")
@@ -124,42 +124,42 @@ def invoke_command(
         piped = _piped()
     given = _json_object(piped, "stdin") | _json_object(json_text or "", "--json")
 
-    async def run(surface: Surface) -> int:
+    async def run(context: GatewayContext) -> int:
         from mcpgw.meta.invoke import invoke
 
-        server, definition = await _find(surface, tool)
+        server, definition = await _find(context, tool)
         given.update(_pairs(arguments, definition))
         if not given and _needs_arguments(definition) and not _at_terminal():
             # They can only come from a program that is still at work on them.
             text = await trio.to_thread.run_sync(_read_stdin, abandon_on_cancel=True)
             given.update(_json_object(text, "stdin"))
         result = await invoke(
-            ask(surface, {"server": server, "tool": definition["name"], "arguments": given})
+            ask(context, {"server": server, "tool": definition["name"], "arguments": given})
         )
         return _print_result(result, form)
 
-    ctx.exit(with_surface(ctx, options, run))
+    ctx.exit(with_context(ctx, options, run))
 
 
-def _no_server(surface: Surface, name: str) -> NoReturn:
+def _no_server(context: GatewayContext, name: str) -> NoReturn:
     from mcpgw.catalog.suggest import did_you_mean
 
-    hint = did_you_mean(name, surface.pool.names) or (
-        f" Configured: {', '.join(surface.pool.names) or 'none'}."
+    hint = did_you_mean(name, context.pool.names) or (
+        f" Configured: {', '.join(context.pool.names) or 'none'}."
     )
     raise Stop(f"Server '{name}' not found.{hint}", NOT_FOUND)
 
 
-async def _find(surface: Surface, wanted: str) -> tuple[str, dict[str, Any]]:
+async def _find(context: GatewayContext, wanted: str) -> tuple[str, dict[str, Any]]:
     """Return the server and the definition of a tool, learning only what is needed."""
     from mcpgw.backends.states import Unavailable
     from mcpgw.catalog.suggest import did_you_mean
 
     server, colon, name = wanted.partition(":")
     if colon:
-        backend = surface.pool.get(server)
+        backend = context.pool.get(server)
         if backend is None:
-            _no_server(surface, server)
+            _no_server(context, server)
         if name not in backend.tools:
             with trio.move_on_after(LEARNING):
                 try:
@@ -169,9 +169,9 @@ async def _find(surface: Surface, wanted: str) -> tuple[str, dict[str, Any]]:
         owners = [backend]
     else:
         name = wanted
-        if not any(name in backend.tools for backend in surface.pool):
-            await surface.pool.learn(patience=LEARNING, thorough=True)
-        owners = list(surface.pool)
+        if not any(name in backend.tools for backend in context.pool):
+            await context.pool.learn(patience=LEARNING, thorough=True)
+        owners = list(context.pool)
     found = [(backend.name, backend.tools[name]) for backend in owners if name in backend.tools]
     if len(found) > 1:
         choices = ", ".join(f"{owner}:{name}" for owner, _ in found)

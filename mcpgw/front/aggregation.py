@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
 from mcpgw.backends.server import Backend
-from mcpgw.meta.context import Surface
+from mcpgw.meta.context import GatewayContext
 from mcpgw.pipeline.call import Call, CallFailed
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import (
@@ -33,34 +33,36 @@ OWNED: Final = "mcpgw://"
 """Scheme of the address `mcpgw://SERVER/URI` that says which server a resource is of."""
 
 
-async def resources(surface: Surface, session: SessionState) -> list[dict[str, Any]]:
+async def resources(context: GatewayContext, session: SessionState) -> list[dict[str, Any]]:
     """List the resources of all servers.
 
     A URI that several servers offer is the first one's; the others' are listed under
     `mcpgw://SERVER/URI`, which is understood for every resource.
     """
-    await surface.pool.learn(patience=LIST_PATIENCE)
-    own = surface.skills.resources() if surface.skills is not None else []
-    return [*_claimed(surface, session, "resources", "uri"), *own]
+    await context.pool.learn(patience=LIST_PATIENCE)
+    own = context.skills.resources() if context.skills is not None else []
+    return [*_claimed(context, session, "resources", "uri"), *own]
 
 
-async def resource_templates(surface: Surface, session: SessionState) -> list[dict[str, Any]]:
+async def resource_templates(
+    context: GatewayContext, session: SessionState
+) -> list[dict[str, Any]]:
     """List the resource templates of all servers."""
-    await surface.pool.learn(patience=LIST_PATIENCE)
-    return [template for _owner, template in _offered(surface, session, "resource_templates")]
+    await context.pool.learn(patience=LIST_PATIENCE)
+    return [template for _owner, template in _offered(context, session, "resource_templates")]
 
 
-async def prompts(surface: Surface, session: SessionState) -> list[dict[str, Any]]:
+async def prompts(context: GatewayContext, session: SessionState) -> list[dict[str, Any]]:
     """List the prompts of all servers, named `SERVER/PROMPT`."""
-    await surface.pool.learn(patience=LIST_PATIENCE)
+    await context.pool.learn(patience=LIST_PATIENCE)
     return [
         {**prompt, "name": f"{owner.name}/{prompt['name']}"}
-        for owner, prompt in _offered(surface, session, "prompts")
+        for owner, prompt in _offered(context, session, "prompts")
         if isinstance(prompt.get("name"), str)
     ]
 
 
-async def read_resource(surface: Surface, session: SessionState, request: Request) -> Params:
+async def read_resource(context: GatewayContext, session: SessionState, request: Request) -> Params:
     """Read a resource from the server that offers it.
 
     Raises:
@@ -69,13 +71,13 @@ async def read_resource(surface: Surface, session: SessionState, request: Reques
     uri = request.params.get("uri")
     if not isinstance(uri, str) or not uri:
         raise RpcError(INVALID_PARAMS, "Missing 'uri' parameter")
-    if surface.skills is not None and uri.startswith(SKILL):
-        return _skill(surface.skills, uri)
-    holders, uri = await owners(surface, session, uri)
+    if context.skills is not None and uri.startswith(SKILL):
+        return _skill(context.skills, uri)
+    holders, uri = await owners(context, session, uri)
     params = {**request.params, "uri": uri}
     for position, owner in enumerate(holders):
         try:
-            return await ask(surface, session, owner, "resources/read", params, request)
+            return await ask(context, session, owner, "resources/read", params, request)
         except RpcError as error:
             missing = error.code in (RESOURCE_NOT_FOUND, INVALID_PARAMS, METHOD_NOT_FOUND)
             if not missing or (position == 0 and len(holders) == 1):
@@ -97,7 +99,7 @@ def _skill(skills: SkillLibrary, uri: str) -> Params:
         raise RpcError(RESOURCE_NOT_FOUND, str(error), {"uri": uri}) from None
 
 
-async def get_prompt(surface: Surface, session: SessionState, request: Request) -> Params:
+async def get_prompt(context: GatewayContext, session: SessionState, request: Request) -> Params:
     """Get a prompt from its server, by `SERVER/PROMPT` or a name that only one server has.
 
     Raises:
@@ -106,12 +108,12 @@ async def get_prompt(surface: Surface, session: SessionState, request: Request) 
     name = request.params.get("name")
     if not isinstance(name, str) or not name:
         raise RpcError(INVALID_PARAMS, "Missing 'name' parameter")
-    owner, own_name = await _prompt_owner(surface, session, name)
+    owner, own_name = await _prompt_owner(context, session, name)
     params = {**request.params, "name": own_name}
-    return await ask(surface, session, owner, "prompts/get", params, request)
+    return await ask(context, session, owner, "prompts/get", params, request)
 
 
-async def complete(surface: Surface, session: SessionState, request: Request) -> Params:
+async def complete(context: GatewayContext, session: SessionState, request: Request) -> Params:
     """Complete an argument of a prompt or a resource template at the server that has it.
 
     Raises:
@@ -122,10 +124,10 @@ async def complete(surface: Surface, session: SessionState, request: Request) ->
     if not isinstance(ref, dict):
         raise RpcError(INVALID_PARAMS, "'ref' is an object: a prompt or a resource template")
     if ref.get("type") == "ref/prompt" and isinstance(name := ref.get("name"), str):
-        owner, own_name = await _prompt_owner(surface, session, name)
+        owner, own_name = await _prompt_owner(context, session, name)
         ref = {**ref, "name": own_name}
     elif ref.get("type") == "ref/resource" and isinstance(uri := ref.get("uri"), str):
-        owner, own_uri = await _template_owner(surface, session, uri)
+        owner, own_uri = await _template_owner(context, session, uri)
         ref = {**ref, "uri": own_uri}
     else:
         raise RpcError(
@@ -133,7 +135,7 @@ async def complete(surface: Surface, session: SessionState, request: Request) ->
         )
     params = {**request.params, "ref": ref}
     try:
-        return await ask(surface, session, owner, "completion/complete", params, request)
+        return await ask(context, session, owner, "completion/complete", params, request)
     except RpcError as error:
         if error.code != METHOD_NOT_FOUND:
             raise
@@ -141,42 +143,46 @@ async def complete(surface: Surface, session: SessionState, request: Request) ->
         return {"completion": {"values": [], "total": 0, "hasMore": False}}
 
 
-async def _template_owner(surface: Surface, session: SessionState, uri: str) -> tuple[Backend, str]:
-    await surface.pool.learn(patience=LIST_PATIENCE)
-    for backend, template in _offered(surface, session, "resource_templates"):
+async def _template_owner(
+    context: GatewayContext, session: SessionState, uri: str
+) -> tuple[Backend, str]:
+    await context.pool.learn(patience=LIST_PATIENCE)
+    for backend, template in _offered(context, session, "resource_templates"):
         if template.get("uriTemplate") == uri:
             return backend, uri
-    holders, own = await owners(surface, session, uri)
+    holders, own = await owners(context, session, uri)
     if not holders:
         raise RpcError(INVALID_PARAMS, f"Unknown resource template: {uri}")
     return holders[0], own
 
 
-async def _prompt_owner(surface: Surface, session: SessionState, name: str) -> tuple[Backend, str]:
+async def _prompt_owner(
+    context: GatewayContext, session: SessionState, name: str
+) -> tuple[Backend, str]:
     server, _, own_name = name.partition("/")
-    owner = surface.pool.get(server)
+    owner = context.pool.get(server)
     if owner is not None and own_name:
         return owner, own_name
-    await surface.pool.learn(patience=LIST_PATIENCE)
+    await context.pool.learn(patience=LIST_PATIENCE)
     holders = [
-        o for o, prompt in _offered(surface, session, "prompts") if prompt.get("name") == name
+        o for o, prompt in _offered(context, session, "prompts") if prompt.get("name") == name
     ]
     if len(holders) != 1:
-        raise _no_prompt(surface, session, name)
+        raise _no_prompt(context, session, name)
     return holders[0], name
 
 
-def _no_prompt(surface: Surface, session: SessionState, name: str) -> RpcError:
+def _no_prompt(context: GatewayContext, session: SessionState, name: str) -> RpcError:
     from mcpgw.catalog.suggest import did_you_mean
 
-    known = [f"{o.name}/{p.get('name')}" for o, p in _offered(surface, session, "prompts")]
+    known = [f"{o.name}/{p.get('name')}" for o, p in _offered(context, session, "prompts")]
     holders = [prompt for prompt in known if prompt.endswith(f"/{name}")]
     hint = f" Several servers have it: {', '.join(holders)}." if holders else ""
     return RpcError(INVALID_PARAMS, f"Unknown prompt: {name}.{hint or did_you_mean(name, known)}")
 
 
 async def ask(
-    surface: Surface,
+    context: GatewayContext,
     session: SessionState,
     owner: Backend,
     method: str,
@@ -191,31 +197,33 @@ async def ask(
     Raises:
       RpcError: what the server answered, or why it could not be asked.
     """
-    backend = surface.pool.of(owner.name, session.id) or owner
+    backend = context.pool.of(owner.name, session.id) or owner
     call = Call(owner.name, method, method, params, request, session, backend=backend)
-    call.rounds = request.client is not None and request.client.takes_rounds
+    call.supports_input_required = (
+        request.client is not None and request.client.supports_input_required
+    )
     call.transparent = transparent
     call.patience = patience
     try:
-        return await surface.pipeline.ask(call)
+        return await context.pipeline.ask(call)
     except CallFailed as error:
         raise RpcError(BACKEND_UNAVAILABLE, str(error), error.data) from error
 
 
 def _offered(
-    surface: Surface, session: SessionState, kind: str
+    context: GatewayContext, session: SessionState, kind: str
 ) -> Iterator[tuple[Backend, dict[str, Any]]]:
-    for backend in surface.backends(session):
+    for backend in context.backends(session):
         if backend.manifest is not None and not backend.killed:
             for entry in getattr(backend.manifest, kind):
                 yield backend, entry
 
 
 def _claimed(
-    surface: Surface, session: SessionState, kind: str, key: str
+    context: GatewayContext, session: SessionState, kind: str, key: str
 ) -> Iterator[dict[str, Any]]:
     owners: dict[str, Backend] = {}
-    for backend, entry in _offered(surface, session, kind):
+    for backend, entry in _offered(context, session, kind):
         uri = entry.get(key)
         if not isinstance(uri, str):
             continue
@@ -224,20 +232,22 @@ def _claimed(
         yield entry
 
 
-async def owners(surface: Surface, session: SessionState, uri: str) -> tuple[list[Backend], str]:
+async def owners(
+    context: GatewayContext, session: SessionState, uri: str
+) -> tuple[list[Backend], str]:
     """Return the servers to ask for a URI, the likeliest first, and the URI as they know it."""
     if uri.startswith(OWNED):
         server, _, inner = uri.removeprefix(OWNED).partition("/")
-        owner = surface.pool.get(unquote(server))
+        owner = context.pool.get(unquote(server))
         return ([owner] if owner else []), unquote(inner)
-    await surface.pool.learn(patience=LIST_PATIENCE)
+    await context.pool.learn(patience=LIST_PATIENCE)
     for kind, fits in (("resources", _equal), ("resource_templates", _matches)):
-        for backend, entry in _offered(surface, session, kind):
+        for backend, entry in _offered(context, session, kind):
             if fits(entry, uri):
                 return [backend], uri
     able = [
         backend
-        for backend in surface.backends(session)
+        for backend in context.backends(session)
         if backend.manifest is not None and "resources" in backend.manifest.capabilities
     ]
     return [backend for backend in able if not backend.killed], uri

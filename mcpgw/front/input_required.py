@@ -59,7 +59,7 @@ class _Question:
 
 
 @attrs.define(eq=False)
-class Parked:
+class ParkedCall:
     """A call that goes on from round to round, under one request of its own inside.
 
     `request` stands for the client's latest one: progress and log messages go there.
@@ -67,7 +67,7 @@ class Parked:
 
     token: str
     request: Request
-    rounds: Rounds
+    parked_calls: ParkedCalls
     _questions: dict[str, _Question] = attrs.field(factory=dict)
     _outcome: Outcome[Params] | None = None
     _changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
@@ -85,7 +85,7 @@ class Parked:
                 RpcError(INTERNAL_ERROR, "internal error of the gateway; its log has the cause")
             )
         finally:
-            self.rounds.forget(self)
+            self.parked_calls.forget(self)
             self._changed.unpark_all()
 
     async def ask(self, method: str, params: Params, key: str) -> Params:
@@ -121,7 +121,7 @@ class Parked:
                 raise RpcError(INVALID_PARAMS, f"the answer '{name}' is no object")
         self.request.id = request.id
         self.request.progress_token = request.progress_token
-        self.request.stands_for = request
+        self.request.represents = request
         self.request.client = exchange
         for name, answer in answers.items():
             question = self._questions.get(name)
@@ -160,18 +160,18 @@ class Parked:
     def cancel(self) -> None:
         """Stop the work."""
         self.request.cancel()
-        self.rounds.forget(self)
+        self.parked_calls.forget(self)
 
 
 @attrs.define(eq=False)
-class Rounds:
+class ParkedCalls:
     """The parked calls of a gateway, and the key that signs their states.
 
     `run` is the nursery in which their work goes on.
     """
 
     _secret: bytes = attrs.field(factory=lambda: os.urandom(32), repr=False)
-    _parked: dict[str, Parked] = attrs.field(factory=dict)
+    _parked: dict[str, ParkedCall] = attrs.field(factory=dict)
     _nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -213,11 +213,11 @@ class Rounds:
         parked.cancel()
         return {}  # cancelled: nobody is told
 
-    def forget(self, parked: Parked) -> None:
+    def forget(self, parked: ParkedCall) -> None:
         """Take note that a call has ended."""
         self._parked.pop(parked.token, None)
 
-    def _begin(self, exchange: Exchange, request: Request, work: Work) -> Parked:
+    def _begin(self, exchange: Exchange, request: Request, work: Work) -> ParkedCall:
         assert self._nursery is not None, "the rounds must run first"
         if len(self._parked) >= MOST_PARKED:
             raise RpcError(
@@ -230,16 +230,16 @@ class Rounds:
             request.params,
             progress_token=request.progress_token,
             client=exchange,
-            stands_for=request,
+            represents=request,
         )
-        parked = Parked(os.urandom(18).hex(), inner, self)
+        parked = ParkedCall(os.urandom(18).hex(), inner, self)
         self._parked[parked.token] = parked
         self._nursery.start_soon(parked.run, work)
         return parked
 
     # -- the signed state ------------------------------------------------------------------
 
-    def _signed(self, result: Params, parked: Parked, about: str) -> Params:
+    def _signed(self, result: Params, parked: ParkedCall, about: str) -> Params:
         """Put our own state into a result that asks for input."""
         if parked.finished:
             if "requestState" not in result:

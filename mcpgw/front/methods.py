@@ -10,29 +10,29 @@ from mcpgw.front import aggregation
 from mcpgw.front.paging import page
 from mcpgw.front.session import Method, Session
 from mcpgw.meta import surfaced_tools
-from mcpgw.meta.context import Ask, Surface
+from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.mcp import LOG_LEVELS
 from mcpgw.protocol.peer import Params, Request
 
 
-async def list_tools(session: Session, surface: Surface, request: Request) -> Params:
+async def list_tools(session: Session, context: GatewayContext, request: Request) -> Params:
     """Return the meta-tools; with `query` (proposal SEP-1821) the servers' tools that hold it."""
     query = request.params.get("query")
     if isinstance(query, str) and query.strip():
-        await surface.learn()
-        found = surfaced_tools.filtered(Ask(surface, session.state, {}, request), query)
+        await context.learn()
+        found = surfaced_tools.filtered(ToolRequest(context, session.state, {}, request), query)
         return page(found, "tools", request.params)
-    return page(meta.definitions(surface, session.state), "tools", request.params)
+    return page(meta.definitions(context, session.state), "tools", request.params)
 
 
-async def resolve_tool(session: Session, surface: Surface, request: Request) -> Params:
+async def resolve_tool(session: Session, context: GatewayContext, request: Request) -> Params:
     """Return one tool's whole definition by its name (proposal SEP-1862)."""
-    await surface.learn()
-    return surfaced_tools.resolve(Ask(surface, session.state, request.params, request))
+    await context.learn()
+    return surfaced_tools.resolve(ToolRequest(context, session.state, request.params, request))
 
 
-async def call_tool(session: Session, surface: Surface, request: Request) -> Params:
+async def call_tool(session: Session, context: GatewayContext, request: Request) -> Params:
     """Call a meta-tool, or a tool that stands beside them."""
     params = request.params
     name = params.get("name")
@@ -43,38 +43,38 @@ async def call_tool(session: Session, surface: Surface, request: Request) -> Par
         arguments = {}
     elif not isinstance(arguments, dict):
         raise RpcError(INVALID_PARAMS, "'arguments' is an object")
-    return await meta.call(Ask(surface, session.state, arguments, request), name)
+    return await meta.call(ToolRequest(context, session.state, arguments, request), name)
 
 
-async def list_resources(session: Session, surface: Surface, request: Request) -> Params:
+async def list_resources(session: Session, context: GatewayContext, request: Request) -> Params:
     """Return the resources of all servers."""
-    found = await aggregation.resources(surface, session.state)
+    found = await aggregation.resources(context, session.state)
     return page(found, "resources", request.params)
 
 
-async def list_templates(session: Session, surface: Surface, request: Request) -> Params:
+async def list_templates(session: Session, context: GatewayContext, request: Request) -> Params:
     """Return the resource templates of all servers."""
-    found = await aggregation.resource_templates(surface, session.state)
+    found = await aggregation.resource_templates(context, session.state)
     return page(found, "resourceTemplates", request.params)
 
 
-async def list_prompts(session: Session, surface: Surface, request: Request) -> Params:
+async def list_prompts(session: Session, context: GatewayContext, request: Request) -> Params:
     """Return the prompts of all servers."""
-    found = await aggregation.prompts(surface, session.state)
+    found = await aggregation.prompts(context, session.state)
     return page(found, "prompts", request.params)
 
 
-async def read_resource(session: Session, surface: Surface, request: Request) -> Params:
+async def read_resource(session: Session, context: GatewayContext, request: Request) -> Params:
     """Read a resource from its server."""
-    return await aggregation.read_resource(surface, session.state, request)
+    return await aggregation.read_resource(context, session.state, request)
 
 
-async def get_prompt(session: Session, surface: Surface, request: Request) -> Params:
+async def get_prompt(session: Session, context: GatewayContext, request: Request) -> Params:
     """Get a prompt from its server."""
-    return await aggregation.get_prompt(surface, session.state, request)
+    return await aggregation.get_prompt(context, session.state, request)
 
 
-async def set_level(session: Session, surface: Surface, request: Request) -> Params:
+async def set_level(session: Session, context: GatewayContext, request: Request) -> Params:
     """Take the level of log messages that the client wants."""
     level = request.params.get("level")
     if level not in LOG_LEVELS:
@@ -82,24 +82,28 @@ async def set_level(session: Session, surface: Surface, request: Request) -> Par
             INVALID_PARAMS, f"unknown level {level!r:.40}; one of {', '.join(LOG_LEVELS)}"
         )
     session.log_level = level
-    surface.log_level_changed()
+    context.log_level_changed()
     return {}
 
 
-async def complete(session: Session, surface: Surface, request: Request) -> Params:
+async def complete(session: Session, context: GatewayContext, request: Request) -> Params:
     """Complete an argument of a prompt or a resource template."""
-    return await aggregation.complete(surface, session.state, request)
+    return await aggregation.complete(context, session.state, request)
 
 
-async def subscribe(session: Session, _surface: Surface, request: Request) -> Params:
+async def subscribe(session: Session, _context: GatewayContext, request: Request) -> Params:
     """Let the client hear of changes of a resource."""
-    await session.inside.watches.watch(session, request, session, request.params.get("uri"))
+    await session.inside.resource_subscriptions.watch(
+        session, request, session, request.params.get("uri")
+    )
     return {}
 
 
-async def unsubscribe(session: Session, _surface: Surface, request: Request) -> Params:
+async def unsubscribe(session: Session, _context: GatewayContext, request: Request) -> Params:
     """Let the client hear no more of a resource."""
-    await session.inside.watches.unwatch(session, request, session, request.params.get("uri"))
+    await session.inside.resource_subscriptions.unwatch(
+        session, request, session, request.params.get("uri")
+    )
     return {}
 
 

@@ -16,9 +16,9 @@ from mcpgw.backends.server import Backend
 from mcpgw.backends.states import Unavailable
 from mcpgw.front import aggregation, methods, tasks
 from mcpgw.front.paging import page
-from mcpgw.front.server_profile import Face
+from mcpgw.front.server_profile import ServerProfile
 from mcpgw.front.session import Method, Session
-from mcpgw.meta.context import Surface
+from mcpgw.meta.context import GatewayContext
 from mcpgw.pipeline.call import Call, CallAbandoned, CallFailed, Recovery
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params, Request
@@ -39,14 +39,14 @@ _LISTS: Final = {
 _IN_ANSWER: Final = {"resource_templates": "resourceTemplates"}
 
 
-async def face_of(backend: Backend) -> Face:
+async def profile_of(backend: Backend) -> ServerProfile:
     """Return the face of one server, which is started for it.
 
     Raises:
       Unavailable: it cannot be started.
     """
     connection = await backend.connected()
-    return Face(
+    return ServerProfile(
         connection.server_info or _UNKNOWN,
         tasks.declared(connection.capabilities),
         backend.host.vet_instructions(connection.server_info, connection.instructions),
@@ -54,16 +54,16 @@ async def face_of(backend: Backend) -> Face:
     )
 
 
-async def _list_tools(session: Session, surface: Surface, request: Request) -> Params:
-    result = await _forward(session, surface, request)
-    backend = _backend(session, surface)
+async def _list_tools(session: Session, context: GatewayContext, request: Request) -> Params:
+    result = await _forward(session, context, request)
+    backend = _backend(session, context)
     listed = result.get("tools")
-    if not isinstance(listed, list) or backend.offered.as_is:
+    if not isinstance(listed, list) or backend.tool_view.as_is:
         return result
-    return {**result, "tools": backend.offered.reshaped(listed)}
+    return {**result, "tools": backend.tool_view.reshaped(listed)}
 
 
-async def _call_tool(session: Session, surface: Surface, request: Request) -> Params:
+async def _call_tool(session: Session, context: GatewayContext, request: Request) -> Params:
     params = request.params
     name = params.get("name")
     if not isinstance(name, str) or not name:
@@ -72,13 +72,15 @@ async def _call_tool(session: Session, surface: Surface, request: Request) -> Pa
         if params.get("arguments") is not None:
             raise RpcError(INVALID_PARAMS, "'arguments' is an object")
         params = {**params, "arguments": {}}
-    backend = _backend(session, surface)
+    backend = _backend(session, context)
     params = await tasks.prepared(backend, request, _ours_out(params))
     call = Call(backend.name, "tools/call", name, params, request, session.state)
     call.transparent = True
-    call.rounds = request.client is not None and request.client.takes_rounds
+    call.supports_input_required = (
+        request.client is not None and request.client.supports_input_required
+    )
     try:
-        result = await surface.pipeline.pass_on(call)
+        result = await context.pipeline.pass_on(call)
         return tasks.created(session.inside.tasks, session, backend, request, result)
     except CallAbandoned:
         return {}
@@ -88,16 +90,16 @@ async def _call_tool(session: Session, surface: Surface, request: Request) -> Pa
         raise RpcError(code, str(error), error.data) from error
 
 
-async def _forward(session: Session, surface: Surface, request: Request) -> Params:
+async def _forward(session: Session, context: GatewayContext, request: Request) -> Params:
     """Pass any request on to the server."""
-    backend = _backend(session, surface)
+    backend = _backend(session, context)
     try:
         await backend.connected()
     except Unavailable as error:
         raise RpcError(BACKEND_UNAVAILABLE, f"{error}.") from error
     params = _ours_out(request.params)
     result = await aggregation.ask(
-        surface, session.state, backend, request.method, params, request, transparent=True
+        context, session.state, backend, request.method, params, request, transparent=True
     )
     builtin = backend.config.transport == "builtin"  # which looks at its own files itself
     field = "" if builtin else _LISTS.get(request.method, "")
@@ -108,27 +110,27 @@ async def _forward(session: Session, surface: Surface, request: Request) -> Para
     return result
 
 
-async def _task_get(session: Session, surface: Surface, request: Request) -> Params:
-    return await _task(session, surface, request, "tasks/get")
+async def _task_get(session: Session, context: GatewayContext, request: Request) -> Params:
+    return await _task(session, context, request, "tasks/get")
 
 
-async def _task_cancel(session: Session, surface: Surface, request: Request) -> Params:
-    return await _task(session, surface, request, "tasks/cancel")
+async def _task_cancel(session: Session, context: GatewayContext, request: Request) -> Params:
+    return await _task(session, context, request, "tasks/cancel")
 
 
-async def _task(session: Session, surface: Surface, request: Request, method: str) -> Params:
+async def _task(session: Session, context: GatewayContext, request: Request, method: str) -> Params:
     """Look at a task, or cancel it; the answer is in the client's flavour."""
     known = session.inside.tasks
     task = known.find(session, request.params.get("taskId"))
-    backend = _backend(session, surface)
-    modern = request.client is not None and request.client.takes_rounds
+    backend = _backend(session, context)
+    modern = request.client is not None and request.client.supports_input_required
     if tasks.lost(task, backend):
         return {} if modern and method == "tasks/cancel" else tasks.gone(task, modern=modern)
     params = {**_ours_out(request.params), "taskId": task.own_id}
 
     async def ask(name: str) -> Params:
         return await aggregation.ask(
-            surface, session.state, backend, name, params, request, transparent=True
+            context, session.state, backend, name, params, request, transparent=True
         )
 
     told = await ask(method)
@@ -150,30 +152,30 @@ async def _task(session: Session, surface: Surface, request: Request, method: st
     return {**tasks.newer(named), "resultType": "complete"}
 
 
-async def _task_result(session: Session, surface: Surface, request: Request) -> Params:
+async def _task_result(session: Session, context: GatewayContext, request: Request) -> Params:
     """Wait for the end of a task and give what its call would have given."""
     task = session.inside.tasks.find(session, request.params.get("taskId"))
-    backend = _backend(session, surface)
+    backend = _backend(session, context)
     if tasks.lost(task, backend):
         raise RpcError(BACKEND_UNAVAILABLE, str(tasks.gone(task, modern=False)["statusMessage"]))
     params = {**_ours_out(request.params), "taskId": task.own_id}
     if task.modern:
-        result = await _poll(session, surface, request, backend, params)
+        result = await _poll(session, context, request, backend, params)
     else:
         result = await aggregation.ask(
-            surface, session.state, backend, "tasks/result", params, request,
+            context, session.state, backend, "tasks/result", params, request,
             transparent=True, patience=tasks.RESULT_PATIENCE,
         )  # fmt: skip
     return tasks.related_to(result, task.id)
 
 
 async def _poll(
-    session: Session, surface: Surface, request: Request, backend: Backend, params: Params
+    session: Session, context: GatewayContext, request: Request, backend: Backend, params: Params
 ) -> Params:
     """Ask a server of the stateless era for a task until it has ended."""
     while True:
         told = await aggregation.ask(
-            surface, session.state, backend, "tasks/get", params, request, transparent=True
+            context, session.state, backend, "tasks/get", params, request, transparent=True
         )
         if tasks.is_terminal(told):
             error = told.get("error")
@@ -186,19 +188,19 @@ async def _poll(
         await trio.sleep(min(10.0, max(0.1, milliseconds / 1000)))
 
 
-async def _task_update(session: Session, surface: Surface, request: Request) -> Params:
+async def _task_update(session: Session, context: GatewayContext, request: Request) -> Params:
     """Bring a task the answers that it asked for (the extension's way)."""
     task = session.inside.tasks.find(session, request.params.get("taskId"))
-    backend = _backend(session, surface)
+    backend = _backend(session, context)
     if not task.modern or tasks.lost(task, backend):
         raise RpcError(INVALID_PARAMS, "this task waits for no input")
     params = {**_ours_out(request.params), "taskId": task.own_id}
     return await aggregation.ask(
-        surface, session.state, backend, "tasks/update", params, request, transparent=True
+        context, session.state, backend, "tasks/update", params, request, transparent=True
     )
 
 
-async def _task_list(session: Session, surface: Surface, request: Request) -> Params:
+async def _task_list(session: Session, context: GatewayContext, request: Request) -> Params:
     """List the tasks that this session has created."""
     found = [
         tasks.older(task.known) if task.modern else task.known
@@ -217,12 +219,13 @@ def _ours_out(params: Params) -> Params:
     return {**rest, "_meta": kept} if kept else rest
 
 
-def _backend(session: Session, surface: Surface) -> Backend:
-    assert session.face.target is not None
-    backend = surface.pool.of(session.face.target, session.state.id)
+def _backend(session: Session, context: GatewayContext) -> Backend:
+    assert session.server_profile.target is not None
+    backend = context.pool.of(session.server_profile.target, session.state.id)
     if backend is None:
         raise RpcError(
-            BACKEND_UNAVAILABLE, f"Server '{session.face.target}' is not configured any more"
+            BACKEND_UNAVAILABLE,
+            f"Server '{session.server_profile.target}' is not configured any more",
         )
     return backend
 
@@ -244,7 +247,7 @@ _NOT_FORWARDED: Final = ("notifications/", "sampling/", "elicitation/", "roots/"
 
 
 @attrs.frozen
-class Forwarded:
+class PassthroughMethods:
     """The methods of one server's face: all there are, for it is the server that knows them."""
 
     def get(self, name: str) -> Method | None:
@@ -254,10 +257,10 @@ class Forwarded:
         return _OWN.get(name, _forward)
 
 
-def no_such_server(surface: Surface, name: str) -> str:
+def no_such_server(context: GatewayContext, name: str) -> str:
     """Say that there is no server of this name, and which there are."""
     from mcpgw.catalog.suggest import did_you_mean
 
-    known = surface.pool.names
+    known = context.pool.names
     hint = did_you_mean(name, list(known))
     return f"Server '{name}' not found.{hint or ' Configured: ' + (', '.join(known) or 'none')}"

@@ -16,12 +16,12 @@ from mcpgw.protocol.peer import Params, Request
 
 if TYPE_CHECKING:
     from mcpgw.front.session import Session
-    from mcpgw.meta.context import Surface
+    from mcpgw.meta.context import GatewayContext
 
 log = get_logger("mcpgw.front")
 
 
-class Watcher(Protocol):
+class Subscriber(Protocol):
     """Who is told of updates."""
 
     def send(self, method: str, params: Params) -> bool:
@@ -29,15 +29,15 @@ class Watcher(Protocol):
 
 
 @attrs.define(eq=False)
-class Watches:
+class ResourceSubscriptions:
     """The watched resources of all servers.
 
     A server is subscribed to a resource once, however many clients watch it, and unsubscribed
     when the last of them stops or leaves. `run` is the nursery for what nobody waits for.
     """
 
-    surface: Surface
-    _watchers: dict[tuple[str, str], dict[Watcher, str]] = attrs.field(factory=dict)
+    context: GatewayContext
+    _watchers: dict[tuple[str, str], dict[Subscriber, str]] = attrs.field(factory=dict)
     """By server and its own URI: who watches, and by what name for it."""
     _nursery: trio.Nursery | None = None
 
@@ -52,7 +52,7 @@ class Watches:
         return iter([uri for server, uri in self._watchers if server == backend.name])
 
     async def watch(
-        self, session: Session, request: Request, watcher: Watcher, uri: object
+        self, session: Session, request: Request, watcher: Subscriber, uri: object
     ) -> None:
         """Let somebody hear of changes of a resource, by the URI that the client knows.
 
@@ -63,12 +63,12 @@ class Watches:
         key = backend.name, own
         if key not in self._watchers:
             await aggregation.ask(
-                self.surface, session.state, backend, "resources/subscribe", {"uri": own}, request
+                self.context, session.state, backend, "resources/subscribe", {"uri": own}, request
             )
         self._watchers.setdefault(key, {})[watcher] = str(uri)
 
     async def try_watch(
-        self, session: Session, request: Request, watcher: Watcher, uri: str
+        self, session: Session, request: Request, watcher: Subscriber, uri: str
     ) -> bool:
         """Watch a resource if that is possible; False where it is not."""
         try:
@@ -79,7 +79,7 @@ class Watches:
         return True
 
     async def unwatch(
-        self, session: Session, request: Request, watcher: Watcher, uri: object
+        self, session: Session, request: Request, watcher: Subscriber, uri: object
     ) -> None:
         """Stop watching a resource; what is not watched is nothing to stop."""
         backend, own = await self._owner(session, uri)
@@ -88,10 +88,10 @@ class Watches:
         if not watchers:
             self._watchers.pop((backend.name, own), None)
             await aggregation.ask(
-                self.surface, session.state, backend, "resources/unsubscribe", {"uri": own}, request
+                self.context, session.state, backend, "resources/unsubscribe", {"uri": own}, request
             )
 
-    def drop(self, watcher: Watcher) -> None:
+    def drop(self, watcher: Subscriber) -> None:
         """Forget somebody who has gone."""
         for key, watchers in list(self._watchers.items()):
             if watchers.pop(watcher, None) is not None and not watchers:
@@ -100,7 +100,7 @@ class Watches:
                     self._nursery.start_soon(self._unsubscribe, *key)
 
     async def _unsubscribe(self, server: str, uri: str) -> None:
-        backend = self.surface.pool.get(server)
+        backend = self.context.pool.get(server)
         connection = backend.connection if backend is not None else None
         if connection is not None:
             try:
@@ -117,12 +117,12 @@ class Watches:
     async def _owner(self, session: Session, uri: object) -> tuple[Backend, str]:
         if not isinstance(uri, str) or not uri:
             raise RpcError(INVALID_PARAMS, "Missing 'uri' parameter")
-        if session.face.target is not None:
-            backend = self.surface.pool.of(session.face.target, session.state.id)
+        if session.server_profile.target is not None:
+            backend = self.context.pool.of(session.server_profile.target, session.state.id)
             if backend is None:
                 raise RpcError(RESOURCE_NOT_FOUND, "the server is not configured any more")
             return backend, uri
-        owners, own = await aggregation.owners(self.surface, session.state, uri)
+        owners, own = await aggregation.owners(self.context, session.state, uri)
         able = [each for each in owners if _subscribes(each)]
         if not able:
             raise RpcError(

@@ -11,7 +11,7 @@ from mcpgw import __version__
 
 
 @attrs.frozen
-class Face:
+class ServerProfile:
     """How a session presents itself.
 
     Args:
@@ -26,7 +26,7 @@ class Face:
     target: str | None = None
 
 
-WHOLE: Final = Face(
+GATEWAY_PROFILE: Final = ServerProfile(
     server_info={
         "name": "mcp-gateway",
         "title": "MCP Gateway",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import attrs
 import trio
 
-from mcpgw.front.server_profile import WHOLE, Face
+from mcpgw.front.server_profile import GATEWAY_PROFILE, ServerProfile
 from mcpgw.protocol.errors import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -32,10 +32,10 @@ from mcpgw.protocol.mcp import (
 from mcpgw.protocol.peer import Params, Peer, ProgressCallback, Request
 
 if TYPE_CHECKING:
-    from mcpgw.front.input_required import Rounds
-    from mcpgw.front.resource_subscriptions import Watches
+    from mcpgw.front.input_required import ParkedCalls
+    from mcpgw.front.resource_subscriptions import ResourceSubscriptions
     from mcpgw.front.tasks import Tasks
-    from mcpgw.meta.context import Surface
+    from mcpgw.meta.context import GatewayContext
     from mcpgw.pipeline.session_state import SessionState
     from mcpgw.protocol.channel import Channel
 
@@ -65,19 +65,17 @@ class Listener(Protocol):
 
 
 @attrs.frozen
-class Inside:
-    """What of the gateway answers the requests of a session.
+class SessionServices:
+    """Parts of the gateway that answer the requests of a session.
 
-    `state` is what is kept of the session between its calls; `rounds` keeps calls that wait for
-    their client's next request, `watches` who wants to hear of changed resources, `tasks` whose
-    answers are fetched later.
+    `state` lives as long as the session, between its calls.
     """
 
-    surface: Surface
+    context: GatewayContext
     state: SessionState
     methods: Methods
-    rounds: Rounds
-    watches: Watches
+    parked_calls: ParkedCalls
+    resource_subscriptions: ResourceSubscriptions
     tasks: Tasks
 
 
@@ -99,7 +97,7 @@ class Session:
 
     channel: Channel
     end_grace: float
-    face: Face = WHOLE
+    server_profile: ServerProfile = GATEWAY_PROFILE
     principal: str = ""
     shared: bool = False
     peer: Peer = attrs.field(init=False)
@@ -115,7 +113,7 @@ class Session:
     log_level: str | None = None
     listeners: set[Listener] = attrs.field(factory=set)
     """Its open subscriptions of the stateless era."""
-    _inside: Inside | None = None
+    _inside: SessionServices | None = None
     _attached: trio.Event = attrs.field(factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
@@ -142,7 +140,7 @@ class Session:
         await self.peer.run(task_status=task_status)
 
     @property
-    def inside(self) -> Inside:
+    def inside(self) -> SessionServices:
         """What answers the requests; there once it is attached."""
         assert self._inside is not None, "the session is not attached"
         return self._inside
@@ -152,7 +150,7 @@ class Session:
         """What is kept of the session between its calls; there once it is attached."""
         return self.inside.state
 
-    def attach(self, inside: Inside) -> None:
+    def attach(self, inside: SessionServices) -> None:
         """Take what answers the requests; those that came before have waited for it."""
         self._inside = inside
         self._attached.set()
@@ -185,11 +183,11 @@ class Session:
         self.greeted.set()
         result = {
             "protocolVersion": self.protocol_version,
-            "capabilities": self.face.capabilities,
-            "serverInfo": self.face.server_info,
+            "capabilities": self.server_profile.capabilities,
+            "serverInfo": self.server_profile.server_info,
         }
-        if self.face.instructions:
-            result["instructions"] = self.face.instructions
+        if self.server_profile.instructions:
+            result["instructions"] = self.server_profile.instructions
         return result
 
     def _ping(self, params: Params) -> Params:
@@ -242,9 +240,9 @@ class Session:
         if method is None:
             raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
         if request.method == "tools/call":  # which opens the scope where it is needed
-            return await method(self, self._inside.surface, request)
+            return await method(self, self._inside.context, request)
         with request.scope():
-            return await method(self, self._inside.surface, request)
+            return await method(self, self._inside.context, request)
         return {}
 
     # -- notifications -------------------------------------------------------------------
@@ -253,7 +251,7 @@ class Session:
         if method == "notifications/initialized":
             self.initialized.set()
         elif method == "notifications/roots/list_changed" and self._inside is not None:
-            self._inside.surface.roots_changed(self.face.target)
+            self._inside.context.roots_changed(self.server_profile.target)
 
     # -- towards the client (protocol.peer.Client) -----------------------------------------
 
@@ -268,7 +266,7 @@ class Session:
         return self
 
     @property
-    def takes_rounds(self) -> bool:
+    def supports_input_required(self) -> bool:
         """Never: these revisions have requests to the client instead."""
         return False
 
@@ -316,7 +314,9 @@ class Session:
         if not self.protocol_version or not is_wanted(params.get("level"), self.log_level):
             return
         about = request.id if request is not None else None
-        self.peer.notify("notifications/message", named(self.face, server, params), about=about)
+        self.peer.notify(
+            "notifications/message", named(self.server_profile, server, params), about=about
+        )
 
     def send(self, method: str, params: Params) -> bool:
         """Send a notification that belongs to no request; False where it was dropped."""
@@ -335,9 +335,9 @@ class Session:
         return told
 
 
-def named(face: Face, server: str, params: Params) -> Params:
+def named(server_profile: ServerProfile, server: str, params: Params) -> Params:
     """Return a log message that says which server it is of, where that is not clear anyway."""
-    if face.target is not None:
+    if server_profile.target is not None:
         return params
     logger = params.get("logger")
     return {

@@ -26,7 +26,7 @@ ANNOUNCED: Final[Mapping[str, str]] = {
 
 
 @attrs.define(eq=False)
-class Company:
+class SessionRegistry:
     """The sessions, in the order in which they came. `announce` is a task.
 
     `known` is where the meta-tools look the sessions up.
@@ -86,7 +86,7 @@ class Company:
         """Go through the sessions of the handshake revisions that see a backend."""
         found = self.of_state(backend.session) if backend.session else iter(self)
         for session in found:
-            if session.protocol_version and session.face.target in (None, backend.name):
+            if session.protocol_version and session.server_profile.target in (None, backend.name):
                 yield session
 
     # -- telling them ------------------------------------------------------------------------
@@ -104,7 +104,7 @@ class Company:
             await trio.sleep(SETTLE)
             changed, self._changed = self._changed, set()
             for session in self:
-                own = session.face.target
+                own = session.server_profile.target
                 wanted = {m for m, server in changed if own is None or server in (None, own)}
                 wanted |= self._owed.pop(session, set())
                 if late := {method for method in sorted(wanted) if not session.tell(method)}:

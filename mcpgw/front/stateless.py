@@ -39,7 +39,7 @@ from mcpgw.protocol.mcp import (
 from mcpgw.protocol.peer import Params, ProgressCallback, Request
 
 if TYPE_CHECKING:
-    from mcpgw.front.input_required import Parked
+    from mcpgw.front.input_required import ParkedCall
 
 ROUND_METHODS: Final = ("tools/call", "prompts/get", "resources/read")
 """The requests that may be answered by `input_required`."""
@@ -110,10 +110,13 @@ def read_terms(params: Params) -> Terms:
 def discover(session: Session, params: Params) -> Params:
     """Answer `server/discover`."""
     read_terms(params)
-    face = session.face
-    result: Params = {"supportedVersions": [MODERN_VERSION], "capabilities": face.capabilities}
-    if face.instructions:
-        result["instructions"] = face.instructions
+    server_profile = session.server_profile
+    result: Params = {
+        "supportedVersions": [MODERN_VERSION],
+        "capabilities": server_profile.capabilities,
+    }
+    if server_profile.instructions:
+        result["instructions"] = server_profile.instructions
     return _newer(session, "server/discover", result)
 
 
@@ -153,7 +156,7 @@ async def _answer(session: Session, exchange: Exchange, request: Request) -> Par
     ):
         await session.attached(request)
         if not request.cancelled:
-            return await session.inside.rounds.serve(exchange, request, session.answer)
+            return await session.inside.parked_calls.serve(exchange, request, session.answer)
         return {}  # cancelled before the gateway was ready
     return await session.answer(request)
 
@@ -164,7 +167,7 @@ class Exchange:
 
     session: Session
     terms: Terms
-    parked: Parked | None = None
+    parked: ParkedCall | None = None
     """Where its questions are put; None where it can answer none."""
     missing: RpcError | None = None
     """The refusal of a question that the client did not declare to answer."""
@@ -185,7 +188,7 @@ class Exchange:
         return self if self.session.shared else self.session
 
     @property
-    def takes_rounds(self) -> bool:
+    def supports_input_required(self) -> bool:
         """Always: that is how this era asks."""
         return True
 
@@ -232,7 +235,7 @@ class Exchange:
         if request.peer.is_serving(request):
             request.peer.notify(
                 "notifications/message",
-                named(self.session.face, server, params),
+                named(self.session.server_profile, server, params),
                 about=request.id,
             )
 
@@ -275,7 +278,7 @@ def _newer(session: Session, method: str, result: Params) -> Params:
     meta = result.get("_meta")
     if not isinstance(meta, dict) or SERVER_INFO_META not in meta:
         kept = meta if isinstance(meta, dict) else {}
-        result["_meta"] = {**kept, SERVER_INFO_META: session.face.server_info}
+        result["_meta"] = {**kept, SERVER_INFO_META: session.server_profile.server_info}
     return result
 
 

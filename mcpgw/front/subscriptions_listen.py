@@ -68,7 +68,7 @@ async def listen(session: Session, request: Request) -> Params:
     await session.attached(request)
     if request.cancelled:
         return {}
-    watches = session.inside.watches
+    resource_subscriptions = session.inside.resource_subscriptions
     with request.scope():
         uris = asked.get("resourceSubscriptions")
         try:
@@ -77,14 +77,14 @@ async def listen(session: Session, request: Request) -> Params:
                     uri
                     for uri in uris
                     if isinstance(uri, str)
-                    and await watches.try_watch(session, request, subscription, uri)
+                    and await resource_subscriptions.try_watch(session, request, subscription, uri)
                 ]
             subscription.acknowledge(granted)
             session.listeners.add(subscription)
             await request.peer.ending.wait()
         finally:
             session.listeners.discard(subscription)
-            watches.drop(subscription)
+            resource_subscriptions.drop(subscription)
         return {"resultType": "complete", "_meta": {SUBSCRIPTION_META: request.id}}
     return {}  # cancelled: nobody is told
 
@@ -92,7 +92,7 @@ async def listen(session: Session, request: Request) -> Params:
 def _granted(session: Session, asked: Mapping[str, Any]) -> Params:
     granted: Params = {}
     for flag, (capability, _method) in _FLAGS.items():
-        declared = session.face.capabilities.get(capability)
+        declared = session.server_profile.capabilities.get(capability)
         if (
             asked.get(flag) is True
             and isinstance(declared, Mapping)

@@ -100,7 +100,7 @@ class Tasks:
         task = self._tasks.get(task_id) if isinstance(task_id, str) else None
         fits = (
             task is not None
-            and task.server == session.face.target
+            and task.server == session.server_profile.target
             and task.principal == session.principal
         )
         if task is None or not fits:
@@ -172,7 +172,7 @@ async def prepared(backend: Backend, request: Request, params: Params) -> Params
     Raises:
       RpcError: the tool runs as a task only, and the client knows none.
     """
-    if request.client is None or not request.client.takes_rounds:
+    if request.client is None or not request.client.supports_input_required:
         return params  # a client of the older revisions says `task` itself
     connection = backend.connection
     if connection is None or connection.protocol_version == MODERN_VERSION:
@@ -208,7 +208,7 @@ def created(
     task = tasks.begun(session, backend, told)
     named = {**told, "taskId": task.id}
     meta = {"_meta": result["_meta"]} if "_meta" in result else {}
-    if request.client is not None and request.client.takes_rounds:
+    if request.client is not None and request.client.supports_input_required:
         return {"resultType": "task", **(named if task.modern else newer(named)), **meta}
     return {"task": older(named) if task.modern else named, **meta}
 

@@ -15,11 +15,11 @@ import trio
 from mcpgw.backends.guardian import Guardian
 from mcpgw.backends.manifest import Manifest, ManifestStore
 from mcpgw.backends.server import Backend
-from mcpgw.backends.services import Errand
+from mcpgw.backends.services import CallContext
 from mcpgw.config.oauth import OAuthConfig
-from mcpgw.front.resource_subscriptions import Watches
+from mcpgw.front.resource_subscriptions import ResourceSubscriptions
 from mcpgw.front.session import Session, elicitation_modes
-from mcpgw.front.session_registry import Company
+from mcpgw.front.session_registry import SessionRegistry
 from mcpgw.front.tasks import Tasks
 from mcpgw.protocol.errors import INTERNAL_ERROR, METHOD_NOT_FOUND, ConnectionLost, RpcError
 from mcpgw.protocol.mcp import LOG_LEVELS
@@ -47,7 +47,7 @@ _ABOUT_TASKS: Final = ("notifications/tasks/status", "notifications/tasks")
 
 
 @attrs.define(eq=False)
-class Hosting:
+class BackendServices:
     """What backends need of the gateway (`backends.host.Host`).
 
     Args:
@@ -59,7 +59,7 @@ class Hosting:
     """
 
     folder: Path
-    company: Company
+    session_registry: SessionRegistry
     tasks: Tasks
     listed: Callable[[Backend, frozenset[str]], None]
     many_clients: bool = False
@@ -69,7 +69,7 @@ class Hosting:
     """The environment with the files of `env_files` over it."""
     message_limit: int = 0
     list_ttl: float = 300.0
-    watches: Watches | None = None
+    resource_subscriptions: ResourceSubscriptions | None = None
     nursery: trio.Nursery | None = None
     """Where logins run, which outlive the calls that needed them."""
     vetting: Vetting | None = None
@@ -119,7 +119,7 @@ class Hosting:
 
             oauth = config.oauth or OAuthConfig()
             # Where commands use the servers themselves, nobody waits for a link.
-            attended = len(self.company) > 0 or self.many_clients
+            attended = len(self.session_registry) > 0 or self.many_clients
             made = OAuthAuthorizer(
                 server=backend.name,
                 url=config.http_url or config.ws_url,
@@ -136,7 +136,7 @@ class Hosting:
         """Show a person the link by which they log in: in the client, else in the browser."""
         from mcpgw.oauth.browser import open_browser
 
-        only = self.company.only
+        only = self.session_registry.only
         if only is not None and "url" in elicitation_modes(only.capabilities):
             question = {
                 "mode": "url",
@@ -165,7 +165,11 @@ class Hosting:
         if self.many_clients and not backend.session:
             return WIDEST
         union: Params = {}
-        sessions = self.company.of_state(backend.session) if backend.session else self.company
+        sessions = (
+            self.session_registry.of_state(backend.session)
+            if backend.session
+            else self.session_registry
+        )
         for session in sessions:
             union |= session.forwardable_capabilities()
         return union
@@ -173,7 +177,7 @@ class Hosting:
     async def ask_client(
         self,
         backend: Backend,
-        errand: Errand | None,
+        context: CallContext | None,
         method: str,
         params: Params,
         *,
@@ -181,7 +185,7 @@ class Hosting:
         on_progress: ProgressCallback | None = None,
     ) -> Params:
         """Put a backend's question to the client that it works for, and give its answer back."""
-        request = errand.asker if errand is not None else None
+        request = context.client_request if context is not None else None
         client = request.client if request is not None else None
         if client is None:
             if method == "roots/list":
@@ -194,20 +198,20 @@ class Hosting:
         _task, params = self.tasks.named(backend.name, params)
         # A person may have to answer: the calls on this backend have more time meanwhile.
         backend.stretch(CLIENT_PATIENCE)
-        if errand is not None:
-            errand.asking += 1
-            errand.asked_at = trio.current_time()
+        if context is not None:
+            context.open_questions += 1
+            context.last_question_at = trio.current_time()
         try:
             return await client.ask(request, method, params, key=key, on_progress=on_progress)
         except ConnectionLost as error:
             raise RpcError(INTERNAL_ERROR, "the client has gone") from error
         finally:
-            if errand is not None:
-                errand.asking -= 1
+            if context is not None:
+                context.open_questions -= 1
             backend.stretch(backend.config.timeout)
 
     def _only_client(self, backend: Backend, method: str) -> Session:
-        clients = list(self.company.clients_of(backend))
+        clients = list(self.session_registry.clients_of(backend))
         if len(clients) != 1:
             why = "several clients" if clients else "no client"
             raise RpcError(METHOD_NOT_FOUND, f"there is {why} to answer {method} outside of a call")
@@ -216,7 +220,11 @@ class Hosting:
     async def _all_roots(self, backend: Backend, params: Params) -> Params:
         """Return the roots of all clients: a server asks for them when none is calling."""
         roots: dict[str, object] = {}
-        able = [each for each in self.company.clients_of(backend) if "roots" in each.capabilities]
+        able = [
+            each
+            for each in self.session_registry.clients_of(backend)
+            if "roots" in each.capabilities
+        ]
         if not able:
             raise RpcError(METHOD_NOT_FOUND, "the client does not support roots")
         for session in able:
@@ -231,22 +239,24 @@ class Hosting:
     # -- what backends tell ----------------------------------------------------------------------
 
     def backend_notified(
-        self, backend: Backend, errand: Errand | None, method: str, params: Params
+        self, backend: Backend, context: CallContext | None, method: str, params: Params
     ) -> None:
         """Pass log messages, updated resources, news of tasks and completed elicitations on."""
         if method == "notifications/message":
-            request = errand.asker if errand is not None else None
+            request = context.client_request if context is not None else None
             if request is not None and request.client is not None:
                 request.client.log(request, backend.name, params)
                 return
-            for session in self.company.clients_of(backend):
+            for session in self.session_registry.clients_of(backend):
                 session.log(None, backend.name, params)
         elif method in _ABOUT_TASKS:
             task, told = self.tasks.named(backend.name, params)
-            for session in self.company.of_state(task.session) if task is not None else ():
+            for session in self.session_registry.of_state(task.session) if task is not None else ():
                 session.send(method, told)
-        elif method == "notifications/resources/updated" and self.watches is not None:
-            self.watches.updated(backend, params)
+        elif (
+            method == "notifications/resources/updated" and self.resource_subscriptions is not None
+        ):
+            self.resource_subscriptions.updated(backend, params)
         elif method == "notifications/elicitation/complete":
             client = self._elicited.pop(str(params.get("elicitationId")), None)
             if isinstance(client, Session):
@@ -281,9 +291,13 @@ class Hosting:
 
     def watched_resources(self, backend: Backend) -> Iterable[str]:
         """Return the resources of a backend that clients watch."""
-        return self.watches.of(backend) if self.watches is not None else ()
+        return (
+            self.resource_subscriptions.of(backend)
+            if self.resource_subscriptions is not None
+            else ()
+        )
 
     def wanted_log_level(self) -> str | None:
         """Return the lowest level that a session asked for."""
-        levels = [session.log_level for session in self.company if session.log_level]
+        levels = [session.log_level for session in self.session_registry if session.log_level]
         return min(levels, key=LOG_LEVELS.index) if levels else None

@@ -15,17 +15,17 @@ import trio
 from mcpgw.backends.manifest import ManifestStore
 from mcpgw.backends.pool import BackendPool
 from mcpgw.backends.server import Backend
-from mcpgw.capabilities.service import Apis
+from mcpgw.capabilities.service import CapabilityService
 from mcpgw.catalog.index import ToolIndex
 from mcpgw.config.schema import BackendConfig, GatewayConfig
 from mcpgw.front import methods
-from mcpgw.front.input_required import Rounds
-from mcpgw.front.resource_subscriptions import Watches
-from mcpgw.front.session import END_GRACE, Inside, Methods, Session
-from mcpgw.front.session_registry import ANNOUNCED, Company
+from mcpgw.front.input_required import ParkedCalls
+from mcpgw.front.resource_subscriptions import ResourceSubscriptions
+from mcpgw.front.session import END_GRACE, Methods, Session, SessionServices
+from mcpgw.front.session_registry import ANNOUNCED, SessionRegistry
 from mcpgw.front.tasks import Tasks
-from mcpgw.gateway.backend_services import Hosting
-from mcpgw.meta.context import Surface
+from mcpgw.gateway.backend_services import BackendServices
+from mcpgw.meta.context import GatewayContext
 from mcpgw.meta.invoke import call_for_capability
 from mcpgw.observe.log import get_logger
 from mcpgw.observe.log import prepare as prepare_log
@@ -37,7 +37,7 @@ from mcpgw.state.folder import state_folder
 from mcpgw.trust.approvals import ApprovalStore
 from mcpgw.trust.vetting import Vetting
 from mcpgw.usage.recorder import Usage
-from mcpgw.webhooks.service import Hooks
+from mcpgw.webhooks.service import WebhookService
 
 log = get_logger("mcpgw.gateway")
 
@@ -84,29 +84,29 @@ class Gateway:
     """Whether clients come and go, as they do by HTTP."""
     sessions: Iterable[Session] = ()
     """Those that are there from the start."""
-    company: Company = attrs.field(init=False)
-    host: Hosting = attrs.field(init=False)
-    rounds: Rounds = attrs.field(factory=Rounds)
+    session_registry: SessionRegistry = attrs.field(init=False)
+    host: BackendServices = attrs.field(init=False)
+    parked_calls: ParkedCalls = attrs.field(factory=ParkedCalls)
     tasks: Tasks = attrs.field(factory=Tasks)
-    watches: Watches = attrs.field(init=False)
-    apis: Apis = attrs.field(init=False)
+    resource_subscriptions: ResourceSubscriptions = attrs.field(init=False)
+    capability_service: CapabilityService = attrs.field(init=False)
     vetting: Vetting = attrs.field(init=False)
-    hooks: Hooks = attrs.field(init=False)
+    webhook_service: WebhookService = attrs.field(init=False)
     loaded: trio.Event = attrs.field(factory=trio.Event)
     pool: BackendPool = attrs.field(init=False)
     index: ToolIndex = attrs.field(init=False)
-    surface: Surface = attrs.field(init=False)
+    context: GatewayContext = attrs.field(init=False)
     _seen: dict[Path, object] = attrs.field(factory=dict)
     """The watched files as they were when they were last looked at."""
 
     def __attrs_post_init__(self) -> None:
         usage, sessions = Usage(), Sessions()
-        self.company = Company(sessions)
+        self.session_registry = SessionRegistry(sessions)
         for session in self.sessions:
-            self.company.join(session)
-        self.host = Hosting(
+            self.session_registry.join(session)
+        self.host = BackendServices(
             state_folder(self.process_environ),
-            self.company,
+            self.session_registry,
             self.tasks,
             self._listed,
             self.many_clients,
@@ -114,7 +114,7 @@ class Gateway:
         )
         self.pool = BackendPool(self.host)
         self.index = ToolIndex()
-        self.surface = Surface(
+        self.context = GatewayContext(
             self.pool,
             self.index,
             Pipeline(self.pool, usage),
@@ -123,24 +123,28 @@ class Gateway:
             self._tools_changed_for,
             sessions=sessions,
         )
-        self.watches = self.host.watches = Watches(self.surface)
-        self.apis = self.surface.apis = Apis(
+        self.resource_subscriptions = self.host.resource_subscriptions = ResourceSubscriptions(
+            self.context
+        )
+        self.capability_service = self.context.capability_service = CapabilityService(
             self.host.folder,
             lambda: self.host.environ,
             lambda: self.host.network,
-            partial(call_for_capability, self.surface),
+            partial(call_for_capability, self.context),
             self._capabilities_changed,
         )
-        self.hooks = self.surface.hooks = Hooks(self.host.folder, self._whole_sessions)
-        self.host.builtin = self.apis.serve
-        self.host.why_no_capability = self.apis.why_not
-        self.vetting = self.host.vetting = self.surface.vetting = Vetting(
+        self.webhook_service = self.context.webhook_service = WebhookService(
+            self.host.folder, self._whole_sessions
+        )
+        self.host.builtin = self.capability_service.serve
+        self.host.why_no_capability = self.capability_service.why_not
+        self.vetting = self.host.vetting = self.context.vetting = Vetting(
             ApprovalStore.of(self.host.folder), self._vet_again
         )
 
     def __repr__(self) -> str:
         state = "LOADED" if self.loaded.is_set() else "NEW"
-        return f"<Gateway {state} {self.pool!r} sessions={len(self.company)}>"
+        return f"<Gateway {state} {self.pool!r} sessions={len(self.session_registry)}>"
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Load the configuration and keep the core running until cancelled."""
@@ -150,23 +154,23 @@ class Gateway:
             async with trio.open_nursery() as nursery:
                 self.host.nursery = nursery
                 await nursery.start(self.pool.run)
-                await nursery.start(self.rounds.run)
-                await nursery.start(self.watches.run)
+                await nursery.start(self.parked_calls.run)
+                await nursery.start(self.resource_subscriptions.run)
                 # The session may have ended meanwhile; then there is nothing to load for.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 self._first_load()
                 self.loaded.set()
-                for session in self.company:
+                for session in self.session_registry:
                     self.attach(session)
                 task_status.started()
                 nursery.start_soon(self._watch)
-                nursery.start_soon(self.apis.watch)
+                nursery.start_soon(self.capability_service.watch)
                 nursery.start_soon(self.vetting.keep)
-                nursery.start_soon(self.hooks.keep)
-                nursery.start_soon(self.company.announce)
+                nursery.start_soon(self.webhook_service.keep)
+                nursery.start_soon(self.session_registry.announce)
                 if self.config.tool_profiles.enabled:
                     nursery.start_soon(self._keep_counts, folder / "state.db")
-                if self.company or self.many_clients:
+                if self.session_registry or self.many_clients:
                     nursery.start_soon(self._warm_first)
                     nursery.start_soon(self._in_a_quiet_moment)
                     nursery.start_soon(self._keep_skills)
@@ -187,8 +191,8 @@ class Gateway:
             # The session goes on, so that the person is told in the client too and a
             # corrected file takes effect; the exit status still tells a script.
             self.problem = f"The configuration could not be loaded:\n{error}"
-            self.surface.config_problem = self.problem
-            if self.company or self.many_clients:
+            self.context.config_problem = self.problem
+            if self.session_registry or self.many_clients:
                 log.error("config.broken", reason=str(error))
 
     def _load(self) -> Params:
@@ -223,7 +227,7 @@ class Gateway:
         }
 
     def _apply(self, config: GatewayConfig, environ: Mapping[str, str], folder: Path) -> None:
-        old, self.config, self.surface.config = self.config, config, config
+        old, self.config, self.context.config = self.config, config, config
         self.host.take_environ(environ)
         if not self.loaded.is_set():
             # For the life of the process.
@@ -232,8 +236,8 @@ class Gateway:
         if config.security != self.vetting.config:
             self.vetting.config = config.security
             self._vet_again()
-        self.apis.configure(config, folder)
-        self.hooks.config = config.webhooks
+        self.capability_service.configure(config, folder)
+        self.webhook_service.config = config.webhooks
         before = self._settings()
         self._apply_backends()
         self._take_folders(config, folder)
@@ -244,25 +248,25 @@ class Gateway:
             if before.get(backend.name) != (backend, settings):
                 self._index(backend)
         if self.loaded.is_set() and before != after:
-            self.company.note(frozenset(ANNOUNCED))
+            self.session_registry.note(frozenset(ANNOUNCED))
         elif self.loaded.is_set() and any(
             getattr(old, name) != getattr(config, name) for name in _SHOWN_IN_LIST
         ):
-            self.company.note(frozenset({"tools"}))
-        for session in self.company:
+            self.session_registry.note(frozenset({"tools"}))
+        for session in self.session_registry:
             self.attach(session)
-        self.problem = self.surface.config_problem = ""
-        self.surface.config_loaded = True
+        self.problem = self.context.config_problem = ""
+        self.context.config_loaded = True
 
     def _settings(self) -> dict[str, tuple[Backend, BackendConfig]]:
         return {backend.name: (backend, backend.config) for backend in self.pool}
 
     def _apply_backends(self) -> None:
         """Make the backends those of the configuration, and of the capabilities as they are."""
-        config = self.apis.with_server(self.config)
+        config = self.capability_service.with_server(self.config)
         self.pool.apply(config)
-        self.surface.pipeline.configure(config)
-        self.surface.has_states = any(
+        self.context.pipeline.configure(config)
+        self.context.has_states = any(
             each.visible_in_states or any(tool.visible_in_states for tool in each.tools.values())
             for each in config.backends.values()
         )
@@ -270,21 +274,23 @@ class Gateway:
     async def _capabilities_changed(self) -> None:
         """Take what other capability files say of single tools, and their webhooks."""
         self._apply_backends()
-        if self.config.webhooks.enabled and self.apis.library is not None:
-            await self.hooks.take(self.apis.library, self.apis.credentials)
+        if self.config.webhooks.enabled and self.capability_service.library is not None:
+            await self.webhook_service.take(
+                self.capability_service.library, self.capability_service.credentials
+            )
 
     def _whole_sessions(self) -> list[Session]:
         """Return the sessions that see the whole gateway and are ready to be told."""
         return [
             session
-            for session in self.company
-            if session.face.target is None and session.initialized.is_set()
+            for session in self.session_registry
+            if session.server_profile.target is None and session.initialized.is_set()
         ]
 
     def _take_folders(self, config: GatewayConfig, folder: Path) -> None:
         """Take what other files hold: playbooks and synonyms; paths are below `folder`."""
         names = config.playbooks.directories if config.playbooks.enabled else ()
-        self.surface.playbooks.use(
+        self.context.playbooks.use(
             tuple(folder / Path(name).expanduser() for name in names),
             builtin=config.playbooks.enabled,
         )
@@ -311,11 +317,11 @@ class Gateway:
         try:
             outcome = self._load()
         except ConfigError as error:
-            self.surface.config_problem = f"gateway.yaml has changed but is not used:\n{error}"
+            self.context.config_problem = f"gateway.yaml has changed but is not used:\n{error}"
             log.error("config.not_reloaded", reason=str(error))
-            for session in self.company:
+            for session in self.session_registry:
                 session.log(
-                    None, "mcp-gateway", {"level": "error", "data": self.surface.config_problem}
+                    None, "mcp-gateway", {"level": "error", "data": self.context.config_problem}
                 )
             raise
         log.info("config.reloaded", changes=outcome["changes"])
@@ -347,7 +353,7 @@ class Gateway:
                     self._reload()
 
     def _refresh_playbooks(self) -> None:
-        changes = self.surface.playbooks.refresh()
+        changes = self.context.playbooks.refresh()
         for path, problem in changes.problems.items():
             log.warning("playbook.broken", path=str(path), reason=problem)
         if changes.added or changes.removed or changes.changed:
@@ -357,7 +363,9 @@ class Gateway:
                 removed=changes.removed,
                 changed=changes.changed,
             )
-            self.company.note(frozenset({"tools"}))  # the description of a meta-tool names them
+            self.session_registry.note(
+                frozenset({"tools"})
+            )  # the description of a meta-tool names them
 
     async def _keep_skills(self) -> None:
         """Know the skills that there are, and tell clients of changes."""
@@ -371,10 +379,10 @@ class Gateway:
             changes = await trio.to_thread.run_sync(skills.refresh)
             for problem in changes.problems:
                 log.warning("skill.broken", reason=problem)
-            if self.surface.skills is None:
-                self.surface.skills = skills
+            if self.context.skills is None:
+                self.context.skills = skills
             elif changes.any:
-                self.company.note(frozenset({"resources"}))
+                self.session_registry.note(frozenset({"resources"}))
             await trio.sleep(POLL)
 
     async def _keep_counts(self, path: Path) -> None:
@@ -382,12 +390,12 @@ class Gateway:
         from mcpgw.usage.sync import keep
 
         interval = self.config.tool_profiles.persistence_interval
-        await keep(self.surface.usage, UsageStore(path), interval=interval)
+        await keep(self.context.usage, UsageStore(path), interval=interval)
 
     async def _warm_first(self) -> None:
         """Start what `meta_mcp.warm_start` names, once the client's capabilities are known."""
         with trio.move_on_after(2.0):
-            for session in self.company:
+            for session in self.session_registry:
                 await session.initialized.wait()
         self._warm()
 
@@ -395,7 +403,7 @@ class Gateway:
         """Get ready for what is likely next, when a client has had its first answers."""
         await trio.sleep(QUIET)
         await _import_logging()
-        builtin = self.pool.get(self.apis.name)
+        builtin = self.pool.get(self.capability_service.name)
         if builtin is not None:
             builtin.want()
 
@@ -408,16 +416,18 @@ class Gateway:
 
     def begin(self, session: Session, state: SessionState | None = None) -> None:
         """Take a session in; it is attached now, or as soon as the configuration is loaded."""
-        self.company.join(session, state)
+        self.session_registry.join(session, state)
         if self.config.webhooks.enabled and self.host.nursery is not None:
-            self.host.nursery.start_soon(self.hooks.catch_up, session, session.initialized)
+            self.host.nursery.start_soon(
+                self.webhook_service.catch_up, session, session.initialized
+            )
         if self.loaded.is_set():
             self.attach(session)
 
     def end(self, session: Session) -> None:
         """Forget a session that has ended, and end what was its own."""
-        self.watches.drop(session)
-        state = self.company.leave(session)
+        self.resource_subscriptions.drop(session)
+        state = self.session_registry.leave(session)
         if state is not None:
             self.pool.end_session(state.id)
 
@@ -425,19 +435,26 @@ class Gateway:
         """Let a session call the meta-tools. The configuration must be loaded."""
         grace = min(END_GRACE, self.config.server.shutdown_timeout)
         session.set_limits(self.host.message_limit, grace)
-        state = self.company.state_of(session)
+        state = self.session_registry.state_of(session)
         session.attach(
-            Inside(self.surface, state, _served(session), self.rounds, self.watches, self.tasks)
+            SessionServices(
+                self.context,
+                state,
+                _served(session),
+                self.parked_calls,
+                self.resource_subscriptions,
+                self.tasks,
+            )
         )
 
     def _tools_changed_for(self, state: SessionState) -> None:
-        for session in self.company.of_state(state.id):
+        for session in self.session_registry.of_state(state.id):
             session.tell(ANNOUNCED["tools"])
 
     def _vet_again(self) -> None:
         for name in self.pool.names:
             for backend in self.pool.all_of(name):
-                backend.lists.vet_again()
+                backend.lists.rescan()
 
     # -- what backends list ------------------------------------------------------------------
 
@@ -446,9 +463,9 @@ class Gateway:
         if self.pool.get(backend.name) is backend:
             if "tools" in changed:
                 self._index(backend)
-            self.company.note(changed, backend.name)
+            self.session_registry.note(changed, backend.name)
         elif backend.session:
-            for session in self.company.clients_of(backend):
+            for session in self.session_registry.clients_of(backend):
                 for kind in changed & ANNOUNCED.keys():
                     session.tell(ANNOUNCED[kind])
 
@@ -466,11 +483,11 @@ async def _import_logging() -> None:
 
 def _served(session: Session) -> Methods:
     """Return the methods of a session's face."""
-    if session.face.target is None:
+    if session.server_profile.target is None:
         return methods.METHODS
-    from mcpgw.front.passthrough import Forwarded
+    from mcpgw.front.passthrough import PassthroughMethods
 
-    return Forwarded()
+    return PassthroughMethods()
 
 
 def _settle_memory() -> None:

@@ -24,8 +24,8 @@ from mcpgw.config.expansion import expand
 from mcpgw.config.schema import GatewayConfig
 from mcpgw.config.server import AUTO_TOKEN, AuthConfig
 from mcpgw.front.http.settings import FrontChannel, HealthReport, HttpSettings, NoSuchTarget
-from mcpgw.front.passthrough import face_of, no_such_server
-from mcpgw.front.server_profile import WHOLE
+from mcpgw.front.passthrough import no_such_server, profile_of
+from mcpgw.front.server_profile import GATEWAY_PROFILE
 from mcpgw.front.session import END_GRACE, Session
 from mcpgw.gateway.gateway import Gateway
 from mcpgw.observe.log import get_logger
@@ -36,7 +36,7 @@ from mcpgw.state.files import read_json, write_atomically
 from mcpgw.state.folder import state_folder
 
 if TYPE_CHECKING:
-    from mcpgw.front.http.openapi.routes import OpenApiFace
+    from mcpgw.front.http.openapi.routes import OpenApiRoutes
     from mcpgw.front.http.server import Address
 
 log = get_logger("mcpgw.gateway")
@@ -47,7 +47,7 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @attrs.define(eq=False)
-class GatewayDoors:
+class HttpGateway:
     """Opens sessions over the channels that the HTTP front brings. `run` is their nursery.
 
     Args:
@@ -79,19 +79,21 @@ class GatewayDoors:
         caller = "" if principal == ANONYMOUS else principal
         state = SessionState(caller=caller)
         target = target or self.only
-        face = WHOLE
+        server_profile = GATEWAY_PROFILE
         if target is not None:
             backend = self.core.pool.of(target, state.id)
             if backend is None:
                 raise NoSuchTarget(target, self.core.pool.names)
             try:
                 with trio.fail_after(backend.config.start_timeout):
-                    face = await face_of(backend)
+                    server_profile = await profile_of(backend)
             except (Unavailable, trio.TooSlowError) as error:
                 self.core.pool.end_session(state.id)
                 why = str(error) or backend.situation()
                 raise RpcError(BACKEND_UNAVAILABLE, f"{why}.") from error
-        session = Session(channel, END_GRACE, face=face, principal=caller, shared=stateless)
+        session = Session(
+            channel, END_GRACE, server_profile=server_profile, principal=caller, shared=stateless
+        )
         self.core.begin(session, state)
         await self._nursery.start(self._serve, session, channel)
 
@@ -160,16 +162,19 @@ async def listen(
     if config.auth.enabled and not token:
         return "auth.enabled is true, but auth.bearer_token is not set: give one, or `auto`"
     settings = _settings(config, host, port, token)
-    doors = GatewayDoors(gateway, only)
-    app = make_app(doors, settings, more_routes=openapi_face(gateway, settings).routes())
+    gateway_api = HttpGateway(gateway, only)
+    app = make_app(gateway_api, settings, more_routes=openapi_routes(gateway, settings).routes())
     if config.webhooks.enabled:
         app.before = Webhooks(
-            app.guarded, config.webhooks.base_path, gateway.hooks.receiver.receive, settings
+            app.guarded,
+            config.webhooks.base_path,
+            gateway.webhook_service.receiver.receive,
+            settings,
         )
     problem = ""
-    note = Note(state_folder(gateway.process_environ), port)
+    note = RunFile(state_folder(gateway.process_environ), port)
     async with trio.open_nursery() as nursery:
-        await nursery.start(doors.run)
+        await nursery.start(gateway_api.run)
         listening = partial(serve, app, host=host, port=port, settings=settings, shutdown=stop)
 
         async def run(*, task_status: trio.TaskStatus[Address | None]) -> None:
@@ -236,14 +241,14 @@ def _announce(address: Address, token: str, *, made: bool, host: str) -> None:
         )
 
 
-def openapi_face(gateway: Gateway, settings: HttpSettings) -> OpenApiFace:
+def openapi_routes(gateway: Gateway, settings: HttpSettings) -> OpenApiRoutes:
     """Return each server as a REST API, below `/openapi`."""
-    from mcpgw.front.http.openapi.routes import OpenApiFace
+    from mcpgw.front.http.openapi.routes import OpenApiRoutes
 
     def backend_of(server: str) -> Backend:
         backend = gateway.pool.get(server)
         if backend is None:
-            raise LookupError(no_such_server(gateway.surface, server))
+            raise LookupError(no_such_server(gateway.context, server))
         return backend
 
     async def tools(server: str) -> Sequence[Mapping[str, Any]]:
@@ -269,7 +274,7 @@ def openapi_face(gateway: Gateway, settings: HttpSettings) -> OpenApiFace:
         session = SessionState(caller="" if principal == ANONYMOUS else principal)
         params = {"name": tool, "arguments": arguments}
         try:
-            return await gateway.surface.pipeline.call(
+            return await gateway.context.pipeline.call(
                 Call(server, "tools/call", tool, params, session=session)
             )
         except CallFailed as error:
@@ -277,7 +282,7 @@ def openapi_face(gateway: Gateway, settings: HttpSettings) -> OpenApiFace:
         finally:
             gateway.pool.end_session(session.id)
 
-    return OpenApiFace(
+    return OpenApiRoutes(
         servers=lambda: gateway.pool.names,
         tools=tools,
         info=info,
@@ -289,7 +294,7 @@ def openapi_face(gateway: Gateway, settings: HttpSettings) -> OpenApiFace:
 
 
 @attrs.frozen
-class Note:
+class RunFile:
     """A file that tells other programs of this person where a gateway listens.
 
     It is named by the configured port, so that who reads the same configuration finds it; it

@@ -313,7 +313,7 @@ def _address(
     from mcpgw.config.problems import ConfigError
     from mcpgw.config.schema import GatewayConfig
     from mcpgw.config.server import AUTO_TOKEN
-    from mcpgw.gateway.http import Note, bearer_token
+    from mcpgw.gateway.http import RunFile, bearer_token
 
     environment: Mapping[str, str] = environ
     try:
@@ -328,7 +328,7 @@ def _address(
         address = "127.0.0.1"
     shown = f"[{address}]" if ":" in address else address
     chosen = port if port is not None else config.server.port
-    note = Note(state_folder(environ), chosen).read()
+    note = RunFile(state_folder(environ), chosen).read()
     token = bearer_token(config.auth, environment)
     if token == AUTO_TOKEN:
         token = str(note.get("token") or "")

@@ -42,7 +42,7 @@ MESSAGE_LIMIT: Final = 10 * 1024 * 1024
 
 
 @attrs.frozen
-class Serving:
+class ServeOptions:
     """How a gateway is to be run.
 
     Args:
@@ -66,7 +66,7 @@ class Serving:
     only: str | None = None
 
 
-async def serve(serving: Serving) -> int:
+async def serve(serving: ServeOptions) -> int:
     """Run a gateway until its client has gone, or a signal ends it.
 
     Returns:
@@ -77,7 +77,7 @@ async def serve(serving: Serving) -> int:
 
 @attrs.define(eq=False)
 class _Tree:
-    serving: Serving
+    serving: ServeOptions
     session: Session | None = None
     problem: str = ""
     _stop: trio.Event = attrs.field(factory=trio.Event)

@@ -14,7 +14,7 @@ from mcpgw.meta import (
     statistics,
     surfaced_tools,
 )
-from mcpgw.meta.context import Ask, Surface
+from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.meta.tool import MetaTool
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
@@ -39,22 +39,22 @@ def is_meta_tool(name: str) -> bool:
     return name in _BY_NAME
 
 
-def listed(surface: Surface) -> list[MetaTool]:
+def listed(context: GatewayContext) -> list[MetaTool]:
     """Return the meta-tools of a configuration: in code mode its two, else all others."""
-    if surface.config.code_mode.enabled:
+    if context.config.code_mode.enabled:
         return list(code_mode.TOOLS)
-    return [tool for tool in META_TOOLS if tool.listed(surface)]
+    return [tool for tool in META_TOOLS if tool.listed(context)]
 
 
-def definitions(surface: Surface, session: SessionState) -> list[dict[str, Any]]:
+def definitions(context: GatewayContext, session: SessionState) -> list[dict[str, Any]]:
     """Return the answer of `tools/list`: the meta-tools, then surfaced and promoted tools."""
-    own = [tool.definition(surface) for tool in listed(surface)]
-    if surface.config.code_mode.enabled:
+    own = [tool.definition(context) for tool in listed(context)]
+    if context.config.code_mode.enabled:
         return own
-    return own + surfaced_tools.definitions(surface, session, _BY_NAME)
+    return own + surfaced_tools.definitions(context, session, _BY_NAME)
 
 
-async def call(ask: Ask, name: str) -> Params:
+async def call(tool_request: ToolRequest, name: str) -> Params:
     """Call a meta-tool, or a tool that stands beside them.
 
     Raises:
@@ -62,25 +62,33 @@ async def call(ask: Ask, name: str) -> Params:
     """
     tool = _BY_NAME.get(name)
     if tool is None:
-        server = surfaced_tools.owner(ask, name)
+        server = surfaced_tools.owner(tool_request, name)
         if server is None:
-            raise _unknown(ask, name)
-        return await invoke.invoke_tool(ask, server, name, ask.arguments, direct=True)
-    if tool.own_scope or ask.request is None or ask.request.cancel_scope is not None:
-        return await tool.call(ask)
-    with ask.request.scope():
-        return await tool.call(ask)
+            raise _unknown(tool_request, name)
+        return await invoke.invoke_tool(
+            tool_request, server, name, tool_request.arguments, direct=True
+        )
+    if (
+        tool.own_scope
+        or tool_request.request is None
+        or tool_request.request.cancel_scope is not None
+    ):
+        return await tool.call(tool_request)
+    with tool_request.request.scope():
+        return await tool.call(tool_request)
     return {}  # cancelled: nobody is told
 
 
-def _unknown(ask: Ask, name: str) -> RpcError:
+def _unknown(tool_request: ToolRequest, name: str) -> RpcError:
     from mcpgw.catalog.suggest import did_you_mean
 
-    surface = ask.surface
-    owners = [backend.name for backend in surface.pool if name in backend.tools]
+    context = tool_request.context
+    owners = [backend.name for backend in context.pool if name in backend.tools]
     if owners:
         hint = f" It is a tool of '{owners[0]}': call it with gateway_invoke."
     else:
-        shown = [tool["name"] for tool in surfaced_tools.definitions(surface, ask.session, ())]
+        shown = [
+            tool["name"] for tool in surfaced_tools.definitions(context, tool_request.session, ())
+        ]
         hint = did_you_mean(name, [*_BY_NAME, *shown])
     return RpcError(INVALID_PARAMS, f"Unknown tool: {name}.{hint}")

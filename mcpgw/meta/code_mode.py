@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from mcpgw.catalog.suggest import did_you_mean
-from mcpgw.meta.context import Ask, Surface
+from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.meta.discovery import counts, find_tools
 from mcpgw.meta.invoke import OWN, invoke_tool
 from mcpgw.meta.tool import (
@@ -29,20 +29,20 @@ MAX_STEPS: Final = 50
 """Steps of one chain."""
 
 
-async def search(ask: Ask) -> Params:
+async def search(tool_request: ToolRequest) -> Params:
     """Search by words, or by a pattern with `*` over names and `server:name`."""
-    query = text_argument(ask.arguments, "query", "q")
-    limit = whole_number(ask.arguments, "limit", default=10, low=1, high=25)
-    with_schema = flag(ask.arguments, "include_schema", default=True)
-    pending = await ask.surface.learn()
+    query = text_argument(tool_request.arguments, "query", "q")
+    limit = whole_number(tool_request.arguments, "limit", default=10, low=1, high=25)
+    with_schema = flag(tool_request.arguments, "include_schema", default=True)
+    pending = await tool_request.context.learn()
     server, colon, rest = query.partition(":")
-    only = server if colon and ask.surface.pool.get(server) is not None else ""
+    only = server if colon and tool_request.context.pool.get(server) is not None else ""
     words = rest if only else query
     found: list[tuple[str, Mapping[str, Any], float | None]]
     if "*" in words or "?" in words:
-        found = _by_pattern(ask, words, only, limit)
+        found = _by_pattern(tool_request, words, only, limit)
     else:
-        hits = await find_tools(ask, words or query, limit=limit, server=only)
+        hits = await find_tools(tool_request, words or query, limit=limit, server=only)
         found = [(hit.server, hit.definition, round(hit.score, 3)) for hit in hits.hits]
     rows = []
     for owner, definition, score in found:
@@ -62,11 +62,11 @@ async def search(ask: Ask) -> Params:
 
 
 def _by_pattern(
-    ask: Ask, pattern: str, only: str, limit: int
+    tool_request: ToolRequest, pattern: str, only: str, limit: int
 ) -> list[tuple[str, Mapping[str, Any], float | None]]:
     wanted = pattern.lower()
     found: list[tuple[str, Mapping[str, Any], float | None]] = []
-    for backend, name, tool in ask.surface.tools(ask.session):
+    for backend, name, tool in tool_request.context.tools(tool_request.session):
         names = (name.lower(), f"{backend.name}:{name}".lower())
         if only in ("", backend.name) and any(_fits(wanted, each) for each in names):
             found.append((backend.name, tool, None))
@@ -78,28 +78,28 @@ def _fits(pattern: str, name: str) -> bool:
     return fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
-async def execute(ask: Ask) -> Params:
+async def execute(tool_request: ToolRequest) -> Params:
     """Call one tool by `server:name`, or several in a row, each with the earlier results.
 
     Raises:
       RpcError: the arguments are misshapen, or a step of a chain failed.
     """
-    chain = ask.arguments.get("chain")
+    chain = tool_request.arguments.get("chain")
     if isinstance(chain, str):
         try:
             chain = json.loads(chain)
         except ValueError as error:
             raise RpcError(INVALID_PARAMS, f"'chain' is no JSON: {error}") from error
     if chain is None:
-        server, tool = _target(ask, text_argument(ask.arguments, "tool"))
-        arguments = object_argument(ask.arguments, "arguments", "args", "params")
-        return await invoke_tool(ask, server, tool, arguments)
+        server, tool = _target(tool_request, text_argument(tool_request.arguments, "tool"))
+        arguments = object_argument(tool_request.arguments, "arguments", "args", "params")
+        return await invoke_tool(tool_request, server, tool, arguments)
     if not isinstance(chain, list) or not 0 < len(chain) <= MAX_STEPS:
         raise RpcError(INVALID_PARAMS, f"'chain' is a list of 1 to {MAX_STEPS} steps")
-    return await _run(ask, chain)
+    return await _run(tool_request, chain)
 
 
-async def _run(ask: Ask, chain: list[Any]) -> Params:
+async def _run(tool_request: ToolRequest, chain: list[Any]) -> Params:
     from mcpgw.playbooks.expressions import interpolate
     from mcpgw.playbooks.runner import payload_of
 
@@ -109,9 +109,9 @@ async def _run(ask: Ask, chain: list[Any]) -> Params:
         if not isinstance(step, dict):
             raise RpcError(INVALID_PARAMS, f"Chain step {number} is no object")
         reference = text_argument(step, "tool")
-        server, tool = _target(ask, reference)
+        server, tool = _target(tool_request, reference)
         arguments = interpolate(object_argument(step, "arguments", "args", "params"), scope)
-        result = await invoke_tool(ask, server, tool, arguments, full=True)
+        result = await invoke_tool(tool_request, server, tool, arguments, full=True)
         if result.get("isError") is True:
             text = " ".join(texts(result))
             raise RpcError(
@@ -125,14 +125,14 @@ async def _run(ask: Ask, chain: list[Any]) -> Params:
     return answer({"steps": len(results), "results": results})
 
 
-def _target(ask: Ask, reference: str) -> tuple[str, str]:
+def _target(tool_request: ToolRequest, reference: str) -> tuple[str, str]:
     """Return the server and tool of `server:name`, or of a name that only one server has."""
     server, colon, name = reference.partition(":")
-    if colon and (server == OWN or ask.surface.pool.get(server) is not None):
+    if colon and (server == OWN or tool_request.context.pool.get(server) is not None):
         return server, name
     owners = [
         backend.name
-        for backend, offered, _ in ask.surface.tools(ask.session)
+        for backend, offered, _ in tool_request.context.tools(tool_request.session)
         if offered == reference
     ]
     if len(owners) == 1:
@@ -140,23 +140,26 @@ def _target(ask: Ask, reference: str) -> tuple[str, str]:
     if owners:
         choices = ", ".join(f"{each}:{reference}" for each in owners)
         raise RpcError(INVALID_PARAMS, f"Several servers have '{reference}': {choices}")
-    known = [f"{backend.name}:{offered}" for backend, offered, _ in ask.surface.tools(ask.session)]
+    known = [
+        f"{backend.name}:{offered}"
+        for backend, offered, _ in tool_request.context.tools(tool_request.session)
+    ]
     raise RpcError(
         INVALID_PARAMS,
         f"Unknown tool '{reference}'; give it as server:name.{did_you_mean(reference, known)}",
     )
 
 
-def _on(surface: Surface) -> bool:
-    return surface.config.code_mode.enabled
+def _on(context: GatewayContext) -> bool:
+    return context.config.code_mode.enabled
 
 
 TOOLS = (
     MetaTool(
         name="gateway_search",
         title="Search",
-        describe=lambda surface: (
-            f"Find tools among {counts(surface)} by task, keywords, or a name pattern with *."
+        describe=lambda context: (
+            f"Find tools among {counts(context)} by task, keywords, or a name pattern with *."
             " Returns server:name, description and input schema."
         ),
         hints=READS,
@@ -173,7 +176,7 @@ TOOLS = (
     MetaTool(
         name="gateway_execute",
         title="Execute",
-        describe=lambda _surface: (
+        describe=lambda _context: (
             "Call a tool (server:name) with arguments, or a `chain` of {tool, arguments} in order;"
             " later steps may use $prev.path or $step0.path of earlier results."
         ),

@@ -21,10 +21,10 @@ from mcpgw.usage.model import ToolKey
 from mcpgw.usage.recorder import Usage
 
 if TYPE_CHECKING:
-    from mcpgw.capabilities.service import Apis
+    from mcpgw.capabilities.service import CapabilityService
     from mcpgw.skills.library import SkillLibrary
     from mcpgw.trust.vetting import Vetting
-    from mcpgw.webhooks.service import Hooks
+    from mcpgw.webhooks.service import WebhookService
 
 CAPABILITY_NAMES: Final = ("capabilities", "gateway")
 """Names under which the capabilities are always found."""
@@ -37,7 +37,7 @@ Reload = Callable[[], Awaitable[Params]]
 
 
 @attrs.define(eq=False)
-class Surface:
+class GatewayContext:
     """What a meta-tool may look at and do."""
 
     pool: BackendPool
@@ -52,10 +52,10 @@ class Surface:
     config: GatewayConfig = attrs.field(factory=GatewayConfig)
     has_states: bool = False
     """Whether anything is shown in some workflow states only."""
-    apis: Apis | None = None
+    capability_service: CapabilityService | None = None
     """The capabilities, where there are any."""
     skills: SkillLibrary | None = None
-    hooks: Hooks | None = None
+    webhook_service: WebhookService | None = None
     """The endpoints for events from outside."""
     vetting: Vetting | None = None
     """What servers' definitions are trusted with."""
@@ -96,8 +96,12 @@ class Surface:
     def server_named(self, name: str) -> str:
         """Return the server that is meant by a name: the one of the capabilities is known as
         `capabilities` and `gateway` too, where no other server has these names."""
-        if name in CAPABILITY_NAMES and self.apis is not None and self.apis.name:
-            return name if self.pool.get(name) is not None else self.apis.name
+        if (
+            name in CAPABILITY_NAMES
+            and self.capability_service is not None
+            and self.capability_service.name
+        ):
+            return name if self.pool.get(name) is not None else self.capability_service.name
         return name
 
     def find(self, key: ToolKey) -> dict[str, Any] | None:
@@ -121,7 +125,7 @@ class Surface:
     def log_level_changed(self) -> None:
         """Pass the level on to the backends that send log messages."""
         for backend in self.pool:
-            backend.lists.pass_log_level()
+            backend.lists.update_log_level()
 
     async def learn(self) -> tuple[str, ...]:
         """Get to know the servers of which nothing is known; return those that stay unknown."""
@@ -131,21 +135,21 @@ class Surface:
 
 
 @attrs.define(eq=False)
-class Ask:
+class ToolRequest:
     """One call of a meta-tool.
 
     Args:
-      surface: what it may look at and do.
+      context: what it may look at and do.
       session: whose it is.
       arguments: as the client sent them.
       request: the client's request, for progress and cancellation; None where there is none.
     """
 
-    surface: Surface
+    context: GatewayContext
     session: SessionState
     arguments: Params
     request: Request | None = None
 
-    def with_arguments(self, arguments: Mapping[str, Any]) -> Ask:
+    def with_arguments(self, arguments: Mapping[str, Any]) -> ToolRequest:
         """Return the same call with other arguments."""
-        return Ask(self.surface, self.session, dict(arguments), self.request)
+        return ToolRequest(self.context, self.session, dict(arguments), self.request)

@@ -13,7 +13,7 @@ from mcpgw.catalog.index import Hit, SearchResult
 from mcpgw.catalog.siblings import differential
 from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.catalog.summary import input_summary
-from mcpgw.meta.context import LEARNING_PATIENCE, Ask, Surface
+from mcpgw.meta.context import LEARNING_PATIENCE, GatewayContext, ToolRequest
 from mcpgw.meta.signals import SignalReader
 from mcpgw.meta.tool import READS, MetaTool, answer, flag, text_argument, whole_number
 from mcpgw.protocol.errors import INVALID_REQUEST, NOT_FOUND, RpcError
@@ -40,23 +40,23 @@ ROLES: Final = ("selector", "extractor", "enricher", "action")
 _SELECTING: Final = frozenset({"search", "list", "find", "query", "discover", "browse"})
 
 
-async def list_servers(ask: Ask) -> Params:
+async def list_servers(tool_request: ToolRequest) -> Params:
     """Return every server with its state, and the cause where it does not run."""
-    surface = ask.surface
-    profile = surface.profile_of(ask.session)[1]
+    context = tool_request.context
+    profile = context.profile_of(tool_request.session)[1]
     servers = []
-    for backend in surface.pool:
-        entry = describe_server(surface, backend)
+    for backend in context.pool:
+        entry = describe_server(context, backend)
         if not profile.allows_server(backend.name):
             entry["in_profile"] = False
         servers.append(entry)
     payload: dict[str, Any] = {"servers": servers}
-    if surface.config_problem:
-        payload["config_problem"] = surface.config_problem
+    if context.config_problem:
+        payload["config_problem"] = context.config_problem
     return answer(payload)
 
 
-def describe_server(surface: Surface, backend: Backend) -> dict[str, Any]:
+def describe_server(context: GatewayContext, backend: Backend) -> dict[str, Any]:
     """Return a server's entry of the list."""
     breaker = backend.breaker.snapshot()
     entry: dict[str, Any] = {
@@ -79,21 +79,23 @@ def describe_server(surface: Surface, backend: Backend) -> dict[str, Any]:
         entry["cause"] = backend.situation()
     if breaker["retry_after_ms"]:
         entry["retry_after_ms"] = breaker["retry_after_ms"]
-    entry |= trust_of(surface, backend)
-    remaining = surface.pipeline.errors.remaining(backend.name, "")
+    entry |= trust_of(context, backend)
+    remaining = context.pipeline.errors.remaining(backend.name, "")
     if remaining > 0:
         entry["disabled_for_s"] = round(remaining)
     return entry
 
 
-def trust_of(surface: Surface, backend: Backend) -> dict[str, Any]:
+def trust_of(context: GatewayContext, backend: Backend) -> dict[str, Any]:
     """Return what of a server is withheld from clients, and why."""
-    apis = surface.apis
-    if apis is not None and backend.name == apis.name:
-        refused = apis.library.refused if apis.library is not None else {}
+    capability_service = context.capability_service
+    if capability_service is not None and backend.name == capability_service.name:
+        refused = (
+            capability_service.library.refused if capability_service.library is not None else {}
+        )
         found = [{"file": str(path), "reason": why} for path, why in refused.items()]
         return {"withheld": found[:WITHHELD_SHOWN]} if found else {}
-    verdict = surface.vetting.verdicts.get(backend.name) if surface.vetting is not None else None
+    verdict = context.vetting.verdicts.get(backend.name) if context.vetting is not None else None
     if verdict is None:
         return {}
     entry: dict[str, Any] = {"blocked": verdict.blocked} if verdict.blocked else {}
@@ -107,17 +109,17 @@ def trust_of(surface: Surface, backend: Backend) -> dict[str, Any]:
     return entry
 
 
-async def list_tools(ask: Ask) -> Params:
+async def list_tools(tool_request: ToolRequest) -> Params:
     """Return one server's whole definitions, or the names and descriptions of all tools."""
-    arguments = ask.arguments
+    arguments = tool_request.arguments
     role = _role(arguments)
     server = text_argument(arguments, "server", "backend", required=False)
     if server:
-        return await _list_one(ask, server, role)
+        return await _list_one(tool_request, server, role)
     offset = whole_number(arguments, "offset", default=0, low=0, high=10**9)
-    pending = await ask.surface.learn()
+    pending = await tool_request.context.learn()
     tools: list[dict[str, Any]] = []
-    for backend, name, tool in ask.surface.tools(ask.session):
+    for backend, name, tool in tool_request.context.tools(tool_request.session):
         if _plays(tool, role):
             entry = {
                 "server": backend.name,
@@ -137,14 +139,14 @@ async def list_tools(ask: Ask) -> Params:
     return answer(payload)
 
 
-async def _list_one(ask: Ask, server: str, role: str) -> Params:
-    surface = ask.surface
-    server = surface.server_named(server)
-    backend = surface.pool.get(server)
+async def _list_one(tool_request: ToolRequest, server: str, role: str) -> Params:
+    context = tool_request.context
+    server = context.server_named(server)
+    backend = context.pool.get(server)
     if backend is None:
-        known = did_you_mean(server, surface.pool.names)
+        known = did_you_mean(server, context.pool.names)
         raise RpcError(NOT_FOUND, f"Backend not found: {server}.{known}")
-    profile_name, profile = surface.profile_of(ask.session)
+    profile_name, profile = context.profile_of(tool_request.session)
     if not profile.allows_server(server):
         raise RpcError(
             INVALID_REQUEST,
@@ -154,7 +156,7 @@ async def _list_one(ask: Ask, server: str, role: str) -> Params:
     tools = [
         tool
         for name, tool in backend.tools.items()
-        if _plays(tool, role) and surface.shows(ask.session, server, name)
+        if _plays(tool, role) and context.shows(tool_request.session, server, name)
     ]
     payload: dict[str, Any] = {
         "server": server,
@@ -179,18 +181,18 @@ async def _learn_one(backend: Backend) -> str:
     return backend.situation()
 
 
-async def search_tools(ask: Ask) -> Params:
+async def search_tools(tool_request: ToolRequest) -> Params:
     """Return the tools that fit a query, best first, the best with their input schema."""
-    query = text_argument(ask.arguments, "query", "q")
-    limit = whole_number(ask.arguments, "limit", default=10, low=1, high=25)
-    explain = flag(ask.arguments, "explain")
-    pending = await ask.surface.learn()
-    found = await find_tools(ask, query, limit=limit, explain=explain)
+    query = text_argument(tool_request.arguments, "query", "q")
+    limit = whole_number(tool_request.arguments, "limit", default=10, low=1, high=25)
+    explain = flag(tool_request.arguments, "explain")
+    pending = await tool_request.context.learn()
+    found = await find_tools(tool_request, query, limit=limit, explain=explain)
     hits = found.hits if found.fits else found.hits[:NEAREST]
     family = differential(hits)
     matches = []
     for position, hit in enumerate(hits):
-        match = _match(ask.surface, hit)
+        match = _match(tool_request.context, hit)
         if (text := family.get((hit.server, hit.tool))) is not None:
             match["differential_description"] = text
         schema = hit.definition.get("inputSchema")
@@ -205,14 +207,14 @@ async def search_tools(ask: Ask) -> Params:
         "total": len(matches),
         "total_available": found.total,
     }
-    if skills := _skills(ask.surface, query):
+    if skills := _skills(tool_request.context, query):
         payload["skills"] = skills
     if found.corrections:
         payload["corrections"] = dict(found.corrections)
     if pending:
         payload["starting"] = list(pending)
     if not matches:
-        payload["hint"] = _no_match(ask.surface, pending)
+        payload["hint"] = _no_match(tool_request.context, pending)
     elif not found.fits:
         payload["fits"] = False
         payload["hint"] = (
@@ -221,11 +223,11 @@ async def search_tools(ask: Ask) -> Params:
     return answer(payload)
 
 
-def _skills(surface: Surface, query: str) -> list[dict[str, str]]:
+def _skills(context: GatewayContext, query: str) -> list[dict[str, str]]:
     """Return the skills that fit a query; their text is a resource of the same address."""
-    if surface.skills is None:
+    if context.skills is None:
         return []
-    found = [hit for hit in surface.skills.search(query, SKILLS_SHOWN) if hit.score >= SKILL_FITS]
+    found = [hit for hit in context.skills.search(query, SKILLS_SHOWN) if hit.score >= SKILL_FITS]
     return [
         {
             "name": hit.skill.name,
@@ -238,38 +240,38 @@ def _skills(surface: Surface, query: str) -> list[dict[str, str]]:
 
 
 async def find_tools(
-    ask: Ask, query: str, *, limit: int, explain: bool = False, server: str = ""
+    tool_request: ToolRequest, query: str, *, limit: int, explain: bool = False, server: str = ""
 ) -> SearchResult:
     """Search what the session may see, ranked by fit and by how the tools have done so far."""
-    surface = ask.surface
-    await surface.index.prepare()
-    reader = SignalReader(surface)
+    context = tool_request.context
+    await context.index.prepare()
+    reader = SignalReader(context)
 
     def allowed(owner: str, tool: str) -> bool:
-        return (not server or owner == server) and surface.shows(ask.session, owner, tool)
+        return (not server or owner == server) and context.shows(tool_request.session, owner, tool)
 
-    restricted = server or surface.config.routing_profiles or surface.has_states
-    found = surface.index.search(
+    restricted = server or context.config.routing_profiles or context.has_states
+    found = context.index.search(
         query,
         limit=limit,
         signals=reader.signals,
         allowed=allowed if restricted else None,
         explain=explain,
     )
-    surface.usage.count("searches")
-    surface.usage.count("tools_found", found.total)
+    context.usage.count("searches")
+    context.usage.count("tools_found", found.total)
     return found
 
 
-def _match(surface: Surface, hit: Hit) -> dict[str, Any]:
+def _match(context: GatewayContext, hit: Hit) -> dict[str, Any]:
     match: dict[str, Any] = {
         "server": hit.server,
         "tool": hit.tool,
         "description": _short(hit.definition, DESCRIPTION_LIMIT),
         "score": round(hit.score, 3),
     }
-    backend = surface.pool.get(hit.server)
-    if (backend is not None and backend.killed) or surface.pipeline.errors.remaining(
+    backend = context.pool.get(hit.server)
+    if (backend is not None and backend.killed) or context.pipeline.errors.remaining(
         hit.server, hit.tool
     ) > 0:
         match["status"] = "disabled"
@@ -278,12 +280,12 @@ def _match(surface: Surface, hit: Hit) -> dict[str, Any]:
     return match
 
 
-def _no_match(surface: Surface, pending: tuple[str, ...]) -> str:
+def _no_match(context: GatewayContext, pending: tuple[str, ...]) -> str:
     if pending:
         return f"No match yet. Still starting: {', '.join(pending)}; search again in a moment."
-    if not len(surface.pool):
+    if not len(context.pool):
         return "No servers are configured. Add one under `backends` in gateway.yaml."
-    failed = [backend.name for backend in surface.pool if backend.failure is not None]
+    failed = [backend.name for backend in context.pool if backend.failure is not None]
     if failed:
         return f"No match. Not running: {', '.join(failed)}; gateway_list_servers says why."
     return "Nothing fits. Try other words, or list all tools with gateway_list_tools."
@@ -320,9 +322,9 @@ def _plays(tool: Mapping[str, Any], role: str) -> bool:
     return role == ("selector" if _SELECTING.intersection(name.split("_")) else "extractor")
 
 
-def counts(surface: Surface) -> str:
+def counts(context: GatewayContext) -> str:
     """Say how many tools on how many servers there are."""
-    tools, servers = surface.count_tools(), len(surface.pool)
+    tools, servers = context.count_tools(), len(context.pool)
     return (
         f"{tools} tool{'' if tools == 1 else 's'} on {servers} server{'' if servers == 1 else 's'}"
     )
@@ -332,8 +334,8 @@ TOOLS = (
     MetaTool(
         name="gateway_list_servers",
         title="List Servers",
-        describe=lambda surface: (
-            f"List the {len(surface.pool)} connected servers: status, tool count, circuit"
+        describe=lambda context: (
+            f"List the {len(context.pool)} connected servers: status, tool count, circuit"
             " breaker, cause of a failure."
         ),
         hints=READS,
@@ -343,8 +345,8 @@ TOOLS = (
     MetaTool(
         name="gateway_list_tools",
         title="List Tools",
-        describe=lambda surface: (
-            f"List all {counts(surface)} in brief, or one server's whole definitions."
+        describe=lambda context: (
+            f"List all {counts(context)} in brief, or one server's whole definitions."
             " To find a tool, search instead."
         ),
         hints=READS,
@@ -358,8 +360,8 @@ TOOLS = (
     MetaTool(
         name="gateway_search_tools",
         title="Search Tools",
-        describe=lambda surface: (
-            f"Find tools for a task in {counts(surface)}. Returns ranked matches (synonyms"
+        describe=lambda context: (
+            f"Find tools for a task in {counts(context)}. Returns ranked matches (synonyms"
             " understood), the best with input schema; then use gateway_invoke."
         ),
         hints=READS,

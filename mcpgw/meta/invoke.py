@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mcpgw.meta.context import Ask, Surface
+from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.meta.tool import INVOKES, MetaTool, object_argument, text_argument
 from mcpgw.pipeline.call import Call, CallFailed, Recovery
 from mcpgw.pipeline.error_classifier import recovery_object
@@ -22,7 +22,7 @@ LONGEST_CACHE_KEY: Final = 64
 """Characters of a `prompt_cache_key`; what is longer is cut."""
 
 
-async def invoke(ask: Ask) -> Params:
+async def invoke(tool_request: ToolRequest) -> Params:
     """Call a tool and return its own result, with the gateway's data in `_meta`.
 
     A failure is a result with `isError` and a `recovery` object, so that the model sees it
@@ -32,7 +32,7 @@ async def invoke(ask: Ask) -> Params:
       RpcError: `server`, `tool` or `arguments` is missing or misshapen, or the backend
         wants the person to open a URL first.
     """
-    arguments = ask.arguments
+    arguments = tool_request.arguments
     server, tool = arguments.get("server"), arguments.get("tool")
     if not (isinstance(server, str) and isinstance(tool, str) and server and tool):
         server = text_argument(arguments, "server", "backend", "server_name")
@@ -43,11 +43,11 @@ async def invoke(ask: Ask) -> Params:
     key = ""
     if "idempotency_key" in arguments:
         key = text_argument(arguments, "idempotency_key", required=False)
-    return await invoke_tool(ask, server, tool, given, idempotency_key=key, top=True)
+    return await invoke_tool(tool_request, server, tool, given, idempotency_key=key, top=True)
 
 
 async def invoke_tool(
-    ask: Ask,
+    tool_request: ToolRequest,
     server: str,
     tool: str,
     arguments: Params,
@@ -70,49 +70,61 @@ async def invoke_tool(
       top: the client's request is this call and nothing else, so that it may be answered by a
         question and come again.
     """
-    if server == OWN and _is_own(ask, tool):
-        return await _own(ask, tool, arguments)
-    server = ask.surface.server_named(server)
-    call = _call(ask, server, tool, arguments, direct=direct)
+    if server == OWN and _is_own(tool_request, tool):
+        return await _own(tool_request, tool, arguments)
+    server = tool_request.context.server_named(server)
+    call = _call(tool_request, server, tool, arguments, direct=direct)
     call.idempotency_key = idempotency_key
     call.full = call.full or full
-    if ask.surface.apis is not None and server == ask.surface.apis.name and not direct:
-        call.params["_meta"]["mcpgw/view"] = _view(ask, call)
-    if (top or direct) and ask.request is not None and ask.request.client is not None:
-        call.rounds = ask.request.client.takes_rounds
+    if (
+        tool_request.context.capability_service is not None
+        and server == tool_request.context.capability_service.name
+        and not direct
+    ):
+        call.params["_meta"]["mcpgw/view"] = _view(tool_request, call)
+    if (
+        (top or direct)
+        and tool_request.request is not None
+        and tool_request.request.client is not None
+    ):
+        call.supports_input_required = tool_request.request.client.supports_input_required
         for name in ("inputResponses", "requestState"):
-            if name in ask.request.params:
-                call.params[name] = ask.request.params[name]
-    if ask.surface.config_problem and ask.surface.pool.get(server) is None:
-        return failed(call, CallFailed(Recovery.BACKEND_UNREACHABLE, ask.surface.config_problem))
+            if name in tool_request.request.params:
+                call.params[name] = tool_request.request.params[name]
+    if tool_request.context.config_problem and tool_request.context.pool.get(server) is None:
+        return failed(
+            call, CallFailed(Recovery.BACKEND_UNREACHABLE, tool_request.context.config_problem)
+        )
     try:
-        result = await ask.surface.pipeline.call(call)
+        result = await tool_request.context.pipeline.call(call)
     except CallFailed as error:
         return failed(call, error)
     except RpcError as error:
         if error.code == URL_ELICITATION_REQUIRED:
             raise
         return failed(call, from_backend(call, error))
-    _promote(ask, call, result)
-    limit = ask.surface.config.meta_mcp.result_limit
+    _promote(tool_request, call, result)
+    limit = tool_request.context.config.meta_mcp.result_limit
     if limit and not full and not (direct and "structuredContent" in result):
-        return ask.session.pages.cut(result, limit, origin=f"{server}:{tool}")
+        return tool_request.session.pages.cut(result, limit, origin=f"{server}:{tool}")
     return result
 
 
-def _call(ask: Ask, server: str, tool: str, arguments: Params, *, direct: bool) -> Call:
+def _call(
+    tool_request: ToolRequest, server: str, tool: str, arguments: Params, *, direct: bool
+) -> Call:
     """Make the call, taking out of the arguments what is meant for the gateway.
 
     A tool called by its own name has an output schema of its own to keep to, so all of its
     arguments are its own.
     """
     if direct:
-        params: Params = {"name": tool, "arguments": arguments, "_meta": _meta(ask)}
-        return Call(server, "tools/call", tool, params, ask.request, ask.session)
+        params: Params = {"name": tool, "arguments": arguments, "_meta": _meta(tool_request)}
+        return Call(server, "tools/call", tool, params, tool_request.request, tool_request.session)
     full = False
     fields: tuple[str, ...] = ()
     if "_full" in arguments or "_fields" in arguments:
-        definition = ask.surface.find((server, tool)) or {}
+        definition = tool_request.context.find((server, tool)) or {}
         schema = definition.get("inputSchema")
         own = schema.get("properties", {}) if isinstance(schema, dict) else {}
         arguments = dict(arguments)
@@ -120,18 +132,25 @@ def _call(ask: Ask, server: str, tool: str, arguments: Params, *, direct: bool) 
             full = arguments.pop("_full") in (True, "true")
         if "_fields" in arguments and "_fields" not in own:
             fields = _paths(arguments.pop("_fields"))
-    params = {"name": tool, "arguments": arguments, "_meta": _meta(ask)}
+    params = {"name": tool, "arguments": arguments, "_meta": _meta(tool_request)}
     return Call(
-        server, "tools/call", tool, params, ask.request, ask.session, full=full, fields=fields
+        server,
+        "tools/call",
+        tool,
+        params,
+        tool_request.request,
+        tool_request.session,
+        full=full,
+        fields=fields,
     )
 
 
-def _view(ask: Ask, call: Call) -> str:
+def _view(tool_request: ToolRequest, call: Call) -> str:
     """Return in which form the answer of a capability is wanted (`capabilities.views`)."""
     if call.full:
         return "full"
-    mode = ask.surface.config.meta_mcp.projection_mode
-    half = mode == "experimental" and zlib.crc32(ask.session.id.encode()) & 1 == 1
+    mode = tool_request.context.config.meta_mcp.projection_mode
+    half = mode == "experimental" and zlib.crc32(tool_request.session.id.encode()) & 1 == 1
     return "projected" if mode == "on" or half else "plain"
 
 
@@ -143,86 +162,88 @@ def _paths(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _meta(ask: Ask) -> Params:
+def _meta(tool_request: ToolRequest) -> Params:
     """Return the `_meta` for the backend: the client's, without the token that is ours to mint,
     and a key for the prompt cache of a backend that calls a model."""
     meta: Params = {}
-    if ask.request is not None and isinstance(carried := ask.request.params.get("_meta"), dict):
+    if tool_request.request is not None and isinstance(
+        carried := tool_request.request.params.get("_meta"), dict
+    ):
         meta = {key: value for key, value in carried.items() if key != "progressToken"}
-    if isinstance(inner := ask.arguments.get("_meta"), dict):
+    if isinstance(inner := tool_request.arguments.get("_meta"), dict):
         meta |= {key: value for key, value in inner.items() if key != "progressToken"}
     key = meta.get("prompt_cache_key")
     if isinstance(key, str) and key:
         meta["prompt_cache_key"] = key[:LONGEST_CACHE_KEY]
     else:
-        meta["prompt_cache_key"] = ask.session.prompt_cache_key
+        meta["prompt_cache_key"] = tool_request.session.prompt_cache_key
     return meta
 
 
-def _promote(ask: Ask, call: Call, result: Params) -> None:
+def _promote(tool_request: ToolRequest, call: Call, result: Params) -> None:
     """Put a tool that was used with success into the session's list, where that is wanted."""
-    preview = ask.surface.config.spec_preview
+    preview = tool_request.context.config.spec_preview
     if preview.enabled and result.get("isError") is not True:
         key = (call.server, call.name)
-        if ask.session.promote(key, preview.max_promoted):
-            ask.surface.tell_tools_changed(ask.session)
+        if tool_request.session.promote(key, preview.max_promoted):
+            tool_request.context.tell_tools_changed(tool_request.session)
 
 
-def _is_own(ask: Ask, tool: str) -> bool:
+def _is_own(tool_request: ToolRequest, tool: str) -> bool:
     """Tell whether a tool of the server `gateway` is the gateway's own, and not a capability."""
     from mcpgw.meta import is_meta_tool
 
-    taken = ask.surface.server_named(OWN)
-    if ask.surface.pool.get(taken) is None:
+    taken = tool_request.context.server_named(OWN)
+    if tool_request.context.pool.get(taken) is None:
         return True
-    apis = ask.surface.apis
-    inside = apis is not None and apis.name == taken
+    capability_service = tool_request.context.capability_service
+    inside = capability_service is not None and capability_service.name == taken
     return inside and (tool == READ_RESULT or is_meta_tool(tool))
 
 
 async def call_for_capability(
-    surface: Surface, server: str, tool: str, arguments: Mapping[str, Any]
+    context: GatewayContext, server: str, tool: str, arguments: Mapping[str, Any]
 ) -> Params:
     """Call a tool that a capability stands for; a failure is a result with `isError`."""
-    name = surface.server_named(server)
-    if surface.apis is not None and name == surface.apis.name:
+    name = context.server_named(server)
+    if context.capability_service is not None and name == context.capability_service.name:
         text = "a capability cannot stand for another capability; name a server of gateway.yaml"
         return {"content": [{"type": "text", "text": text}], "isError": True}
     call = Call(name, "tools/call", tool, {"name": tool, "arguments": dict(arguments)})
     try:
-        return await surface.pipeline.call(call)
+        return await context.pipeline.call(call)
     except CallFailed as error:
         return failed(call, error)
     except RpcError as error:
         return failed(call, from_backend(call, error))
     finally:
-        surface.pool.end_session(call.session.id)
+        context.pool.end_session(call.session.id)
 
 
-async def _own(ask: Ask, tool: str, arguments: Params) -> Params:
+async def _own(tool_request: ToolRequest, tool: str, arguments: Params) -> Params:
     """Call one of the gateway's own tools."""
     from mcpgw.meta import call
 
     if tool == READ_RESULT:
-        return read_result(ask.with_arguments(arguments))
-    return await call(ask.with_arguments(arguments), tool)
+        return read_result(tool_request.with_arguments(arguments))
+    return await call(tool_request.with_arguments(arguments), tool)
 
 
-def read_result(ask: Ask) -> Params:
+def read_result(tool_request: ToolRequest) -> Params:
     """Read on in an answer that was too long.
 
     Raises:
       RpcError: there is no such answer, or the offset is outside of it.
     """
-    result_id = text_argument(ask.arguments, "id")
-    offset = ask.arguments.get("offset", 0)
+    result_id = text_argument(tool_request.arguments, "id")
+    offset = tool_request.arguments.get("offset", 0)
     if isinstance(offset, str) and offset.isdecimal():
         offset = int(offset)
     if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
         raise RpcError(INVALID_PARAMS, f"'offset' is a whole number from 0, not {offset!r:.40}")
-    limit = ask.surface.config.meta_mcp.result_limit
+    limit = tool_request.context.config.meta_mcp.result_limit
     try:
-        return ask.session.pages.read(result_id, offset, limit=limit or 10**9)
+        return tool_request.session.pages.read(result_id, offset, limit=limit or 10**9)
     except NoSuchResult as error:
         raise RpcError(INVALID_PARAMS, str(error)) from error
 
@@ -265,7 +286,7 @@ TOOLS = (
     MetaTool(
         name="gateway_invoke",
         title="Invoke Tool",
-        describe=lambda _surface: (
+        describe=lambda _context: (
             "Call any tool of any server, with retries, caching and limits. Search first for"
             " its name and schema. Returns the tool's own result."
         ),

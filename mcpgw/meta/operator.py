@@ -9,7 +9,7 @@ import trio
 from mcpgw.backends.server import Backend
 from mcpgw.backends.states import Unavailable
 from mcpgw.catalog.suggest import did_you_mean
-from mcpgw.meta.context import Ask, Surface
+from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.meta.tool import DESTROYS, READS, WRITES, Hints, MetaTool, answer, text_argument
 from mcpgw.protocol.errors import (
     BACKEND_UNAVAILABLE,
@@ -24,20 +24,20 @@ CONFIRM_PATIENCE: Final = 120.0
 RESTARTS: Final = Hints(read_only=False, destructive=True, idempotent=False, open_world=False)
 
 
-def _backend(ask: Ask) -> Backend:
-    name = text_argument(ask.arguments, "server", "backend")
-    backend = ask.surface.pool.get(name)
+def _backend(tool_request: ToolRequest) -> Backend:
+    name = text_argument(tool_request.arguments, "server", "backend")
+    backend = tool_request.context.pool.get(name)
     if backend is None:
-        known = did_you_mean(name, ask.surface.pool.names)
+        known = did_you_mean(name, tool_request.context.pool.names)
         raise RpcError(NOT_FOUND, f"Backend not found: {name}.{known}")
     return backend
 
 
-async def kill_server(ask: Ask) -> Params:
+async def kill_server(tool_request: ToolRequest) -> Params:
     """Stop a server and refuse its calls until it is revived; the person may be asked first."""
-    backend = _backend(ask)
+    backend = _backend(tool_request)
     if not backend.killed:
-        await _confirm(ask, backend)
+        await _confirm(tool_request, backend)
     newly = backend.kill()
     return answer(
         {
@@ -50,14 +50,14 @@ async def kill_server(ask: Ask) -> Params:
     )
 
 
-async def _confirm(ask: Ask, backend: Backend) -> None:
+async def _confirm(tool_request: ToolRequest, backend: Backend) -> None:
     """Ask the person where the client can; only a plain no stops it.
 
     Raises:
       RpcError: the person declined.
     """
-    client = ask.request.client if ask.request is not None else None
-    if ask.request is None or client is None or "elicitation" not in client.capabilities:
+    client = tool_request.request.client if tool_request.request is not None else None
+    if tool_request.request is None or client is None or "elicitation" not in client.capabilities:
         return
     question = {
         "message": f"Stop the server '{backend.name}' and refuse its calls until it is revived?",
@@ -69,7 +69,9 @@ async def _confirm(ask: Ask, backend: Backend) -> None:
     reply: Params = {"action": "accept"}
     with trio.move_on_after(CONFIRM_PATIENCE):
         try:
-            reply = await client.ask(ask.request, "elicitation/create", question, key="confirm")
+            reply = await client.ask(
+                tool_request.request, "elicitation/create", question, key="confirm"
+            )
         except (RpcError, ConnectionLost):
             return
     content = reply.get("content")
@@ -78,12 +80,12 @@ async def _confirm(ask: Ask, backend: Backend) -> None:
         raise RpcError(NOT_FOUND, f"Operator declined: kill server '{backend.name}'")
 
 
-async def revive_server(ask: Ask) -> Params:
+async def revive_server(tool_request: ToolRequest) -> Params:
     """Let a server be used again: lift the kill switch, close its breaker, forget failures."""
-    backend = _backend(ask)
+    backend = _backend(tool_request)
     was_killed, was_open = backend.killed, backend.breaker_open
     backend.revive()
-    enabled = ask.surface.pipeline.errors.forget(backend.name)
+    enabled = tool_request.context.pipeline.errors.forget(backend.name)
     return answer(
         {
             "server": backend.name,
@@ -96,7 +98,7 @@ async def revive_server(ask: Ask) -> Params:
     )
 
 
-async def restart_server(ask: Ask) -> Params:
+async def restart_server(tool_request: ToolRequest) -> Params:
     """Restart a server, and wait until it is ready.
 
     Each restart counts as a failure in the server's circuit breaker until a call succeeds, so
@@ -105,7 +107,7 @@ async def restart_server(ask: Ask) -> Params:
     Raises:
       RpcError: the server is killed, its breaker is open, or it does not come up again.
     """
-    backend = _backend(ask)
+    backend = _backend(tool_request)
     name = backend.name
     if backend.killed:
         raise RpcError(
@@ -143,24 +145,24 @@ async def restart_server(ask: Ask) -> Params:
     )
 
 
-async def reload_config(ask: Ask) -> Params:
+async def reload_config(tool_request: ToolRequest) -> Params:
     """Load gateway.yaml again and apply what changed."""
-    return answer(await ask.surface.reload())
+    return answer(await tool_request.context.reload())
 
 
-async def reload_capabilities(ask: Ask) -> Params:
+async def reload_capabilities(tool_request: ToolRequest) -> Params:
     """Read the folders of YAML files again: what was added, removed and changed."""
-    surface = ask.surface
+    context = tool_request.context
     payload: dict[str, Any] = {"status": "ok"}
     problems: dict[str, str] = {}
-    if surface.apis is not None and surface.apis.name:
-        found = await surface.apis.reload()
-        if found and (backend := surface.pool.get(surface.apis.name)) is not None:
-            await backend.lists.read_again()  # so that they can be searched and called at once
-        library = surface.apis.library
+    if context.capability_service is not None and context.capability_service.name:
+        found = await context.capability_service.reload()
+        if found and (backend := context.pool.get(context.capability_service.name)) is not None:
+            await backend.lists.refresh()  # so that they can be searched and called at once
+        library = context.capability_service.library
         assert library is not None, "a reload makes it"
         payload |= {
-            "backend": surface.apis.name,
+            "backend": context.capability_service.name,
             "total_capabilities": len(library),
             "added": list(found.added),
             "removed": list(found.removed),
@@ -170,20 +172,20 @@ async def reload_capabilities(ask: Ask) -> Params:
     else:
         payload |= {"total_capabilities": 0, "added": [], "removed": [], "changed": []}
         payload["note"] = "Capabilities are off; capabilities.enabled switches them on."
-    changes = surface.playbooks.refresh()
+    changes = context.playbooks.refresh()
     payload["playbooks"] = {
-        "total": len(surface.playbooks.names),
+        "total": len(context.playbooks.names),
         "added": list(changes.added),
         "removed": list(changes.removed),
         "changed": list(changes.changed),
     }
-    problems |= {str(path): text for path, text in surface.playbooks.problems.items()}
+    problems |= {str(path): text for path, text in context.playbooks.problems.items()}
     if problems:
         payload["problems"] = problems
     return answer(payload)
 
 
-async def list_disabled(ask: Ask) -> Params:
+async def list_disabled(tool_request: ToolRequest) -> Params:
     """Return what is out of use because it mostly failed, and for how long."""
     disabled = [
         {
@@ -193,7 +195,7 @@ async def list_disabled(ask: Ask) -> Params:
             "cooldown_seconds": round(each.cooldown),
             "remaining_seconds": round(each.remaining),
         }
-        for each in ask.surface.pipeline.errors.disabled()
+        for each in tool_request.context.pipeline.errors.disabled()
     ]
     note = "They come back by themselves; gateway_revive_server enables a server's at once."
     return answer(
@@ -201,15 +203,15 @@ async def list_disabled(ask: Ask) -> Params:
     )
 
 
-def _operators(surface: Surface) -> bool:
-    return surface.config.meta_mcp.operator_tools
+def _operators(context: GatewayContext) -> bool:
+    return context.config.meta_mcp.operator_tools
 
 
 TOOLS = (
     MetaTool(
         name="gateway_kill_server",
         title="Kill Server",
-        describe=lambda _surface: (
+        describe=lambda _context: (
             "Stop a misbehaving server and refuse its calls until gateway_revive_server."
         ),
         hints=DESTROYS,
@@ -221,7 +223,7 @@ TOOLS = (
     MetaTool(
         name="gateway_revive_server",
         title="Revive Server",
-        describe=lambda _surface: (
+        describe=lambda _context: (
             "Enable a killed or failing server and its tools again; closes its circuit breaker."
         ),
         hints=WRITES,
@@ -233,7 +235,7 @@ TOOLS = (
     MetaTool(
         name="gateway_restart_server",
         title="Restart Server",
-        describe=lambda _surface: (
+        describe=lambda _context: (
             "Restart one server's process, e.g. when it hangs; refused if repeated too often."
         ),
         hints=RESTARTS,
@@ -246,7 +248,7 @@ TOOLS = (
     MetaTool(
         name="gateway_reload_config",
         title="Reload Config",
-        describe=lambda _surface: "Apply an edited gateway.yaml now. Returns what changed.",
+        describe=lambda _context: "Apply an edited gateway.yaml now. Returns what changed.",
         hints=WRITES,
         call=reload_config,
         gives=("status", "changes"),
@@ -254,7 +256,7 @@ TOOLS = (
     MetaTool(
         name="gateway_reload_capabilities",
         title="Reload Capabilities",
-        describe=lambda _surface: (
+        describe=lambda _context: (
             "Read capability and playbook files again. Returns added, removed, changed."
         ),
         hints=WRITES,
@@ -264,7 +266,7 @@ TOOLS = (
     MetaTool(
         name="gateway_list_disabled_capabilities",
         title="List Disabled Capabilities",
-        describe=lambda _surface: (
+        describe=lambda _context: (
             "List tools and servers disabled because they mostly failed, and for how long."
         ),
         hints=READS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mcpgw.catalog.suggest import did_you_mean
-from mcpgw.meta.context import Ask, Surface
+from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.meta.invoke import invoke_tool
 from mcpgw.meta.tool import INVOKES, MetaTool, answer, flag, object_argument, text_argument
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
@@ -19,7 +19,7 @@ NAMED: int = 4
 """Playbooks that the tool's description names."""
 
 
-async def run_playbook(ask: Ask) -> Params:
+async def run_playbook(tool_request: ToolRequest) -> Params:
     """Run a playbook, or say what it would do (`dry_run`).
 
     Every step goes the way of any call, for the session that asked: profile, sandbox, budgets
@@ -32,24 +32,24 @@ async def run_playbook(ask: Ask) -> Params:
     from mcpgw.playbooks.runner import PlaybookFailed, StepFailed, run
     from mcpgw.protocol.arguments import InvalidArguments
 
-    surface = ask.surface
-    if not surface.config.playbooks.enabled:
+    context = tool_request.context
+    if not context.config.playbooks.enabled:
         raise RpcError(INVALID_PARAMS, "Playbooks are off; playbooks.enabled switches them on")
-    name = text_argument(ask.arguments, "name", "playbook")
-    playbook = surface.playbooks.get(name)
+    name = text_argument(tool_request.arguments, "name", "playbook")
+    playbook = context.playbooks.get(name)
     if playbook is None:
-        known = surface.playbooks.names
+        known = context.playbooks.names
         hint = did_you_mean(name, known) or f" Known: {', '.join(known) or 'none'}."
         raise RpcError(INVALID_PARAMS, f"Playbook not found: {name}.{hint}")
-    inputs = object_argument(ask.arguments, "arguments", "args", "inputs")
-    dry = flag(ask.arguments, "dry_run")
+    inputs = object_argument(tool_request.arguments, "arguments", "args", "inputs")
+    dry = flag(tool_request.arguments, "dry_run")
 
     async def step(server: str, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
-            result = await invoke_tool(ask, server, tool, arguments, full=True)
+            result = await invoke_tool(tool_request, server, tool, arguments, full=True)
         except RpcError as error:
             raise StepFailed(str(error.code), error.message) from error
-        return result if _may_retry(ask, server, tool, result) else _final(result)
+        return result if _may_retry(tool_request, server, tool, result) else _final(result)
 
     try:
         result = await run(playbook, inputs, step, dry_run=dry)
@@ -59,18 +59,20 @@ async def run_playbook(ask: Ask) -> Params:
         return _failed(error)
     payload = result.to_json()
     whole = answer(payload)
-    limit = surface.config.meta_mcp.result_limit
-    page = ask.session.pages.cut(whole, limit, origin=f"playbook:{name}") if limit else whole
+    limit = context.config.meta_mcp.result_limit
+    page = (
+        tool_request.session.pages.cut(whole, limit, origin=f"playbook:{name}") if limit else whole
+    )
     if page is not whole:
         page["structuredContent"] = {**payload, "output": page["_meta"]}
     return page
 
 
-def _may_retry(ask: Ask, server: str, tool: str, result: Params) -> bool:
+def _may_retry(tool_request: ToolRequest, server: str, tool: str, result: Params) -> bool:
     """Tell whether a step that failed could be made again without doing anything twice."""
     if result.get("isError") is not True or result["_meta"].get("gateway/sent") is False:
         return True
-    definition = ask.surface.find((server, tool))
+    definition = tool_request.context.find((server, tool))
     return definition is not None and is_repeatable(definition)
 
 
@@ -84,8 +86,8 @@ def _failed(error: PlaybookFailed) -> Params:
     return {**wrapped, "isError": True}
 
 
-def _describe(surface: Surface) -> str:
-    names = surface.playbooks.names
+def _describe(context: GatewayContext) -> str:
+    names = context.playbooks.names
     shown = ", ".join(names[:NAMED]) + (f" (+{len(names) - NAMED})" if len(names) > NAMED else "")
     known = f"({shown})" if names else "(none is configured)"
     return f"Run a playbook, a named series of tool calls {known}. Returns output and steps."

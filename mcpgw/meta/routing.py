@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.config.governance import RoutingProfileConfig
-from mcpgw.meta.context import Ask
+from mcpgw.meta.context import ToolRequest
 from mcpgw.meta.tool import READS, WRITES, MetaTool, answer, text_argument
 from mcpgw.protocol.errors import INVALID_PARAMS, INVALID_REQUEST, RpcError
 from mcpgw.protocol.peer import Params
@@ -15,76 +15,76 @@ LONGEST_STATE: Final = 128
 """Characters of a workflow state's name."""
 
 
-async def set_profile(ask: Ask) -> Params:
+async def set_profile(tool_request: ToolRequest) -> Params:
     """Change the session's routing profile.
 
     Raises:
       RpcError: there is no profile of this name.
     """
-    surface, session = ask.surface, ask.session
-    name = text_argument(ask.arguments, "profile", "name")
-    known = surface.config.routing_profiles
-    if name not in known and name != surface.config.default_routing_profile:
+    context, session = tool_request.context, tool_request.session
+    name = text_argument(tool_request.arguments, "profile", "name")
+    known = context.config.routing_profiles
+    if name not in known and name != context.config.default_routing_profile:
         names = ", ".join(sorted(known)) or "none configured"
         hint = did_you_mean(name, known)
         raise RpcError(INVALID_REQUEST, f"Unknown routing profile '{name}'.{hint} Known: {names}")
     session.profile = name
-    surface.tell_tools_changed(session)
+    context.tell_tools_changed(session)
     return answer(
         {
             "profile": name,
             "session_id": session.id,
-            "description": _describe(name, surface.profile_of(session)[1]),
-            "visible_tools": surface.count_tools(session),
+            "description": _describe(name, context.profile_of(session)[1]),
+            "visible_tools": context.count_tools(session),
             "message": f"This session now works with the '{name}' routing profile.",
         }
     )
 
 
-async def get_profile(ask: Ask) -> Params:
+async def get_profile(tool_request: ToolRequest) -> Params:
     """Return the session's routing profile, and the names of all."""
-    name, profile = ask.surface.profile_of(ask.session)
+    name, profile = tool_request.context.profile_of(tool_request.session)
     return answer(
         {
             "profile": name,
-            "session_id": ask.session.id,
+            "session_id": tool_request.session.id,
             "description": _describe(name, profile),
-            "available_profiles": sorted(ask.surface.config.routing_profiles),
+            "available_profiles": sorted(tool_request.context.config.routing_profiles),
         }
     )
 
 
-async def list_profiles(ask: Ask) -> Params:
+async def list_profiles(tool_request: ToolRequest) -> Params:
     """Return all routing profiles with their descriptions."""
-    profiles = ask.surface.config.routing_profiles
+    profiles = tool_request.context.config.routing_profiles
     return answer(
         {
             "profiles": [
                 {"name": name, "description": profiles[name].description}
                 for name in sorted(profiles)
             ],
-            "default": ask.surface.config.default_routing_profile,
+            "default": tool_request.context.config.default_routing_profile,
             "total": len(profiles),
         }
     )
 
 
-async def set_state(ask: Ask) -> Params:
+async def set_state(tool_request: ToolRequest) -> Params:
     """Change the session's workflow state, by which `visible_in_states` shows tools."""
-    surface, session = ask.surface, ask.session
-    state = text_argument(ask.arguments, "state")
+    context, session = tool_request.context, tool_request.session
+    state = text_argument(tool_request.arguments, "state")
     if len(state) > LONGEST_STATE:
         raise RpcError(
             INVALID_PARAMS, f"'state' has at most {LONGEST_STATE} characters, not {len(state)}"
         )
     previous, session.state = session.state, state
     if previous != state:
-        surface.tell_tools_changed(session)
+        context.tell_tools_changed(session)
     return answer(
         {
             "previous": previous,
             "current": state,
-            "visible_tools": surface.count_tools(session),
+            "visible_tools": context.count_tools(session),
             "session_id": session.id,
         }
     )
@@ -110,7 +110,7 @@ TOOLS = (
     MetaTool(
         name="gateway_set_profile",
         title="Set Routing Profile",
-        describe=lambda _surface: (
+        describe=lambda _context: (
             "Limit this session to a routing profile's servers and tools. Names:"
             " gateway_list_profiles."
         ),
@@ -123,7 +123,7 @@ TOOLS = (
     MetaTool(
         name="gateway_get_profile",
         title="Get Routing Profile",
-        describe=lambda _surface: "Show this session's routing profile and what it allows.",
+        describe=lambda _context: "Show this session's routing profile and what it allows.",
         hints=READS,
         call=get_profile,
         gives=("profile", "available_profiles"),
@@ -131,7 +131,7 @@ TOOLS = (
     MetaTool(
         name="gateway_list_profiles",
         title="List Routing Profiles",
-        describe=lambda _surface: "List the routing profiles with their descriptions.",
+        describe=lambda _context: "List the routing profiles with their descriptions.",
         hints=READS,
         call=list_profiles,
         gives=("profiles", "default", "total"),
@@ -139,7 +139,7 @@ TOOLS = (
     MetaTool(
         name="gateway_set_state",
         title="Set Workflow State",
-        describe=lambda _surface: (
+        describe=lambda _context: (
             "Enter a workflow state, which shows the tools bound to it; the first is `default`."
             " Returns the number visible."
         ),

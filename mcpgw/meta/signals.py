@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 
 from mcpgw.catalog.ranking import Signals
-from mcpgw.meta.context import Surface
+from mcpgw.meta.context import GatewayContext
 from mcpgw.pipeline.call import Recovery
 from mcpgw.pipeline.prices import MILLION
 from mcpgw.pipeline.stages.accounting import TOOL_ERROR
@@ -31,20 +31,20 @@ HEALTH: Final = {"closed": 1.0, "half_open": 0.5, "open": 0.2}
 class SignalReader:
     """Reads the signals of one search; a server's health is looked at once."""
 
-    surface: Surface
+    context: GatewayContext
     _health: dict[str, tuple[float, bool]] = attrs.field(factory=dict)
 
     def signals(self, server: str, tool: str) -> Signals:
         """Return what is known for or against a tool."""
         health, disabled = self._server(server)
-        apis = self.surface.apis
-        if apis is not None and server == apis.name:
-            health = min(health, apis.readiness(tool))
-        if not disabled and self.surface.pipeline.errors.remaining(server, tool) > 0:
+        capability_service = self.context.capability_service
+        if capability_service is not None and server == capability_service.name:
+            health = min(health, capability_service.readiness(tool))
+        if not disabled and self.context.pipeline.errors.remaining(server, tool) > 0:
             disabled = True
-        usage = self.surface.usage.tool(server, tool)
-        backend = self.surface.pool.get(server)
-        price = self.surface.pipeline.prices.per_call(backend, tool) if backend else 0
+        usage = self.context.usage.tool(server, tool)
+        backend = self.context.pool.get(server)
+        price = self.context.pipeline.prices.per_call(backend, tool) if backend else 0
         cost = 1.0 / (1.0 + 100.0 * price / MILLION) if price else 1.0
         if usage is None:
             return Signals(health=health, cost=cost, disabled=disabled)
@@ -67,7 +67,7 @@ class SignalReader:
     def _server(self, name: str) -> tuple[float, bool]:
         found = self._health.get(name)
         if found is None:
-            backend = self.surface.pool.get(name)
+            backend = self.context.pool.get(name)
             if backend is None:
                 found = (1.0, False)
             else:

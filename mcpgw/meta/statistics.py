@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mcpgw.backends.server import Backend
-from mcpgw.meta.context import Ask, Surface
+from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.meta.tool import READS, MetaTool, answer, flag, text_argument
 from mcpgw.pipeline.prices import MILLION
 from mcpgw.pipeline.session_state import SessionState
@@ -28,16 +28,16 @@ def tokens(definitions: list[dict[str, Any]]) -> int:
     return math.ceil(len(text) / 4) if definitions else 0
 
 
-async def get_stats(ask: Ask) -> Params:
+async def get_stats(tool_request: ToolRequest) -> Params:
     """Return counters of calls, what the compact surface saves, and each breaker's state."""
     from mcpgw.meta import definitions
 
-    surface, usage = ask.surface, ask.surface.usage
-    price = ask.arguments.get("price_per_million", 15.0)
+    context, usage = tool_request.context, tool_request.context.usage
+    price = tool_request.arguments.get("price_per_million", 15.0)
     if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < 1e9:
         raise RpcError(INVALID_PARAMS, f"'price_per_million' is a number >= 0, not {price!r:.40}")
-    behind = tokens(_otherwise_shown(surface))
-    shown = tokens(definitions(surface, ask.session))
+    behind = tokens(_otherwise_shown(context))
+    shown = tokens(definitions(context, tool_request.session))
     saved = max(0, behind - shown)
     tools = usage.tools()
     calls = sum(each.calls for each in tools.values())
@@ -56,7 +56,7 @@ async def get_stats(ask: Ask) -> Params:
         "cache_hit_rate": _percent(hits, calls),
         "searches": usage.counter("searches"),
         "tools_discovered": usage.counter("tools_found"),
-        "tools_available": surface.count_tools(),
+        "tools_available": context.count_tools(),
         "this_run": {
             "invocations": sum(each.calls for each in own.tools.values()),
             "failures": sum(each.failures for each in own.tools.values()),
@@ -75,25 +75,25 @@ async def get_stats(ask: Ask) -> Params:
         "cached_tokens_by_server": [
             {"server": server, "cached_tokens": count} for server, count in sorted(cached.items())
         ],
-        "server_safety": [_safety(surface, backend) for backend in surface.pool],
+        "server_safety": [_safety(context, backend) for backend in context.pool],
         "circuit_breakers": [
-            {"server": backend.name, **backend.breaker.snapshot()} for backend in surface.pool
+            {"server": backend.name, **backend.breaker.snapshot()} for backend in context.pool
         ],
     }
-    if surface.config.cost_governance.enabled:
-        payload |= _governance(surface)
+    if context.config.cost_governance.enabled:
+        payload |= _governance(context)
     return answer(payload)
 
 
-def _otherwise_shown(surface: Surface) -> list[dict[str, Any]]:
+def _otherwise_shown(context: GatewayContext) -> list[dict[str, Any]]:
     """Return the definitions that clients would be given without the gateway: those of its
     built-in capabilities would not be there at all."""
-    apis = surface.apis
+    capability_service = context.capability_service
     return [
         tool
-        for backend in surface.pool
+        for backend in context.pool
         for name, tool in backend.tools.items()
-        if apis is None or not apis.came_along(backend.name, name)
+        if capability_service is None or not capability_service.came_along(backend.name, name)
     ]
 
 
@@ -111,8 +111,8 @@ def _top(key: ToolKey, usage: ToolUsage) -> dict[str, Any]:
     return entry
 
 
-def _safety(surface: Surface, backend: Backend) -> dict[str, Any]:
-    successes, failures = surface.pipeline.errors.window(backend.name)
+def _safety(context: GatewayContext, backend: Backend) -> dict[str, Any]:
+    successes, failures = context.pipeline.errors.window(backend.name)
     return {
         "server": backend.name,
         "killed": backend.killed,
@@ -127,8 +127,8 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}%" if whole else "0.0%"
 
 
-def _governance(surface: Surface) -> dict[str, Any]:
-    costs, today = surface.config.cost_governance, surface.usage.spent_today()
+def _governance(context: GatewayContext) -> dict[str, Any]:
+    costs, today = context.config.cost_governance, context.usage.spent_today()
     by_tool: dict[str, float] = {}
     for (server, tool), micro in sorted(today.by_tool.items()):
         if micro:
@@ -148,28 +148,28 @@ def _governance(surface: Surface) -> dict[str, Any]:
     }
 
 
-async def cost_report(ask: Ask) -> Params:
+async def cost_report(tool_request: ToolRequest) -> Params:
     """Return what the calls of this session cost, and of all sessions and days together."""
-    surface = ask.surface
-    session_id = text_argument(ask.arguments, "session_id", required=False)
-    everybody = flag(ask.arguments, "include_all_sessions")
-    with_keys = flag(ask.arguments, "include_all_keys")
+    context = tool_request.context
+    session_id = text_argument(tool_request.arguments, "session_id", required=False)
+    everybody = flag(tool_request.arguments, "include_all_sessions")
+    with_keys = flag(tool_request.arguments, "include_all_keys")
     session: Any
     if everybody:
-        session = [_session_costs(each) for each in surface.sessions]
+        session = [_session_costs(each) for each in context.sessions]
     else:
-        chosen = surface.sessions.get(session_id) if session_id else ask.session
+        chosen = context.sessions.get(session_id) if session_id else tool_request.session
         session = None if chosen is None else _session_costs(chosen)
-    tools = surface.usage.tools().values()
-    callers = {row[3] for row in surface.usage.spend(days=30) if row[3]}
-    today = surface.usage.spent_today()
+    tools = context.usage.tools().values()
+    callers = {row[3] for row in context.usage.spend(days=30) if row[3]}
+    today = context.usage.spent_today()
     return answer(
         {
-            "currency": surface.config.cost_governance.currency,
+            "currency": context.config.cost_governance.currency,
             "session": session,
-            "keys": _keys(surface, callers) if with_keys else None,
+            "keys": _keys(context, callers) if with_keys else None,
             "aggregate": {
-                "session_count": len(surface.sessions),
+                "session_count": len(context.sessions),
                 "key_count": len(callers),
                 "total_calls": sum(each.calls for each in tools),
                 "total_tokens": sum(each.tokens for each in tools),
@@ -207,14 +207,14 @@ def _sums(calls: int, count: int, micro: int) -> dict[str, Any]:
     return {"call_count": calls, "token_count": count, "cost_usd": micro / MILLION}
 
 
-def _keys(surface: Surface, callers: Iterable[str]) -> list[dict[str, Any]]:
+def _keys(context: GatewayContext, callers: Iterable[str]) -> list[dict[str, Any]]:
     """Return what each caller spent in the last 1, 7 and 30 days (UTC), and on what."""
-    limits = surface.config.cost_governance.budgets.per_key
+    limits = context.config.cost_governance.budgets.per_key
     entries = []
     for caller in sorted(callers):
         entry: dict[str, Any] = {"api_key_name": caller}
         for name, days in (("window_24h", 1), ("window_7d", 7), ("window_30d", 30)):
-            rows = surface.usage.spend(days=days).items()
+            rows = context.usage.spend(days=days).items()
             own = [spend for row, spend in rows if row[3] == caller]
             entry[name] = {
                 "tokens": sum(each.tokens for each in own),
@@ -228,31 +228,33 @@ def _keys(surface: Surface, callers: Iterable[str]) -> list[dict[str, Any]]:
     return entries
 
 
-async def webhook_status(ask: Ask) -> Params:
+async def webhook_status(tool_request: ToolRequest) -> Params:
     """Return the webhook endpoints and what they received.
 
     Raises:
       RpcError: webhooks are off.
     """
-    if not ask.surface.config.webhooks.enabled:
+    if not tool_request.context.config.webhooks.enabled:
         raise RpcError(INTERNAL_ERROR, "Webhooks are off; webhooks.enabled switches them on")
-    hooks = ask.surface.hooks
-    assert hooks is not None, "the gateway makes them"
-    status = await hooks.receiver.status()
-    if hooks.problems:
-        status["not_open"] = [{"endpoint": k, "reason": why} for k, why in hooks.problems.items()]
+    webhook_service = tool_request.context.webhook_service
+    assert webhook_service is not None, "the gateway makes them"
+    status = await webhook_service.receiver.status()
+    if webhook_service.problems:
+        status["not_open"] = [
+            {"endpoint": k, "reason": why} for k, why in webhook_service.problems.items()
+        ]
     return answer(status)
 
 
-def _webhooks(surface: Surface) -> bool:
-    return surface.config.webhooks.enabled
+def _webhooks(context: GatewayContext) -> bool:
+    return context.config.webhooks.enabled
 
 
 TOOLS = (
     MetaTool(
         name="gateway_get_stats",
         title="Get Gateway Statistics",
-        describe=lambda _surface: (
+        describe=lambda _context: (
             "Statistics: calls, cache hits, tokens saved, slowest and most used tools, breakers."
         ),
         hints=READS,
@@ -263,7 +265,7 @@ TOOLS = (
     MetaTool(
         name="gateway_cost_report",
         title="Cost Report",
-        describe=lambda _surface: (
+        describe=lambda _context: (
             "Costs of this session's calls by server and tool, and totals of all sessions."
         ),
         hints=READS,
@@ -278,7 +280,7 @@ TOOLS = (
     MetaTool(
         name="gateway_webhook_status",
         title="Webhook Status",
-        describe=lambda _surface: "List webhook endpoints with their delivery counts.",
+        describe=lambda _context: "List webhook endpoints with their delivery counts.",
         hints=READS,
         call=webhook_status,
         gives=("endpoints", "total_received"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from typing import Any
 
-from mcpgw.meta.context import Ask, Surface
+from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
 from mcpgw.protocol.peer import Params
@@ -13,7 +13,7 @@ from mcpgw.usage.model import ToolKey
 
 
 def definitions(
-    surface: Surface, session: SessionState, taken: Container[str]
+    context: GatewayContext, session: SessionState, taken: Container[str]
 ) -> list[dict[str, Any]]:
     """Return the definitions of the tools that stand beside the meta-tools.
 
@@ -21,40 +21,40 @@ def definitions(
     outside the session's profile or not known yet is left out too.
     """
     found: dict[str, dict[str, Any]] = {}
-    for key in _keys(surface, session):
-        tool = surface.find(key)
-        if tool is not None and key[1] not in taken and surface.shows(session, *key):
+    for key in _keys(context, session):
+        tool = context.find(key)
+        if tool is not None and key[1] not in taken and context.shows(session, *key):
             found.setdefault(key[1], tool)
     return list(found.values())
 
 
-def owner(ask: Ask, name: str) -> str | None:
+def owner(tool_request: ToolRequest, name: str) -> str | None:
     """Return the server of a tool that the session may call by its own name."""
-    for server, tool in _keys(ask.surface, ask.session):
+    for server, tool in _keys(tool_request.context, tool_request.session):
         if tool == name:
             return server
     return None
 
 
-def _keys(surface: Surface, session: SessionState) -> Iterator[ToolKey]:
-    for each in surface.config.meta_mcp.surfaced_tools:
+def _keys(context: GatewayContext, session: SessionState) -> Iterator[ToolKey]:
+    for each in context.config.meta_mcp.surfaced_tools:
         yield each.server, each.tool
-    if surface.config.spec_preview.enabled:
+    if context.config.spec_preview.enabled:
         yield from session.promoted
 
 
-def filtered(ask: Ask, query: str) -> list[dict[str, Any]]:
+def filtered(tool_request: ToolRequest, query: str) -> list[dict[str, Any]]:
     """Return the whole definitions of the tools whose name or description holds a text
     (proposal SEP-1821, `tools/list` with `query`)."""
     wanted = query.strip().lower()
     return [
         tool
-        for _backend, name, tool in ask.surface.tools(ask.session)
+        for _backend, name, tool in tool_request.context.tools(tool_request.session)
         if wanted in name.lower() or wanted in str(tool.get("description", "")).lower()
     ]
 
 
-def resolve(ask: Ask) -> Params:
+def resolve(tool_request: ToolRequest) -> Params:
     """Return the whole definition of one tool by its name (proposal SEP-1862).
 
     Raises:
@@ -62,12 +62,12 @@ def resolve(ask: Ask) -> Params:
     """
     from mcpgw.catalog.suggest import did_you_mean
 
-    name, server = ask.arguments.get("name"), ask.arguments.get("server")
+    name, server = tool_request.arguments.get("name"), tool_request.arguments.get("server")
     if not isinstance(name, str) or not name:
         raise RpcError(INVALID_PARAMS, "tools/resolve requires a 'name' parameter")
     known = [
         (backend.name, offered, tool)
-        for backend, offered, tool in ask.surface.tools(ask.session)
+        for backend, offered, tool in tool_request.context.tools(tool_request.session)
         if server in (None, backend.name)
     ]
     for owner_name, offered, tool in known:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from mcpgw.meta.context import Ask, Surface
+from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params
 
@@ -38,7 +38,7 @@ WRITES: Final = Hints(read_only=False, destructive=False, idempotent=True, open_
 DESTROYS: Final = Hints(read_only=False, destructive=True, idempotent=True, open_world=False)
 
 
-def always(_surface: Surface) -> bool:
+def always(_context: GatewayContext) -> bool:
     """Tell that a tool is listed in every configuration."""
     return True
 
@@ -61,16 +61,16 @@ class MetaTool:
 
     name: str
     title: str
-    describe: Callable[[Surface], str]
+    describe: Callable[[GatewayContext], str]
     hints: Hints
-    call: Callable[[Ask], Awaitable[Params]]
+    call: Callable[[ToolRequest], Awaitable[Params]]
     properties: Mapping[str, Any] = attrs.field(factory=dict)
     required: tuple[str, ...] = ()
     gives: tuple[str, ...] | None = None
     own_scope: bool = False
-    listed: Callable[[Surface], bool] = always
+    listed: Callable[[GatewayContext], bool] = always
 
-    def definition(self, surface: Surface) -> dict[str, Any]:
+    def definition(self, context: GatewayContext) -> dict[str, Any]:
         """Return the tool's entry of `tools/list`."""
         schema: dict[str, Any] = {"type": "object", "properties": dict(self.properties)}
         if self.required:
@@ -78,7 +78,7 @@ class MetaTool:
         definition: dict[str, Any] = {
             "name": self.name,
             "title": self.title,
-            "description": self.describe(surface),
+            "description": self.describe(context),
             "inputSchema": schema,
             "annotations": self.hints.to_wire(),
         }

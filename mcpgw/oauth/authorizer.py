@@ -15,7 +15,7 @@ import trio
 from mcpgw.oauth import scopes as scope_rules
 from mcpgw.oauth.address_policy import AddressGuard
 from mcpgw.oauth.challenge import Challenge
-from mcpgw.oauth.current_login import Keeping
+from mcpgw.oauth.current_login import CurrentLogin
 from mcpgw.oauth.discovery import Discovered, discover
 from mcpgw.oauth.errors import ErrorAnswer, OAuthProblem, Refused
 from mcpgw.oauth.fetch import Fetcher
@@ -98,7 +98,7 @@ class OAuthAuthorizer:
     nursery: trio.Nursery | None = attrs.field(kw_only=True, default=None)
     now: Callable[[], float] = attrs.field(kw_only=True, default=time.time)
     _flow: LoginFlow = attrs.field(init=False)
-    _kept: Keeping = attrs.field(init=False)
+    _kept: CurrentLogin = attrs.field(init=False)
     _renewal: Renewal = attrs.field(init=False)
     _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _flight: _Flight | None = attrs.field(default=None, init=False)
@@ -113,7 +113,7 @@ class OAuthAuthorizer:
         """Put together what makes requests and what keeps logins."""
         fetcher = Fetcher(self.network, AddressGuard(self.url))
         self._flow = LoginFlow(self.server, self.url, self.config, fetcher, self.now)
-        self._kept = Keeping(self.server, self.url, self.config, self.store)
+        self._kept = CurrentLogin(self.server, self.url, self.config, self.store)
         self._renewal = Renewal(self._flow, self._kept)
 
     async def headers(self) -> Mapping[str, str]:

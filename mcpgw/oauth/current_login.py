@@ -20,7 +20,7 @@ log = get_logger("mcpgw.oauth")
 
 
 @attrs.define(eq=False)
-class Keeping:
+class CurrentLogin:
     """Holds the login in use and keeps the stored one equal to it.
 
     `generation` grows with each change of the token. The store is the truth, as other gateways

@@ -128,7 +128,7 @@ class LoginFlow:
             self.fetcher, self.config, login.metadata, login.client, login.resource, self.now
         )
 
-    async def _answered(self, receiver: RedirectReceiver, asking: _Asking) -> Tokens:
+    async def _answered(self, receiver: RedirectReceiver, open_questions: _Asking) -> Tokens:
         """Show the link, wait for the browser to come back, and tell it how the login ended.
 
         All at once, as what shows the link may be a browser that waits for the last page.
@@ -140,7 +140,7 @@ class LoginFlow:
         async def show() -> None:
             nonlocal problem
             try:
-                await asking.present(asking.link)
+                await open_questions.present(open_questions.link)
             except (OAuthProblem, AuthorizationFailed) as raised:
                 problem = raised if isinstance(raised, OAuthProblem) else Refused(raised.reason)
                 waiting.cancel()
@@ -153,7 +153,7 @@ class LoginFlow:
                 redirect = await receiver.redirect()
             try:
                 if redirect is not None:
-                    tokens = await asking.tokens(redirect, receiver.redirect_uri)
+                    tokens = await open_questions.tokens(redirect, receiver.redirect_uri)
                     await receiver.tell(True, f"mcp-gateway can use {self.server} now.")
             except OAuthProblem as raised:
                 problem = raised
@@ -162,7 +162,7 @@ class LoginFlow:
         if tokens is not None:
             return tokens
         minutes = f"{PERSON_PATIENCE / 60:g} minutes"
-        late = Refused(f"nobody logged in at {origin_of(asking.link)} within {minutes}")
+        late = Refused(f"nobody logged in at {origin_of(open_questions.link)} within {minutes}")
         raise problem or late
 
     def _login(

@@ -12,7 +12,7 @@ from mcpgw.oauth.flow import CREDENTIALS, LoginFlow
 from mcpgw.observe.log import get_logger
 
 if TYPE_CHECKING:
-    from mcpgw.oauth.current_login import Keeping
+    from mcpgw.oauth.current_login import CurrentLogin
     from mcpgw.oauth.model import Login
 
 log = get_logger("mcpgw.oauth")
@@ -26,7 +26,7 @@ class Renewal:
     """Renews what is kept. The caller holds the locks of the backend's login."""
 
     flow: LoginFlow
-    kept: Keeping
+    kept: CurrentLogin
 
     async def renew(self) -> bool:
         """Get a new token by what the login allows; tell whether there is one now.

@@ -46,7 +46,7 @@ class Security:
         """Return the credentials of an operation: its own requirement, else the document's."""
         wanted = operation.get("security", self.document.get("security"))
         if self.auth_key is not None:
-            return self._given(wanted)
+            return self._configured(wanted)
         if not isinstance(wanted, list) or not wanted:
             return Credentials()
         optional = any(not each for each in wanted if isinstance(each, Mapping))
@@ -55,7 +55,7 @@ class Security:
             return Credentials()
         return min((self._way(way, optional) for way in ways), key=_rank)
 
-    def _given(self, wanted: Any) -> Credentials:
+    def _configured(self, wanted: Any) -> Credentials:
         found = attrs.evolve(self, auth_key=None).of({"security": wanted} if wanted else {})
         base = found.auth or {"required": True, "type": "bearer"}
         return attrs.evolve(found, auth={**base, "key": self.auth_key})

@@ -79,7 +79,7 @@ class CallAbandoned(Exception):
 class Call:
     """A request for a backend on its way through the stages.
 
-    `asker` is the client's request that caused it; progress goes back to it. `name` is the
+    `client_request` is the client's request that caused it; progress goes back to it. `name` is the
     tool's name as it is offered, which `params` has too until the tool is found.
     """
 
@@ -87,22 +87,22 @@ class Call:
     method: str
     name: str
     params: Params
-    asker: Request | None = None
+    client_request: Request | None = None
     session: SessionState = attrs.field(factory=SessionState)
     full: bool = False
     """Without cache, idempotency and shaping of the answer."""
     fields: tuple[str, ...] = ()
     """The only parts of the answer that are wanted, as paths."""
-    rounds: bool = False
+    supports_input_required: bool = False
     """Whether an answer may be `input_required`, for the client to come again with."""
     transparent: bool = False
     """On the way to one server's own face: nothing is added to the answer, and the server is the
     judge of names and arguments."""
     patience: float | None = None
     """Seconds that it may take, where that is not for the server's settings to say."""
-    asking: int = 0
+    open_questions: int = 0
     """How many questions of the backend wait for the client now."""
-    asked_at: float = 0.0
+    last_question_at: float = 0.0
     idempotency_key: str = ""
     trace_id: str = ""
     backend: Backend = attrs.field(default=None)  # set by the stage `resolve`

@@ -28,7 +28,7 @@ class Entry:
 
 
 @attrs.define(eq=False)
-class KeyedAnswers:
+class IdempotencyStore:
     """Remembers keys for `keep` seconds, at most `max_entries`; those in flight always.
 
     Kept in memory: a new start of the gateway knows none of them.

@@ -11,23 +11,23 @@ from mcpgw.config.schema import GatewayConfig
 from mcpgw.config.transforms import ResponseTransform
 from mcpgw.pipeline.call import Call, Proceed, Stage, compose
 from mcpgw.pipeline.error_budgets import ErrorBudgets
-from mcpgw.pipeline.idempotency_store import KeyedAnswers
+from mcpgw.pipeline.idempotency_store import IdempotencyStore
 from mcpgw.pipeline.prices import Prices
 from mcpgw.pipeline.response_cache import ResponseCache
 from mcpgw.pipeline.spending import Spending
-from mcpgw.pipeline.stages.accounting import Remember
+from mcpgw.pipeline.stages.accounting import Accounting
 from mcpgw.pipeline.stages.breaker import breaker
 from mcpgw.pipeline.stages.budget import Budget
 from mcpgw.pipeline.stages.cache import Cache
 from mcpgw.pipeline.stages.check_arguments import CheckArguments
 from mcpgw.pipeline.stages.concurrency import concurrency
 from mcpgw.pipeline.stages.deadline import deadline
-from mcpgw.pipeline.stages.error_budget import Judge
+from mcpgw.pipeline.stages.error_budget import ErrorBudget
 from mcpgw.pipeline.stages.find_tool import FindTool
-from mcpgw.pipeline.stages.idempotency import Once
-from mcpgw.pipeline.stages.kill_switch import switch
+from mcpgw.pipeline.stages.idempotency import Idempotency
+from mcpgw.pipeline.stages.kill_switch import kill_switch
 from mcpgw.pipeline.stages.profile import Profile
-from mcpgw.pipeline.stages.rate_limit import rate
+from mcpgw.pipeline.stages.rate_limit import rate_limit
 from mcpgw.pipeline.stages.resolve import Resolve, unreachable
 from mcpgw.pipeline.stages.retry import retry
 from mcpgw.pipeline.stages.sandbox import Sandbox
@@ -46,7 +46,7 @@ class Pipeline:
     config: GatewayConfig = attrs.field(factory=GatewayConfig)
     errors: ErrorBudgets = attrs.field(factory=ErrorBudgets)
     cache: ResponseCache = attrs.field(factory=ResponseCache)
-    answers: KeyedAnswers = attrs.field(factory=KeyedAnswers)
+    answers: IdempotencyStore = attrs.field(factory=IdempotencyStore)
     prices: Prices = attrs.field(factory=Prices)
     spending: Spending = attrs.field(init=False)
     _call: Proceed = attrs.field(init=False)
@@ -74,7 +74,7 @@ class Pipeline:
         limits = self.config.sandbox.active
         stages = (
             None if transparent else trace,  # an id for the answer, the log and the backend
-            Remember(self.usage, self.prices),  # counters and costs, however it ends
+            Accounting(self.usage, self.prices),  # counters and costs, however it ends
             Sandbox(limits) if limits is not None else None,
             Resolve(self.pool),  # which server; did you mean
         )
@@ -107,17 +107,17 @@ class Pipeline:
         # Capabilities have a cache of their own, by what each file says.
         cached = not (full or transparent or backend.config.transport == "builtin")
         stages = (
-            switch,  # may it be used at all
+            kill_switch,  # may it be used at all
             Profile(config) if config.routing_profiles else None,  # by this session
-            Judge(self.errors if config.error_budget.enabled else None),  # whose fault
+            ErrorBudget(self.errors if config.error_budget.enabled else None),  # whose fault
             deadline,  # from here on the clock runs
             FindTool(self.pool),  # which tool; did you mean
             None if transparent else CheckArguments(),  # do they fit its schema
             Budget(self.spending) if config.cost_governance.enabled else None,  # may it cost
-            _shape(transforms) if shaped else None,  # what the answer looks like
+            _transform(transforms) if shaped else None,  # what the answer looks like
             Cache(config.cache, self.cache) if cached else None,  # is it known already
-            Once(self.answers) if keyed else None,  # was it done already
-            rate if backend.bucket is not None else None,
+            Idempotency(self.answers) if keyed else None,  # was it done already
+            rate_limit if backend.bucket is not None else None,
             concurrency if backend.concurrency is not None else None,
             retry,  # around what may be lost and repeated
             breaker if failsafe.circuit_breaker.enabled else None,
@@ -160,8 +160,8 @@ class Pipeline:
         return await chain(call)
 
 
-def _shape(transforms: tuple[ResponseTransform, ...]) -> Stage:
+def _transform(transforms: tuple[ResponseTransform, ...]) -> Stage:
     # Imported where it is needed, which with most configurations is nowhere.
-    from mcpgw.pipeline.stages.transform import Shape
+    from mcpgw.pipeline.stages.transform import Transform
 
-    return Shape(transforms)
+    return Transform(transforms)

@@ -82,7 +82,7 @@ class Peer:
     _pending: dict[RequestId, trio.lowlevel.Task] = attrs.field(factory=dict)
     _progress: dict[RequestId, ProgressCallback] = attrs.field(factory=dict)
     _owners: dict[RequestId, object] = attrs.field(factory=dict)
-    _standing: set[RequestId] = attrs.field(factory=set)
+    _long_lived: set[RequestId] = attrs.field(factory=set)
     _next_id: int = 0
     _nursery: trio.Nursery | None = None
     _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -107,11 +107,11 @@ class Peer:
     @property
     def pending(self) -> int:
         """Requests of ours that wait for an answer, without those that stand open."""
-        return len(self._pending) - len(self._standing)
+        return len(self._pending) - len(self._long_lived)
 
     def is_serving(self, request: Request) -> bool:
         """Tell whether a request of the other side is still unanswered."""
-        return self._serving.get(request.id) is (request.stands_for or request)
+        return self._serving.get(request.id) is (request.represents or request)
 
     # -- the conversation ------------------------------------------------------------
 
@@ -341,7 +341,7 @@ class Peer:
         on_progress: ProgressCallback | None = None,
         about: RequestId | None = None,
         owner: object = None,
-        standing: bool = False,
+        long_lived: bool = False,
     ) -> Params:
         """Send a request and return the `result` of its answer.
 
@@ -366,8 +366,8 @@ class Peer:
         message = self._compose(request_id, method, params, on_progress)
         if owner is not None:
             self._owners[request_id] = owner
-        if standing:
-            self._standing.add(request_id)
+        if long_lived:
+            self._long_lived.add(request_id)
         sent = False
         try:
             await self.channel.send(message, together=len(self._pending) >= BURST, about=about)
@@ -395,7 +395,7 @@ class Peer:
         finally:
             self._progress.pop(request_id, None)
             self._owners.pop(request_id, None)
-            self._standing.discard(request_id)
+            self._long_lived.discard(request_id)
             if self._settled and not self.pending:
                 self._settled.unpark_all()
 

@@ -29,7 +29,7 @@ class Client(Protocol):
         """What is the same for all requests of one client."""
 
     @property
-    def takes_rounds(self) -> bool:
+    def supports_input_required(self) -> bool:
         """Whether an answer may be `input_required`, to be asked again (MCP 2026-07-28)."""
 
     async def ask(
@@ -84,7 +84,7 @@ class Request:
     """Our own request on whose stream it came, where the transport can tell."""
     client: Client | None = None
     """Who can be asked for its sake, where it came from a client."""
-    stands_for: Request | None = None
+    represents: Request | None = None
     """The request that is answered now, where this one goes on over several."""
     cancelled: bool = False
     cancel_scope: trio.CancelScope | None = None

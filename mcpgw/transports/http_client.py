@@ -37,7 +37,7 @@ from mcpgw.transports.http_exchange import (
     same_origin,
 )
 from mcpgw.transports.sse_codec import Event, EventTooLarge
-from mcpgw.transports.sse_stream import EventFlow
+from mcpgw.transports.sse_stream import SseStream
 
 if TYPE_CHECKING:
     import httpx
@@ -358,7 +358,7 @@ class HttpChannel:
         Raises:
           RequestLost: the answer can not be had any more.
         """
-        stream = EventFlow(self.limit)
+        stream = SseStream(self.limit)
         if await self._drain(response, stream, request, message):
             return
         if stream.last is not None and stream.complete:
@@ -392,7 +392,7 @@ class HttpChannel:
     async def _drain(
         self,
         response: httpx.Response,
-        stream: EventFlow,
+        stream: SseStream,
         request: RequestId | None,
         message: Message | None,
     ) -> bool:
@@ -446,7 +446,7 @@ class HttpChannel:
 
     async def _listen(self, opened: trio.Event) -> None:
         """Keep the server's own stream open as long as it offers one; a task."""
-        stream = EventFlow(self.limit)
+        stream = SseStream(self.limit)
         tries = 0
         try:
             while not self._ended:
@@ -486,7 +486,7 @@ class HttpChannel:
         await self._nursery.start(self._listen_older)
 
     async def _listen_older(self, *, task_status: trio.TaskStatus[None]) -> None:
-        stream = EventFlow(self.limit)
+        stream = SseStream(self.limit)
         opened = False
         problem: EventTooLarge | Fatal | None = None
         try:

@@ -19,7 +19,7 @@ EVENTS_KEPT: Final = 1_000
 
 
 @attrs.define
-class EventFlow:
+class SseStream:
     """What is known of one stream of events over all its connections.
 
     Args:

@@ -82,12 +82,12 @@ class ApprovalStore:
             connection: Connection,
         ) -> tuple[dict[str, ApprovedFile], dict[str, QuarantinedFile]]:
             approved = connection.execute("SELECT path, name, hash, pinned FROM approved_files")
-            shut = connection.execute(
+            quarantined = connection.execute(
                 "SELECT path, name, expected, actual, reason, at FROM quarantined_files"
             )
             return (
                 {row[0]: ApprovedFile(row[0], row[1], row[2], bool(row[3])) for row in approved},
-                {row[0]: QuarantinedFile(*row) for row in shut},
+                {row[0]: QuarantinedFile(*row) for row in quarantined},
             )
 
         return self._read(work) or ({}, {})
@@ -96,15 +96,18 @@ class ApprovalStore:
         self, approved: Iterable[ApprovedFile], quarantined: Iterable[QuarantinedFile]
     ) -> None:
         """Write files that were let in, and files that were shut out."""
-        let_in = [(f.path, f.name, f.hash, int(f.pinned), time.time()) for f in approved]
-        shut = [(f.path, f.name, f.expected, f.actual, f.reason, f.at) for f in quarantined]
+        approved_rows = [(f.path, f.name, f.hash, int(f.pinned), time.time()) for f in approved]
+        quarantined_rows = [
+            (f.path, f.name, f.expected, f.actual, f.reason, f.at) for f in quarantined
+        ]
 
         def work(connection: Connection) -> None:
             connection.executemany(
-                "INSERT OR REPLACE INTO approved_files VALUES (?, ?, ?, ?, ?)", let_in
+                "INSERT OR REPLACE INTO approved_files VALUES (?, ?, ?, ?, ?)", approved_rows
             )
             connection.executemany(
-                "INSERT OR REPLACE INTO quarantined_files VALUES (?, ?, ?, ?, ?, ?)", shut
+                "INSERT OR REPLACE INTO quarantined_files VALUES (?, ?, ?, ?, ?, ?)",
+                quarantined_rows,
             )
 
         self.database.write(work)

@@ -42,7 +42,7 @@ class Listener(Protocol):
 
 
 @attrs.define(eq=False)
-class Hooks:
+class WebhookService:
     """Keeps the endpoints of the capability files, and gives their events to sessions.
 
     Args:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcpgw.capabilities.errors import CallProblem
-from mcpgw.capabilities.http_sender import Answered, Outgoing
+from mcpgw.capabilities.http_sender import HttpAnswer, HttpRequest
 from mcpgw.capabilities.parsing import read_capability
 from mcpgw.capabilities.requests import draft, values_of
 from mcpgw.capabilities.responses import Blob, compact, content_blocks, pick, read_answer
@@ -55,7 +55,7 @@ providers:
 )
 
 
-def outgoing(**inputs: Any) -> Outgoing | None:
+def outgoing(**inputs: Any) -> HttpRequest | None:
     """Return the request for these inputs, None where it is refused in words."""
     assert FILE.primary is not None
     try:
@@ -136,7 +136,7 @@ FORMS = st.sampled_from(["auto", "json", "xml", "text", "binary", "resource"])
 @given(content=BODIES, kind=KINDS, form=FORMS)
 def test_any_answer_is_read_or_refused(content: bytes, kind: str, form: str) -> None:
     """It becomes content that can be sent on as JSON, or an error in words."""
-    answer = Answered(200, {"content-type": kind}, content, "https://api.example/")
+    answer = HttpAnswer(200, {"content-type": kind}, content, "https://api.example/")
     try:
         value = read_answer(answer, form)
     except CallProblem as problem:

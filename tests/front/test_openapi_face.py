@@ -19,8 +19,8 @@ import trio.testing
 from starlette.applications import Starlette
 
 from mcpgw.backends.rate_limit import RateLimited
-from mcpgw.front.http.openapi.responses import of_result, quality
-from mcpgw.front.http.openapi.routes import OpenApiFace, document
+from mcpgw.front.http.openapi.responses import from_result, quality
+from mcpgw.front.http.openapi.routes import OpenApiRoutes, document
 from mcpgw.front.http.openapi.samples import fields, sample
 from mcpgw.front.http.openapi.schemas import DEEPEST, embed
 from mcpgw.pipeline.call import CallFailed, Recovery
@@ -338,7 +338,7 @@ class TestAnswers:
     )  # fmt: skip
     def test_what_is_given(self, result: dict[str, Any], given: Any) -> None:
         """The answer is the structured content, else what the one text or the blocks hold."""
-        answer = of_result(result)
+        answer = from_result(result)
         assert (200, "application/json") == (answer.status, answer.media_type)
         assert given == json.loads(answer.body)
 
@@ -360,7 +360,7 @@ class TestAnswers:
             "mimeType": "image/png",
             "data": base64.b64encode(b"png").decode(),
         }
-        answer = of_result({"content": [block]}, accept)
+        answer = from_result({"content": [block]}, accept)
         assert media == answer.media_type
         if media == "image/png":
             assert b"png" == answer.body
@@ -374,13 +374,15 @@ class TestAnswers:
     def test_images_that_are_none(self, changes: dict[str, str]) -> None:
         """What is no image by its data or type stays MCP content."""
         block = {"type": "image", "mimeType": "image/png", "data": "aaaa", **changes}
-        assert block == json.loads(of_result({"content": [block]}, "image/*").body)
+        assert block == json.loads(from_result({"content": [block]}, "image/*").body)
 
     def test_failed_tool(self) -> None:
         """A tool that failed is a problem with its own words; the rest of its result is kept."""
         image = {"type": "image", "data": "", "mimeType": "image/png"}
         content = [{"type": "text", "text": "No such page"}, image]
-        answer = of_result({"isError": True, "content": content, "structuredContent": {"code": 4}})
+        answer = from_result(
+            {"isError": True, "content": content, "structuredContent": {"code": 4}}
+        )
         assert (422, "application/problem+json") == (answer.status, answer.media_type)
         assert {
             "type": "about:blank",
@@ -456,14 +458,14 @@ class Gateway:
         return self.result
 
     def app(self, **options: Any) -> Starlette:
-        face = OpenApiFace(
+        server_profile = OpenApiRoutes(
             servers=lambda: ["web", "down"],
             tools=self.tools,
             info=self.info,
             call=self.call,
             **{"secured": False, "limit": 1000, **options},
         )
-        return Starlette(routes=face.routes())
+        return Starlette(routes=server_profile.routes())
 
     def client(self, **options: Any) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.app(**options))

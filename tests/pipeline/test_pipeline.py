@@ -56,13 +56,13 @@ async def test_the_order_and_what_is_left_out(
     """The stages of a backend stand in their order; what is switched off is not there."""
     async with scripted_pool(monkeypatch, {"one": Script([Life(answer)])}) as pool:
         assert [
-            "switch",
-            "Judge",
+            "kill_switch",
+            "ErrorBudget",
             "deadline",
             "FindTool",
             "CheckArguments",
             "Cache",
-            "rate",
+            "rate_limit",
             "concurrency",
             "retry",
             "breaker",
@@ -74,8 +74,8 @@ async def test_the_order_and_what_is_left_out(
     )
     async with scripted_pool(monkeypatch, {"one": Script([Life(answer)])}, failsafe=bare) as pool:
         assert [
-            "switch",
-            "Judge",
+            "kill_switch",
+            "ErrorBudget",
             "deadline",
             "FindTool",
             "CheckArguments",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from mcpgw.capabilities.executor import Executor
-from mcpgw.capabilities.http_sender import Answered, Outgoing, Sender
+from mcpgw.capabilities.http_sender import HttpAnswer, HttpRequest, Sender
 from mcpgw.capabilities.model import Capability
 from mcpgw.capabilities.oauth_credentials import credentials
 from mcpgw.capabilities.parsing import read_capability
@@ -29,8 +29,8 @@ class Redirected(Sender):
     stage: Playback | None = None
 
     async def send(
-        self, outgoing: Outgoing, *, reach: Reach, timeout: float, limit: int
-    ) -> Answered:
+        self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
+    ) -> HttpAnswer:
         assert self.stage is not None
         parts = urlsplit(outgoing.url)
         origin = f"{parts.scheme}://{parts.netloc}"

@@ -125,11 +125,11 @@ class FakeHost:
         return None
 
     async def ask_client(
-        self, backend: Backend, errand: Any, method: str, params: Params, **options: Any
+        self, backend: Backend, context: Any, method: str, params: Params, **options: Any
     ) -> Params:
         return {"asked": method}
 
-    def backend_notified(self, backend: Backend, errand: Any, method: str, params: Params) -> None:
+    def backend_notified(self, backend: Backend, context: Any, method: str, params: Params) -> None:
         return
 
     def watched_resources(self, backend: Backend) -> tuple[str, ...]:
@@ -161,10 +161,10 @@ async def scripted_pool(
 ) -> AsyncIterator[BackendPool]:
     """Run a pool whose servers live by their scripts; `settings` go to each BackendConfig."""
 
-    def open_link(config: BackendConfig, host: Any, authorizer: Any) -> Any:
+    def open_endpoint(config: BackendConfig, host: Any, authorizer: Any) -> Any:
         return scripts[Path(config.command[0]).name].open(config.command)
 
-    monkeypatch.setattr(backend_module, "open_link", open_link)
+    monkeypatch.setattr(backend_module, "open_endpoint", open_endpoint)
     config = GatewayConfig(
         failsafe=failsafe or FailsafeConfig(),
         backends={name: BackendConfig(name=name, command=(name,), **settings) for name in scripts},

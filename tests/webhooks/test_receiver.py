@@ -524,13 +524,13 @@ class TestSecrets:
         configure(level="debug")
         try:
             sessions = Sessions()
-            hooks = [
+            webhook_service = [
                 made(f"h{number}", signature=kind)
                 for number, kind in enumerate(("github", "linear", "stripe", "hmac-sha256"))
             ]
-            to = receiver(tmp_path, *hooks, sessions=sessions)
-            texts = [repr(to), repr(hooks), str(to._routes)]
-            for hook in hooks:
+            to = receiver(tmp_path, *webhook_service, sessions=sessions)
+            texts = [repr(to), repr(webhook_service), str(to._routes)]
+            for hook in webhook_service:
                 for value in ("", SECRET, f"sha256={digest(b'{}')}", digest(b"{}"), "t=1,v1=x"):
                     headers = {
                         hook.signature_header: value,

@@ -145,7 +145,7 @@ def verify_command(
     loaded, here = configured(ctx, options)
     named, _ = folders_of(loaded.config.capabilities, here)
     wanted = list(files_of(paths or named))
-    shut = _quarantined()
+    quarantined = _quarantined()
     rows = []
     for path in wanted:
         try:
@@ -158,7 +158,7 @@ def verify_command(
         row = {"file": str(path), "state": state, "sha256": pinned.actual}
         if not pinned.holds:
             row |= {"state": "mismatch", "reason": pinned.mismatch(path)}
-        elif (jailed := shut.get(str(path.resolve()))) is not None:
+        elif (jailed := quarantined.get(str(path.resolve()))) is not None:
             row |= {"state": "quarantined", "reason": jailed}
         rows.append(row)
     bad = [row for row in rows if row["state"] not in ("pinned", "unpinned")]
@@ -176,5 +176,5 @@ def _quarantined() -> dict[str, str]:
     from mcpgw.state.folder import state_folder
     from mcpgw.trust.approvals import ApprovalStore
 
-    _, shut = ApprovalStore.of(state_folder(os.environ)).files()
-    return {path: each.reason for path, each in shut.items()}
+    _, quarantined = ApprovalStore.of(state_folder(os.environ)).files()
+    return {path: each.reason for path, each in quarantined.items()}

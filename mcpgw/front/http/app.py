@@ -14,8 +14,8 @@ from mcpgw.front.http import endpoint, legacy_sse, websocket
 from mcpgw.front.http.access import Guard, refuse_any
 from mcpgw.front.http.asgi import App, Receive, Refusal, Scope, Send
 from mcpgw.front.http.endpoint import Endpoint
-from mcpgw.front.http.legacy_sse import SsePair
-from mcpgw.front.http.settings import Doors, HttpSettings
+from mcpgw.front.http.legacy_sse import LegacySse
+from mcpgw.front.http.settings import GatewayApi, HttpSettings
 from mcpgw.front.http.websocket import Sockets
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class HttpApp:
     """
 
     endpoint: Endpoint
-    sse: SsePair
+    sse: LegacySse
     sockets: Sockets
     pages: App
     settings: HttpSettings
@@ -70,9 +70,9 @@ class HttpApp:
                 reason = f"no WebSocket is served at {scope['path']!r:.200}; try /ws"
                 await refuse_any(scope, send, Refusal(404, reason))
 
-    async def keep_house(self) -> None:
+    async def housekeeping(self) -> None:
         """Do what has to be done now and then, until cancelled."""
-        await self.endpoint.sessions.keep_house()
+        await self.endpoint.sessions.housekeeping()
 
     async def finish(self) -> None:
         """Take no more requests; let each stream end when its requests are answered.
@@ -94,7 +94,7 @@ class HttpApp:
 
 
 def make_app(
-    doors: Doors, settings: HttpSettings, *, more_routes: Sequence[BaseRoute] = ()
+    gateway_api: GatewayApi, settings: HttpSettings, *, more_routes: Sequence[BaseRoute] = ()
 ) -> HttpApp:
     """Return the application of the HTTP front.
 
@@ -105,7 +105,7 @@ def make_app(
     """
 
     async def health(_request: Request) -> JSONResponse:
-        report = doors.health()
+        report = gateway_api.health()
         return JSONResponse(
             {
                 "status": "healthy" if report.all_healthy else "degraded",
@@ -119,7 +119,7 @@ def make_app(
         return JSONResponse({"status": "live"}, headers=NO_STORE)
 
     async def ready(_request: Request) -> JSONResponse:
-        if doors.health().ready:
+        if gateway_api.health().ready:
             return JSONResponse({"status": "ready"}, headers=NO_STORE)
         return JSONResponse({"status": "starting"}, status_code=503, headers=NO_STORE)
 
@@ -132,9 +132,9 @@ def make_app(
         ]
     )
     return HttpApp(
-        Endpoint(doors, settings),
-        SsePair(doors, settings),
-        Sockets(doors, settings),
+        Endpoint(gateway_api, settings),
+        LegacySse(gateway_api, settings),
+        Sockets(gateway_api, settings),
         pages,
         settings,
     )

@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from mcpgw.front.http.settings import Doors, FrontChannel, HttpSettings, NoSuchTarget
+from mcpgw.front.http.settings import FrontChannel, GatewayApi, HttpSettings, NoSuchTarget
 from mcpgw.protocol.errors import INVALID_REQUEST, NOT_FOUND, ErrorCode, RpcError
 from mcpgw.protocol.jsonrpc import Message, RequestId, encode
 
@@ -65,7 +65,7 @@ class Refusal(Exception):
 
 
 async def enter(
-    doors: Doors,
+    gateway_api: GatewayApi,
     channel: FrontChannel,
     target: str | None,
     principal: str,
@@ -73,13 +73,13 @@ async def enter(
     *,
     stateless: bool = False,
 ) -> None:
-    """Begin a session over a channel; see `Doors.open`.
+    """Begin a session over a channel; see `GatewayApi.open`.
 
     Raises:
       Refusal: there is no such server (404), or it cannot be started (503).
     """
     try:
-        await doors.open(channel, target, principal, stateless=stateless)
+        await gateway_api.open(channel, target, principal, stateless=stateless)
     except NoSuchTarget as missing:
         raise Refusal(404, str(missing), NOT_FOUND, request) from None
     except RpcError as error:

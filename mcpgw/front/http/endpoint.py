@@ -29,7 +29,7 @@ from mcpgw.front.http.asgi import (
     respond,
     text,
 )
-from mcpgw.front.http.event_buffer import Outlet, UnknownEvent
+from mcpgw.front.http.event_buffer import EventBuffer, UnknownEvent
 from mcpgw.front.http.responses import (
     FIRST_READER,
     priming,
@@ -38,9 +38,9 @@ from mcpgw.front.http.responses import (
     wait_last,
     wait_whole,
 )
-from mcpgw.front.http.sessions import HttpSession, Sessions
-from mcpgw.front.http.settings import Doors, HttpSettings
-from mcpgw.front.http.stateless import Stateless
+from mcpgw.front.http.sessions import HttpSession, HttpSessions
+from mcpgw.front.http.settings import GatewayApi, HttpSettings
+from mcpgw.front.http.stateless import StatelessEndpoint
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.jsonrpc import Malformed, Message, check, decode, valid_id
 from mcpgw.protocol.mcp import (
@@ -82,16 +82,16 @@ class Endpoint:
       settings: the limits.
     """
 
-    doors: Doors
+    gateway_api: GatewayApi
     settings: HttpSettings
-    sessions: Sessions = attrs.field(init=False)
-    stateless: Stateless = attrs.field(init=False)
+    sessions: HttpSessions = attrs.field(init=False)
+    stateless: StatelessEndpoint = attrs.field(init=False)
     closing: bool = False
     """The front is about to end: requests are refused."""
 
     def __attrs_post_init__(self) -> None:
-        self.sessions = Sessions(self.settings)
-        self.stateless = Stateless(self.doors, self.settings)
+        self.sessions = HttpSessions(self.settings)
+        self.stateless = StatelessEndpoint(self.gateway_api, self.settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -152,7 +152,7 @@ class Endpoint:
                 request_id = message.get("id") if "method" in message else None
                 raise attrs.evolve(refusal, id=request_id) from None
             session.touch()
-            await session.hub.inject(message)
+            await session.session_channel.inject(message)
             await respond(send, 202)
 
     async def _request(
@@ -163,17 +163,17 @@ class Endpoint:
         send: Send,
         wait: float | None = None,
     ) -> None:
-        if session.hub.is_open(message["id"]):
+        if session.session_channel.is_open(message["id"]):
             raise Refusal(400, f"a request with the id {message['id']!r} is still in flight")
-        outlet = session.streams.open()
+        event_buffer = session.streams.open()
         with session.in_use():
-            await session.hub.post(message, outlet)
-            await self._answer(session, outlet, receive, send, wait)
+            await session.session_channel.post(message, event_buffer)
+            await self._answer(session, event_buffer, receive, send, wait)
 
     async def _answer(
         self,
         session: HttpSession,
-        outlet: Outlet,
+        event_buffer: EventBuffer,
         receive: Receive,
         send: Send,
         wait: float | None = None,
@@ -181,17 +181,17 @@ class Endpoint:
         """Send the answer, as JSON where it comes within `wait` seconds and nothing before it."""
         answer = None
         if wait != 0.0:
-            answer = await wait_whole(outlet, self.settings.answer_wait)
+            answer = await wait_whole(event_buffer, self.settings.answer_wait)
         if answer is not None:
             await send_whole(send, 200, answer)
             return
-        session.streams.keep(outlet)
-        first = self._first(session, outlet, 0)
-        await stream(outlet, FIRST_READER, first, receive, send, self.settings)
+        session.streams.keep(event_buffer)
+        first = self._first(session, event_buffer, 0)
+        await stream(event_buffer, FIRST_READER, first, receive, send, self.settings)
 
-    def _first(self, session: HttpSession, outlet: Outlet, number: int) -> bytes:
+    def _first(self, session: HttpSession, event_buffer: EventBuffer, number: int) -> bytes:
         if session.version >= PRIMED_SINCE:
-            return priming(outlet, self.settings, number)
+            return priming(event_buffer, self.settings, number)
         return COMMENT
 
     async def _post_batch(
@@ -215,29 +215,29 @@ class Endpoint:
         if not messages or any(faults):
             raise Refusal(400, "a batch is an array of one or more messages, none initialize")
         ids = [message["id"] for message in messages if "method" in message and "id" in message]
-        if len(set(ids)) != len(ids) or any(map(session.hub.is_open, ids)):
+        if len(set(ids)) != len(ids) or any(map(session.session_channel.is_open, ids)):
             raise Refusal(400, "each request of a batch has an id of its own")
         if not ids:
             session.touch()
-            await session.hub.inject(messages)
+            await session.session_channel.inject(messages)
             await respond(send, 202)
             return
-        outlet = session.streams.open()
+        event_buffer = session.streams.open()
         with session.in_use():
-            await session.hub.post_batch(messages, outlet)
-            await self._answer(session, outlet, receive, send)
+            await session.session_channel.post_batch(messages, event_buffer)
+            await self._answer(session, event_buffer, receive, send)
 
     async def _initialize(
         self, message: Message, target: str | None, principal: str, send: Send
     ) -> None:
         """Begin a session; one whose `initialize` is refused leaves nothing behind."""
         session = self.sessions.make(principal, target)
-        outlet = Outlet(self.settings)
+        event_buffer = EventBuffer(self.settings)
         opened = False
         try:
             await self._open(session, message)
-            await session.hub.post(message, outlet)
-            answer = await wait_last(outlet)
+            await session.session_channel.post(message, event_buffer)
+            answer = await wait_last(event_buffer)
             if answer is None:
                 raise Refusal(503, "the session ended before it began", id=message["id"])
             result = json.loads(answer).get("result")
@@ -247,11 +247,17 @@ class Endpoint:
                 opened = True
         finally:
             if not opened:
-                session.hub.drop()
+                session.session_channel.drop()
         await send_whole(send, 200, answer, [(SESSION, session.id.encode())] if opened else None)
 
     async def _open(self, session: HttpSession, message: Message) -> None:
-        await enter(self.doors, session.hub, session.target, session.principal, message["id"])
+        await enter(
+            self.gateway_api,
+            session.session_channel,
+            session.target,
+            session.principal,
+            message["id"],
+        )
 
     # -- sessions and GET ------------------------------------------------------------------
 
@@ -273,26 +279,26 @@ class Endpoint:
         check_accepts(headers, b"text/event-stream")
         last = text(headers, b"last-event-id")
         if last is not None:
-            outlet = self._resume(session, last)
+            event_buffer = self._resume(session, last)
             first = COMMENT
         else:
-            outlet = session.streams.standalone
-            if outlet.read:
+            event_buffer = session.streams.standalone
+            if event_buffer.read:
                 raise Refusal(409, "the session has such a stream already: close it first")
-            first = self._first(session, outlet, outlet.taken)
+            first = self._first(session, event_buffer, event_buffer.taken)
         with session.in_use():
-            await stream(outlet, outlet.attach(), first, receive, send, self.settings)
+            await stream(event_buffer, event_buffer.attach(), first, receive, send, self.settings)
 
-    def _resume(self, session: HttpSession, last: str) -> Outlet:
+    def _resume(self, session: HttpSession, last: str) -> EventBuffer:
         try:
-            outlet, after = session.streams.find(last)
-            lost = outlet.resume(after)
+            event_buffer, after = session.streams.find(last)
+            lost = event_buffer.resume(after)
         except UnknownEvent:
             reason = f"no stream of the session has the event {last!r}, or not any more"
             raise Refusal(400, reason) from None
         if lost:
             log.warning("http.messages_lost", count=lost, hint="raise streaming.buffer_size")
-        return outlet
+        return event_buffer
 
 
 def _take_profile(message: Message, headers: Headers) -> None:

@@ -32,7 +32,7 @@ COUNTED_FROM: Final = 64 * 1024
 
 
 @attrs.define(eq=False)
-class Room:
+class MemoryBudget:
     """What all streams of a front hold together for clients that read slowly or come back.
 
     Where it is too much, those give way that hold the most: a client that reads is not made to
@@ -43,11 +43,11 @@ class Room:
     """
 
     limit: int
-    _holders: weakref.WeakSet[Outlet] = attrs.field(factory=weakref.WeakSet)
+    _holders: weakref.WeakSet[EventBuffer] = attrs.field(factory=weakref.WeakSet)
 
-    def note(self, outlet: Outlet) -> None:
+    def note(self, event_buffer: EventBuffer) -> None:
         """Take note that a stream holds much; make room where all together hold too much."""
-        self._holders.add(outlet)
+        self._holders.add(event_buffer)
         if sum(each.held_bytes for each in self._holders) <= self.limit:
             return
         holders = sorted(self._holders, key=_held_by, reverse=True)
@@ -63,8 +63,8 @@ class Room:
                 self._holders.discard(each)
 
 
-def _held_by(outlet: Outlet) -> int:
-    return outlet.held_bytes
+def _held_by(event_buffer: EventBuffer) -> int:
+    return event_buffer.held_bytes
 
 
 class UnknownEvent(Exception):
@@ -72,7 +72,7 @@ class UnknownEvent(Exception):
 
 
 @attrs.define(slots=True, eq=False)
-class Outlet:
+class EventBuffer:
     """The messages of one stream, in order, for one reader at a time.
 
     A message that was handed to a reader is kept for a while where the stream is resumable. A
@@ -137,7 +137,7 @@ class Outlet:
         else:
             self._shorten()
         if self.held_bytes > COUNTED_FROM:
-            settings.room.note(self)
+            settings.memory_budget.note(self)
         self._wake()
         return not self.ended
 
@@ -288,12 +288,12 @@ class Streams:
     """All streams of one session that a client may come back for."""
 
     settings: HttpSettings
-    standalone: Outlet = attrs.field(init=False)
-    _kept: dict[int, Outlet] = attrs.field(factory=dict)
+    standalone: EventBuffer = attrs.field(init=False)
+    _kept: dict[int, EventBuffer] = attrs.field(factory=dict)
     _last: int = STANDALONE
 
     def __attrs_post_init__(self) -> None:
-        self.standalone = Outlet(self.settings, STANDALONE, read=False)
+        self.standalone = EventBuffer(self.settings, STANDALONE, read=False)
         self._kept[STANDALONE] = self.standalone
 
     def __len__(self) -> int:
@@ -302,20 +302,20 @@ class Streams:
     @property
     def held_bytes(self) -> int:
         """Bytes of the messages of all streams that wait or are kept."""
-        return sum(outlet.held_bytes for outlet in self._kept.values())
+        return sum(event_buffer.held_bytes for event_buffer in self._kept.values())
 
-    def open(self) -> Outlet:
+    def open(self) -> EventBuffer:
         """Return the outlet of a new request. It has a reader, whose ticket is 1."""
         self._last += 1
-        return Outlet(self.settings, self._last)
+        return EventBuffer(self.settings, self._last)
 
-    def keep(self, outlet: Outlet) -> None:
+    def keep(self, event_buffer: EventBuffer) -> None:
         """Keep an outlet for a client that comes back, from the moment that events are sent."""
-        assert outlet.number is not None, "this outlet cannot be resumed"
-        self._kept[outlet.number] = outlet
+        assert event_buffer.number is not None, "this outlet cannot be resumed"
+        self._kept[event_buffer.number] = event_buffer
         self.purge()
 
-    def find(self, event_id: str) -> tuple[Outlet, int]:
+    def find(self, event_id: str) -> tuple[EventBuffer, int]:
         """Return the outlet of an event, and the event's number there.
 
         Raises:
@@ -324,27 +324,31 @@ class Streams:
         stream, separator, number = event_id.partition("-")
         if not (separator and _is_number(stream) and _is_number(number)):
             raise UnknownEvent
-        outlet = self._kept.get(int(stream))
-        if outlet is None:
+        event_buffer = self._kept.get(int(stream))
+        if event_buffer is None:
             raise UnknownEvent
-        return outlet, int(number)
+        return event_buffer, int(number)
 
     def purge(self) -> None:
         """Forget streams that ended long ago, and the oldest where there are too many."""
         now = trio.current_time()
-        ended = [outlet for outlet in self._kept.values() if outlet.ended and not outlet.read]
+        ended = [
+            event_buffer
+            for event_buffer in self._kept.values()
+            if event_buffer.ended and not event_buffer.read
+        ]
         excess = len(ended) - self.settings.replay_streams
-        held = sum(outlet.held_bytes for outlet in ended)
-        for position, outlet in enumerate(ended):
-            room = self.settings.replay_bytes * KEPT_WHOLE
-            if position < excess or held > room or outlet.is_stale(now):
-                held -= outlet.held_bytes
-                del self._kept[outlet.number or STANDALONE]
+        held = sum(event_buffer.held_bytes for event_buffer in ended)
+        for position, event_buffer in enumerate(ended):
+            memory_budget = self.settings.replay_bytes * KEPT_WHOLE
+            if position < excess or held > memory_budget or event_buffer.is_stale(now):
+                held -= event_buffer.held_bytes
+                del self._kept[event_buffer.number or STANDALONE]
 
     def end(self) -> None:
         """End all streams."""
-        for outlet in self._kept.values():
-            outlet.end()
+        for event_buffer in self._kept.values():
+            event_buffer.end()
 
 
 def _is_number(text: str) -> bool:

@@ -26,10 +26,10 @@ from mcpgw.front.http.asgi import (
     respond,
 )
 from mcpgw.front.http.endpoint import target_of
-from mcpgw.front.http.event_buffer import Outlet
+from mcpgw.front.http.event_buffer import EventBuffer
 from mcpgw.front.http.responses import stream
-from mcpgw.front.http.session_channel import HubChannel
-from mcpgw.front.http.settings import Doors, HttpSettings
+from mcpgw.front.http.session_channel import SessionChannel
+from mcpgw.front.http.settings import GatewayApi, HttpSettings
 from mcpgw.protocol.errors import INTERNAL_ERROR
 from mcpgw.protocol.jsonrpc import Malformed, check, decode
 from mcpgw.transports.sse_codec import Event, encode_event
@@ -41,12 +41,12 @@ POST_PATH: Final = "/messages"
 @attrs.frozen
 class _Session:
     principal: str
-    hub: HubChannel
-    outlet: Outlet
+    session_channel: SessionChannel
+    event_buffer: EventBuffer
 
 
 @attrs.define(eq=False)
-class SsePair:
+class LegacySse:
     """`/sse`, `/sse/BACKEND` and `/messages` as one ASGI application.
 
     A session lasts as long as its stream.
@@ -56,7 +56,7 @@ class SsePair:
       settings: the limits.
     """
 
-    doors: Doors
+    gateway_api: GatewayApi
     settings: HttpSettings
     closing: bool = False
     """The front is about to end: requests are refused."""
@@ -89,18 +89,18 @@ class SsePair:
                 503, "too many sessions are open (streaming.max_sessions)", INTERNAL_ERROR
             )
         principal: str = scope["state"]["principal"]
-        outlet = Outlet(self.settings)
-        hub = HubChannel(outlet)
-        await enter(self.doors, hub, target_of(scope["path"], PATH), principal)
+        event_buffer = EventBuffer(self.settings)
+        session_channel = SessionChannel(event_buffer)
+        await enter(self.gateway_api, session_channel, target_of(scope["path"], PATH), principal)
         session_id = secrets.token_urlsafe(24)
-        self._sessions[session_id] = _Session(principal, hub, outlet)
+        self._sessions[session_id] = _Session(principal, session_channel, event_buffer)
         address = f"{scope.get('root_path', '')}{POST_PATH}?sessionId={session_id}"
         first = encode_event(Event(address, event="endpoint"))
         try:
-            await stream(outlet, outlet.attach(), first, receive, send, self.settings)
+            await stream(event_buffer, event_buffer.attach(), first, receive, send, self.settings)
         finally:
             del self._sessions[session_id]
-            hub.drop()
+            session_channel.drop()
 
     async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)
@@ -116,25 +116,25 @@ class SsePair:
             if (fault := check(message)) is not None:
                 raise Refusal(400, fault.message, fault.code)
             if "method" in message and "id" in message:
-                if session.hub.is_open(message["id"]):
+                if session.session_channel.is_open(message["id"]):
                     reason = f"a request with the id {message['id']!r} is still in flight"
                     raise Refusal(400, reason)
-                await session.hub.post(message, session.outlet)
+                await session.session_channel.post(message, session.event_buffer)
                 await respond(send, 202)
                 return
-        await session.hub.inject(message)
+        await session.session_channel.inject(message)
         await respond(send, 202)
 
     async def finish(self) -> None:
         """End each session once its requests are answered."""
         self.closing = True
         for session in tuple(self._sessions.values()):
-            session.hub.close()
+            session.session_channel.close()
         for session in tuple(self._sessions.values()):
-            await session.hub.settled()
-            session.outlet.end()
+            await session.session_channel.settled()
+            session.event_buffer.end()
 
     def end_streams(self) -> None:
         """End every stream, answered or not."""
         for session in self._sessions.values():
-            session.hub.end()
+            session.session_channel.end()

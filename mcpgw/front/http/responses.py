@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from mcpgw.front.http.asgi import EVENTS, JSON, HeaderList, Receive, Send
-from mcpgw.front.http.event_buffer import Outlet, event_id
+from mcpgw.front.http.event_buffer import EventBuffer, event_id
 from mcpgw.front.http.settings import HttpSettings
 from mcpgw.transports.sse_codec import COMMENT, Event, encode_event
 
@@ -18,24 +18,24 @@ FIRST_READER: Final = 1
 """The ticket of the reader that an outlet has from the start."""
 
 
-async def wait_whole(outlet: Outlet, seconds: float) -> bytes | None:
+async def wait_whole(event_buffer: EventBuffer, seconds: float) -> bytes | None:
     """Return the answer, if it comes in time and nothing before it; else None."""
-    answer = outlet.take_answer()
+    answer = event_buffer.take_answer()
     if answer is None:
         with trio.move_on_after(seconds):
-            await outlet.wait(FIRST_READER)
-        answer = outlet.take_answer()
+            await event_buffer.wait(FIRST_READER)
+        answer = event_buffer.take_answer()
     return answer
 
 
-async def wait_last(outlet: Outlet) -> bytes | None:
+async def wait_last(event_buffer: EventBuffer) -> bytes | None:
     """Return the last message that comes by an outlet, None where it ends without any."""
     last: bytes | None = None
     while True:
-        await outlet.wait(FIRST_READER)
-        for _, line in outlet.take():
+        await event_buffer.wait(FIRST_READER)
+        for _, line in event_buffer.take():
             last = line
-        if outlet.ended:
+        if event_buffer.ended:
             return last
 
 
@@ -58,15 +58,15 @@ def frame(stream: int | None, number: int, line: bytes) -> bytes:
     return b"id: %b\ndata: %b\n\n" % (event_id(stream, number).encode(), line.rstrip(b"\n"))
 
 
-def priming(outlet: Outlet, settings: HttpSettings, number: int) -> bytes:
+def priming(event_buffer: EventBuffer, settings: HttpSettings, number: int) -> bytes:
     """Return the event that tells the client where to resume before there is any message."""
-    assert outlet.number is not None, "nothing to resume"
-    name = event_id(outlet.number, number)
+    assert event_buffer.number is not None, "nothing to resume"
+    name = event_id(event_buffer.number, number)
     return encode_event(Event("", id=name, retry=round(settings.retry * 1000)))
 
 
 async def stream(
-    outlet: Outlet,
+    event_buffer: EventBuffer,
     ticket: int,
     first: bytes,
     receive: Receive,
@@ -87,9 +87,9 @@ async def stream(
         await send({"type": "http.response.start", "status": 200, "headers": EVENTS})
         await send({"type": "http.response.body", "body": first, "more_body": True})
         async with watched(receive) as watch:
-            await _write_events(outlet, ticket, send, settings)
+            await _write_events(event_buffer, ticket, send, settings)
     finally:
-        outlet.detach(ticket)
+        event_buffer.detach(ticket)
     if not watch.left:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     return not watch.left
@@ -119,17 +119,19 @@ async def watched(receive: Receive) -> AsyncIterator[Watch]:
         nursery.cancel_scope.cancel()
 
 
-async def _write_events(outlet: Outlet, ticket: int, send: Send, settings: HttpSettings) -> None:
-    number = outlet.number
-    while outlet.is_current(ticket):
-        if taken := outlet.take():
+async def _write_events(
+    event_buffer: EventBuffer, ticket: int, send: Send, settings: HttpSettings
+) -> None:
+    number = event_buffer.number
+    while event_buffer.is_current(ticket):
+        if taken := event_buffer.take():
             body = b"".join([frame(number, event, line) for event, line in taken])
             await send({"type": "http.response.body", "body": body, "more_body": True})
             await trio.lowlevel.checkpoint()
             continue
-        if outlet.ended:
+        if event_buffer.ended:
             return
         with trio.move_on_after(settings.keep_alive) as quiet:
-            await outlet.wait(ticket)
+            await event_buffer.wait(ticket)
         if quiet.cancelled_caught:
             await send({"type": "http.response.body", "body": COMMENT, "more_body": True})

@@ -96,7 +96,7 @@ async def serve(
     context = WorkerContext(None)
     handle = _Handler(app, _config(settings), context, settings)
     async with trio.open_nursery() as house, trio.open_nursery() as connections:
-        house.start_soon(app.keep_house)
+        house.start_soon(app.housekeeping)
         accepting = trio.CancelScope()
         connections.start_soon(_accept, accepting, handle, listeners, connections)
         task_status.started(Address(bound[0], bound[1]))

@@ -10,7 +10,7 @@ import attrs
 import trio
 from outcome import Error, Value
 
-from mcpgw.front.http.event_buffer import Outlet
+from mcpgw.front.http.event_buffer import EventBuffer
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.channel import Received
 from mcpgw.protocol.errors import INTERNAL_ERROR
@@ -24,7 +24,7 @@ MAX_WAITING: Final = 256
 
 
 @attrs.define(slots=True, eq=False)
-class HubChannel:
+class SessionChannel:
     """The channel of one peer whose messages come by POSTs and leave by many streams.
 
     An answer leaves by the outlet of its request, and so does what the peer sends about a
@@ -36,9 +36,9 @@ class HubChannel:
         ids of their own; outside each client sees its own again, with its JSON type.
     """
 
-    standalone: Outlet | None = None
+    standalone: EventBuffer | None = None
     rewrite_ids: bool = False
-    _outlets: dict[RequestId, Outlet] = attrs.field(factory=dict)
+    _outlets: dict[RequestId, EventBuffer] = attrs.field(factory=dict)
     _incoming: deque[Any] = attrs.field(factory=deque)
     _receiver: trio.lowlevel.Task | None = None
     _room: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
@@ -72,22 +72,22 @@ class HubChannel:
         """Tell whether a request of this id waits for its answer."""
         return request_id in self._outlets
 
-    async def post(self, message: Message, outlet: Outlet) -> None:
+    async def post(self, message: Message, event_buffer: EventBuffer) -> None:
         """Take a request, whose answer goes to the outlet."""
         inner: RequestId = message["id"]
         if self.rewrite_ids:
-            outlet.request_id = inner
+            event_buffer.request_id = inner
             self._last_id = inner = self._last_id + 1
             message = {**message, "id": inner}
-        outlet.inner_id = inner
-        self._outlets[inner] = outlet
+        event_buffer.inner_id = inner
+        self._outlets[inner] = event_buffer
         await self.inject(message)
 
-    async def post_batch(self, messages: list[Message], outlet: Outlet) -> None:
+    async def post_batch(self, messages: list[Message], event_buffer: EventBuffer) -> None:
         """Take a batch, whose answers go to the outlet together."""
         for message in messages:
             if "method" in message and "id" in message:
-                self._outlets[message["id"]] = outlet
+                self._outlets[message["id"]] = event_buffer
         await self.inject(messages)
 
     async def inject(self, message: Received) -> None:
@@ -102,10 +102,13 @@ class HubChannel:
         if not self._closed:
             self._deliver(Value(message))
 
-    def abandon(self, outlet: Outlet) -> None:
+    def abandon(self, event_buffer: EventBuffer) -> None:
         """Cancel a request whose client no longer wants the answer."""
-        if outlet.inner_id is not None and self._outlets.get(outlet.inner_id) is outlet:
-            self._cancel(outlet.inner_id)
+        if (
+            event_buffer.inner_id is not None
+            and self._outlets.get(event_buffer.inner_id) is event_buffer
+        ):
+            self._cancel(event_buffer.inner_id)
 
     def _cancel(self, inner: RequestId) -> None:
         self._release(inner)
@@ -122,9 +125,9 @@ class HubChannel:
             self._release(request_id)
 
     def _release(self, inner: RequestId) -> None:
-        outlet = self._outlets.pop(inner)
-        if outlet is not self.standalone and outlet not in self._outlets.values():
-            outlet.end()
+        event_buffer = self._outlets.pop(inner)
+        if event_buffer is not self.standalone and event_buffer not in self._outlets.values():
+            event_buffer.end()
         self._unpark_settled()
 
     def _deliver(self, message: Value[Any]) -> None:
@@ -156,8 +159,8 @@ class HubChannel:
         self._dead = True
         self.close()
         outlets, self._outlets = self._outlets, {}
-        for outlet in outlets.values():
-            outlet.end()
+        for event_buffer in outlets.values():
+            event_buffer.end()
         if self.standalone is not None:
             self.standalone.end()
         self._unpark_settled()
@@ -217,68 +220,74 @@ class HubChannel:
 
     def pause(self, request: RequestId) -> None:
         """Let the connection go that waits for the answer to a request."""
-        outlet = self._outlets.get(request)
-        if outlet is not None:
-            outlet.pause()
+        event_buffer = self._outlets.get(request)
+        if event_buffer is not None:
+            event_buffer.pause()
 
     def set_limit(self, limit: int) -> None:
         """Do nothing: the size of a POST is limited before it comes here."""
 
     def _pass_on(self, message: Message, about: RequestId | None) -> bool:
-        outlet = self._outlets.get(about) if about is not None else None
-        if outlet is None:
-            outlet = self.standalone
+        event_buffer = self._outlets.get(about) if about is not None else None
+        if event_buffer is None:
+            event_buffer = self.standalone
         elif self.rewrite_ids:
-            message = _with_own_ids(message, "params", outlet)
-        if outlet is None or (self.rewrite_ids and "id" in message):
+            message = _with_own_ids(message, "params", event_buffer)
+        if event_buffer is None or (self.rewrite_ids and "id" in message):
             return False  # the stateless era has no requests to a client
         try:
-            return outlet.put(encode(message))
+            return event_buffer.put(encode(message))
         except ValueError as error:
             log.warning("message.unwritable", method=message["method"], reason=str(error))
             return False
 
     def _answer(self, message: Message) -> None:
-        outlet = self._outlets.pop(message.get("id"), None)  # type: ignore[arg-type]
-        if outlet is None:
+        event_buffer = self._outlets.pop(message.get("id"), None)  # type: ignore[arg-type]
+        if event_buffer is None:
             return  # cancelled meanwhile, or its client has gone
         if "error" in message:
-            outlet.failure = message["error"].get("code")
+            event_buffer.failure = message["error"].get("code")
         if self.rewrite_ids:
-            message = {**message, "id": outlet.request_id}
-            message = _with_own_ids(message, "result", outlet)
-        self._finish(outlet, message, message.get("id"))
+            message = {**message, "id": event_buffer.request_id}
+            message = _with_own_ids(message, "result", event_buffer)
+        self._finish(event_buffer, message, message.get("id"))
 
     def _answer_batch(self, messages: list[Message]) -> None:
-        outlets: Iterable[Outlet | None] = [
+        outlets: Iterable[EventBuffer | None] = [
             self._outlets.pop(message["id"], None) for message in messages if "id" in message
         ]
-        outlet = next((outlet for outlet in outlets if outlet is not None), None)
-        if outlet is not None:
-            for request_id in [key for key, value in self._outlets.items() if value is outlet]:
+        event_buffer = next(
+            (event_buffer for event_buffer in outlets if event_buffer is not None), None
+        )
+        if event_buffer is not None:
+            for request_id in [
+                key for key, value in self._outlets.items() if value is event_buffer
+            ]:
                 del self._outlets[request_id]  # cancelled ones, which are left out
-            self._finish(outlet, messages, None)
+            self._finish(event_buffer, messages, None)
 
-    def _finish(self, outlet: Outlet, message: Any, request_id: RequestId | None) -> None:
+    def _finish(
+        self, event_buffer: EventBuffer, message: Any, request_id: RequestId | None
+    ) -> None:
         try:
             line = encode(message)
         except ValueError as error:
             log.warning("answer.unwritable", id=request_id, reason=str(error))
             fault = {"code": int(INTERNAL_ERROR), "message": f"the answer {error}"}
             line = encode({"jsonrpc": "2.0", "id": request_id, "error": fault})
-        if outlet is self.standalone:
-            outlet.put(line)
+        if event_buffer is self.standalone:
+            event_buffer.put(line)
         else:
-            outlet.finish(line)
+            event_buffer.finish(line)
         self._unpark_settled()
 
 
-def _with_own_ids(message: Message, part: str, outlet: Outlet) -> Message:
+def _with_own_ids(message: Message, part: str, event_buffer: EventBuffer) -> Message:
     """Return the message with the client's own id where it names the request inside."""
     content = message.get(part)
     if not isinstance(content, dict):
         return message
-    own, inner = outlet.request_id, outlet.inner_id
+    own, inner = event_buffer.request_id, event_buffer.inner_id
     meta = content.get("_meta")
     if isinstance(meta, dict) and meta.get(SUBSCRIPTION_META) == inner:
         content = {**content, "_meta": {**meta, SUBSCRIPTION_META: own}}

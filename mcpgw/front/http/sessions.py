@@ -12,7 +12,7 @@ import trio
 
 from mcpgw.front.http.asgi import Refusal
 from mcpgw.front.http.event_buffer import Streams
-from mcpgw.front.http.session_channel import HubChannel
+from mcpgw.front.http.session_channel import SessionChannel
 from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.errors import INTERNAL_ERROR
 
@@ -36,7 +36,7 @@ class HttpSession:
     id: str
     principal: str
     target: str | None
-    hub: HubChannel
+    session_channel: SessionChannel
     streams: Streams
     version: str = ""
     """The revision that was agreed on."""
@@ -44,7 +44,7 @@ class HttpSession:
     _used: float = attrs.field(factory=trio.current_time)
 
     def __repr__(self) -> str:
-        return f"<HttpSession MCP {self.version} users={self._users} {self.hub!r}>"
+        return f"<HttpSession MCP {self.version} users={self._users} {self.session_channel!r}>"
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -62,13 +62,13 @@ class HttpSession:
 
     def idle_time(self) -> float:
         """Return for how many seconds nobody has used it; 0 while somebody does."""
-        if self._users or self.hub.is_busy:
+        if self._users or self.session_channel.is_busy:
             self._used = trio.current_time()
         return trio.current_time() - self._used
 
 
 @attrs.define(eq=False)
-class Sessions:
+class HttpSessions:
     """All sessions that are open, by their ids."""
 
     settings: HttpSettings
@@ -100,7 +100,7 @@ class Sessions:
             secrets.token_urlsafe(_ID_BYTES),
             principal,
             target,
-            HubChannel(streams.standalone),
+            SessionChannel(streams.standalone),
             streams,
         )
 
@@ -115,7 +115,7 @@ class Sessions:
           Refusal: there is none (404); also where there is one, but of somebody else.
         """
         session = self._open.get(session_id)
-        if session is not None and session.hub.is_dead:
+        if session is not None and session.session_channel.is_dead:
             del self._open[session_id]
             session = None
         if session is None or session.principal != principal or session.target != target:
@@ -125,18 +125,18 @@ class Sessions:
     def end(self, session: HttpSession) -> None:
         """End a session: its calls are cancelled, its streams end."""
         self._open.pop(session.id, None)
-        session.hub.drop()
+        session.session_channel.drop()
         session.streams.end()
 
     def expire(self) -> None:
         """End the sessions that nobody has used for their whole term."""
         for session in self:
-            if session.hub.is_dead or session.idle_time() > self.settings.session_ttl:
+            if session.session_channel.is_dead or session.idle_time() > self.settings.session_ttl:
                 self.end(session)
             else:
                 session.streams.purge()
 
-    async def keep_house(self) -> None:
+    async def housekeeping(self) -> None:
         """Expire sessions in time, until cancelled."""
         while True:
             await trio.sleep(min(_LONGEST_ROUND, self.settings.session_ttl / 4))
@@ -145,11 +145,11 @@ class Sessions:
     def close(self) -> None:
         """Read no more from any client; answers still go out, standalone streams end."""
         for session in self:
-            session.hub.close()
+            session.session_channel.close()
             session.streams.standalone.end()
 
     def end_streams(self) -> None:
         """End every stream, answered or not."""
         for session in self:
-            session.hub.end()
+            session.session_channel.end()
             session.streams.end()

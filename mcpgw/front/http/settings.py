@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from mcpgw.front.http.event_buffer import Room
+from mcpgw.front.http.event_buffer import MemoryBudget
 from mcpgw.protocol.channel import Channel
 
 
@@ -52,7 +52,7 @@ class HealthReport:
     all_healthy: bool = True
 
 
-class Doors(Protocol):
+class GatewayApi(Protocol):
     """The way from the HTTP front into the gateway."""
 
     async def open(
@@ -124,7 +124,9 @@ class HttpSettings:
     unread_messages: int = 2000
     unread_bytes: int = 16 * 1024 * 1024
     """What may wait for a client that reads slowly before its connection is closed."""
-    room: Room = attrs.field(factory=lambda: Room(128 * 1024 * 1024), eq=False, repr=False)
+    memory_budget: MemoryBudget = attrs.field(
+        factory=lambda: MemoryBudget(128 * 1024 * 1024), eq=False, repr=False
+    )
     """The bound of what waits for all clients together."""
     retry: float = 1.0
     """What clients are told to wait before they come back for a stream."""

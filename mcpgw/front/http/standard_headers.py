@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 from mcpgw.front.http.asgi import Headers, Refusal, text
-from mcpgw.front.http.settings import Doors
+from mcpgw.front.http.settings import GatewayApi
 from mcpgw.protocol.errors import HEADER_MISMATCH
 from mcpgw.protocol.header_params import (
     NAMED_BY,
@@ -36,7 +36,7 @@ class HeaderCheck:
       doors: knows the tools, whose schemas name the parameters that are headers too.
     """
 
-    doors: Doors
+    gateway_api: GatewayApi
     _known: dict[tuple[str | None, str], tuple[Any, tuple[HeaderParam, ...]]] = attrs.field(
         factory=dict
     )
@@ -67,7 +67,7 @@ class HeaderCheck:
     def _check_params(
         self, message: Message, headers: Headers, target: str | None, name: str
     ) -> None:
-        tool = self.doors.tool(target, name)
+        tool = self.gateway_api.tool(target, name)
         if tool is None:
             return
         declared = self._params(tool, (target, name))

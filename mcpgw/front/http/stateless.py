@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from mcpgw.front.http.asgi import Headers, Receive, Send, enter, respond
-from mcpgw.front.http.event_buffer import Outlet
+from mcpgw.front.http.event_buffer import EventBuffer
 from mcpgw.front.http.responses import (
     FIRST_READER,
     send_whole,
@@ -21,8 +21,8 @@ from mcpgw.front.http.responses import (
     wait_whole,
     watched,
 )
-from mcpgw.front.http.session_channel import HubChannel
-from mcpgw.front.http.settings import Doors, HttpSettings
+from mcpgw.front.http.session_channel import SessionChannel
+from mcpgw.front.http.settings import GatewayApi, HttpSettings
 from mcpgw.front.http.standard_headers import HeaderCheck
 from mcpgw.protocol.errors import (
     HEADER_MISMATCH,
@@ -50,7 +50,7 @@ STATUS: Final[dict[int, int]] = {
 
 
 @attrs.define(eq=False)
-class Stateless:
+class StatelessEndpoint:
     """Answers requests that need no session.
 
     Args:
@@ -58,14 +58,14 @@ class Stateless:
       settings: the limits.
     """
 
-    doors: Doors
+    gateway_api: GatewayApi
     settings: HttpSettings
     _check: HeaderCheck = attrs.field(init=False)
-    _hubs: dict[tuple[str | None, str], HubChannel] = attrs.field(factory=dict)
+    _hubs: dict[tuple[str | None, str], SessionChannel] = attrs.field(factory=dict)
     _opening: dict[tuple[str | None, str], trio.Lock] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self._check = HeaderCheck(self.doors)
+        self._check = HeaderCheck(self.gateway_api)
 
     async def post(
         self,
@@ -112,48 +112,55 @@ class Stateless:
         receive: Receive,
         send: Send,
     ) -> None:
-        hub = await self._hub(target, principal, message)
-        outlet = Outlet(self.settings)
+        session_channel = await self._hub(target, principal, message)
+        event_buffer = EventBuffer(self.settings)
         try:
-            await hub.post(message, outlet)
-            answer = await wait_whole(outlet, self.settings.answer_wait)
-            if answer is None and not outlet.ended:
+            await session_channel.post(message, event_buffer)
+            answer = await wait_whole(event_buffer, self.settings.answer_wait)
+            if answer is None and not event_buffer.ended:
                 async with watched(receive) as watch:
-                    answer = await wait_whole(outlet, self.settings.status_wait)
+                    answer = await wait_whole(event_buffer, self.settings.status_wait)
                 if watch.left:
                     return
             if answer is not None:
-                await send_whole(send, statuses.get(outlet.failure or 0, 200), answer)
+                await send_whole(send, statuses.get(event_buffer.failure or 0, 200), answer)
             else:
-                await stream(outlet, FIRST_READER, COMMENT, receive, send, self.settings)
+                await stream(event_buffer, FIRST_READER, COMMENT, receive, send, self.settings)
         finally:
             # Closing the stream is how a client of this era cancels.
-            hub.abandon(outlet)
+            session_channel.abandon(event_buffer)
 
-    async def _hub(self, target: str | None, principal: str, message: Message) -> HubChannel:
+    async def _hub(self, target: str | None, principal: str, message: Message) -> SessionChannel:
         key = (target, principal)
-        hub = self._hubs.get(key)
-        if hub is not None and not hub.is_dead:
-            return hub
+        session_channel = self._hubs.get(key)
+        if session_channel is not None and not session_channel.is_dead:
+            return session_channel
         lock = self._opening.setdefault(key, trio.Lock())
         try:
             async with lock:
-                hub = self._hubs.get(key)
-                if hub is None or hub.is_dead:
-                    hub = HubChannel(rewrite_ids=True)
-                    await enter(self.doors, hub, target, principal, message["id"], stateless=True)
-                    self._hubs[key] = hub
-                return hub
+                session_channel = self._hubs.get(key)
+                if session_channel is None or session_channel.is_dead:
+                    session_channel = SessionChannel(rewrite_ids=True)
+                    await enter(
+                        self.gateway_api,
+                        session_channel,
+                        target,
+                        principal,
+                        message["id"],
+                        stateless=True,
+                    )
+                    self._hubs[key] = session_channel
+                return session_channel
         finally:
             if not lock.statistics().tasks_waiting:
                 self._opening.pop(key, None)
 
     def close(self) -> None:
         """Read no more requests; answers still go out."""
-        for hub in self._hubs.values():
-            hub.close()
+        for session_channel in self._hubs.values():
+            session_channel.close()
 
     def end_streams(self) -> None:
         """End every stream, answered or not."""
-        for hub in self._hubs.values():
-            hub.end()
+        for session_channel in self._hubs.values():
+            session_channel.end()

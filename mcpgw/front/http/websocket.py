@@ -14,7 +14,7 @@ import trio
 from mcpgw.front.http.access import refuse_any
 from mcpgw.front.http.asgi import CLOSE, Receive, Refusal, Scope, Send, enter
 from mcpgw.front.http.endpoint import target_of
-from mcpgw.front.http.settings import Doors, HttpSettings
+from mcpgw.front.http.settings import GatewayApi, HttpSettings
 from mcpgw.protocol.channel import Received
 from mcpgw.protocol.jsonrpc import Message, RequestId, decode, encode, valid_id
 
@@ -175,7 +175,7 @@ class Sockets:
       settings: the limits.
     """
 
-    doors: Doors
+    gateway_api: GatewayApi
     settings: HttpSettings
     closing: trio.Event = attrs.field(factory=trio.Event)
     """Set when the front is about to end."""
@@ -223,7 +223,7 @@ class Sockets:
         if len(self._open) >= settings.max_sessions:
             raise Refusal(503, "too many sessions are open (streaming.max_sessions)")
         target = target_of(scope["path"], PATH)
-        await enter(self.doors, channel, target, scope["state"]["principal"])
+        await enter(self.gateway_api, channel, target, scope["state"]["principal"])
         asked = scope.get("subprotocols") or ()
         await send(
             {

@@ -22,12 +22,12 @@ CACHED_TOKENS = "cached_tokens:"
 
 
 @attrs.define(eq=False)
-class Remember:
+class Accounting:
     """The stage that keeps counters. Calls cancelled by the client are not counted."""
 
     usage: Usage
     prices: Prices
-    _told: dict[ToolKey, tuple[object, list[Params]]] = attrs.field(factory=dict)
+    _reported: dict[ToolKey, tuple[object, list[Params]]] = attrs.field(factory=dict)
     """By tool: what usually follows, as it was last told."""
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
@@ -69,9 +69,9 @@ class Remember:
             self.usage.moved(before, key)
         following = self.usage.next_tools(*key)
         if following and not call.transparent:
-            told = self._told.get(key)
+            told = self._reported.get(key)
             if told is None or told[0] is not following:
-                told = self._told[key] = (
+                told = self._reported[key] = (
                     following,
                     [
                         {"tool": f"{server}:{tool}", "confidence": round(share, 2)}

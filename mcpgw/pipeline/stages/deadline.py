@@ -19,20 +19,20 @@ async def deadline(call: Call, proceed: Proceed) -> Params:
     cancels it."""
     timeout = call.patience or call.backend.config.timeout
     call.deadline = scope = trio.CancelScope(deadline=trio.current_time() + timeout)
-    asker = call.asker
+    client_request = call.client_request
     outer = None
-    if asker is not None:
+    if client_request is not None:
         # One scope for both: a scope more would be a tenth of what a call costs.
-        outer, asker.cancel_scope = asker.cancel_scope, scope
-        if asker.cancelled:
+        outer, client_request.cancel_scope = client_request.cancel_scope, scope
+        if client_request.cancelled:
             scope.cancel()
     try:
         with scope:
             return await proceed(call)
     finally:
-        if outer is not None and asker is not None:
-            asker.cancel_scope = outer
-    if asker is not None and asker.cancelled:
+        if outer is not None and client_request is not None:
+            client_request.cancel_scope = outer
+    if client_request is not None and client_request.cancelled:
         raise CallAbandoned
     if call.sent:
         raise CallFailed(

@@ -15,14 +15,14 @@ log = get_logger("mcpgw.call")
 
 
 @attrs.define(eq=False)
-class Judge:
+class ErrorBudget:
     """The stage that explains error answers and keeps the error budgets.
 
     `budgets` is None where none are kept.
     """
 
     budgets: ErrorBudgets | None
-    _lost: object = None
+    _lost_connection: object = None
     """The connection whose loss was counted last: one crash counts once, however many calls
     it took along."""
 
@@ -64,9 +64,9 @@ class Judge:
 
     def _lose(self, call: Call, error: CallFailed) -> None:
         if error.recovery is Recovery.BACKEND_ERROR:
-            if call.connection is self._lost:
+            if call.connection is self._lost_connection:
                 return
-            self._lost = call.connection
+            self._lost_connection = call.connection
         self._note(call, failed=True)
 
     def _note(self, call: Call, *, failed: bool) -> None:

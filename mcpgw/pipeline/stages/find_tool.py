@@ -39,7 +39,7 @@ class FindTool:
             call.tool = backend.tools.get(call.name)
             if call.tool is None and not backend.breaker_open and not call.transparent:
                 await self._look_again(call, backend)
-            own = backend.offered.own_name(call.name)
+            own = backend.tool_view.own_name(call.name)
             if own is None:
                 raise self._no_tool(call, backend)
             if own != call.name:
@@ -66,7 +66,7 @@ class FindTool:
     def _no_tool(self, call: Call, backend: Backend) -> CallFailed:
         from mcpgw.catalog.suggest import nearest
 
-        offered = backend.offered.other_name(call.name)
+        offered = backend.tool_view.other_name(call.name)
         near = (offered,) if offered else tuple(nearest(call.name, backend.tools))
         others = tuple(b.name for b in self.pool if call.name in b.tools)
         hint = f"Did you mean: {', '.join(near)}?" if near else ""
@@ -84,7 +84,7 @@ class FindTool:
 
 def _refuse_withheld_tool(call: Call, backend: Backend) -> None:
     _refuse_withheld(backend, "tool", call.name)
-    own = backend.offered.own_name(call.name)
+    own = backend.tool_view.own_name(call.name)
     if own is not None and own != call.name:
         _refuse_withheld(backend, "tool", own)
 

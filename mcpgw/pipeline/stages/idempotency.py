@@ -6,7 +6,7 @@ import attrs
 import trio
 
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
-from mcpgw.pipeline.idempotency_store import Entry, KeyedAnswers
+from mcpgw.pipeline.idempotency_store import Entry, IdempotencyStore
 from mcpgw.pipeline.response_cache import cache_key
 from mcpgw.protocol.errors import RpcError
 from mcpgw.protocol.mcp import is_complete
@@ -14,10 +14,10 @@ from mcpgw.protocol.peer import Params
 
 
 @attrs.frozen
-class Once:
+class Idempotency:
     """The stage for calls that carry an `idempotency_key`."""
 
-    answers: KeyedAnswers
+    answers: IdempotencyStore
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
         """Give the answer that the key has already; else make the call and keep its answer.

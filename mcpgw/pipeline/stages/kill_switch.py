@@ -6,7 +6,7 @@ from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.peer import Params
 
 
-async def switch(call: Call, proceed: Proceed) -> Params:
+async def kill_switch(call: Call, proceed: Proceed) -> Params:
     """Let the call through unless its server is killed."""
     if call.backend.killed:
         raise CallFailed(

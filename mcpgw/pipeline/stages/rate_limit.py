@@ -7,7 +7,7 @@ from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.peer import Params
 
 
-async def rate(call: Call, proceed: Proceed) -> Params:
+async def rate_limit(call: Call, proceed: Proceed) -> Params:
     """Wait for a token; refuse at once where the wait is longer than the call may take."""
     bucket = call.backend.bucket
     assert bucket is not None

@@ -29,15 +29,15 @@ async def send(call: Call) -> Params:
 
 
 async def _ask(call: Call, connection: Connection) -> Params:
-    asker = call.asker
-    if asker is None or asker.progress_token is None:
-        return await connection.request(call.method, call.params, errand=call)
+    client_request = call.client_request
+    if client_request is None or client_request.progress_token is None:
+        return await connection.request(call.method, call.params, context=call)
 
     timeout = call.backend.config.timeout
     latest = trio.current_time() + timeout * CEILING
 
     def progressed(params: Params) -> None:
         call.deadline.deadline = min(latest, trio.current_time() + timeout)
-        asker.send_progress(params)
+        client_request.send_progress(params)
 
-    return await connection.request(call.method, call.params, on_progress=progressed, errand=call)
+    return await connection.request(call.method, call.params, on_progress=progressed, context=call)

@@ -12,7 +12,7 @@ from mcpgw.shaping.response import ResponseShaper, project_result
 
 
 @attrs.define(eq=False)
-class Shape:
+class Transform:
     """The stage that changes answers as gateway.yaml and the caller say."""
 
     own: tuple[ResponseTransform, ...]

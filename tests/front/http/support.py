@@ -144,7 +144,7 @@ class Served:
     """A running server with what stands behind it."""
 
     app: HttpApp
-    doors: TestDoors
+    gateway_api: TestDoors
     address: Address
     shutdown: trio.Event
     over: trio.Event
@@ -169,8 +169,8 @@ async def serving(**settings: Any) -> AsyncIterator[Served]:
     settings.setdefault("answer_wait", 0.02)
     http_settings = HttpSettings(**settings)
     async with trio.open_nursery() as nursery:
-        doors = TestDoors(nursery)
-        app = make_app(doors, http_settings)
+        gateway_api = TestDoors(nursery)
+        app = make_app(gateway_api, http_settings)
         shutdown, over = trio.Event(), trio.Event()
 
         async def run(*, task_status: Any) -> None:
@@ -185,7 +185,7 @@ async def serving(**settings: Any) -> AsyncIterator[Served]:
             over.set()
 
         address = await nursery.start(run)
-        served = Served(app, doors, address, shutdown, over)
+        served = Served(app, gateway_api, address, shutdown, over)
         try:
             yield served
         finally:

@@ -47,7 +47,7 @@ class TestHosts:
             )
 
             assert 403 == reply.status
-            assert [] == served.doors.served
+            assert [] == served.gateway_api.served
 
     async def test_that_are_configured_are_served(self) -> None:
         """`allowed_hosts` adds names, with any port or with one."""
@@ -212,7 +212,7 @@ class TestTokens:
                 headers = {"Authorization": "Bearer x"}
                 assert 200 == (await client.request("POST", "/mcp", body, headers)).status
 
-                assert [principal] == served.doors.principals
+                assert [principal] == served.gateway_api.principals
 
     async def test_are_not_told_by_the_settings(self) -> None:
         """The token does not stand in a log that shows the settings."""

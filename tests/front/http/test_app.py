@@ -29,7 +29,7 @@ class TestHealth:
     async def test_is_served_with_a_sick_backend(self) -> None:
         """A sick backend makes it degraded, still with 200: the gateway itself works."""
         async with serving() as served:
-            served.doors.report = HealthReport(True, "1.2.3", 2, False)
+            served.gateway_api.report = HealthReport(True, "1.2.3", 2, False)
             client = await served.connect()
             reply = await client.request("GET", "/health")
 
@@ -38,11 +38,11 @@ class TestHealth:
     async def test_knows_alive_from_ready(self) -> None:
         """`/health/live` is 200 as long as the process runs, `/health/ready` once it can serve."""
         async with serving() as served:
-            served.doors.report = HealthReport(False, "1.2.3")
+            served.gateway_api.report = HealthReport(False, "1.2.3")
             client = await served.connect()
             assert 200 == (await client.request("GET", "/health/live")).status
             assert 503 == (await client.request("GET", "/health/ready")).status
-            served.doors.report = HealthReport(True, "1.2.3")
+            served.gateway_api.report = HealthReport(True, "1.2.3")
 
             assert 200 == (await client.request("GET", "/health/ready")).status
 
@@ -63,7 +63,7 @@ async def test_other_routes_stand_behind_the_same_guard() -> None:
 
     async with serving(bearer_token="t") as served:
         served.app.pages = make_app(
-            served.doors, HttpSettings(), more_routes=[Route("/page", page)]
+            served.gateway_api, HttpSettings(), more_routes=[Route("/page", page)]
         ).pages
         client = await served.connect()
         assert 401 == (await client.request("GET", "/page")).status

@@ -40,7 +40,7 @@ class TestInitialize:
             assert "mcp-session-id" not in reply.headers
             assert 0 == len(served.app.endpoint.sessions)
             await trio.testing.wait_all_tasks_blocked()
-            assert 1 == served.doors.ended
+            assert 1 == served.gateway_api.ended
 
     async def test_names_the_servers_that_there_are(self) -> None:
         """The address of an unknown server is answered with 404 and the known names."""
@@ -62,7 +62,7 @@ class TestInitialize:
 
             assert 503 == reply.status
             assert "60" == reply.headers["retry-after"]
-            assert 1 == len(served.doors.peers)
+            assert 1 == len(served.gateway_api.peers)
 
     async def test_twice_in_a_session_goes_to_the_session(self) -> None:
         """A second `initialize` with a session id begins no other session."""
@@ -70,7 +70,7 @@ class TestInitialize:
             client = await begin(served)
             await client.post(call("initialize", {"capabilities": {}}))
 
-            assert 1 == len(served.doors.peers)
+            assert 1 == len(served.gateway_api.peers)
 
 
 class TestSession:
@@ -83,7 +83,7 @@ class TestSession:
 
             assert 400 == reply.status
             assert "a" == reply.json["id"]
-            assert [] == served.doors.served
+            assert [] == served.gateway_api.served
 
     async def test_is_not_needed_for_one_request_of_a_script(self) -> None:
         """A request that says of no revision is answered; its faults are answers like others."""
@@ -109,7 +109,7 @@ class TestSession:
             reply = await client.request(method, body=body)
 
             assert 404 == reply.status
-            assert [] == served.doors.served
+            assert [] == served.gateway_api.served
 
     async def test_ends_by_delete(self) -> None:
         """DELETE gives 204; after it the session is gone, for DELETE too."""
@@ -119,7 +119,7 @@ class TestSession:
             assert 204 == (await client.request("DELETE")).status
             assert 404 == (await client.post(tool("echo"))).status
             assert 404 == (await client.request("DELETE")).status
-            assert 1 == served.doors.ended
+            assert 1 == served.gateway_api.ended
 
     async def test_that_ends_cancels_what_runs_in_it(self) -> None:
         """DELETE cancels the calls in flight and ends their streams."""
@@ -127,11 +127,11 @@ class TestSession:
             client, other = await begin(served), await served.connect()
             other.session = client.session
             await client.start(tool("wait"))
-            await served.doors.started.wait()
+            await served.gateway_api.started.wait()
 
             assert 204 == (await other.request("DELETE")).status
             assert await client.message() is None
-            assert 1 == len(served.doors.cancelled)
+            assert 1 == len(served.gateway_api.cancelled)
 
     async def test_belongs_to_its_address(self) -> None:
         """The session of one backend is unknown at the address of the whole."""
@@ -192,7 +192,7 @@ class TestPost:
 
                 assert 202 == reply.status
                 assert b"" == reply.body
-            assert [("notifications/initialized", {})] == served.doors.notified
+            assert [("notifications/initialized", {})] == served.gateway_api.notified
 
     async def test_errors_come_with_200(self) -> None:
         """A JSON-RPC error is no error of the transport."""
@@ -228,7 +228,7 @@ class TestPost:
             client = await begin(served)
             head = await client.start(tool("wait"))
             assert "text/event-stream" == head.headers["content-type"]
-            served.doors.go_on.set()
+            served.gateway_api.go_on.set()
 
             assert {"waited": {}} == (await client.message())["result"]
             assert await client.event() is None
@@ -266,7 +266,7 @@ class TestPost:
 
             assert 202 == (await other.post({"jsonrpc": "2.0", **cancel})).status
             assert await client.message() is None
-            assert 1 == len(served.doors.cancelled)
+            assert 1 == len(served.gateway_api.cancelled)
 
     async def test_refuses_an_id_that_is_in_flight(self) -> None:
         """A second request of the same id is refused; the first one is not disturbed."""
@@ -277,7 +277,7 @@ class TestPost:
 
             assert 400 == (await other.post(tool("echo", request_id=5))).status
             assert 200 == (await other.post(tool("echo", request_id="5"))).status
-            served.doors.go_on.set()
+            served.gateway_api.go_on.set()
             assert {"waited": {"which": 1}} == (await client.message())["result"]
 
     async def test_three_at_once_are_answered_each_on_its_own(self) -> None:
@@ -289,7 +289,7 @@ class TestPost:
                 await client.send(
                     "POST", body=to_bytes(tool("wait", {"n": number}, request_id=number))
                 )
-            served.doors.go_on.set()
+            served.gateway_api.go_on.set()
 
             for number, client in enumerate(clients):
                 reply = await client.reply()
@@ -332,7 +332,7 @@ class TestRefusals:
             client = await begin(served)
 
             assert status == (await client.post(tool("echo"), headers)).status
-            assert (1 if status == 200 else 0) == len(served.doors.served)
+            assert (1 if status == 200 else 0) == len(served.gateway_api.served)
 
     @pytest.mark.parametrize(
         ("body", "code"),
@@ -382,7 +382,7 @@ class TestRefusals:
             client = await begin(served)
 
             assert 405 == (await client.request("post", body=to_bytes(tool("echo")))).status
-            assert [] == served.doors.served
+            assert [] == served.gateway_api.served
 
 
 class TestBatches:
@@ -397,7 +397,7 @@ class TestBatches:
 
             assert 200 == reply.status
             assert {1, "2"} == {answer["id"] for answer in reply.json}
-            assert [("notifications/initialized", {})] == served.doors.notified
+            assert [("notifications/initialized", {})] == served.gateway_api.notified
 
     async def test_of_notifications_get_202(self) -> None:
         """A batch that needs no answer is accepted."""
@@ -428,7 +428,7 @@ class TestBatches:
             reply = await client.post(batch)
 
             assert (400, -32600) == (reply.status, reply.code)
-            assert [] == served.doors.served
+            assert [] == served.gateway_api.served
 
 
 class TestStandaloneStream:
@@ -436,14 +436,14 @@ class TestStandaloneStream:
         """What the server says by itself comes on the GET stream, also what it said before."""
         async with serving() as served:
             client = await begin(served)
-            served.doors.peers[0].notify("notifications/tools/list_changed")
+            served.gateway_api.peers[0].notify("notifications/tools/list_changed")
             listener = await reconnect(served, client)
             head = await listener.listen()
 
             assert 200 == head.status
             assert "text/event-stream" == head.headers["content-type"]
             assert "notifications/tools/list_changed" == (await listener.message())["method"]
-            served.doors.peers[0].notify("notifications/prompts/list_changed")
+            served.gateway_api.peers[0].notify("notifications/prompts/list_changed")
             assert "notifications/prompts/list_changed" == (await listener.message())["method"]
 
     async def test_is_one_for_a_session(self) -> None:
@@ -482,7 +482,7 @@ class TestStandaloneStream:
         async with serving(replay_messages=10) as served:
             client = await begin(served)
             for number in range(1000):
-                served.doors.peers[0].notify("notifications/message", {"data": number})
+                served.gateway_api.peers[0].notify("notifications/message", {"data": number})
             await client.listen()
 
             assert 990 == (await client.message())["params"]["data"]

@@ -143,7 +143,7 @@ class TestHeads:
             answer = await exchange(served.address, request_bytes, half_close=False)
 
             assert b"HTTP/1.1 %d" % status == answer[:12]
-            assert [] == served.doors.peers
+            assert [] == served.gateway_api.peers
             assert await is_well(served)
 
     @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ class TestClientsThatDoNotRead:
                 flood = tool("flood", {"size": 100_000, "times": 60}, token="t")
                 await client.send("POST", body=to_bytes(flood))
                 slow.append(client)
-            await served.doors.started.wait()
+            await served.gateway_api.started.wait()
             fast = await served.connect()
             await fast.initialize()
             for number in range(20):
@@ -221,7 +221,7 @@ class TestClientsThatDoNotRead:
                 assert {"n": number} == reply.json["result"]["said"]
             await trio.testing.wait_all_tasks_blocked()
             held = [session.streams.held_bytes for session in served.app.endpoint.sessions]
-            served.doors.go_on.set()
+            served.gateway_api.go_on.set()
 
             assert 101 == len(held)
             # What waits and what is kept each have their bound, the newest message excepted.
@@ -235,7 +235,7 @@ class TestClientsThatDoNotRead:
             await client.send(
                 "POST", body=to_bytes(tool("flood", {"size": 500_000, "times": 60}, token="t"))
             )
-            await served.doors.started.wait()
+            await served.gateway_api.started.wait()
             served.shutdown.set()
             with trio.fail_after(10):
                 await served.over.wait()

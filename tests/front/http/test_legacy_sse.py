@@ -43,13 +43,13 @@ async def test_questions_and_cancellations_go_both_ways() -> None:
         await poster.post({"jsonrpc": "2.0", "id": question["id"], "result": {}}, path=address)
         assert {"answer": {}} == (await listener.message())["result"]
         await poster.post(tool("wait", request_id=2), path=address)
-        await served.doors.started.wait()
+        await served.gateway_api.started.wait()
         cancel = {"method": "notifications/cancelled", "params": {"requestId": 2}}
         await poster.post({"jsonrpc": "2.0", **cancel}, path=address)
         await poster.post(tool("echo", request_id=3), path=address)
 
         assert 3 == (await listener.message())["id"]
-        assert 1 == len(served.doors.cancelled)
+        assert 1 == len(served.gateway_api.cancelled)
 
 
 async def test_refuses_what_does_not_fit() -> None:
@@ -82,14 +82,14 @@ async def test_a_session_ends_with_its_stream() -> None:
         listener, address = await listen(served)
         poster = await served.connect()
         await poster.request("POST", address, to_bytes(tool("wait")))
-        await served.doors.started.wait()
+        await served.gateway_api.started.wait()
         await listener.aclose()
         with trio.fail_after(5):
-            while not served.doors.ended:
+            while not served.gateway_api.ended:
                 await trio.lowlevel.checkpoint()
 
         assert 404 == (await poster.post(tool("echo"), path=address)).status
-        assert 1 == len(served.doors.cancelled)
+        assert 1 == len(served.gateway_api.cancelled)
 
 
 async def test_the_stream_ends_when_its_calls_are_answered() -> None:
@@ -98,10 +98,10 @@ async def test_the_stream_ends_when_its_calls_are_answered() -> None:
         listener, address = await listen(served)
         poster = await served.connect()
         await poster.post(tool("wait"), path=address)
-        await served.doors.started.wait()
+        await served.gateway_api.started.wait()
         served.shutdown.set()
         await trio.testing.wait_all_tasks_blocked()
-        served.doors.go_on.set()
+        served.gateway_api.go_on.set()
 
         assert {"waited": {}} == (await listener.message())["result"]
         assert await listener.event() is None

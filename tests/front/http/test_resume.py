@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mcpgw.front.http.event_buffer import (
     COUNTED_FROM,
-    Outlet,
-    Room,
+    EventBuffer,
+    MemoryBudget,
     Streams,
     UnknownEvent,
     event_id,
@@ -50,10 +50,10 @@ class TestOfPosts:
             await client.start(tool("progress", {"steps": 4, "wait": True}, token="t"))
             whole = read == 6
             if whole:
-                served.doors.go_on.set()
+                served.gateway_api.go_on.set()
             messages, last = await read_until_cut(client, read)
             await client.aclose()
-            served.doors.go_on.set()
+            served.gateway_api.go_on.set()
             again = await reconnect(served, client)
             assert 200 == (await again.listen(last)).status
             while (event := await again.event()) is not None:
@@ -73,11 +73,11 @@ class TestOfPosts:
             await client.aclose()
             again = await reconnect(served, client)
             await again.listen(last)
-            served.doors.go_on.set()
+            served.gateway_api.go_on.set()
 
             assert {"waited": {}} == (await again.message())["result"]
             assert await again.event() is None
-            assert [] == served.doors.cancelled
+            assert [] == served.gateway_api.cancelled
 
     async def test_takes_the_stream_from_the_connection_that_has_it(self) -> None:
         """A client that comes back before its old connection is known to be dead goes on."""
@@ -89,7 +89,7 @@ class TestOfPosts:
             again = await reconnect(served, client)
             await again.listen(last)
             assert await client.event() is None
-            served.doors.go_on.set()
+            served.gateway_api.go_on.set()
 
             assert {"waited": {}} == (await again.message())["result"]
 
@@ -102,7 +102,7 @@ class TestOfPosts:
             _, last = await read_until_cut(client, 1)
             other = await reconnect(served, client)
             await other.start(tool("wait", {"n": 2}, request_id=2))
-            served.doors.go_on.set()
+            served.gateway_api.go_on.set()
             assert {"waited": {"n": 2}} == (await other.message())["result"]
             await client.aclose()
             again = await reconnect(served, client)
@@ -121,7 +121,7 @@ class TestOfTheStandaloneStream:
             listener = await reconnect(served, client)
             await listener.listen()
             _, last = await read_until_cut(listener, 1)
-            peer = served.doors.peers[0]
+            peer = served.gateway_api.peers[0]
             peer.notify("notifications/a")
             assert "notifications/a" == (await listener.message())["method"]
             await listener.aclose()
@@ -152,24 +152,24 @@ async def test_an_unknown_event_is_refused(last: str) -> None:
 class Reader:
     """A client as the outlet sees it: takes, loses its connection, comes back."""
 
-    def __init__(self, outlet: Outlet) -> None:
-        self.outlet = outlet
+    def __init__(self, event_buffer: EventBuffer) -> None:
+        self.event_buffer = event_buffer
         self.seen: list[bytes] = []
         self.last = 0
         self.ticket = 1
 
     def take(self, arrive: int) -> None:
         """Take what waits, of which only so many events arrive."""
-        for number, line in self.outlet.take()[:arrive]:
+        for number, line in self.event_buffer.take()[:arrive]:
             self.seen.append(line)
             self.last = number
 
     def cut(self) -> None:
-        self.outlet.detach(self.ticket)
+        self.event_buffer.detach(self.ticket)
 
     def come_back(self) -> None:
-        self.outlet.resume(self.last)
-        self.ticket = self.outlet.attach()
+        self.event_buffer.resume(self.last)
+        self.ticket = self.event_buffer.attach()
 
 
 @given(
@@ -182,13 +182,13 @@ def test_any_order_of_cuts_gives_each_message_once(steps: list[str | int]) -> No
     """However writes, reads, cuts and returns are mixed, all messages come once, in order."""
 
     async def check() -> None:
-        reader = Reader(Outlet(HttpSettings(), 1))
+        reader = Reader(EventBuffer(HttpSettings(), 1))
         sent: list[bytes] = []
         connected = True
         for step in steps:
             if step == "put":
                 sent.append(b"%d" % len(sent))
-                reader.outlet.put(sent[-1])
+                reader.event_buffer.put(sent[-1])
             elif step == "cut":
                 reader.cut()
                 connected = False
@@ -211,70 +211,70 @@ def test_any_order_of_cuts_gives_each_message_once(steps: list[str | int]) -> No
 class TestBounds:
     async def test_a_reader_that_is_behind_loses_its_place(self) -> None:
         """Over the bound a resumable stream drops its reader, and keeps the newest."""
-        outlet = Outlet(HttpSettings(unread_messages=10, replay_messages=5), 1)
+        event_buffer = EventBuffer(HttpSettings(unread_messages=10, replay_messages=5), 1)
         for number in range(11):
-            assert outlet.put(b"%d" % number)
+            assert event_buffer.put(b"%d" % number)
 
-        assert not outlet.is_current(1)
-        outlet.attach()
-        assert [b"6", b"7", b"8", b"9", b"10"] == [line for _, line in outlet.take()]
+        assert not event_buffer.is_current(1)
+        event_buffer.attach()
+        assert [b"6", b"7", b"8", b"9", b"10"] == [line for _, line in event_buffer.take()]
 
     async def test_one_that_cannot_return_loses_all(self) -> None:
         """Over the bound a stream that cannot be resumed is over, and holds nothing."""
-        outlet = Outlet(HttpSettings(unread_bytes=100))
-        outlet.put(b"x" * 60)
-        assert not outlet.put(b"x" * 60)
+        event_buffer = EventBuffer(HttpSettings(unread_bytes=100))
+        event_buffer.put(b"x" * 60)
+        assert not event_buffer.put(b"x" * 60)
 
-        assert outlet.ended
-        assert 0 == outlet.held_bytes
+        assert event_buffer.ended
+        assert 0 == event_buffer.held_bytes
 
     async def test_many_slow_readers_give_way_together(self) -> None:
         """Those that hold the most lose their place; one that reads keeps it, and its events."""
-        settings = HttpSettings(room=Room(1_000_000))
-        slow = [Outlet(settings, number) for number in range(10)]
-        quick = Outlet(settings, 10)
+        settings = HttpSettings(memory_budget=MemoryBudget(1_000_000))
+        slow = [EventBuffer(settings, number) for number in range(10)]
+        quick = EventBuffer(settings, 10)
         for count in range(100):
-            for outlet in slow:
-                outlet.put(b"x" * 60_000)
+            for event_buffer in slow:
+                event_buffer.put(b"x" * 60_000)
             assert quick.put(b"y" * 100)
             assert [(count + 1, b"y" * 100)] == quick.take()
-            held = sum(outlet.held_bytes for outlet in slow)
+            held = sum(event_buffer.held_bytes for event_buffer in slow)
             assert held <= 1_000_000 + len(slow) * COUNTED_FROM
 
-        assert not any(outlet.read for outlet in slow)
+        assert not any(event_buffer.read for event_buffer in slow)
         assert quick.read
         assert 99 == quick.resume(1) + len(quick.take())
 
     async def test_tells_how_many_are_lost(self) -> None:
         """Events beyond what is kept cannot be had again, and the front can say so."""
-        outlet = Outlet(HttpSettings(replay_messages=3), 1)
+        event_buffer = EventBuffer(HttpSettings(replay_messages=3), 1)
         for _ in range(10):
-            outlet.put(b"x")
-        outlet.take()
+            event_buffer.put(b"x")
+        event_buffer.take()
 
-        assert 5 == outlet.resume(2)
-        assert [8, 9, 10] == [number for number, _ in outlet.take()]
-        assert 0 == outlet.resume(10)
+        assert 5 == event_buffer.resume(2)
+        assert [8, 9, 10] == [number for number, _ in event_buffer.take()]
+        assert 0 == event_buffer.resume(10)
 
     async def test_the_answer_is_kept_whatever_its_size(self) -> None:
         """The newest message is never dropped."""
-        outlet = Outlet(HttpSettings(replay_bytes=10), 1, read=False)
-        outlet.put(b"x" * 8)
-        outlet.finish(b"y" * 100)
-        outlet.attach()
+        event_buffer = EventBuffer(HttpSettings(replay_bytes=10), 1, read=False)
+        event_buffer.put(b"x" * 8)
+        event_buffer.finish(b"y" * 100)
+        event_buffer.attach()
 
-        assert [(2, b"y" * 100)] == outlet.take()
-        outlet.resume(1)
-        assert [(2, b"y" * 100)] == outlet.take()
+        assert [(2, b"y" * 100)] == event_buffer.take()
+        event_buffer.resume(1)
+        assert [(2, b"y" * 100)] == event_buffer.take()
 
     async def test_streams_are_forgotten_in_time(self, mock_clock: trio.testing.MockClock) -> None:
         """Ended streams are kept for their age, and only so many of them."""
         streams = Streams(HttpSettings(replay_streams=3, replay_age=60.0))
         for _ in range(10):
-            outlet = streams.open()
-            streams.keep(outlet)
-            outlet.finish(b"{}")
-            outlet.detach(1)
+            event_buffer = streams.open()
+            streams.keep(event_buffer)
+            event_buffer.finish(b"{}")
+            event_buffer.detach(1)
         streams.purge()
         assert 1 + 3 == len(streams)
         with pytest.raises(UnknownEvent):

@@ -8,9 +8,9 @@ import pytest
 import trio
 
 from mcpgw.front.http.app import make_app
-from mcpgw.front.http.event_buffer import Outlet
+from mcpgw.front.http.event_buffer import EventBuffer
 from mcpgw.front.http.server import CannotListen, PortTaken, serve
-from mcpgw.front.http.session_channel import HubChannel
+from mcpgw.front.http.session_channel import SessionChannel
 from mcpgw.front.http.settings import HttpSettings
 from tests.front.http.support import TestDoors, call, serving, tool
 
@@ -25,7 +25,7 @@ class TestListening:
     async def test_says_that_a_port_is_taken(self) -> None:
         """A port in use is a clear error, which says what to do."""
         async with serving() as served:
-            app = make_app(served.doors, HttpSettings())
+            app = make_app(served.gateway_api, HttpSettings())
             port = served.address.port
             with pytest.raises(PortTaken) as caught:
                 await serve(app, host="127.0.0.1", port=port, settings=HttpSettings())
@@ -57,7 +57,7 @@ class TestShutdown:
             assert await client.event() is None
             with trio.fail_after(5):
                 await served.over.wait()
-            assert 1 == served.doors.ended
+            assert 1 == served.gateway_api.ended
 
     async def test_lets_calls_in_flight_finish(self) -> None:
         """A call that is under way is answered, and its stream ends after it."""
@@ -67,7 +67,7 @@ class TestShutdown:
             await client.start(tool("wait"))
             served.shutdown.set()
             await trio.testing.wait_all_tasks_blocked()
-            served.doors.go_on.set()
+            served.gateway_api.go_on.set()
 
             assert {"waited": {}} == (await client.message())["result"]
             assert await client.event() is None
@@ -99,7 +99,7 @@ class TestShutdown:
             assert b"" == bytes(await idle.stream.receive_some())
             with pytest.raises(OSError, match="failed"):
                 await served.connect()
-            served.doors.go_on.set()
+            served.gateway_api.go_on.set()
             assert {"waited": {}} == (await busy.message())["result"]
 
 
@@ -119,14 +119,16 @@ async def test_sessions_that_come_and_go_leave_nothing_behind() -> None:
             await other.aclose()
         served._clients.clear()
         with trio.fail_after(5):
-            while served.doors.ended < 30:
+            while served.gateway_api.ended < 30:
                 await trio.lowlevel.checkpoint()
         await trio.testing.wait_all_tasks_blocked()
-        served.doors.peers.clear()
-        served.doors.served.clear()
-        served.doors.cancelled.clear()
+        served.gateway_api.peers.clear()
+        served.gateway_api.served.clear()
+        served.gateway_api.cancelled.clear()
         gc.collect()
-        left = [each for each in gc.get_objects() if isinstance(each, (HubChannel, Outlet))]
+        left = [
+            each for each in gc.get_objects() if isinstance(each, (SessionChannel, EventBuffer))
+        ]
 
         assert 0 == len(served.app.endpoint.sessions)
         assert [] == left

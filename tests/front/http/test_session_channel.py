@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import trio
 
-from mcpgw.front.http.event_buffer import Outlet
-from mcpgw.front.http.session_channel import MAX_WAITING, HubChannel
+from mcpgw.front.http.event_buffer import EventBuffer
+from mcpgw.front.http.session_channel import MAX_WAITING, SessionChannel
 from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.jsonrpc import decode
 from mcpgw.protocol.mcp import SUBSCRIPTION_META
@@ -17,9 +17,9 @@ from tests.front.http.support import call
 SETTINGS = HttpSettings()
 
 
-def taken(outlet: Outlet) -> list[Any]:
+def taken(event_buffer: EventBuffer) -> list[Any]:
     """Return the messages that wait in an outlet."""
-    return [decode(line) for _, line in outlet.take()]
+    return [decode(line) for _, line in event_buffer.take()]
 
 
 def note(method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -29,16 +29,16 @@ def note(method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
 class TestRouting:
     async def test_sends_each_message_on_one_stream(self) -> None:
         """Answers and what is about a request go to its outlet, the rest to the standalone one."""
-        standalone, first, second = (Outlet(SETTINGS) for _ in range(3))
-        hub = HubChannel(standalone)
-        await hub.post(call("a", request_id=1), first)
-        await hub.post(call("b", request_id="1"), second)
-        assert hub.send_nowait(note("about"), about=1)
-        assert hub.send_nowait(note("about nothing"))
-        assert hub.send_nowait(note("about the past"), about=99)
-        await hub.send(call("question", request_id=5), about="1")
-        await hub.send({"jsonrpc": "2.0", "id": 1, "result": {}})
-        await hub.send(note("late"), about=1)
+        standalone, first, second = (EventBuffer(SETTINGS) for _ in range(3))
+        session_channel = SessionChannel(standalone)
+        await session_channel.post(call("a", request_id=1), first)
+        await session_channel.post(call("b", request_id="1"), second)
+        assert session_channel.send_nowait(note("about"), about=1)
+        assert session_channel.send_nowait(note("about nothing"))
+        assert session_channel.send_nowait(note("about the past"), about=99)
+        await session_channel.send(call("question", request_id=5), about="1")
+        await session_channel.send({"jsonrpc": "2.0", "id": 1, "result": {}})
+        await session_channel.send(note("late"), about=1)
 
         assert ["about", None] == [message.get("method") for message in taken(first)]
         assert ["question"] == [message["method"] for message in taken(second)]
@@ -49,24 +49,24 @@ class TestRouting:
 
     async def test_drops_an_answer_that_nobody_waits_for(self) -> None:
         """An answer after its request was cancelled goes nowhere."""
-        standalone, outlet = Outlet(SETTINGS), Outlet(SETTINGS)
-        hub = HubChannel(standalone)
-        await hub.post(call("a", request_id=1), outlet)
-        await hub.inject(note("notifications/cancelled", {"requestId": 1}))
-        await hub.send({"jsonrpc": "2.0", "id": 1, "result": {}})
+        standalone, event_buffer = EventBuffer(SETTINGS), EventBuffer(SETTINGS)
+        session_channel = SessionChannel(standalone)
+        await session_channel.post(call("a", request_id=1), event_buffer)
+        await session_channel.inject(note("notifications/cancelled", {"requestId": 1}))
+        await session_channel.send({"jsonrpc": "2.0", "id": 1, "result": {}})
 
-        assert outlet.ended
-        assert [] == taken(outlet)
+        assert event_buffer.ended
+        assert [] == taken(event_buffer)
         assert [] == taken(standalone)
 
     async def test_makes_those_wait_who_bring_too_much(self) -> None:
         """A peer that does not read is not buried in messages."""
-        hub = HubChannel(Outlet(SETTINGS))
+        session_channel = SessionChannel(EventBuffer(SETTINGS))
         arrived = 0
 
         async def bring() -> None:
             nonlocal arrived
-            await hub.inject(note("n"))
+            await session_channel.inject(note("n"))
             arrived += 1
 
         async with trio.open_nursery() as nursery:
@@ -75,60 +75,62 @@ class TestRouting:
             await trio.testing.wait_all_tasks_blocked()
             assert MAX_WAITING == arrived
             for _ in range(5):
-                await hub.receive()
+                await session_channel.receive()
             await trio.testing.wait_all_tasks_blocked()
 
             assert MAX_WAITING + 5 == arrived
 
     async def test_ends_everything_when_nobody_serves_it(self) -> None:
         """`end` ends the open answers; a reader finds the end."""
-        standalone, outlet = Outlet(SETTINGS), Outlet(SETTINGS)
-        hub = HubChannel(standalone)
-        await hub.post(call("a"), outlet)
-        hub.end()
+        standalone, event_buffer = EventBuffer(SETTINGS), EventBuffer(SETTINGS)
+        session_channel = SessionChannel(standalone)
+        await session_channel.post(call("a"), event_buffer)
+        session_channel.end()
 
-        assert outlet.ended
+        assert event_buffer.ended
         assert standalone.ended
-        assert hub.is_dead
-        assert "a" == (await hub.receive())["method"]  # type: ignore[call-overload, index]
+        assert session_channel.is_dead
+        assert "a" == (await session_channel.receive())["method"]  # type: ignore[call-overload, index]
         with pytest.raises(trio.EndOfChannel):
-            await hub.receive()
+            await session_channel.receive()
 
 
 class TestManyClients:
     async def test_have_ids_of_their_own_inside(self) -> None:
         """Equal ids of two clients differ inside, and each gets its own back with its type."""
-        hub = HubChannel(rewrite_ids=True)
-        outlets = {key: Outlet(SETTINGS) for key in ("int", "str", "other")}
+        session_channel = SessionChannel(rewrite_ids=True)
+        outlets = {key: EventBuffer(SETTINGS) for key in ("int", "str", "other")}
         ids: dict[str, Any] = {"int": 1, "str": "1", "other": 1}
         inner = {}
-        for key, outlet in outlets.items():
+        for key, event_buffer in outlets.items():
             request = call("x", {"_meta": {"progressToken": 1}}, request_id=ids[key])
-            await hub.post(request, outlet)
-            received: Any = await hub.receive()
+            await session_channel.post(request, event_buffer)
+            received: Any = await session_channel.receive()
             inner[key] = received["id"]
             assert 1 == received["params"]["_meta"]["progressToken"]
             assert ids[key] == request["id"]
         assert 3 == len(set(inner.values()))
         for key in ("other", "str", "int"):
-            await hub.send({"jsonrpc": "2.0", "id": inner[key], "result": {"key": key}})
+            await session_channel.send({"jsonrpc": "2.0", "id": inner[key], "result": {"key": key}})
 
-        for key, outlet in outlets.items():
+        for key, event_buffer in outlets.items():
             expected = [{"jsonrpc": "2.0", "id": ids[key], "result": {"key": key}}]
-            assert expected == taken(outlet)
-            assert type(ids[key]) is type(outlet.request_id)
+            assert expected == taken(event_buffer)
+            assert type(ids[key]) is type(event_buffer.request_id)
 
     async def test_see_their_own_ids_in_subscriptions_and_cancellations(self) -> None:
         """Where a message names the request inside, its client sees its own id."""
-        hub = HubChannel(rewrite_ids=True)
-        outlet = Outlet(SETTINGS)
-        await hub.post(call("subscriptions/listen", request_id="mine"), outlet)
-        inner: Any = (await hub.receive())["id"]  # type: ignore[call-overload, index]
+        session_channel = SessionChannel(rewrite_ids=True)
+        event_buffer = EventBuffer(SETTINGS)
+        await session_channel.post(call("subscriptions/listen", request_id="mine"), event_buffer)
+        inner: Any = (await session_channel.receive())["id"]  # type: ignore[call-overload, index]
         meta = {"_meta": {SUBSCRIPTION_META: inner, "kept": 1}}
-        hub.send_nowait(note("notifications/tools/list_changed", meta), about=inner)
-        hub.send_nowait(note("notifications/cancelled", {"requestId": inner}), about=inner)
-        await hub.send({"jsonrpc": "2.0", "id": inner, "result": meta})
-        changed, cancelled, answer = taken(outlet)
+        session_channel.send_nowait(note("notifications/tools/list_changed", meta), about=inner)
+        session_channel.send_nowait(
+            note("notifications/cancelled", {"requestId": inner}), about=inner
+        )
+        await session_channel.send({"jsonrpc": "2.0", "id": inner, "result": meta})
+        changed, cancelled, answer = taken(event_buffer)
 
         assert {SUBSCRIPTION_META: "mine", "kept": 1} == changed["params"]["_meta"]
         assert "mine" == cancelled["params"]["requestId"]
@@ -138,36 +140,36 @@ class TestManyClients:
 
     async def test_are_asked_nothing(self) -> None:
         """The stateless era has no requests to a client; what is about nothing reaches nobody."""
-        hub = HubChannel(rewrite_ids=True)
-        await hub.post(call("x"), Outlet(SETTINGS))
-        inner: Any = (await hub.receive())["id"]  # type: ignore[call-overload, index]
+        session_channel = SessionChannel(rewrite_ids=True)
+        await session_channel.post(call("x"), EventBuffer(SETTINGS))
+        inner: Any = (await session_channel.receive())["id"]  # type: ignore[call-overload, index]
 
-        assert not hub.send_nowait(note("n"))
+        assert not session_channel.send_nowait(note("n"))
         with pytest.raises(trio.BrokenResourceError):
-            await hub.send(call("sampling/createMessage"), about=inner)
+            await session_channel.send(call("sampling/createMessage"), about=inner)
 
     async def test_cancel_by_leaving(self) -> None:
         """A client that leaves cancels its request by the id inside, once."""
-        hub = HubChannel(rewrite_ids=True)
-        outlet = Outlet(SETTINGS)
-        await hub.post(call("x", request_id="mine"), outlet)
-        inner: Any = (await hub.receive())["id"]  # type: ignore[call-overload, index]
-        hub.abandon(outlet)
-        hub.abandon(outlet)
-        cancel: Any = await hub.receive()
-        hub.close()
+        session_channel = SessionChannel(rewrite_ids=True)
+        event_buffer = EventBuffer(SETTINGS)
+        await session_channel.post(call("x", request_id="mine"), event_buffer)
+        inner: Any = (await session_channel.receive())["id"]  # type: ignore[call-overload, index]
+        session_channel.abandon(event_buffer)
+        session_channel.abandon(event_buffer)
+        cancel: Any = await session_channel.receive()
+        session_channel.close()
 
         assert ("notifications/cancelled", inner) == (
             cancel["method"],
             cancel["params"]["requestId"],
         )
         with pytest.raises(trio.EndOfChannel):
-            await hub.receive()
-        assert not hub.is_busy
+            await session_channel.receive()
+        assert not session_channel.is_busy
 
 
 async def test_what_is_no_json_stays_inside() -> None:
     """A notification that JSON cannot carry is dropped, and the sender is told."""
-    hub = HubChannel(Outlet(SETTINGS))
+    session_channel = SessionChannel(EventBuffer(SETTINGS))
 
-    assert not hub.send_nowait(note("n", {"x": float("nan")}))
+    assert not session_channel.send_nowait(note("n", {"x": float("nan")}))

@@ -45,7 +45,7 @@ class TestAnswers:
             reply = await ask(client, tool("echo"), Mcp_Session_Id="forged")
 
             assert 200 == reply.status
-            assert 1 == len(served.doors.peers)
+            assert 1 == len(served.gateway_api.peers)
             assert 0 == len(served.app.endpoint.sessions)
 
     async def test_of_clients_with_the_same_ids_are_not_mixed_up(self) -> None:
@@ -54,7 +54,7 @@ class TestAnswers:
             clients = [await served.connect() for _ in range(10)]
             for number, client in enumerate(clients):
                 await begin_later(client, tool("wait", {"n": number}, request_id=1))
-            served.doors.go_on.set()
+            served.gateway_api.go_on.set()
 
             for number, client in enumerate(clients):
                 reply = await client.reply()
@@ -90,8 +90,8 @@ class TestAnswers:
             client = await served.connect()
             message = modern(tool("wait", request_id="w"))
             await client.send("POST", body=to_json(message), headers=modern_headers(message))
-            await served.doors.started.wait()
-            served.doors.go_on.set()
+            await served.gateway_api.started.wait()
+            served.gateway_api.go_on.set()
 
             assert "application/json" == (await client.reply()).headers["content-type"]
 
@@ -110,14 +110,14 @@ class TestAnswers:
         async with serving() as served:
             waiting, other = await served.connect(), await served.connect()
             await begin_later(waiting, tool("wait", request_id=1))
-            await served.doors.started.wait()
+            await served.gateway_api.started.wait()
             cancel = {
                 "jsonrpc": "2.0",
                 "method": "notifications/cancelled",
                 "params": {"requestId": 1},
             }
             reply = await other.post(cancel, {"MCP-Protocol-Version": MODERN_VERSION})
-            served.doors.go_on.set()
+            served.gateway_api.go_on.set()
 
             assert 202 == reply.status
             assert {"waited": {}} == (await waiting.reply()).json["result"]
@@ -148,7 +148,7 @@ class TestAnswers:
             await ask(client, tool("echo"))
             await client.post(message, modern_headers(message), "/mcp/calm")
 
-            assert 2 == len(served.doors.peers)
+            assert 2 == len(served.gateway_api.peers)
 
 
 class TestHeaders:
@@ -175,7 +175,7 @@ class TestHeaders:
             reply = await ask(client, tool("echo", request_id="h"), **headers)
 
             assert (400, -32020, "h") == (reply.status, reply.code, reply.json["id"])
-            assert [] == served.doors.served
+            assert [] == served.gateway_api.served
 
     async def test_that_come_twice_are_refused(self) -> None:
         """A second header of a name cannot hide behind the first."""
@@ -229,7 +229,7 @@ class TestHeaders:
     ) -> None:
         """A parameter that is a header too says the same in both places."""
         async with serving() as served:
-            served.doors.tools["echo"] = {
+            served.gateway_api.tools["echo"] = {
                 "name": "echo",
                 "inputSchema": {
                     "type": "object",
@@ -260,11 +260,11 @@ class TestClosing:
         async with serving() as served:
             client = await served.connect()
             await begin_later(client, tool("wait", {"n": 1}))
-            await served.doors.started.wait()
+            await served.gateway_api.started.wait()
             await client.aclose()
-            await until(lambda: bool(served.doors.cancelled))
+            await until(lambda: bool(served.gateway_api.cancelled))
 
-            assert {"n": 1} == served.doors.cancelled[0]["arguments"]
+            assert {"n": 1} == served.gateway_api.cancelled[0]["arguments"]
 
     async def test_cancels_a_stream(self) -> None:
         """A client that closes the stream has cancelled the request; others go on."""
@@ -273,10 +273,10 @@ class TestClosing:
             await begin(client, tool("progress", {"steps": 1, "wait": True}, token=1))
             await client.message()
             await client.aclose()
-            await until(lambda: bool(served.doors.cancelled))
+            await until(lambda: bool(served.gateway_api.cancelled))
 
             assert 200 == (await ask(other, tool("echo"))).status
-            assert not served.doors.peers[0].ending.is_set()
+            assert not served.gateway_api.peers[0].ending.is_set()
 
 
 class TestSubscriptions:
@@ -336,9 +336,9 @@ async def test_an_ended_peer_is_replaced() -> None:
         end_channels(served)
 
         assert 200 == (await ask(client, tool("echo"))).status
-        assert 2 == len(served.doors.peers)
+        assert 2 == len(served.gateway_api.peers)
 
 
 def end_channels(served: Served) -> None:
-    for peer in served.doors.peers:
+    for peer in served.gateway_api.peers:
         peer.channel.end()  # type: ignore[attr-defined]

@@ -133,7 +133,7 @@ async def test_the_token_lets_in() -> None:
         headers = [("Authorization", "Bearer t"), ("Origin", "http://localhost:1")]
         async with connected(served, extra_headers=headers) as socket:
             assert {"said": {}} == (await ask(socket, tool("echo")))["result"]
-            assert ["bearer"] == served.doors.principals
+            assert ["bearer"] == served.gateway_api.principals
 
 
 async def test_a_session_ends_with_its_connection() -> None:
@@ -142,7 +142,7 @@ async def test_a_session_ends_with_its_connection() -> None:
         async with connected(served) as socket:
             await ask(socket, tool("echo"))
         with trio.fail_after(5):
-            while not served.doors.ended:
+            while not served.gateway_api.ended:
                 await trio.lowlevel.checkpoint()
         await trio.testing.wait_all_tasks_blocked()
 
@@ -153,10 +153,10 @@ async def test_the_shutdown_waits_for_answers_and_says_so() -> None:
     """Calls in flight are answered, then the connection is closed with 1001."""
     async with serving() as served, connected(served) as socket:
         await socket.send_message(json.dumps(tool("wait")))
-        await served.doors.started.wait()
+        await served.gateway_api.started.wait()
         served.shutdown.set()
         await trio.testing.wait_all_tasks_blocked()
-        served.doors.go_on.set()
+        served.gateway_api.go_on.set()
 
         assert {"waited": {}} == json.loads(await socket.get_message())["result"]
         assert 1001 == await closed(socket)

@@ -72,7 +72,7 @@ class Answer:
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
-def of_result(result: Mapping[str, Any], accept: str = "") -> Answer:
+def from_result(result: Mapping[str, Any], accept: str = "") -> Answer:
     """Answer with a tool's result.
 
     - A result with `isError` is a problem with status 422 and the tool's own words.
@@ -131,7 +131,7 @@ def _failed(result: dict[str, Any]) -> Answer:
     return problem(422, said, title="The tool failed", **more)
 
 
-def of_error(error: RpcError) -> Answer:
+def from_error(error: RpcError) -> Answer:
     """Answer with an error; a `CallFailed` that is its cause tells the status best.
 
     `Retry-After` is given where the way of the call knows it.

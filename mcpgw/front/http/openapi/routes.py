@@ -16,9 +16,9 @@ from mcpgw.front.http.openapi.pages import content_security_policy, list_page, t
 from mcpgw.front.http.openapi.responses import (
     JSON,
     Answer,
+    from_error,
+    from_result,
     json_answer,
-    of_error,
-    of_result,
     problem,
     quality,
 )
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import Route
 
-__all__ = ["OpenApiFace", "document"]
+__all__ = ["OpenApiRoutes", "document"]
 
 log = get_logger("mcpgw.openapi")
 
@@ -58,7 +58,7 @@ class _Refused(Exception):
 
 
 @attrs.frozen(kw_only=True)
-class OpenApiFace:
+class OpenApiRoutes:
     """The routes below `/openapi`.
 
     Args:
@@ -142,7 +142,7 @@ class OpenApiFace:
         except LookupError as error:
             raise _Refused(self._no_server(server)) from error
         except RpcError as error:
-            raise _Refused(of_error(error)) from error
+            raise _Refused(from_error(error)) from error
 
     def _no_server(self, server: str) -> Answer:
         known = ", ".join(self.servers()) or "none"
@@ -172,10 +172,10 @@ class OpenApiFace:
         try:
             result = await self.call(_server(request), name, arguments, principal)
         except RpcError as error:
-            return of_error(error)
+            return from_error(error)
         except LookupError:
             return self._no_server(_server(request))
-        return of_result(result, _accept(request))
+        return from_result(result, _accept(request))
 
     async def _body(self, request: Request) -> bytes:
         declared = request.headers.get("content-length", "")

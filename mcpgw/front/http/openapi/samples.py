@@ -92,8 +92,8 @@ def sample(schema: Any, *, everything: bool = False) -> Any:
 
 def _sample(schema: Any, root: Any, depth: int, everything: bool) -> Any:
     seen = _resolved(schema, root)
-    if (told := _told(seen)) is not _NOTHING:
-        return told
+    if (documented := _documented(seen)) is not _NOTHING:
+        return documented
     for keyword in ("anyOf", "oneOf"):
         if isinstance(choices := seen.get(keyword), list) and choices and "type" not in seen:
             return _sample(choices[0], root, depth, everything) if depth < DEEPEST else None
@@ -117,7 +117,7 @@ def _sample(schema: Any, root: Any, depth: int, everything: bool) -> Any:
 _NOTHING: Final = object()
 
 
-def _told(schema: Mapping[str, Any]) -> Any:
+def _documented(schema: Mapping[str, Any]) -> Any:
     """Return a value that the schema names itself."""
     for keyword in ("const", "default", "example"):
         if schema.get(keyword) is not None:
