@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from mcpgw.backends import connection, handshake, process, server
+from mcpgw.backends import connection, handshake, instance, process
 from mcpgw.backends.breaker import JITTER
 from mcpgw.cli import exit_codes
 from mcpgw.cli import tool as tool_command
@@ -21,8 +21,8 @@ from mcpgw.config.schema import BackendConfig, GatewayConfig
 from mcpgw.front import aggregation, input_required, session, tasks
 from mcpgw.front.http.settings import HttpSettings
 from mcpgw.front.session_registry import SETTLE
-from mcpgw.gateway.backend_services import CLIENT_PATIENCE
-from mcpgw.gateway.gateway import POLL, Gateway
+from mcpgw.gateway.client_requests import CLIENT_PATIENCE
+from mcpgw.gateway.gateway import Gateway
 from mcpgw.gateway.tree import SIGNAL_GRACE
 from mcpgw.meta import META_TOOLS
 from mcpgw.meta.context import LEARNING_PATIENCE
@@ -31,6 +31,7 @@ from mcpgw.pipeline.call import Recovery
 from mcpgw.pipeline.stages.deadline import CEILING
 from mcpgw.protocol.errors import ERROR_CODES
 from mcpgw.protocol.peer import MAX_IN_FLIGHT
+from mcpgw.state.file_watcher import INTERVAL
 from mcpgw.transports.line_channel import QUEUE_LIMIT
 
 HELP_WIDTH: Final = 80
@@ -330,17 +331,17 @@ def deadlines() -> list[str]:
          seconds(tool_command.LEARNING), "fixed"),
         ("A backend's lists are asked for anew, unless it announces changes itself", ttl,
          "`meta_mcp.cache_ttl`"),
-        ("gateway.yaml and its env files are looked at for changes", seconds(POLL), "fixed"),
+        ("gateway.yaml and its env files are looked at for changes", seconds(INTERVAL), "fixed"),
         ("Several changes of lists become one notification to the client", seconds(SETTLE),
          "fixed"),
         ("A server that ran this long counts as healthy again: the next restart does not wait",
-         seconds(server.SETTLED), "fixed"),
+         seconds(instance.STABLE_AFTER), "fixed"),
         ("A server that was changed or taken out of gateway.yaml finishes its calls",
          seconds(all_of.server.shutdown_timeout), "`server.shutdown_timeout`"),
         (("Calls in flight finish after the client has closed our input;"
          " `server.shutdown_timeout` where that is shorter"), seconds(session.END_GRACE), "fixed"),
         ("Calls in flight finish after SIGTERM, SIGINT or SIGHUP", seconds(SIGNAL_GRACE), "fixed"),
-        ("A child's last output is read after it has exited", seconds(server.EXIT_DRAIN),
+        ("A child's last output is read after it has exited", seconds(instance.EXIT_DRAIN),
          "fixed"),
         ("From closing a child's stdin to SIGTERM for its process group",
          seconds(process.EOF_GRACE), "fixed"),

@@ -1,54 +1,76 @@
-"""For whose sake a server asks or tells something: whose call it works on."""
+"""The client call on whose behalf a server sends a request or a notification."""
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol, cast
 
 import trio
 
-from mcpgw.backends.services import CallContext
 from mcpgw.protocol.errors import METHOD_NOT_FOUND, RpcError
 from mcpgw.protocol.jsonrpc import RequestId
-from mcpgw.protocol.peer import Peer
+from mcpgw.protocol.peer import Params, Peer, Request
 
-TOGETHER: Final = 0.25
-"""Seconds in which a server that asks several things for one call does so."""
+BURST_WINDOW: Final = 0.25
+"""Seconds within which several requests of a server are taken to concern the same call."""
+
+
+AskClient = Callable[..., Awaitable[Params]]
+"""Sends a backend's request to the client of a call: `(context, method, params, *, key)`."""
+
+
+class CallContext(Protocol):
+    """The call that a request to a backend is part of."""
+
+    @property
+    def client_request(self) -> Request | None:
+        """The client's request behind it; None if no client caused it."""
+
+    @property
+    def supports_input_required(self) -> bool:
+        """Whether an answer may be `input_required`, which the client resumes."""
+
+    transparent: bool
+    """Whether the call passes through to one server, with the client's own capabilities."""
+    open_questions: int
+    """The number of requests of its backend that wait for the client now."""
+    last_question_at: float
+    """When the latest of them was sent, by Trio's clock."""
 
 
 def context_of_request(peer: Peer, about: RequestId | None, method: str) -> CallContext | None:
-    """Return the errand that a question belongs to; None where no client has a call there.
+    """Return the call that a server's request belongs to; None if no client has a call there.
 
-    It is the call on whose stream the question came, else the latest of the one client that has
-    calls with the server. Calls that wait for their client already are not thought of where
-    there are others.
+    It is the call on whose stream the request came, else the latest call of the one client
+    with calls in flight. Calls that already wait for their client come last.
 
     Args:
       peer: the conversation with the server.
-      about: our request on whose stream it came, where the transport can tell.
-      method: what is asked.
+      about: our request on whose stream it came, if the transport can tell.
+      method: the method of the server's request.
 
     Raises:
-      RpcError: several clients have calls with it, so that there is no telling.
+      RpcError: several clients have calls in flight, so the right one is unknown.
     """
     if about is not None:
         return cast("CallContext | None", peer.owner(about))
     contexts = _of_clients(peer)
     free = [each for each in contexts if not each.open_questions]
     latest = max(contexts, key=lambda each: each.last_question_at, default=None)
-    if not free and latest and latest.last_question_at > trio.current_time() - TOGETHER:
-        return cast("CallContext", latest)  # it asks one thing more
+    if not free and latest and latest.last_question_at > trio.current_time() - BURST_WINDOW:
+        return cast("CallContext", latest)
     contexts = free or contexts
     if len({id(each.client_request.client.identity) for each in contexts}) > 1:
         raise RpcError(
             METHOD_NOT_FOUND,
-            f"several clients have calls with this server, so that {method} cannot be put to the"
-            f" right one; `scope: session` in backends.{peer.name} gives each its own",
+            f"{method} cannot be routed: several clients have calls in flight at this server."
+            f" Set `scope: session` in backends.{peer.name} to give each client its own process.",
         )
     return cast("CallContext", contexts[-1]) if contexts else None
 
 
 def context_of_notification(peer: Peer, about: RequestId | None) -> CallContext | None:
-    """Return the errand that a notification belongs to; None where that is not clear."""
+    """Return the call that a notification belongs to; None if that is not clear."""
     if about is not None:
         return cast("CallContext | None", peer.owner(about))
     contexts = _of_clients(peer)
@@ -56,10 +78,6 @@ def context_of_notification(peer: Peer, about: RequestId | None) -> CallContext 
 
 
 def _of_clients(peer: Peer) -> list[Any]:
-    """Return the errands that a client waits for, the oldest first."""
+    """Return the calls that a client waits for, the oldest first."""
     contexts: list[Any] = list(peer.owners)
-    return [
-        each
-        for each in contexts
-        if each.client_request is not None and each.client_request.client is not None
-    ]
+    return [each for each in contexts if (asked := each.client_request) and asked.client]

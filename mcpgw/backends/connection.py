@@ -18,7 +18,7 @@ from mcpgw.protocol.errors import METHOD_NOT_FOUND, ConnectionLost, RpcError
 from mcpgw.protocol.peer import Params, Peer, ProgressCallback
 
 if TYPE_CHECKING:
-    from mcpgw.backends.services import AskClient, CallContext
+    from mcpgw.backends.call_context import AskClient, CallContext
 
 log = get_logger("mcpgw.backend")
 

@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from mcpgw.backends.process import open_process
-from mcpgw.backends.services import Host
+from mcpgw.backends.services import ProcessServices
 from mcpgw.config.schema import BackendConfig
 from mcpgw.observe.redact import redact
 from mcpgw.protocol.channel import Channel
@@ -94,7 +94,7 @@ class BuiltinEndpoint:
 
 
 def open_endpoint(
-    config: BackendConfig, host: Host, authorizer: Authorizer | None
+    config: BackendConfig, processes: ProcessServices, authorizer: Authorizer | None
 ) -> AbstractAsyncContextManager[Endpoint]:
     """Open the way that a backend's configuration names; it is ended when the block is left.
 
@@ -105,21 +105,23 @@ def open_endpoint(
         return open_process(
             config.command,
             env=config.env,
-            environ=host.environ,
+            environ=processes.environ,
             cwd=config.cwd,
-            limit=host.message_limit,
-            guardian=host.guardian,
+            limit=processes.message_limit,
+            guardian=processes.guardian,
         )
     if config.transport == "builtin":
-        return _open_inside(config, host)
-    return _open_network(config, host, authorizer)
+        return _open_inside(config, processes)
+    return _open_network(config, processes, authorizer)
 
 
 @asynccontextmanager
-async def _open_inside(config: BackendConfig, host: Host) -> AsyncIterator[Endpoint]:
+async def _open_inside(
+    config: BackendConfig, processes: ProcessServices
+) -> AsyncIterator[Endpoint]:
     ours, theirs = channel_pair()
     async with trio.open_nursery() as nursery:
-        await nursery.start(host.serve_builtin, config.name, theirs)
+        await nursery.start(processes.serve_builtin, config.name, theirs)
         try:
             yield BuiltinEndpoint(ours)
         finally:
@@ -129,9 +131,9 @@ async def _open_inside(config: BackendConfig, host: Host) -> AsyncIterator[Endpo
 
 @asynccontextmanager
 async def _open_network(
-    config: BackendConfig, host: Host, authorizer: Authorizer | None
+    config: BackendConfig, processes: ProcessServices, authorizer: Authorizer | None
 ) -> AsyncIterator[Endpoint]:
-    channel = _channel(config, host, authorizer)
+    channel = _channel(config, processes, authorizer)
     secrets = tuple(config.headers.values())
     async with trio.open_nursery() as nursery:
         await nursery.start(channel.run)
@@ -143,7 +145,9 @@ async def _open_network(
             nursery.cancel_scope.cancel()
 
 
-def _channel(config: BackendConfig, host: Host, authorizer: Authorizer | None) -> Any:
+def _channel(
+    config: BackendConfig, processes: ProcessServices, authorizer: Authorizer | None
+) -> Any:
     from mcpgw.transports.http_client import HttpChannel
     from mcpgw.transports.http_exchange import HttpTimeouts
 
@@ -154,10 +158,10 @@ def _channel(config: BackendConfig, host: Host, authorizer: Authorizer | None) -
     )
     common: dict[str, Any] = {
         "name": config.name,
-        "network": host.network,
+        "network": processes.network,
         "headers": config.headers,
         "authorizer": authorizer,
-        "limit": host.message_limit,
+        "limit": processes.message_limit,
         "timeouts": timeouts,
     }
     if config.transport == "websocket":

@@ -1,4 +1,4 @@
-"""What a backend offers: known from its manifest, kept fresh while it runs."""
+"""Lists of one backend: known from its manifest, kept up to date while it runs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import trio
 
 from mcpgw.backends.connection import LISTS, Connection, read_lists
 from mcpgw.backends.manifest import Manifest
-from mcpgw.backends.services import Host
+from mcpgw.backends.services import BackendServices
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import ConnectionLost, RpcError
 
 log = get_logger("mcpgw.backend")
 
 ALL: Final = frozenset(LISTS)
-EMPTY_AGAIN: Final = 5.0
+EMPTY_RETRY: Final = 5.0
 """Seconds until a server that listed no tools is asked again: some list nothing at first."""
 SETTLE: Final = 0.02
-"""Seconds to wait for more: a server that changes several tools says so several times."""
+"""Seconds to wait for more changes: a server that changes several tools notifies several times."""
 
 _CHANGES: Final[Mapping[str, frozenset[str]]] = {
     "notifications/tools/list_changed": frozenset({"tools"}),
@@ -31,40 +31,56 @@ _CHANGES: Final[Mapping[str, frozenset[str]]] = {
 
 
 @attrs.define(eq=False)
-class Lists:
-    """The lists of one backend.
+class ListSync:
+    """The lists of one instance, read from its connection and vetted.
 
     Args:
-      server, fingerprint: whose, and of which configuration.
-      host: where manifests are kept and who wants which log level.
-      listed: told after each reading, with the names of the lists that have changed.
+      server: the name of the server.
+      fingerprint: the hash of the settings that determine its lists.
+      services: vetting and manifests.
+      log_level: returns the log level that clients want; None if none asked.
+      listed: called after each reading, with the names of the lists that have changed.
+      saved: whether a manifest is kept on disk.
+      vetted: whether definitions are vetted here; the built-in server vets its own files.
     """
 
     server: str
     fingerprint: str
-    host: Host
+    services: BackendServices
+    log_level: Callable[[], str | None]
     listed: Callable[[frozenset[str]], None]
-    kept: bool = True
-    """Whether a manifest is kept on disk."""
+    saved: bool = True
+    vetted: bool = True
     manifest: Manifest | None = None
+    """The lists as clients may see them; None if they were never read."""
     tools: dict[str, dict[str, Any]] = attrs.field(factory=dict)
     """The tools by name, as last listed."""
-    _listed_manifest: Manifest | None = None
-    """What the server itself said; `manifest` is what of it clients may see."""
+    _original: Manifest | None = None
+    """The lists as the server sent them."""
     _stale: set[str] = attrs.field(factory=set)
     _level_wanted: bool = False
     _wake: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
-    _keepers: int = 0
-    _asked: int = 0
+    _readers: int = 0
+    _requested: int = 0
     _answered: int = 0
-    _read: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    _refreshed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
 
     def __attrs_post_init__(self) -> None:
-        if self.kept and self.host.manifests is not None:
-            self._take(self.host.manifests.load(self.server, self.fingerprint))
+        if self.saved and self.services.manifests is not None:
+            self._set(self.services.manifests.load(self.server, self.fingerprint))
+
+    def start_from(self, other: ListSync) -> None:
+        """Take over the lists of another instance until this one has read its own."""
+        self._original, self.manifest, self.tools = other._original, other.manifest, other.tools
+
+    def adopt(self, other: ListSync) -> None:
+        """Take over the lists that another instance has read, and keep them."""
+        if other._original is not None:
+            self._set(other._original)
+            self._save(other._original)
 
     def changed(self, method: str) -> bool:
-        """Take a notification; False where it is not about a list."""
+        """Handle a notification; return False if it does not concern a list."""
         names = _CHANGES.get(method)
         if names is None:
             return False
@@ -73,69 +89,69 @@ class Lists:
         return True
 
     async def refresh(self) -> None:
-        """Have all lists read anew, and wait until they are; at once where nothing is connected."""
-        self._asked += 1
-        mine = self._asked
+        """Read all lists again and wait for them; return at once if nothing is connected."""
+        self._requested += 1
+        mine = self._requested
         self._stale |= ALL
         self._wake.unpark_all()
-        while self._keepers and self._answered < mine:
-            await self._read.park()
+        while self._readers and self._answered < mine:
+            await self._refreshed.park()
 
     def update_log_level(self) -> None:
-        """Tell the backend soon which log messages are wanted."""
+        """Have the backend soon notified of the log level that clients want."""
         self._level_wanted = True
         self._wake.unpark_all()
 
-    async def keep(self, connection: Connection) -> None:
+    async def run(self, connection: Connection) -> None:
         """Read all lists, then each again when it has changed, until the connection ends."""
-        self._keepers += 1
+        self._readers += 1
         try:
-            await self._keep(connection)
+            await self._sync(connection)
         finally:
-            self._keepers -= 1
-            self._read.unpark_all()
+            self._readers -= 1
+            self._refreshed.unpark_all()
 
-    async def _keep(self, connection: Connection) -> None:
-        names, asked = ALL, self._asked
+    async def _sync(self, connection: Connection) -> None:
+        names, requested = ALL, self._requested
         self._level_wanted = True
         while True:
             try:
-                await self._pass_log_level(connection)
+                await self._send_log_level(connection)
                 lists = await read_lists(connection, names)
             except ConnectionLost:
                 return
             if names:
-                self._take_lists(connection, lists)
+                self._take(connection, lists)
                 connection.listed.set()
-                self._answered = asked
-                self._read.unpark_all()
-            with trio.move_on_after(self._rest(connection)) as waiting:
+                self._answered = requested
+                self._refreshed.unpark_all()
+            with trio.move_on_after(self._interval(connection)) as waiting:
                 while not self._stale and not self._level_wanted:
                     await self._wake.park()
             await trio.sleep(SETTLE)
             names = ALL if waiting.cancelled_caught else frozenset(self._stale)
-            asked = self._asked
+            requested = self._requested
             self._stale.clear()
 
-    def _rest(self, connection: Connection) -> float:
-        """Return the seconds after which all lists are read again without being asked to."""
+    def _interval(self, connection: Connection) -> float:
+        """Return the seconds after which all lists are read again without a notification."""
         if connection.declares("tools") and not self.tools:
-            return EMPTY_AGAIN
+            return EMPTY_RETRY
         tools = connection.capabilities.get("tools")
-        tells = isinstance(tools, Mapping) and tools.get("listChanged") is True
-        return float("inf") if tells else self.host.list_ttl
+        notifies = isinstance(tools, Mapping) and tools.get("listChanged") is True
+        return float("inf") if notifies else self.services.list_ttl
 
-    async def _pass_log_level(self, connection: Connection) -> None:
-        level = self.host.wanted_log_level()
+    async def _send_log_level(self, connection: Connection) -> None:
+        level = self.log_level()
         if self._level_wanted and level is not None and connection.declares("logging"):
             try:
                 await connection.request("logging/setLevel", {"level": level})
             except RpcError as error:
-                log.info("backend.log_level", server=self.server, reason=str(error))
+                log.info("backend.log_level_refused", server=self.server, reason=str(error))
         self._level_wanted = False
 
-    def _take_lists(self, connection: Connection, lists: Mapping[str, Any]) -> None:
-        old = self._listed_manifest
+    def _take(self, connection: Connection, lists: Mapping[str, Any]) -> None:
+        old = self._original
         fields: dict[str, Any] = {
             name: lists.get(name, getattr(old, name) if old else ()) for name in LISTS
         }
@@ -151,30 +167,30 @@ class Lists:
         )
         changed = new.differs_from(old) if old is not None else _filled(new)
         if changed or old is None:
-            self._take(new)
+            self._set(new)
             self._save(new)
         self.listed(changed)
 
     def rescan(self) -> None:
-        """Have what is known judged anew; clients are told where they see something else."""
+        """Vet the known lists again; clients are notified if they see something else."""
         before = self.manifest
-        self._take(self._listed_manifest)
+        self._set(self._original)
         if self.manifest is not None and before is not None:
             changed = self.manifest.differs_from(before)
             if changed:
                 self.listed(changed)
 
     def _save(self, manifest: Manifest) -> None:
-        if self.kept and self.host.manifests is not None:
+        if self.saved and self.services.manifests is not None:
             try:
-                self.host.manifests.save(manifest)
+                self.services.manifests.save(manifest)
             except OSError as error:
-                log.warning("manifest.not_saved", server=self.server, reason=str(error))
+                log.warning("manifest.save_failed", server=self.server, reason=str(error))
 
-    def _take(self, manifest: Manifest | None) -> None:
-        self._listed_manifest = manifest
-        if manifest is not None and self.kept:
-            manifest = self.host.vet(self.server, manifest)
+    def _set(self, manifest: Manifest | None) -> None:
+        self._original = manifest
+        if manifest is not None and self.vetted:
+            manifest = self.services.vetting.vet(self.server, manifest)
         self.manifest = manifest
         self.tools = {}
         for tool in manifest.tools if manifest else ():

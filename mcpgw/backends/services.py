@@ -1,72 +1,77 @@
-"""What a backend needs of the gateway around it."""
+"""Services that backends need from the gateway: processes, client requests, vetting, manifests."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+import attrs
 import trio
 
+from mcpgw.backends.call_context import CallContext
 from mcpgw.backends.guardian import Guardian
 from mcpgw.backends.manifest import Manifest, ManifestStore
+from mcpgw.config.schema import BackendConfig
 from mcpgw.protocol.channel import Channel
-from mcpgw.protocol.peer import Params, ProgressCallback, Request
+from mcpgw.protocol.peer import Params, ProgressCallback
+from mcpgw.state.file_watcher import FileWatcher
 
 if TYPE_CHECKING:
-    from mcpgw.backends.server import Backend
     from mcpgw.transports.authorization import Authorizer
     from mcpgw.transports.network import Network
 
 
-class CallContext(Protocol):
-    """What a request to a backend is made for."""
+class Instance(Protocol):
+    """A backend instance, as far as the services need to know it."""
 
     @property
-    def client_request(self) -> Request | None:
-        """The client's request behind it; None where a client has nothing to do with it."""
+    def name(self) -> str:
+        """The name of its server."""
 
     @property
-    def supports_input_required(self) -> bool:
-        """Whether an answer may be `input_required`, for the client to come again with."""
+    def session(self) -> str:
+        """The id of the one client session that it serves; empty if all sessions share it."""
 
-    transparent: bool
-    """On the way to the server's own face, so that what the client declares reaches it."""
-    open_questions: int
-    """How many questions of its backend wait for the client now."""
-    last_question_at: float
-    """When the last of them was put, by Trio's clock."""
+    @property
+    def config(self) -> BackendConfig:
+        """The settings of its server."""
 
-
-AskClient = Callable[..., Awaitable[Params]]
+    def extend_deadlines(self, seconds: float) -> None:
+        """Give the calls in flight that many seconds from now."""
 
 
-class Host(Protocol):
-    """The gateway as its backends see it."""
+class ProcessServices(Protocol):
+    """Processes, network access and credentials."""
 
     guardian: Guardian
-    manifests: ManifestStore | None
-    environ: Mapping[str, str]
     message_limit: int
-    list_ttl: float
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment that children inherit from."""
 
     @property
     def network(self) -> Network:
-        """What all network backends share."""
+        """TLS context and proxies, shared by all network backends."""
 
     async def serve_builtin(
         self, server: str, channel: Channel, *, task_status: trio.TaskStatus[None]
     ) -> None:
-        """Serve what is built into this process, at the other end of a channel."""
+        """Serve the built-in server at the other end of a channel."""
 
-    def client_capabilities(self, backend: Backend) -> Params:
-        """Return the client capabilities that can be served now."""
+    def authorizer(self, instance: Instance) -> Authorizer | None:
+        """Return the source of credentials of a network backend; None if it needs none."""
 
-    def authorizer(self, backend: Backend) -> Authorizer | None:
-        """Return what gives a network backend its credentials, if it has any."""
 
-    async def ask_client(
+class ClientRequests(Protocol):
+    """Requests and notifications from backends to clients."""
+
+    def client_capabilities(self, instance: Instance) -> Params:
+        """Return the client capabilities to declare to a backend."""
+
+    async def ask(
         self,
-        backend: Backend,
+        instance: Instance,
         context: CallContext | None,
         method: str,
         params: Params,
@@ -74,35 +79,58 @@ class Host(Protocol):
         key: str = "",
         on_progress: ProgressCallback | None = None,
     ) -> Params:
-        """Have the client of an errand answer a backend's question (sampling, elicitation,
-        roots); without an errand, the one client that there is.
+        """Send a backend's request (sampling, elicitation, roots) to the client of the call.
+
+        Without a context, the one connected client is asked.
 
         Raises:
-          RpcError: nobody can answer it, or the client answered with an error.
+          RpcError: no client can answer, or the client answered with an error.
         """
 
-    def backend_notified(
-        self, backend: Backend, context: CallContext | None, method: str, params: Params
+    def notified(
+        self, instance: Instance, context: CallContext | None, method: str, params: Params
     ) -> None:
-        """Take a notification of the backend that is not about its lists."""
+        """Forward a notification that does not concern the backend's lists."""
+
+    def subscribed_resources(self, instance: Instance) -> Iterable[str]:
+        """Return the URIs of the resources that clients are subscribed to."""
+
+    def log_level(self, instance: Instance) -> str | None:
+        """Return the lowest log level that its clients asked for; None if none did."""
+
+
+class Vetting(Protocol):
+    """Decisions on which definitions clients may see."""
 
     def vet(self, server: str, manifest: Manifest) -> Manifest:
-        """Return what of a server's lists clients may see."""
+        """Return a server's lists without withheld definitions."""
 
     def vet_list(self, server: str, field: str, definitions: list[Any]) -> list[Any]:
-        """Return what of a list that passes through clients may see."""
+        """Return a list that passes through, without withheld definitions."""
 
     def vet_instructions(self, server_info: Mapping[str, Any], instructions: str) -> str:
-        """Return a server's instructions, "" where they must not reach a model."""
+        """Return a server's instructions; "" if they must not reach a model."""
 
     def withheld(self, server: str, kind: str, name: str) -> str:
-        """Return why clients may not use something of a server, "" where they may."""
+        """Return why a definition is withheld; "" if clients may use it."""
 
-    def backend_listed(self, backend: Backend, changed: frozenset[str]) -> None:
-        """Take note that the backend's lists were read; `changed` names those that differ."""
 
-    def watched_resources(self, backend: Backend) -> Iterable[str]:
-        """Return the URIs of the resources whose changes clients want to hear of."""
+@attrs.define(eq=False)
+class BackendServices:
+    """All that backends need from the gateway around them.
 
-    def wanted_log_level(self) -> str | None:
-        """Return the level that clients want of backends' log messages, if any asked."""
+    Args:
+      processes, clients, vetting: see the protocols.
+      listed: called after an instance has read its lists, with the names of those that differ.
+      files: where source files are watched.
+      manifests: where lists are kept between runs; None to keep none.
+      list_ttl: seconds until lists are read again from a server that does not report changes.
+    """
+
+    processes: ProcessServices
+    clients: ClientRequests
+    vetting: Vetting
+    listed: Callable[[Instance, frozenset[str]], None]
+    files: FileWatcher
+    manifests: ManifestStore | None = None
+    list_ttl: float = 300.0

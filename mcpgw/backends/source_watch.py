@@ -1,4 +1,4 @@
-"""The source files of a server that is being worked on: `backends.<name>.watch`."""
+"""Source files of a server under development: `backends.<name>.watch`."""
 
 from __future__ import annotations
 
@@ -8,46 +8,58 @@ from typing import Final
 
 import trio
 
-POLL: Final = 0.5
+from mcpgw.state.file_watcher import FileWatcher
+
+INTERVAL: Final = 0.5
 """Seconds between looks at the files."""
-MOST_FILES: Final = 5_000
-"""Files that are looked at; a pattern that fits more is cut there."""
-_NEVER: Final = frozenset({".git", "node_modules", "__pycache__", ".venv"})
+MAX_FILES: Final = 5_000
+"""Files that are looked at; a pattern that matches more is cut there."""
+_SKIPPED: Final = frozenset({".git", "node_modules", "__pycache__", ".venv"})
+
+Stamps = dict[Path, tuple[int, int]]
 
 
-async def changed(patterns: Sequence[str], cwd: str | None) -> list[Path]:
-    """Return the files that fit the patterns and were changed, added or removed since now.
+async def changed(files: FileWatcher, patterns: Sequence[str], cwd: str | None) -> list[Path]:
+    """Return the matching files that were changed, added or removed since the call.
 
-    Waits until they have rested for a moment: an editor may write in several steps.
+    Waits until they have settled: an editor may write in several steps.
 
     Args:
-      patterns: globs such as `src/**/*.py`, below `cwd` where they are relative.
-      cwd: the server's working folder; the gateway's own where None.
+      files: polls the files.
+      patterns: globs such as `src/**/*.py`, below `cwd` if they are relative.
+      cwd: the server's working folder; the gateway's own if None.
     """
     folder = Path(cwd) if cwd else Path()
-    before = await trio.to_thread.run_sync(_stamps, patterns, folder)
-    while True:
-        await trio.sleep(POLL)
+    before = seen = await trio.to_thread.run_sync(_stamps, patterns, folder)
+    settled = trio.Event()
+
+    async def check() -> None:
+        nonlocal seen
         now = await trio.to_thread.run_sync(_stamps, patterns, folder)
-        if now == before:
-            continue
-        await trio.sleep(POLL / 2)
-        if await trio.to_thread.run_sync(_stamps, patterns, folder) == now:
-            both = now.keys() | before.keys()
-            return sorted(path for path in both if now.get(path) != before.get(path))
+        if now == seen and now != before:
+            settled.set()
+        seen = now
+
+    poll = files.poll("source files", check, interval=INTERVAL / 2)
+    try:
+        await settled.wait()
+    finally:
+        poll.close()
+    both = seen.keys() | before.keys()
+    return sorted(path for path in both if seen.get(path) != before.get(path))
 
 
-def _stamps(patterns: Sequence[str], folder: Path) -> dict[Path, tuple[int, int]]:
-    stamps: dict[Path, tuple[int, int]] = {}
+def _stamps(patterns: Sequence[str], folder: Path) -> Stamps:
+    stamps: Stamps = {}
     for pattern in patterns:
         root = folder
         if Path(pattern).is_absolute():
             root = Path(Path(pattern).anchor)
             pattern = str(Path(pattern).relative_to(root))
         for path in root.glob(pattern):
-            if len(stamps) >= MOST_FILES:
+            if len(stamps) >= MAX_FILES:
                 return stamps
-            if _NEVER.isdisjoint(path.parts):
+            if _SKIPPED.isdisjoint(path.parts):
                 try:
                     status = path.stat()
                 except OSError:

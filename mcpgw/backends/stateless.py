@@ -12,8 +12,8 @@ from typing import Any, Final
 import attrs
 import trio
 
+from mcpgw.backends.call_context import AskClient, CallContext
 from mcpgw.backends.connection import CLIENT_INFO, Connection
-from mcpgw.backends.services import AskClient, CallContext
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import (
     INTERNAL_ERROR,

@@ -1,4 +1,4 @@
-"""The tools of one backend as clients see them: under offered names, some left out."""
+"""Tools of one backend as clients see them: renamed, with some left out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from mcpgw.backends.list_sync import Lists
+from mcpgw.backends.list_sync import ListSync
 from mcpgw.config.schema import BackendConfig
 from mcpgw.observe.log import get_logger
 from mcpgw.shaping.names import Naming
@@ -19,20 +19,20 @@ Tools = Mapping[str, dict[str, Any]]
 
 @attrs.define(eq=False)
 class ToolView:
-    """What a backend's `transform` makes of its list of tools, made anew when either changes."""
+    """A backend's list of tools after its `transform` settings, updated when either changes."""
 
-    lists: Lists
+    lists: ListSync
     _naming: Naming
     _tools: Tools = attrs.field(factory=dict)
     _made_of: Tools | None = None
 
     @classmethod
-    def of(cls, lists: Lists, config: BackendConfig) -> ToolView:
-        """Return the offer of these lists under these settings."""
+    def of(cls, lists: ListSync, config: BackendConfig) -> ToolView:
+        """Return the view of these lists under these settings."""
         return cls(lists, _naming(config))
 
     def reshape(self, config: BackendConfig) -> None:
-        """Take other settings."""
+        """Apply changed settings."""
         self._naming = _naming(config)
         self._made_of = None
 

@@ -12,6 +12,7 @@ import attrs
 import trio
 
 from mcpgw.config.schema import BuiltinConfig, GatewayConfig, ToolConfig
+from mcpgw.config.settings import Snapshot
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.channel import Channel
 from mcpgw.shaping.names import Naming
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 log = get_logger("mcpgw.capabilities")
 
-POLL: Final = 1.0
-"""Seconds between two looks at the folders."""
 LONGEST_CALL: Final = 600.0
 """Seconds that a call may take at most; each provider has a time-out of its own."""
 WITHOUT_KEY: Final = 0.2
@@ -101,9 +100,10 @@ class CapabilityService:
         """Where secrets come from."""
         return self._executing().credentials
 
-    def configure(self, config: GatewayConfig, here: Path) -> None:
-        """Take a configuration; paths in it are below `here`."""
-        self.config, self._here = config, here
+    def configure(self, snapshot: Snapshot) -> None:
+        """Apply a new configuration."""
+        config = snapshot.config
+        self.config, self._here = config, snapshot.folder
         settings = config.capabilities
         same = config.backends.get(settings.name)
         taken = same is not None and same.enabled
@@ -216,12 +216,10 @@ class CapabilityService:
     async def _loaded_first(self) -> None:
         await self.changed()
 
-    async def watch(self) -> None:
-        """Look at the folders again and again, once the server was started; a task."""
-        while True:
-            await trio.sleep(POLL)
-            if self._server is not None and self.name:
-                await self.reload()
+    async def check(self) -> None:
+        """Reload if files have changed, once the server was started."""
+        if self._server is not None and self.name:
+            await self.reload()
 
 
 def commands_rule(allowed: tuple[str, ...], here: Path) -> Callable[[Path | None, str], str]:

@@ -57,9 +57,10 @@ def command(
     config_path = Path(path).expanduser() if path else None
     environ = dict(os.environ)
     if mode in ("proxy", "auto"):
-        from mcpgw.gateway.proxy import running_gateway, serve_proxy
+        from mcpgw.gateway.discovery import find_running_gateway
+        from mcpgw.gateway.proxy import serve_proxy
 
-        running = running_gateway(config_path, environ, host=host, port=port)
+        running = find_running_gateway(config_path, environ, host=host, port=port)
         if mode == "proxy" or running is not None:
             ctx.exit(_run(serve_proxy, config_path, environ, host, port))
         mode = "stdio"

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
-from mcpgw.backends.server import Backend
+from mcpgw.backends.server import BackendServer
 from mcpgw.meta.context import GatewayContext
 from mcpgw.pipeline.call import Call, CallFailed
 from mcpgw.pipeline.session_state import SessionState
@@ -145,7 +145,7 @@ async def complete(context: GatewayContext, session: SessionState, request: Requ
 
 async def _template_owner(
     context: GatewayContext, session: SessionState, uri: str
-) -> tuple[Backend, str]:
+) -> tuple[BackendServer, str]:
     await context.pool.learn(patience=LIST_PATIENCE)
     for backend, template in _offered(context, session, "resource_templates"):
         if template.get("uriTemplate") == uri:
@@ -158,7 +158,7 @@ async def _template_owner(
 
 async def _prompt_owner(
     context: GatewayContext, session: SessionState, name: str
-) -> tuple[Backend, str]:
+) -> tuple[BackendServer, str]:
     server, _, own_name = name.partition("/")
     owner = context.pool.get(server)
     if owner is not None and own_name:
@@ -184,7 +184,7 @@ def _no_prompt(context: GatewayContext, session: SessionState, name: str) -> Rpc
 async def ask(
     context: GatewayContext,
     session: SessionState,
-    owner: Backend,
+    owner: BackendServer,
     method: str,
     params: Params,
     request: Request,
@@ -197,8 +197,9 @@ async def ask(
     Raises:
       RpcError: what the server answered, or why it could not be asked.
     """
-    backend = context.pool.of(owner.name, session.id) or owner
+    backend = context.pool.get(owner.name) or owner
     call = Call(owner.name, method, method, params, request, session, backend=backend)
+    call.instance = backend.instance(session.id)
     call.supports_input_required = (
         request.client is not None and request.client.supports_input_required
     )
@@ -212,7 +213,7 @@ async def ask(
 
 def _offered(
     context: GatewayContext, session: SessionState, kind: str
-) -> Iterator[tuple[Backend, dict[str, Any]]]:
+) -> Iterator[tuple[BackendServer, dict[str, Any]]]:
     for backend in context.backends(session):
         if backend.manifest is not None and not backend.killed:
             for entry in getattr(backend.manifest, kind):
@@ -222,7 +223,7 @@ def _offered(
 def _claimed(
     context: GatewayContext, session: SessionState, kind: str, key: str
 ) -> Iterator[dict[str, Any]]:
-    owners: dict[str, Backend] = {}
+    owners: dict[str, BackendServer] = {}
     for backend, entry in _offered(context, session, kind):
         uri = entry.get(key)
         if not isinstance(uri, str):
@@ -234,7 +235,7 @@ def _claimed(
 
 async def owners(
     context: GatewayContext, session: SessionState, uri: str
-) -> tuple[list[Backend], str]:
+) -> tuple[list[BackendServer], str]:
     """Return the servers to ask for a URI, the likeliest first, and the URI as they know it."""
     if uri.startswith(OWNED):
         server, _, inner = uri.removeprefix(OWNED).partition("/")

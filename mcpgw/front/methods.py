@@ -91,18 +91,18 @@ async def complete(session: Session, context: GatewayContext, request: Request) 
     return await aggregation.complete(context, session.state, request)
 
 
-async def subscribe(session: Session, _context: GatewayContext, request: Request) -> Params:
-    """Let the client hear of changes of a resource."""
-    await session.inside.resource_subscriptions.watch(
-        session, request, session, request.params.get("uri")
+async def subscribe(session: Session, context: GatewayContext, request: Request) -> Params:
+    """Subscribe the client to a resource."""
+    await session.inside.resource_subscriptions.subscribe(
+        context, session, request, session, request.params.get("uri")
     )
     return {}
 
 
-async def unsubscribe(session: Session, _context: GatewayContext, request: Request) -> Params:
-    """Let the client hear no more of a resource."""
-    await session.inside.resource_subscriptions.unwatch(
-        session, request, session, request.params.get("uri")
+async def unsubscribe(session: Session, context: GatewayContext, request: Request) -> Params:
+    """Unsubscribe the client from a resource."""
+    await session.inside.resource_subscriptions.unsubscribe(
+        context, session, request, session, request.params.get("uri")
     )
     return {}
 

@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 import trio
 
-from mcpgw.backends.server import Backend
+from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Unavailable
 from mcpgw.front import aggregation, methods, tasks
 from mcpgw.front.paging import page
@@ -39,17 +39,17 @@ _LISTS: Final = {
 _IN_ANSWER: Final = {"resource_templates": "resourceTemplates"}
 
 
-async def profile_of(backend: Backend) -> ServerProfile:
-    """Return the face of one server, which is started for it.
+async def profile_of(backend: BackendServer, session: str) -> ServerProfile:
+    """Return the profile of one server, whose instance for the session is started.
 
     Raises:
       Unavailable: it cannot be started.
     """
-    connection = await backend.connected()
+    connection = await backend.instance(session).connected()
     return ServerProfile(
         connection.server_info or _UNKNOWN,
         tasks.declared(connection.capabilities),
-        backend.host.vet_instructions(connection.server_info, connection.instructions),
+        backend.services.vetting.vet_instructions(connection.server_info, connection.instructions),
         target=backend.name,
     )
 
@@ -57,10 +57,11 @@ async def profile_of(backend: Backend) -> ServerProfile:
 async def _list_tools(session: Session, context: GatewayContext, request: Request) -> Params:
     result = await _forward(session, context, request)
     backend = _backend(session, context)
+    view = backend.tool_view
     listed = result.get("tools")
-    if not isinstance(listed, list) or backend.tool_view.as_is:
+    if not isinstance(listed, list) or view.as_is:
         return result
-    return {**result, "tools": backend.tool_view.reshaped(listed)}
+    return {**result, "tools": view.reshaped(listed)}
 
 
 async def _call_tool(session: Session, context: GatewayContext, request: Request) -> Params:
@@ -73,7 +74,8 @@ async def _call_tool(session: Session, context: GatewayContext, request: Request
             raise RpcError(INVALID_PARAMS, "'arguments' is an object")
         params = {**params, "arguments": {}}
     backend = _backend(session, context)
-    params = await tasks.prepared(backend, request, _ours_out(params))
+    instance = backend.instance(session.state.id)
+    params = await tasks.prepared(instance, request, _ours_out(params))
     call = Call(backend.name, "tools/call", name, params, request, session.state)
     call.transparent = True
     call.supports_input_required = (
@@ -81,7 +83,7 @@ async def _call_tool(session: Session, context: GatewayContext, request: Request
     )
     try:
         result = await context.pipeline.pass_on(call)
-        return tasks.created(session.inside.tasks, session, backend, request, result)
+        return tasks.created(session.inside.tasks, session, instance, request, result)
     except CallAbandoned:
         return {}
     except CallFailed as error:
@@ -94,7 +96,7 @@ async def _forward(session: Session, context: GatewayContext, request: Request) 
     """Pass any request on to the server."""
     backend = _backend(session, context)
     try:
-        await backend.connected()
+        await backend.instance(session.state.id).connected()
     except Unavailable as error:
         raise RpcError(BACKEND_UNAVAILABLE, f"{error}.") from error
     params = _ours_out(request.params)
@@ -104,7 +106,7 @@ async def _forward(session: Session, context: GatewayContext, request: Request) 
     builtin = backend.config.transport == "builtin"  # which looks at its own files itself
     field = "" if builtin else _LISTS.get(request.method, "")
     if (listed := result.get(_IN_ANSWER.get(field, field))) and isinstance(listed, list):
-        good = backend.host.vet_list(backend.name, field, listed)
+        good = backend.services.vetting.vet_list(backend.name, field, listed)
         if len(good) != len(listed):
             return {**result, _IN_ANSWER.get(field, field): good}
     return result
@@ -124,7 +126,7 @@ async def _task(session: Session, context: GatewayContext, request: Request, met
     task = known.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
     modern = request.client is not None and request.client.supports_input_required
-    if tasks.lost(task, backend):
+    if tasks.lost(task, backend.instance(session.state.id)):
         return {} if modern and method == "tasks/cancel" else tasks.gone(task, modern=modern)
     params = {**_ours_out(request.params), "taskId": task.own_id}
 
@@ -156,7 +158,7 @@ async def _task_result(session: Session, context: GatewayContext, request: Reque
     """Wait for the end of a task and give what its call would have given."""
     task = session.inside.tasks.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
-    if tasks.lost(task, backend):
+    if tasks.lost(task, backend.instance(session.state.id)):
         raise RpcError(BACKEND_UNAVAILABLE, str(tasks.gone(task, modern=False)["statusMessage"]))
     params = {**_ours_out(request.params), "taskId": task.own_id}
     if task.modern:
@@ -170,7 +172,11 @@ async def _task_result(session: Session, context: GatewayContext, request: Reque
 
 
 async def _poll(
-    session: Session, context: GatewayContext, request: Request, backend: Backend, params: Params
+    session: Session,
+    context: GatewayContext,
+    request: Request,
+    backend: BackendServer,
+    params: Params,
 ) -> Params:
     """Ask a server of the stateless era for a task until it has ended."""
     while True:
@@ -192,7 +198,7 @@ async def _task_update(session: Session, context: GatewayContext, request: Reque
     """Bring a task the answers that it asked for (the extension's way)."""
     task = session.inside.tasks.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
-    if not task.modern or tasks.lost(task, backend):
+    if not task.modern or tasks.lost(task, backend.instance(session.state.id)):
         raise RpcError(INVALID_PARAMS, "this task waits for no input")
     params = {**_ours_out(request.params), "taskId": task.own_id}
     return await aggregation.ask(
@@ -219,13 +225,13 @@ def _ours_out(params: Params) -> Params:
     return {**rest, "_meta": kept} if kept else rest
 
 
-def _backend(session: Session, context: GatewayContext) -> Backend:
+def _backend(session: Session, context: GatewayContext) -> BackendServer:
     assert session.server_profile.target is not None
-    backend = context.pool.of(session.server_profile.target, session.state.id)
+    backend = context.pool.get(session.server_profile.target)
     if backend is None:
         raise RpcError(
             BACKEND_UNAVAILABLE,
-            f"Server '{session.server_profile.target}' is not configured any more",
+            f"Server '{session.server_profile.target}' is no longer configured",
         )
     return backend
 

@@ -1,4 +1,4 @@
-"""Who wants to hear of changes of which resource: one subscription at a server for all of them."""
+"""Resource subscriptions: one at an instance for all clients that asked for it."""
 
 from __future__ import annotations
 
@@ -8,131 +8,185 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 import trio
 
-from mcpgw.backends.server import Backend
+from mcpgw.backends.instance import BackendInstance
+from mcpgw.backends.pool import BackendPool
+from mcpgw.backends.server import BackendServer
+from mcpgw.backends.services import Instance
 from mcpgw.front import aggregation
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import INVALID_PARAMS, RESOURCE_NOT_FOUND, ConnectionLost, RpcError
 from mcpgw.protocol.peer import Params, Request
 
 if TYPE_CHECKING:
-    from mcpgw.front.session import Session
     from mcpgw.meta.context import GatewayContext
+    from mcpgw.pipeline.session_state import SessionState
 
 log = get_logger("mcpgw.front")
 
 
 class Subscriber(Protocol):
-    """Who is told of updates."""
+    """A receiver of updates."""
 
     def send(self, method: str, params: Params) -> bool:
-        """Send a notification; False where it was dropped."""
+        """Send a notification; return whether it was sent."""
+
+
+class SubscribingSession(Protocol):
+    """The session that subscribes."""
+
+    @property
+    def target(self) -> str | None:
+        """The one server that it shows; None if it shows the whole gateway."""
+
+    @property
+    def state(self) -> SessionState:
+        """Its state."""
+
+
+Key = tuple[str, str, str]
+"""Server, session of the instance ("" for the shared one), and the server's own URI."""
 
 
 @attrs.define(eq=False)
 class ResourceSubscriptions:
-    """The watched resources of all servers.
+    """The subscribed resources of all instances.
 
-    A server is subscribed to a resource once, however many clients watch it, and unsubscribed
-    when the last of them stops or leaves. `run` is the nursery for what nobody waits for.
+    An instance is subscribed to a resource once, however many clients want it, and unsubscribed
+    when the last of them unsubscribes or disconnects. `run` is the nursery for requests that no
+    caller waits for.
     """
 
-    context: GatewayContext
-    _watchers: dict[tuple[str, str], dict[Subscriber, str]] = attrs.field(factory=dict)
-    """By server and its own URI: who watches, and by what name for it."""
+    _subscribers: dict[Key, dict[Subscriber, str]] = attrs.field(factory=dict)
+    """The subscribers of a resource, each with the URI by which it knows the resource."""
+    _pool: BackendPool | None = None
     _nursery: trio.Nursery | None = None
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(
+        self, pool: BackendPool, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Hold the tasks that unsubscribe; on cancellation all end."""
+        self._pool = pool
         async with trio.open_nursery() as self._nursery:
             task_status.started()
             await trio.sleep_forever()
 
-    def of(self, backend: Backend) -> Iterator[str]:
-        """Return the resources of a server that are watched."""
-        return iter([uri for server, uri in self._watchers if server == backend.name])
+    def of(self, instance: Instance) -> Iterator[str]:
+        """Return the URIs that an instance must be subscribed to."""
+        wanted = (instance.name, instance.session)
+        return iter([key[2] for key in self._subscribers if key[:2] == wanted])
 
-    async def watch(
-        self, session: Session, request: Request, watcher: Subscriber, uri: object
+    async def subscribe(
+        self,
+        context: GatewayContext,
+        session: SubscribingSession,
+        request: Request,
+        subscriber: Subscriber,
+        uri: object,
     ) -> None:
-        """Let somebody hear of changes of a resource, by the URI that the client knows.
+        """Subscribe to a resource, by the URI that the client knows.
 
         Raises:
           RpcError: there is no such resource, or its server refuses.
         """
-        backend, own = await self._owner(session, uri)
-        key = backend.name, own
-        if key not in self._watchers:
-            await aggregation.ask(
-                self.context, session.state, backend, "resources/subscribe", {"uri": own}, request
-            )
-        self._watchers.setdefault(key, {})[watcher] = str(uri)
+        instance, own = await _find(context, session, uri)
+        key = instance.name, instance.session, own
+        if key not in self._subscribers:
+            await _ask(context, session, instance, "resources/subscribe", own, request)
+        self._subscribers.setdefault(key, {})[subscriber] = str(uri)
 
-    async def try_watch(
-        self, session: Session, request: Request, watcher: Subscriber, uri: str
+    async def try_subscribe(
+        self,
+        context: GatewayContext,
+        session: SubscribingSession,
+        request: Request,
+        subscriber: Subscriber,
+        uri: str,
     ) -> bool:
-        """Watch a resource if that is possible; False where it is not."""
+        """Subscribe to a resource if possible; return whether that succeeded."""
         try:
-            await self.watch(session, request, watcher, uri)
+            await self.subscribe(context, session, request, subscriber, uri)
         except RpcError as error:
-            log.info("resource.not_watched", uri=uri, reason=str(error))
+            log.info("resource.subscribe_failed", uri=uri, reason=str(error))
             return False
         return True
 
-    async def unwatch(
-        self, session: Session, request: Request, watcher: Subscriber, uri: object
+    async def unsubscribe(
+        self,
+        context: GatewayContext,
+        session: SubscribingSession,
+        request: Request,
+        subscriber: Subscriber,
+        uri: object,
     ) -> None:
-        """Stop watching a resource; what is not watched is nothing to stop."""
-        backend, own = await self._owner(session, uri)
-        watchers = self._watchers.get((backend.name, own), {})
-        watchers.pop(watcher, None)
-        if not watchers:
-            self._watchers.pop((backend.name, own), None)
-            await aggregation.ask(
-                self.context, session.state, backend, "resources/unsubscribe", {"uri": own}, request
-            )
+        """Unsubscribe from a resource; does nothing if there is no subscription."""
+        instance, own = await _find(context, session, uri)
+        key = instance.name, instance.session, own
+        subscribers = self._subscribers.get(key, {})
+        subscribers.pop(subscriber, None)
+        if not subscribers:
+            self._subscribers.pop(key, None)
+            await _ask(context, session, instance, "resources/unsubscribe", own, request)
 
-    def drop(self, watcher: Subscriber) -> None:
-        """Forget somebody who has gone."""
-        for key, watchers in list(self._watchers.items()):
-            if watchers.pop(watcher, None) is not None and not watchers:
-                del self._watchers[key]
+    def remove(self, subscriber: Subscriber) -> None:
+        """Remove all subscriptions of a subscriber that disconnected."""
+        for key, subscribers in list(self._subscribers.items()):
+            if subscribers.pop(subscriber, None) is not None and not subscribers:
+                del self._subscribers[key]
                 if self._nursery is not None:
                     self._nursery.start_soon(self._unsubscribe, *key)
 
-    async def _unsubscribe(self, server: str, uri: str) -> None:
-        backend = self.context.pool.get(server)
-        connection = backend.connection if backend is not None else None
+    async def _unsubscribe(self, name: str, session: str, uri: str) -> None:
+        server = self._pool.get(name) if self._pool is not None else None
+        instance = server.existing_instance(session) if server is not None else None
+        connection = instance.connection if instance is not None else None
         if connection is not None:
             try:
                 await connection.request("resources/unsubscribe", {"uri": uri})
             except (RpcError, ConnectionLost) as error:
-                log.debug("resource.not_unsubscribed", server=server, reason=str(error))
+                log.debug("resource.unsubscribe_failed", server=name, reason=str(error))
 
-    def updated(self, backend: Backend, params: Params) -> None:
-        """Pass a server's update on to those who watch the resource."""
-        uri = params.get("uri")
-        for watcher, name in list(self._watchers.get((backend.name, str(uri)), {}).items()):
-            watcher.send("notifications/resources/updated", {**params, "uri": name})
-
-    async def _owner(self, session: Session, uri: object) -> tuple[Backend, str]:
-        if not isinstance(uri, str) or not uri:
-            raise RpcError(INVALID_PARAMS, "Missing 'uri' parameter")
-        if session.server_profile.target is not None:
-            backend = self.context.pool.of(session.server_profile.target, session.state.id)
-            if backend is None:
-                raise RpcError(RESOURCE_NOT_FOUND, "the server is not configured any more")
-            return backend, uri
-        owners, own = await aggregation.owners(self.context, session.state, uri)
-        able = [each for each in owners if _subscribes(each)]
-        if not able:
-            raise RpcError(
-                RESOURCE_NOT_FOUND,
-                f"No server can tell of changes of this resource: {uri}",
-                {"uri": uri},
-            )
-        return able[0], own
+    def updated(self, instance: Instance, params: Params) -> None:
+        """Forward an update to the subscribers of the resource."""
+        key = instance.name, instance.session, str(params.get("uri"))
+        for subscriber, uri in list(self._subscribers.get(key, {}).items()):
+            subscriber.send("notifications/resources/updated", {**params, "uri": uri})
 
 
-def _subscribes(backend: Backend) -> bool:
-    declared = backend.manifest.capabilities.get("resources") if backend.manifest else None
+async def _ask(
+    context: GatewayContext,
+    session: SubscribingSession,
+    instance: BackendInstance,
+    method: str,
+    uri: str,
+    request: Request,
+) -> None:
+    server = context.pool.get(instance.name)
+    if server is not None:
+        await aggregation.ask(context, session.state, server, method, {"uri": uri}, request)
+
+
+async def _find(
+    context: GatewayContext, session: SubscribingSession, uri: object
+) -> tuple[BackendInstance, str]:
+    """Return the instance to subscribe at, and the server's own URI of the resource."""
+    if not isinstance(uri, str) or not uri:
+        raise RpcError(INVALID_PARAMS, "Missing 'uri' parameter")
+    if session.target is not None:
+        instance = context.pool.instance(session.target, session.state.id)
+        if instance is None:
+            raise RpcError(RESOURCE_NOT_FOUND, f"Server '{session.target}' is no longer configured")
+        return instance, uri
+    owners, own = await aggregation.owners(context, session.state, uri)
+    able = [each for each in owners if _supports_subscribe(each)]
+    if not able:
+        raise RpcError(
+            RESOURCE_NOT_FOUND,
+            f"No server supports subscriptions to this resource: {uri}",
+            {"uri": uri},
+        )
+    return able[0].instance(session.state.id), own
+
+
+def _supports_subscribe(server: BackendServer) -> bool:
+    declared = server.manifest.capabilities.get("resources") if server.manifest else None
     return isinstance(declared, dict) and declared.get("subscribe") is True

@@ -146,6 +146,11 @@ class Session:
         return self._inside
 
     @property
+    def target(self) -> str | None:
+        """The one server that it shows; None if it shows the whole gateway."""
+        return self.server_profile.target
+
+    @property
     def state(self) -> SessionState:
         """What is kept of the session between its calls; there once it is attached."""
         return self.inside.state

@@ -77,14 +77,16 @@ async def listen(session: Session, request: Request) -> Params:
                     uri
                     for uri in uris
                     if isinstance(uri, str)
-                    and await resource_subscriptions.try_watch(session, request, subscription, uri)
+                    and await resource_subscriptions.try_subscribe(
+                        session.inside.context, session, request, subscription, uri
+                    )
                 ]
             subscription.acknowledge(granted)
             session.listeners.add(subscription)
             await request.peer.ending.wait()
         finally:
             session.listeners.discard(subscription)
-            resource_subscriptions.drop(subscription)
+            resource_subscriptions.remove(subscription)
         return {"resultType": "complete", "_meta": {SUBSCRIPTION_META: request.id}}
     return {}  # cancelled: nobody is told
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
-from mcpgw.backends.server import Backend
+from mcpgw.backends.instance import BackendInstance
+from mcpgw.backends.services import Instance
 from mcpgw.protocol.errors import INVALID_PARAMS, MISSING_CAPABILITY, RpcError
 from mcpgw.protocol.mcp import MODERN_VERSION, RELATED_TASK_META, TASKS_EXTENSION
 from mcpgw.protocol.peer import Params, Request
@@ -44,6 +45,8 @@ class Task:
 
     id: str
     server: str
+    instance: str
+    """The session whose instance created it; empty for the shared instance."""
     own_id: str
     """Its server's id of it."""
     principal: str
@@ -62,18 +65,21 @@ class Tasks:
     """The tasks of all servers that clients still may ask for."""
 
     _tasks: dict[str, Task] = attrs.field(factory=dict)
-    _by_own: dict[tuple[str, str], Task] = attrs.field(factory=dict)
+    _by_own: dict[tuple[str, str, str], Task] = attrs.field(factory=dict)
+    """By server, session of the instance, and the server's own id: two processes of one server may
+    use equal ids."""
 
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def begun(self, session: Session, backend: Backend, told: Params) -> Task:
-        """Take note of a task that a server has created."""
+    def begun(self, session: Session, instance: BackendInstance, told: Params) -> Task:
+        """Record a task that a server has created."""
         self._forget_old()
-        connection = backend.connection
+        connection = instance.connection
         task = Task(
             os.urandom(16).hex(),
-            backend.name,
+            instance.name,
+            instance.session,
             str(told.get("taskId")),
             session.principal,
             session.state.id,
@@ -81,7 +87,7 @@ class Tasks:
             connection is not None and connection.protocol_version == MODERN_VERSION,
         )
         self._tasks[task.id] = task
-        self._by_own[task.server, task.own_id] = task
+        self._by_own[task.server, task.instance, task.own_id] = task
         self.learned(task, told)
         return task
 
@@ -112,15 +118,16 @@ class Tasks:
         own = [task for task in self._tasks.values() if task.session == session.state.id]
         return own[::-1]
 
-    def named(self, server: str, params: Params) -> tuple[Task | None, Params]:
+    def named(self, instance: Instance, params: Params) -> tuple[Task | None, Params]:
         """Put our id into what a server says about a task; return whose it is."""
-        task = self._by_own.get((server, str(params.get("taskId"))))
+        place = instance.name, instance.session
+        task = self._by_own.get((*place, str(params.get("taskId"))))
         if task is not None:
             return task, self.learned(task, params)
         meta = params.get("_meta")
         related = meta.get(RELATED_TASK_META) if isinstance(meta, Mapping) else None
         own_id = related.get("taskId") if isinstance(related, Mapping) else None
-        task = self._by_own.get((server, str(own_id)))
+        task = self._by_own.get((*place, str(own_id)))
         return task, params if task is None else related_to(params, task.id)
 
     def _forget_old(self) -> None:
@@ -130,7 +137,7 @@ class Tasks:
             if len(self._tasks) < MOST_TASKS and now - task.created < FORGOTTEN_AFTER:
                 return
             del self._tasks[task.id]
-            self._by_own.pop((task.server, task.own_id), None)
+            self._by_own.pop((task.server, task.instance, task.own_id), None)
 
 
 _NOT_KEPT: Final = ("_meta", "resultType", "result", "error", "inputRequests")
@@ -166,7 +173,7 @@ def declared(capabilities: Mapping[str, Any]) -> Mapping[str, Any]:
     return capabilities
 
 
-async def prepared(backend: Backend, request: Request, params: Params) -> Params:
+async def prepared(backend: BackendInstance, request: Request, params: Params) -> Params:
     """Return the params of a call as the server's era wants to be asked for a task.
 
     Raises:
@@ -191,13 +198,13 @@ async def prepared(backend: Backend, request: Request, params: Params) -> Params
     return {**params, "task": {}}
 
 
-def _task_support(backend: Backend, name: str) -> str:
+def _task_support(backend: BackendInstance, name: str) -> str:
     execution = (backend.tools.get(name) or {}).get("execution")
     return str(execution.get("taskSupport", "")) if isinstance(execution, Mapping) else ""
 
 
 def created(
-    tasks: Tasks, session: Session, backend: Backend, request: Request, result: Params
+    tasks: Tasks, session: Session, backend: BackendInstance, request: Request, result: Params
 ) -> Params:
     """Return the answer to a call, with a task in it under our id and in the client's flavour."""
     told = result.get("task") if isinstance(result.get("task"), dict) else None
@@ -213,7 +220,7 @@ def created(
     return {"task": older(named) if task.modern else named, **meta}
 
 
-def lost(task: Task, backend: Backend) -> bool:
+def lost(task: Task, backend: BackendInstance) -> bool:
     """Tell whether a task went down with the process that it lived in."""
     return backend.connection is not task.connection
 

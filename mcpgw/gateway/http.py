@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import re
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -18,21 +13,21 @@ import attrs
 import trio
 
 from mcpgw import __version__
-from mcpgw.backends.server import Backend
+from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Unavailable
-from mcpgw.config.expansion import expand
 from mcpgw.config.schema import GatewayConfig
-from mcpgw.config.server import AUTO_TOKEN, AuthConfig
+from mcpgw.config.server import AUTO_TOKEN
 from mcpgw.front.http.settings import FrontChannel, HealthReport, HttpSettings, NoSuchTarget
 from mcpgw.front.passthrough import no_such_server, profile_of
 from mcpgw.front.server_profile import GATEWAY_PROFILE
 from mcpgw.front.session import END_GRACE, Session
 from mcpgw.gateway.gateway import Gateway
+from mcpgw.gateway.run_file import RunFile
+from mcpgw.gateway.tokens import bearer_token
 from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.call import Call, CallFailed
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, RpcError
-from mcpgw.state.files import read_json, write_atomically
 from mcpgw.state.folder import state_folder
 
 if TYPE_CHECKING:
@@ -81,12 +76,12 @@ class HttpGateway:
         target = target or self.only
         server_profile = GATEWAY_PROFILE
         if target is not None:
-            backend = self.core.pool.of(target, state.id)
+            backend = self.core.pool.get(target)
             if backend is None:
                 raise NoSuchTarget(target, self.core.pool.names)
             try:
                 with trio.fail_after(backend.config.start_timeout):
-                    server_profile = await profile_of(backend)
+                    server_profile = await profile_of(backend, state.id)
             except (Unavailable, trio.TooSlowError) as error:
                 self.core.pool.end_session(state.id)
                 why = str(error) or backend.situation()
@@ -155,7 +150,7 @@ async def listen(
     config = gateway.config
     host = host or config.server.host
     port = config.server.port if port is None else port
-    token = bearer_token(config.auth, gateway.host.environ)
+    token = bearer_token(config.auth, gateway.settings.environ)
     made = token == AUTO_TOKEN
     if made:
         token = f"mcp_{secrets.token_urlsafe(32)}"
@@ -192,16 +187,6 @@ async def listen(
             _announce(address, token, made=made, host=host)
     note.remove()
     return problem
-
-
-def bearer_token(auth: AuthConfig, environ: Mapping[str, str]) -> str:
-    """Return the configured token, `auto` where one is to be made, "" where none is wanted."""
-    if not auth.enabled or auth.bearer_token is None:
-        return ""
-    reference = re.fullmatch(r"env:([A-Za-z_][A-Za-z0-9_]*)", auth.bearer_token)
-    if reference is not None:
-        return environ.get(reference[1], "")
-    return expand(auth.bearer_token, environ).text
 
 
 def _settings(config: GatewayConfig, host: str, port: int, token: str) -> HttpSettings:
@@ -245,7 +230,7 @@ def openapi_routes(gateway: Gateway, settings: HttpSettings) -> OpenApiRoutes:
     """Return each server as a REST API, below `/openapi`."""
     from mcpgw.front.http.openapi.routes import OpenApiRoutes
 
-    def backend_of(server: str) -> Backend:
+    def backend_of(server: str) -> BackendServer:
         backend = gateway.pool.get(server)
         if backend is None:
             raise LookupError(no_such_server(gateway.context, server))
@@ -291,47 +276,3 @@ def openapi_routes(gateway: Gateway, settings: HttpSettings) -> OpenApiRoutes:
         limit=settings.max_body_size,
         public_url=gateway.config.server.public_url.rstrip("/"),
     )
-
-
-@attrs.frozen
-class RunFile:
-    """A file that tells other programs of this person where a gateway listens.
-
-    It is named by the configured port, so that who reads the same configuration finds it; it
-    holds the token where that was made at the start.
-    """
-
-    folder: Path
-    port: int
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self.folder / f"listening-{self.port}.json"
-
-    def write(self, port: int, token: str) -> None:
-        """Write down where the gateway listens; it works without, so a failure is only logged."""
-        said = {"pid": os.getpid(), "port": port, "token": token}
-        try:
-            write_atomically(self.path, json.dumps(said).encode())
-        except OSError as error:
-            log.warning("note.not_written", path=str(self.path), reason=str(error))
-
-    def read(self) -> Mapping[str, Any]:
-        """Return what is written down; nothing where no gateway of it lives."""
-        said = read_json(self.path)
-        if not isinstance(said, dict) or not isinstance(said.get("pid"), int):
-            return {}
-        try:
-            os.kill(said["pid"], 0)
-        except ProcessLookupError:
-            return {}
-        except PermissionError:
-            pass  # it lives, as somebody else
-        return said
-
-    def remove(self) -> None:
-        """Remove the file if it is of this process."""
-        if self.read().get("pid") == os.getpid():
-            with contextlib.suppress(OSError):
-                self.path.unlink()

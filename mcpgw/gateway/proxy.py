@@ -1,4 +1,4 @@
-"""A thin bridge: messages of a client at stdin and stdout, carried to a server elsewhere.
+"""A thin proxy: carries messages of a client at stdin and stdout to a server elsewhere.
 
 Nothing is looked into but what a lost session needs: its `initialize` is kept, so that a server
 that has forgotten the session can be told anew, without the client noticing.
@@ -18,7 +18,6 @@ from mcpgw.observe.log import get_logger
 from mcpgw.protocol.channel import Arrived, Channel, Failed
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_REQUEST, PARSE_ERROR
 from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, valid_id
-from mcpgw.state.folder import state_folder
 from mcpgw.transports.stdio import take_stdio
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ OpenServer = Callable[[], Any]
 
 
 @attrs.define(eq=False)
-class Bridge:
+class Proxy:
     """Carries messages between a client and a server until one of them ends.
 
     Args:
@@ -220,7 +219,7 @@ async def bridge_stdio(open_server: OpenServer) -> int:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(channel.run)
             nursery.start_soon(_end_on_signal, nursery.cancel_scope)
-            why = await Bridge(channel, open_server).run()
+            why = await Proxy(channel, open_server).run()
             with trio.move_on_after(1):
                 await channel.flush()
             nursery.cancel_scope.cancel()
@@ -271,77 +270,14 @@ def _error(request: RequestId | None, code: int, reason: str) -> Message:
     return answer if request is None else {**answer, "id": request}
 
 
-@attrs.frozen
-class Running:
-    """A gateway that runs already: its address for clients, and its token where it wants one."""
-
-    url: str
-    token: str = attrs.field(default="", repr=False)
-
-
-def running_gateway(
-    config_path: Path | None,
-    environ: Mapping[str, str],
-    *,
-    host: str | None = None,
-    port: int | None = None,
-) -> Running | None:
-    """Return the gateway that runs where the configuration says, None where none answers."""
-    import json
-    import urllib.error
-    import urllib.request
-
-    found = _address(config_path, environ, host, port)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(f"{found.url.removesuffix('/mcp')}/health", timeout=HEALTH_PATIENCE) as r:
-            said = json.load(r)
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(said, dict) and "version" in said else None
-
-
-HEALTH_PATIENCE: Final = 1.0
-"""Seconds that a running gateway has to say that it lives."""
-
-
-def _address(
-    config_path: Path | None, environ: Mapping[str, str], host: str | None, port: int | None
-) -> Running:
-    """Return where a gateway of this configuration listens."""
-    from mcpgw.config import loader
-    from mcpgw.config.problems import ConfigError
-    from mcpgw.config.schema import GatewayConfig
-    from mcpgw.config.server import AUTO_TOKEN
-    from mcpgw.gateway.http import RunFile, bearer_token
-
-    environment: Mapping[str, str] = environ
-    try:
-        path = config_path or loader.find(environ, Path.cwd())
-        loaded = loader.load(path if path and path.exists() else None, environ=environ)
-        config, environment = loaded.config, loaded.environ
-    except ConfigError as error:
-        log.warning("config.broken", reason=str(error))
-        config = GatewayConfig()
-    address = host or config.server.host
-    if address in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
-        address = "127.0.0.1"
-    shown = f"[{address}]" if ":" in address else address
-    chosen = port if port is not None else config.server.port
-    note = RunFile(state_folder(environ), chosen).read()
-    token = bearer_token(config.auth, environment)
-    if token == AUTO_TOKEN:
-        token = str(note.get("token") or "")
-    return Running(f"http://{shown}:{note.get('port', chosen)}/mcp", token)
-
-
 async def serve_proxy(
     config_path: Path | None, environ: Mapping[str, str], host: str | None, port: int | None
 ) -> int:
     """Bridge stdin and stdout to the running gateway; return the exit status."""
+    from mcpgw.gateway.discovery import gateway_address
     from mcpgw.transports.network import Network
 
-    found = _address(config_path, environ, host, port)
+    found = gateway_address(config_path, environ, host, port)
     headers = {"Authorization": f"Bearer {found.token}"} if found.token else {}
     # A gateway on this machine is never reached through a proxy.
     network = Network({**environ, "NO_PROXY": "*", "no_proxy": "*"})

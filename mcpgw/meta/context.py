@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
 from mcpgw.backends.pool import BackendPool
-from mcpgw.backends.server import Backend
+from mcpgw.backends.server import BackendServer
 from mcpgw.catalog.index import ToolIndex
 from mcpgw.config.governance import RoutingProfileConfig
 from mcpgw.config.schema import GatewayConfig
+from mcpgw.config.settings import Settings
 from mcpgw.pipeline.pipeline import Pipeline
-from mcpgw.pipeline.session_state import Sessions, SessionState
+from mcpgw.pipeline.session_state import SessionState
 from mcpgw.playbooks.library import PlaybookLibrary
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params, Request
@@ -36,6 +37,16 @@ Reload = Callable[[], Awaitable[Params]]
 `restart_reason`; raises RpcError where the file cannot be used."""
 
 
+class SessionStates(Protocol):
+    """The states of the live sessions."""
+
+    def states(self) -> tuple[SessionState, ...]:
+        """Return all of them."""
+
+    def find_state(self, state_id: str) -> SessionState | None:
+        """Return the state of this id; None if no live session has it."""
+
+
 @attrs.define(eq=False)
 class GatewayContext:
     """What a meta-tool may look at and do."""
@@ -47,9 +58,9 @@ class GatewayContext:
     reload: Reload
     tell_tools_changed: Callable[[SessionState], None]
     """Tells the client of a session that its `tools/list` has changed."""
+    sessions: SessionStates
     playbooks: PlaybookLibrary = attrs.field(factory=PlaybookLibrary)
-    sessions: Sessions = attrs.field(factory=Sessions)
-    config: GatewayConfig = attrs.field(factory=GatewayConfig)
+    settings: Settings = attrs.field(factory=Settings)
     has_states: bool = False
     """Whether anything is shown in some workflow states only."""
     capability_service: CapabilityService | None = None
@@ -63,18 +74,23 @@ class GatewayContext:
     config_problem: str = ""
     """Why gateway.yaml as it stands could not be loaded; empty where it was."""
 
+    @property
+    def config(self) -> GatewayConfig:
+        """The configuration in use."""
+        return self.settings.config
+
     def profile_of(self, session: SessionState) -> tuple[str, RoutingProfileConfig]:
         """Return the name of a session's routing profile, and the profile."""
         return self.config.routing_profile(session.profile)
 
-    def backends(self, session: SessionState) -> Iterator[Backend]:
+    def backends(self, session: SessionState) -> Iterator[BackendServer]:
         """Go through the servers that a session works with."""
         profile = self.profile_of(session)[1]
         for backend in self.pool:
             if profile.allows_server(backend.name):
                 yield backend
 
-    def tools(self, session: SessionState) -> Iterator[tuple[Backend, str, dict[str, Any]]]:
+    def tools(self, session: SessionState) -> Iterator[tuple[BackendServer, str, dict[str, Any]]]:
         """Go through the tools that a session is shown: by its profile and workflow state."""
         profile = self.profile_of(session)[1]
         for backend in self.backends(session):
@@ -117,15 +133,15 @@ class GatewayContext:
 
     def roots_changed(self, server: str | None = None) -> None:
         """Tell the backends that know the client's roots; the one server's where it is named."""
-        for name in self.pool.names if server is None else (server,):
-            for backend in self.pool.all_of(name):
-                if backend.connection is not None:
-                    backend.connection.roots_changed()
+        for backend in self.pool:
+            for instance in backend if server in (None, backend.name) else ():
+                if instance.connection is not None:
+                    instance.connection.roots_changed()
 
     def log_level_changed(self) -> None:
         """Pass the level on to the backends that send log messages."""
         for backend in self.pool:
-            backend.lists.update_log_level()
+            backend.update_log_level()
 
     async def learn(self) -> tuple[str, ...]:
         """Get to know the servers of which nothing is known; return those that stay unknown."""

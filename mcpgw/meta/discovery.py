@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import trio
 
-from mcpgw.backends.server import Backend
+from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Unavailable
 from mcpgw.catalog.index import Hit, SearchResult
 from mcpgw.catalog.siblings import differential
@@ -56,13 +56,13 @@ async def list_servers(tool_request: ToolRequest) -> Params:
     return answer(payload)
 
 
-def describe_server(context: GatewayContext, backend: Backend) -> dict[str, Any]:
+def describe_server(context: GatewayContext, backend: BackendServer) -> dict[str, Any]:
     """Return a server's entry of the list."""
     breaker = backend.breaker.snapshot()
     entry: dict[str, Any] = {
         "name": backend.name,
         "description": backend.config.description,
-        "running": backend.connection is not None,
+        "running": any(each.connection is not None for each in backend),
         "state": backend.state.value,
         "status": "disabled" if backend.killed else "active",
         "transport": backend.config.transport,
@@ -86,7 +86,7 @@ def describe_server(context: GatewayContext, backend: Backend) -> dict[str, Any]
     return entry
 
 
-def trust_of(context: GatewayContext, backend: Backend) -> dict[str, Any]:
+def trust_of(context: GatewayContext, backend: BackendServer) -> dict[str, Any]:
     """Return what of a server is withheld from clients, and why."""
     capability_service = context.capability_service
     if capability_service is not None and backend.name == capability_service.name:
@@ -168,7 +168,7 @@ async def _list_one(tool_request: ToolRequest, server: str, role: str) -> Params
     return answer(payload)
 
 
-async def _learn_one(backend: Backend) -> str:
+async def _learn_one(backend: BackendServer) -> str:
     """Wait a little for a server that was never listed; return why it has no list."""
     if backend.known or backend.killed:
         return ""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import trio
 
-from mcpgw.backends.server import Backend
+from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Unavailable
 from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.meta.context import GatewayContext, ToolRequest
@@ -24,7 +24,7 @@ CONFIRM_PATIENCE: Final = 120.0
 RESTARTS: Final = Hints(read_only=False, destructive=True, idempotent=False, open_world=False)
 
 
-def _backend(tool_request: ToolRequest) -> Backend:
+def _backend(tool_request: ToolRequest) -> BackendServer:
     name = text_argument(tool_request.arguments, "server", "backend")
     backend = tool_request.context.pool.get(name)
     if backend is None:
@@ -50,7 +50,7 @@ async def kill_server(tool_request: ToolRequest) -> Params:
     )
 
 
-async def _confirm(tool_request: ToolRequest, backend: Backend) -> None:
+async def _confirm(tool_request: ToolRequest, backend: BackendServer) -> None:
     """Ask the person where the client can; only a plain no stops it.
 
     Raises:
@@ -127,10 +127,11 @@ async def restart_server(tool_request: ToolRequest) -> Params:
             " succeeded. Call one of its tools first; gateway_revive_server allows it again.",
         )
     before = backend.pid
-    waiting = backend.restart("restarted by gateway_restart_server")
+    restarted, waiting = backend.restart("restarted by gateway_restart_server")
     with trio.move_on_after(backend.config.start_timeout):
         try:
-            await backend.connected()
+            for instance in restarted:
+                await instance.connected()
         except Unavailable as error:
             raise RpcError(BACKEND_UNAVAILABLE, f"'{name}' did not come up: {error}") from error
     return answer(

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from mcpgw.backends.server import Backend
+from mcpgw.backends.server import BackendServer
 from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.meta.tool import READS, MetaTool, answer, flag, text_argument
 from mcpgw.pipeline.prices import MILLION
@@ -111,7 +111,7 @@ def _top(key: ToolKey, usage: ToolUsage) -> dict[str, Any]:
     return entry
 
 
-def _safety(context: GatewayContext, backend: Backend) -> dict[str, Any]:
+def _safety(context: GatewayContext, backend: BackendServer) -> dict[str, Any]:
     successes, failures = context.pipeline.errors.window(backend.name)
     return {
         "server": backend.name,
@@ -156,9 +156,9 @@ async def cost_report(tool_request: ToolRequest) -> Params:
     with_keys = flag(tool_request.arguments, "include_all_keys")
     session: Any
     if everybody:
-        session = [_session_costs(each) for each in context.sessions]
+        session = [_session_costs(each) for each in context.sessions.states()]
     else:
-        chosen = context.sessions.get(session_id) if session_id else tool_request.session
+        chosen = context.sessions.find_state(session_id) if session_id else tool_request.session
         session = None if chosen is None else _session_costs(chosen)
     tools = context.usage.tools().values()
     callers = {row[3] for row in context.usage.spend(days=30) if row[3]}
@@ -169,7 +169,7 @@ async def cost_report(tool_request: ToolRequest) -> Params:
             "session": session,
             "keys": _keys(context, callers) if with_keys else None,
             "aggregate": {
-                "session_count": len(context.sessions),
+                "session_count": len(context.sessions.states()),
                 "key_count": len(callers),
                 "total_calls": sum(each.calls for each in tools),
                 "total_tokens": sum(each.tokens for each in tools),

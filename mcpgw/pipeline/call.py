@@ -11,7 +11,8 @@ from typing import Any, Final, Protocol
 import attrs
 import trio
 
-from mcpgw.backends.server import Backend
+from mcpgw.backends.instance import BackendInstance
+from mcpgw.backends.server import BackendServer
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.mcp import is_repeatable
 from mcpgw.protocol.peer import Params, Request
@@ -105,7 +106,8 @@ class Call:
     last_question_at: float = 0.0
     idempotency_key: str = ""
     trace_id: str = ""
-    backend: Backend = attrs.field(default=None)  # set by the stage `resolve`
+    backend: BackendServer = attrs.field(default=None)  # set by the stage `resolve`
+    instance: BackendInstance = attrs.field(default=None)  # likewise
     tool: Mapping[str, Any] | None = None
     deadline: trio.CancelScope = attrs.field(default=None)  # set by the stage `deadline`
     sent: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from mcpgw.backends.pool import BackendPool
-from mcpgw.backends.server import Backend
+from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Replaced
 from mcpgw.config.schema import GatewayConfig
 from mcpgw.config.transforms import ResponseTransform
@@ -51,7 +51,7 @@ class Pipeline:
     spending: Spending = attrs.field(init=False)
     _call: Proceed = attrs.field(init=False)
     _pass_on: Proceed = attrs.field(init=False)
-    _chains: dict[tuple[Backend, bool, bool, bool, bool], Proceed] = attrs.field(factory=dict)
+    _chains: dict[tuple[BackendServer, bool, bool, bool, bool], Proceed] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.configure(self.config)
@@ -82,7 +82,7 @@ class Pipeline:
 
     def backend_stages(
         self,
-        backend: Backend,
+        backend: BackendServer,
         *,
         full: bool = False,
         keyed: bool = False,

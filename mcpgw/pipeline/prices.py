@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 import attrs
 
-from mcpgw.backends.server import Backend
+from mcpgw.backends.server import BackendServer
 from mcpgw.config.governance import CostConfig
 from mcpgw.config.patterns import matches
 from mcpgw.pipeline.call import Call
@@ -29,14 +29,14 @@ class Prices:
     """The registry of prices. All amounts are whole millionths of the currency."""
 
     config: CostConfig = attrs.field(factory=CostConfig)
-    _known: dict[tuple[Backend, str], tuple[int, float | None]] = attrs.field(factory=dict)
+    _known: dict[tuple[BackendServer, str], tuple[int, float | None]] = attrs.field(factory=dict)
     """Prices that were looked up: a call's, and a million tokens'."""
 
-    def per_call(self, backend: Backend, tool: str) -> int:
+    def per_call(self, backend: BackendServer, tool: str) -> int:
         """Return the price of a call: of the tool, else of its server, else the default."""
         return self._look_up(backend, tool)[0]
 
-    def _look_up(self, backend: Backend, tool: str) -> tuple[int, float | None]:
+    def _look_up(self, backend: BackendServer, tool: str) -> tuple[int, float | None]:
         found = self._known.get((backend, tool))
         if found is None:
             if len(self._known) >= MOST_KNOWN:
@@ -45,7 +45,7 @@ class Prices:
             found = self._known[backend, tool] = (self._per_call(backend, tool), rate)
         return found
 
-    def _per_call(self, backend: Backend, tool: str) -> int:
+    def _per_call(self, backend: BackendServer, tool: str) -> int:
         own = backend.config.tool(tool).cost_per_call
         if own is None:
             own = _price(self.config.tool_costs, f"{backend.name}:{tool}", tool)

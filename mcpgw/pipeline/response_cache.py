@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from mcpgw.backends.server import Backend
+from mcpgw.backends.server import BackendServer
 from mcpgw.pipeline.call import Call
 from mcpgw.protocol.peer import Params
 
@@ -39,10 +39,10 @@ class ResponseCache:
 
     max_entries: int = 10_000
     _clock: Callable[[], float] = trio.current_time
-    _kept: dict[tuple[Backend, Key], _Kept] = attrs.field(factory=dict)
+    _kept: dict[tuple[BackendServer, Key], _Kept] = attrs.field(factory=dict)
     """Oldest first."""
-    _keys: dict[Backend, set[Key]] = attrs.field(factory=dict)
-    _writes: dict[Backend, int] = attrs.field(factory=dict)
+    _keys: dict[BackendServer, set[Key]] = attrs.field(factory=dict)
+    _writes: dict[BackendServer, int] = attrs.field(factory=dict)
     _size: int = 0
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class ResponseCache:
             return None
         return kept.result, now - kept.since
 
-    def writes(self, backend: Backend) -> int:
+    def writes(self, backend: BackendServer) -> int:
         """Return a number that changes whenever a call may have changed the server's state."""
         return self._writes.get(backend, 0)
 
@@ -80,19 +80,19 @@ class ResponseCache:
         while len(self._kept) > most or self._size > MAX_CHARACTERS:
             self._drop(*next(iter(self._kept)))
 
-    def written(self, backend: Backend) -> None:
+    def written(self, backend: BackendServer) -> None:
         """Drop what is kept of a server: a call may have changed what it would answer."""
         self._writes[backend] = self.writes(backend) + 1
         for key in list(self._keys.get(backend, ())):
             self._drop(backend, key)
 
-    def forget(self, backend: Backend) -> None:
+    def forget(self, backend: BackendServer) -> None:
         """Forget a server that is gone."""
         self.written(backend)
         self._writes.pop(backend, None)
         self._keys.pop(backend, None)
 
-    def _drop(self, backend: Backend, key: Key) -> None:
+    def _drop(self, backend: BackendServer, key: Key) -> None:
         kept = self._kept.pop((backend, key), None)
         if kept is not None:
             self._size -= kept.size

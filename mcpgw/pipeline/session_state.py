@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
 from typing import Final
 
 import attrs
@@ -95,29 +94,3 @@ class SessionState:
         while len(self.promoted) > most:
             del self.promoted[next(iter(self.promoted))]
         return True
-
-
-@attrs.define(eq=False)
-class Sessions:
-    """The sessions that are there now."""
-
-    _open: dict[str, SessionState] = attrs.field(factory=dict)
-
-    def __iter__(self) -> Iterator[SessionState]:
-        return iter(tuple(self._open.values()))
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def get(self, session_id: str) -> SessionState | None:
-        """Return the session of this id."""
-        return self._open.get(session_id)
-
-    def begin(self, session: SessionState) -> SessionState:
-        """Take note of a session."""
-        self._open[session.id] = session
-        return session
-
-    def end(self, session: SessionState) -> None:
-        """Forget a session and all that was kept for it."""
-        self._open.pop(session.id, None)

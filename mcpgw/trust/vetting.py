@@ -16,6 +16,7 @@ import attrs
 import trio
 
 from mcpgw.backends.manifest import Manifest
+from mcpgw.config.settings import Snapshot
 from mcpgw.config.trust import SecurityConfig
 from mcpgw.observe.log import get_logger
 
@@ -101,6 +102,8 @@ class Vetting:
     store: ApprovalStore | None
     revet: Callable[[], None]
     config: SecurityConfig = attrs.field(factory=SecurityConfig)
+    missing: Callable[[str, str], str] | None = None
+    """Returns why a definition of a server is missing, "" if it is not known to be."""
     verdicts: dict[str, Verdict] = attrs.field(factory=dict)
     """By server."""
     _known: dict[Key, tuple[str, str]] | None = None
@@ -163,8 +166,16 @@ class Vetting:
         """Return a server's instructions, "" where they must not reach a model."""
         return "" if self._scan_server(server_info, instructions).sure else instructions
 
+    def configure(self, snapshot: Snapshot) -> None:
+        """Apply a new configuration; all servers are judged again if its rules differ."""
+        if snapshot.config.security != self.config:
+            self.config = snapshot.config.security
+            self.revet()
+
     def withheld(self, server: str, kind: str, name: str) -> str:
         """Return why clients may not use something of a server, "" where they may."""
+        if self.missing is not None and (why := self.missing(server, name)):
+            return why
         verdict = self.verdicts.get(server, Verdict())
         for each in verdict.withheld:
             if (each.kind, each.name) == (kind, name):

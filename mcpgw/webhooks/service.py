@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import attrs
 import trio
 
+from mcpgw.config.settings import Snapshot
 from mcpgw.config.trust import WebhooksConfig
 from mcpgw.observe.log import get_logger
 
@@ -56,6 +57,10 @@ class WebhookService:
     problems: dict[str, str] = attrs.field(factory=dict)
     """Endpoints that are not open, with the reason."""
     _receiver: Receiver | None = None
+
+    def configure(self, snapshot: Snapshot) -> None:
+        """Apply a new configuration."""
+        self.config = snapshot.config.webhooks
 
     @property
     def receiver(self) -> Receiver:

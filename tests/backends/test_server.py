@@ -40,7 +40,7 @@ async def test_starts_at_the_first_demand_only(
         assert 1 == len(script.started)
         assert State.READY is backend.state
         assert {"read", "write"} == set(backend.tools)
-        assert "<Backend 'one' READY pid=4711 pending=0 failures=0 starts=1 tools=2>" == repr(
+        assert "<BackendServer 'one' READY pid=4711 pending=0 failures=0 starts=1 tools=2>" == repr(
             backend
         )
 
@@ -74,7 +74,7 @@ async def test_a_crash_loop_backs_off_and_opens_the_breaker(
         backend = pool.get("one")
         assert backend is not None
         with pytest.raises(Unavailable, match=r"exit status 3.*the last words"):
-            await backend.connected()
+            await backend.shared.connected()
         assert 3 == len(script.started)
         await trio.sleep(20)
         assert 5 == len(script.started)
@@ -83,7 +83,7 @@ async def test_a_crash_loop_backs_off_and_opens_the_breaker(
         assert 5 == len(script.started)
 
         with pytest.raises(Unavailable):
-            await backend.connected()
+            await backend.shared.connected()
         assert 6 == len(script.started)
 
 
@@ -98,11 +98,11 @@ async def test_a_missing_command_is_not_tried_again(
         assert backend is not None
         for _ in range(3):
             with pytest.raises(Unavailable, match="command not found"):
-                await backend.connected()
+                await backend.shared.connected()
         assert (1, State.STOPPED) == (len(script.started), backend.state)
 
         backend.revive()
-        await backend.connected()
+        await backend.shared.connected()
         assert State.READY is backend.state
 
 
@@ -115,7 +115,7 @@ async def test_a_passing_spawn_failure_is_tried_again(
     async with scripted_pool(monkeypatch, {"one": script}) as pool:
         backend = pool.get("one")
         assert backend is not None
-        await backend.connected()
+        await backend.shared.connected()
         assert 2 == len(script.started)
 
 
@@ -134,7 +134,7 @@ async def test_a_hanging_start_ends_after_its_time(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_look_while_starting, backend)
             with pytest.raises(Unavailable, match="did not answer `initialize` within 60 s"):
-                await backend.connected()
+                await backend.shared.connected()
 
         assert 60 <= trio.current_time() - began < 61
 
@@ -154,13 +154,13 @@ async def test_the_kill_switch(monkeypatch: pytest.MonkeyPatch, autojump_clock: 
         assert backend.kill()
         assert not backend.kill()
         await wait_all_tasks_blocked()
-        assert (State.STOPPED, None) == (backend.state, backend.connection)
+        assert (State.STOPPED, None) == (backend.state, backend.shared.connection)
         with pytest.raises(Unavailable, match="kill switch"):
-            await backend.connected()
+            await backend.shared.connected()
         assert {"read", "write"} == set(backend.tools)
 
         backend.revive()
-        await backend.connected()
+        await backend.shared.connected()
         assert 2 == len(script.started)
 
 
@@ -180,7 +180,7 @@ async def test_stops_when_idle_and_wakes_on_demand(
         assert {"read", "write"} == set(backend.tools)
         assert backend.failure is None
 
-        await backend.connected()
+        await backend.shared.connected()
         assert (2, State.READY) == (len(script.started), backend.state)
 
 

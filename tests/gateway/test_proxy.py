@@ -10,7 +10,7 @@ import attrs
 import pytest
 import trio
 
-from mcpgw.gateway.proxy import REOPEN_LIMIT, Bridge
+from mcpgw.gateway.proxy import REOPEN_LIMIT, Proxy
 from mcpgw.protocol.channel import Failed
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_REQUEST, ConnectionLost
 from tests.support.memory import MemoryChannel, channel_pair
@@ -101,7 +101,7 @@ async def bridged(*lives: Says) -> AsyncIterator[Bridged]:
         return outcome.opened[-1]
 
     async def run() -> None:
-        outcome.why.append(await Bridge(far, open_server).run())
+        outcome.why.append(await Proxy(far, open_server).run())
 
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:

@@ -12,15 +12,16 @@ import attrs
 import pytest
 import trio
 
-from mcpgw.backends import server as backend_module
+from mcpgw.backends import instance as instance_module
 from mcpgw.backends.guardian import Guardian
 from mcpgw.backends.manifest import Manifest
 from mcpgw.backends.pool import BackendPool
 from mcpgw.backends.process import SpawnFailed
-from mcpgw.backends.server import Backend
+from mcpgw.backends.services import BackendServices, Instance
 from mcpgw.config.failsafe import FailsafeConfig
 from mcpgw.config.schema import BackendConfig, GatewayConfig
 from mcpgw.protocol.peer import Params, Peer, Request
+from mcpgw.state.file_watcher import FileWatcher
 from tests.support.memory import MemoryChannel, channel_pair
 
 READ_TOOL = {"name": "read", "inputSchema": {"type": "object"},
@@ -108,47 +109,56 @@ class Script:
 
 
 @attrs.define(eq=False)
-class FakeHost:
-    """A gateway that only takes notes."""
+class FakeServices:
+    """The services of a gateway that forwards nothing and vets nothing."""
 
     guardian: Guardian = attrs.field(factory=Guardian)
-    manifests: None = None
     environ: dict[str, str] = attrs.field(factory=dict)
     message_limit: int = 10**6
-    list_ttl: float = 300.0
     listed: list[tuple[str, frozenset[str]]] = attrs.field(factory=list)
+    network: Any = None
 
-    def client_capabilities(self, backend: Backend) -> Params:
+    def bundle(self) -> BackendServices:
+        """Return the services as backends take them."""
+        return BackendServices(self, self, self, self.instance_listed, FileWatcher())
+
+    def client_capabilities(self, instance: Instance) -> Params:
         return {}
 
-    def authorizer(self, backend: Backend) -> None:
+    def authorizer(self, instance: Instance) -> None:
         return None
 
-    async def ask_client(
-        self, backend: Backend, context: Any, method: str, params: Params, **options: Any
+    async def ask(
+        self, instance: Instance, context: Any, method: str, params: Params, **options: Any
     ) -> Params:
         return {"asked": method}
 
-    def backend_notified(self, backend: Backend, context: Any, method: str, params: Params) -> None:
+    def notified(self, instance: Instance, context: Any, method: str, params: Params) -> None:
         return
 
-    def watched_resources(self, backend: Backend) -> tuple[str, ...]:
+    def subscribed_resources(self, instance: Instance) -> tuple[str, ...]:
         return ()
+
+    def log_level(self, instance: Instance) -> str | None:
+        return None
 
     def vet(self, server: str, manifest: Manifest) -> Manifest:
         return manifest
+
+    def vet_list(self, server: str, field: str, definitions: list[Any]) -> list[Any]:
+        return definitions
+
+    def vet_instructions(self, server_info: Any, instructions: str) -> str:
+        return instructions
 
     def withheld(self, server: str, kind: str, name: str) -> str:
         return ""
 
     async def serve_builtin(self, server: str, channel: Any, *, task_status: Any) -> None:
-        raise AssertionError("no server within this process is configured")
+        raise AssertionError("no built-in server is configured")
 
-    def backend_listed(self, backend: Backend, changed: frozenset[str]) -> None:
-        self.listed.append((backend.name, changed))
-
-    def wanted_log_level(self) -> str | None:
-        return None
+    def instance_listed(self, instance: Instance, changed: frozenset[str]) -> None:
+        self.listed.append((instance.name, changed))
 
 
 @asynccontextmanager
@@ -161,15 +171,15 @@ async def scripted_pool(
 ) -> AsyncIterator[BackendPool]:
     """Run a pool whose servers live by their scripts; `settings` go to each BackendConfig."""
 
-    def open_endpoint(config: BackendConfig, host: Any, authorizer: Any) -> Any:
+    def open_endpoint(config: BackendConfig, processes: Any, authorizer: Any) -> Any:
         return scripts[Path(config.command[0]).name].open(config.command)
 
-    monkeypatch.setattr(backend_module, "open_endpoint", open_endpoint)
+    monkeypatch.setattr(instance_module, "open_endpoint", open_endpoint)
     config = GatewayConfig(
         failsafe=failsafe or FailsafeConfig(),
         backends={name: BackendConfig(name=name, command=(name,), **settings) for name in scripts},
     )
-    pool = BackendPool(FakeHost())
+    pool = BackendPool(FakeServices().bundle())
     async with trio.open_nursery() as nursery:
         await nursery.start(pool.run)
         pool.apply(config)

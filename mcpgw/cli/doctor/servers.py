@@ -16,7 +16,7 @@ from mcpgw.config.schema import BackendConfig, GatewayConfig
 
 if TYPE_CHECKING:
     from mcpgw.config.loader import Loaded
-    from mcpgw.gateway.proxy import Running
+    from mcpgw.gateway.discovery import RunningGateway
 
 PATIENCE: Final = 5.0
 """Seconds that a server reached by network has to answer."""
@@ -106,9 +106,9 @@ async def _reached(backends: list[BackendConfig], environ: Mapping[str, str]) ->
 
 def look_at_front(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Check]:
     """Look at the port of the HTTP front, and at the gateway that listens there."""
-    from mcpgw.gateway.proxy import running_gateway
+    from mcpgw.gateway.discovery import find_running_gateway
 
-    running = running_gateway(loaded.path, environ)
+    running = find_running_gateway(loaded.path, environ)
     if running is not None:
         yield Check("Port", "port", "pass", f"a gateway listens at {running.url}")
         yield from _conversation(running, loaded.config)
@@ -138,7 +138,7 @@ def _is_open(host: str, port: int) -> bool:
         return False
 
 
-def _conversation(running: Running, config: GatewayConfig) -> Iterator[Check]:
+def _conversation(running: RunningGateway, config: GatewayConfig) -> Iterator[Check]:
     """Talk with a running gateway as a client does."""
     status, took, health, _ = _ask(running.url.removesuffix("/mcp") + "/health", None, {})
     said = health.get("status")

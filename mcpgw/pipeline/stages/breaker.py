@@ -48,7 +48,7 @@ async def breaker(call: Call, proceed: Proceed) -> Params:
 
 def _refusal(call: Call) -> CallFailed:
     state = call.backend.breaker.snapshot()
-    failure = call.backend.failure
+    failure = call.instance.failure or call.backend.failure
     cause = failure.reason if failure else state.get("last_trip_reason")
     wait = call.backend.breaker.retry_after()
     when = f"The next try is allowed in {wait:.0f} s" if wait else "A probe is under way"

@@ -44,6 +44,6 @@ async def deadline(call: Call, proceed: Proceed) -> Params:
         )
     raise CallFailed(
         Recovery.BACKEND_TIMEOUT,
-        f"'{call.name}' waited {timeout:g} s and was not sent. {call.backend.situation()}.",
+        f"'{call.name}' waited {timeout:g} s and was not sent. {call.instance.situation()}.",
         "gateway_list_servers shows its state.",
     )

@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 
 from mcpgw.backends.pool import BackendPool
-from mcpgw.backends.server import Backend
+from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Replaced, Unavailable
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.pipeline.stages.resolve import unreachable
@@ -33,15 +33,15 @@ class FindTool:
         A manifest may be old, so a name that is not in it is looked for in the live list
         first, which starts the backend.
         """
-        backend = call.backend
+        backend, instance = call.backend, call.instance
         if call.method == "tools/call":
-            _refuse_withheld_tool(call, backend)
-            call.tool = backend.tools.get(call.name)
+            _refuse_withheld_tool(call)
+            call.tool = instance.tools.get(call.name)
             if call.tool is None and not backend.breaker_open and not call.transparent:
-                await self._look_again(call, backend)
-            own = backend.tool_view.own_name(call.name)
+                await self._look_again(call)
+            own = instance.tool_view.own_name(call.name)
             if own is None:
-                raise self._no_tool(call, backend)
+                raise self._no_tool(call)
             if own != call.name:
                 call.params = {**call.params, "name": own}
         elif call.method in _NAMED_BY:
@@ -49,23 +49,25 @@ class FindTool:
             _refuse_withheld(backend, kind, str(call.params.get(key, "")))
         return await proceed(call)
 
-    async def _look_again(self, call: Call, backend: Backend) -> None:
-        connection = backend.connection
+    async def _look_again(self, call: Call) -> None:
+        instance = call.instance
+        connection = instance.connection
         if connection is None or not connection.listed.is_set():
             try:
-                await backend.learned()
+                await instance.learned()
             except Replaced:
                 raise
             except Unavailable as error:
-                raise unreachable(backend, error) from error
-        _refuse_withheld_tool(call, backend)  # it may be known only now
-        call.tool = backend.tools.get(call.name)
-        if call.tool is None and (backend.tools or backend.lists.tools):
-            raise self._no_tool(call, backend)
+                raise unreachable(call.backend, error) from error
+        _refuse_withheld_tool(call)  # it may be known only now
+        call.tool = instance.tools.get(call.name)
+        if call.tool is None and (instance.tools or instance.lists.tools):
+            raise self._no_tool(call)
 
-    def _no_tool(self, call: Call, backend: Backend) -> CallFailed:
+    def _no_tool(self, call: Call) -> CallFailed:
         from mcpgw.catalog.suggest import nearest
 
+        backend = call.instance
         offered = backend.tool_view.other_name(call.name)
         near = (offered,) if offered else tuple(nearest(call.name, backend.tools))
         others = tuple(b.name for b in self.pool if call.name in b.tools)
@@ -82,16 +84,16 @@ class FindTool:
         )
 
 
-def _refuse_withheld_tool(call: Call, backend: Backend) -> None:
-    _refuse_withheld(backend, "tool", call.name)
-    own = backend.tool_view.own_name(call.name)
+def _refuse_withheld_tool(call: Call) -> None:
+    _refuse_withheld(call.backend, "tool", call.name)
+    own = call.instance.tool_view.own_name(call.name)
     if own is not None and own != call.name:
-        _refuse_withheld(backend, "tool", own)
+        _refuse_withheld(call.backend, "tool", own)
 
 
-def _refuse_withheld(backend: Backend, kind: str, name: str) -> None:
+def _refuse_withheld(backend: BackendServer, kind: str, name: str) -> None:
     """Refuse what clients are not shown for what its definition says."""
-    if reason := backend.host.withheld(backend.name, kind, name):
+    if reason := backend.services.vetting.withheld(backend.name, kind, name):
         raise CallFailed(
             Recovery.NOT_ALLOWED,
             f"The {kind} '{name:.80}' of server '{backend.name}' is withheld: {reason}",

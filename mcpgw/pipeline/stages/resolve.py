@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from mcpgw.backends.pool import BackendPool
-from mcpgw.backends.server import Backend
+from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Replaced, Unavailable
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.peer import Params
@@ -23,14 +23,14 @@ class Resolve:
         A call that waits for a server while that is changed in gateway.yaml goes to the new one.
         """
         while True:
-            backend = self.pool.of(call.server, call.session.id)
+            backend = self.pool.get(call.server)
             if backend is None:
                 raise self._no_server(call)
-            call.backend = backend
+            call.backend, call.instance = backend, backend.instance(call.session.id)
             try:
                 return await proceed(call)
             except Replaced as error:
-                if self.pool.of(call.server, call.session.id) is backend:
+                if self.pool.get(call.server) is backend:
                     raise unreachable(backend, error) from error
 
     def _no_server(self, call: Call) -> CallFailed:
@@ -53,7 +53,7 @@ class Resolve:
         )
 
 
-def unreachable(backend: Backend, error: Unavailable) -> CallFailed:
+def unreachable(backend: BackendServer, error: Unavailable) -> CallFailed:
     """Turn a backend's own words about why it does not run into a failed call."""
     if backend.killed:
         return CallFailed(

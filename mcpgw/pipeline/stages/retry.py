@@ -39,8 +39,8 @@ async def retry(call: Call, proceed: Proceed) -> Params:
 async def _explain(call: Call, lost: ConnectionLost, safe: bool, attempts: int) -> CallFailed:
     cause = lost.reason
     if not cause:
-        await call.backend.settled()
-        failure = call.backend.failure
+        await call.instance.settled()
+        failure = call.instance.failure
         cause = failure.reason if failure else "its process ended"
     cause = cause.rstrip(".")
     if safe:

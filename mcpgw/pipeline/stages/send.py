@@ -16,16 +16,16 @@ async def send(call: Call) -> Params:
     Raises:
       Unavailable, ConnectionLost, RpcError: see the stages before this one.
     """
-    backend = call.backend
-    connection = backend.connection or await backend.connected()
+    instance = call.instance
+    connection = instance.connection or await instance.connected()
     call.sent = True
     call.connection = connection
-    backend.deadlines.add(call.deadline)
+    instance.deadlines.add(call.deadline)
     try:
         return await _ask(call, connection)
     finally:
-        backend.deadlines.discard(call.deadline)
-        backend.last_used = trio.current_time()
+        instance.deadlines.discard(call.deadline)
+        instance.last_used = trio.current_time()
 
 
 async def _ask(call: Call, connection: Connection) -> Params:

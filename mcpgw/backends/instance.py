@@ -1,0 +1,539 @@
+"""One process of, or connection to, a backend server: started on demand, supervised."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from functools import partial
+from typing import Any, Final, Protocol
+
+import attrs
+import trio
+
+from mcpgw.backends.backoff import delay
+from mcpgw.backends.breaker import CircuitBreaker
+from mcpgw.backends.call_context import context_of_notification, context_of_request
+from mcpgw.backends.connection import Connection
+from mcpgw.backends.endpoint import Endpoint, open_endpoint
+from mcpgw.backends.handshake import HandshakeFailed, open_connection
+from mcpgw.backends.health import probe
+from mcpgw.backends.list_sync import ListSync
+from mcpgw.backends.process import SpawnFailed
+from mcpgw.backends.services import BackendServices
+from mcpgw.backends.source_watch import changed as sources_changed
+from mcpgw.backends.states import Failure, Replaced, State, Unavailable
+from mcpgw.backends.tool_view import ToolView
+from mcpgw.config.failsafe import FailsafeConfig
+from mcpgw.config.schema import BackendConfig
+from mcpgw.observe.log import get_logger
+from mcpgw.protocol.errors import ConnectionLost, RpcError
+from mcpgw.protocol.jsonrpc import RequestId
+from mcpgw.protocol.peer import Params, Peer, Request
+
+log = get_logger("mcpgw.backend")
+
+EXIT_DRAIN: Final = 0.25
+"""Seconds to read what a child wrote before it exited."""
+STABLE_AFTER: Final = 10.0
+"""Seconds after which a ready connection resets the count of failures in a row."""
+
+
+class Supervisor(Protocol):
+    """The server that an instance belongs to: its settings, switches and breaker."""
+
+    config: BackendConfig
+    failsafe: FailsafeConfig
+    services: BackendServices
+    breaker: CircuitBreaker
+    killed: bool
+
+    @property
+    def breaker_open(self) -> bool:
+        """Whether the circuit breaker refuses calls."""
+
+    def instance_listed(self, instance: BackendInstance, changed: frozenset[str]) -> None:
+        """Handle that an instance has read its lists; `changed` names those that differ."""
+
+
+@attrs.define(eq=False)
+class BackendInstance:
+    """One supervised process or connection. `run` is its task.
+
+    It starts at the first demand and restarts with backoff when it dies. The other methods are
+    called from other tasks of the same Trio loop.
+
+    Args:
+      server: the server that it belongs to.
+      session: the id of the one client session that it serves; empty if all sessions share it.
+    """
+
+    server: Supervisor
+    session: str = ""
+    name: str = attrs.field(init=False)
+    lists: ListSync = attrs.field(init=False)
+    tool_view: ToolView = attrs.field(init=False)
+    connection: Connection | None = None
+    """The live conversation; None if there is none."""
+    failure: Failure | None = None
+    """The last failure, kept until the instance is ready again."""
+    starts: int = 0
+    deadlines: set[trio.CancelScope] = attrs.field(factory=set)
+    """The scopes of the calls in flight."""
+    last_used: float = 0.0
+    """When the last call began or ended, by Trio's clock."""
+    retired: bool = False
+    _restarting: bool = False
+    _phase: State = State.IDLE
+    _since: float = 0.0
+    _ready_at: float = 0.0
+    _wanted: bool = False
+    _failed_starts: int = 0
+    _failures_in_a_row: int = 0
+    _generation: int = 0
+    """Counts the connections that have ended."""
+    _changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    _scope: trio.CancelScope | None = None
+    _endpoint: Endpoint | None = None
+    _peer: Peer | None = None
+
+    def __attrs_post_init__(self) -> None:
+        config, services = self.server.config, self.server.services
+        self.name = config.name
+        builtin = config.transport == "builtin"
+        self.lists = ListSync(
+            self.name,
+            config.fingerprint(),
+            services,
+            log_level=lambda: services.clients.log_level(self),
+            listed=self._listed,
+            saved=not (builtin or self.session),
+            vetted=not builtin,
+        )
+        self.tool_view = ToolView.of(self.lists, config)
+
+    def __repr__(self) -> str:
+        pid = f" pid={self.pid}" if self.pid else ""
+        of = f" of {self.session}" if self.session else ""
+        why = f" why={self.failure.reason!r:.120}" if self.failure else ""
+        return (
+            f"<BackendInstance {self.name!r}{of} {self.state.name}{pid} pending={self.pending}"
+            f" failures={self._failures_in_a_row} starts={self.starts}{why}>"
+        )
+
+    # -- state ---------------------------------------------------------------------------
+
+    @property
+    def config(self) -> BackendConfig:
+        """The settings of its server."""
+        return self.server.config
+
+    @property
+    def state(self) -> State:
+        """The current state."""
+        if self.server.killed or (self.failure is not None and self.failure.permanent):
+            return State.STOPPED
+        if self._phase is State.READY or self._phase is State.STARTING:
+            return self._phase
+        if self.server.breaker_open:
+            return State.OPEN
+        return self._phase
+
+    @property
+    def tools(self) -> Mapping[str, dict[str, Any]]:
+        """The tools by the name under which they are offered, as last listed."""
+        return self.tool_view.tools
+
+    @property
+    def pending(self) -> int:
+        """The number of requests in flight."""
+        return self.connection.peer.pending if self.connection else 0
+
+    @property
+    def failures_in_a_row(self) -> int:
+        """The number of failures since it was last stable."""
+        return self._failures_in_a_row
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the running child."""
+        return self._endpoint.pid if self._endpoint else None
+
+    def situation(self) -> str:
+        """Describe the state and its cause in one sentence."""
+        for_seconds = trio.current_time() - self._since
+        if self.server.killed:
+            return f"Server '{self.name}' is disabled by the operator's kill switch"
+        text = f"Server '{self.name}' is {self.state.value}"
+        if self._phase is State.STARTING:
+            text += f" for {for_seconds:.0f} s and has not answered `initialize` yet"
+            if tail := self._endpoint.stderr_tail() if self._endpoint else "":
+                text += f"; its stderr ends: {tail}"
+        if self.failure is not None:
+            text += f": {self.failure.reason}"
+        return text
+
+    # -- demand and control ----------------------------------------------------------------
+
+    def want(self) -> None:
+        """Request a start; it happens now or after the backoff."""
+        if not self._wanted:
+            self._wanted = True
+            self._notify_waiters()
+
+    async def connected(self) -> Connection:
+        """Return the live connection, waiting through starts and restarts.
+
+        The caller sets the deadline. Gives up after as many failed starts as
+        `failsafe.retry.max_attempts` allows, counted from this call.
+
+        Raises:
+          Replaced: the configuration has changed; there may be a successor.
+          Unavailable: it is stopped, its breaker opened, or it failed to start too often.
+        """
+        failed_before = self._failed_starts
+        retry = self.server.failsafe.retry
+        patience = max(1, retry.max_attempts) if retry.enabled else 1
+        while True:
+            if self.connection is not None:
+                return self.connection
+            if self.retired:
+                raise Replaced(f"Server '{self.name}' has changed in gateway.yaml meanwhile")
+            failed = self._failed_starts - failed_before
+            breaker_open = self.server.breaker_open
+            if self.state is State.STOPPED or failed >= patience or (failed and breaker_open):
+                raise Unavailable(self.situation())
+            self.want()
+            await self._changed.park()
+
+    async def learned(self) -> None:
+        """Wait until the lists were read from the live connection, starting it if necessary.
+
+        Raises:
+          Unavailable: it cannot be started.
+        """
+        connection = await self.connected()
+        await connection.listed.wait()
+
+    async def settled(self) -> None:
+        """Wait until the cause of a lost connection is known (the child is reaped)."""
+        generation = self._generation
+        while self._endpoint is not None and self._generation == generation:
+            await self._changed.park()
+
+    def extend_deadlines(self, seconds: float) -> None:
+        """Give the calls in flight that many seconds from now."""
+        for scope in self.deadlines:
+            scope.deadline = trio.current_time() + seconds
+
+    def stop(self) -> None:
+        """End the process or connection; it starts again at the next demand."""
+        self._wanted = False
+        self._end_connection()
+        self._notify_waiters()
+
+    def forget_failures(self) -> None:
+        """Allow starts again after failures."""
+        self.failure = None
+        self._failures_in_a_row = 0
+        self._notify_waiters()
+
+    def restart(self) -> int:
+        """End the process and start it again; return how many calls that interrupts."""
+        interrupted = self.pending
+        self.failure = None
+        self._restarting = True
+        self._wanted = True
+        self._end_connection()
+        self._notify_waiters()
+        return interrupted
+
+    def give_up(self, reason: str) -> None:
+        """Refuse all further calls with this reason: the task has ended for good."""
+        self.failure = Failure(reason, permanent=True)
+        self.connection = None
+        self._notify_waiters()
+
+    async def retire(self, grace: float) -> None:
+        """Take no new calls, let those in flight finish for up to `grace` seconds, then end."""
+        self.retired = True
+        connection = self.connection
+        self._notify_waiters()
+        if connection is not None:
+            with trio.move_on_after(grace):
+                await connection.peer.drained()
+        self._end_connection()
+        self._notify_waiters()
+
+    # -- the supervised task ---------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep the server running while it is wanted, until retired or cancelled."""
+        task_status.started()
+        while not self.retired:
+            if not self._wanted or self.state is State.STOPPED:
+                self._enter(State.IDLE)
+                await self._changed.park()
+                continue
+            was_ready = await self._live()
+            if self.failure is None or self.server.killed or self.retired:
+                continue
+            if self.failure.permanent:
+                log.error("backend.unusable", server=self.name, reason=self.failure.reason)
+                self._failed_starts += 1
+                self._wanted = False
+                continue
+            await self._back_off(was_ready)
+
+    async def _back_off(self, was_ready: bool) -> None:
+        """Count the failure, and wait before the next start."""
+        assert self.failure is not None
+        if was_ready and trio.current_time() - self._ready_at > STABLE_AFTER:
+            self._failures_in_a_row = 0
+        self._failures_in_a_row += 1
+        if not was_ready:
+            self._failed_starts += 1
+        self.server.breaker.record_failure(self.failure.reason)
+        log.warning(
+            "backend.failed",
+            server=self.name,
+            reason=self.failure.reason,
+            failures=self._failures_in_a_row,
+        )
+        if self.server.breaker_open:
+            # Calls that come after the breaker's time are what starts it again.
+            self._wanted = False
+            self._enter(State.IDLE)
+            return
+        retry = self.server.failsafe.retry
+        self._enter(State.BACKING_OFF)
+        if self._failures_in_a_row > 1 or not was_ready:
+            seconds = delay(
+                self._failures_in_a_row + 1,
+                initial=retry.initial_backoff,
+                maximum=retry.max_backoff,
+                multiplier=retry.multiplier,
+            )
+            with trio.move_on_after(seconds):
+                while not self.retired and not self.server.killed and not self._restarting:
+                    await self._changed.park()
+
+    async def _live(self) -> bool:
+        """Start the server and converse until it ends. Return whether it had been ready."""
+        self._enter(State.STARTING)
+        self._restarting = False
+        self.starts += 1
+        ready = False
+        note = ""
+        processes = self.server.services.processes
+        try:
+            async with open_endpoint(
+                self.config, processes, processes.authorizer(self)
+            ) as endpoint:
+                self._endpoint = endpoint
+                ready, note = await self._converse(endpoint)
+        except SpawnFailed as error:
+            self.failure = Failure(error.reason, permanent=error.permanent)
+        finally:
+            self.connection = None
+            self._endpoint = None
+        if note and endpoint.expired:
+            log.info("backend.session_expired", server=self.name)
+        elif note:
+            self.failure = Failure(endpoint.why(note))
+        self._generation += 1
+        self._notify_waiters()
+        return ready
+
+    async def _converse(self, endpoint: Endpoint) -> tuple[bool, str]:
+        """Open the conversation and serve it.
+
+        Returns:
+          Whether it was ready, and what went wrong ("": nothing).
+        """
+        self._peer = peer = Peer(
+            endpoint.channel,
+            self.name,
+            serve=self._serve,
+            immediate={"ping": lambda _params: {}},
+            notified=self._notified,
+            paused=self._paused,
+        )
+        ready = False
+        note = "it ended before it answered `initialize`"
+
+        async def talk() -> None:
+            await peer.run()
+            self._lose()
+            nursery.cancel_scope.cancel()
+
+        async def watch() -> None:
+            await endpoint.exited.wait()
+            await trio.sleep(EXIT_DRAIN)
+            self._lose()
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            self._scope = nursery.cancel_scope
+            nursery.start_soon(talk)
+            nursery.start_soon(watch)
+            try:
+                with trio.move_on_after(self.config.start_timeout) as start:
+                    manifest = self.lists.manifest
+                    connection = await open_connection(
+                        peer,
+                        capabilities=self.server.services.clients.client_capabilities(self),
+                        protocol_version=self.config.protocol_version,
+                        known_version=manifest.protocol_version if manifest else None,
+                    )
+                if start.cancelled_caught:
+                    note = f"it did not answer `initialize` within {self.config.start_timeout:g} s"
+                    nursery.cancel_scope.cancel()
+                else:
+                    ready = True
+                    note = "it ended unexpectedly"
+                    self._ready(connection)
+                    note = await self._attend(connection) or note
+                    nursery.cancel_scope.cancel()
+            except HandshakeFailed as error:
+                note = str(error)
+                nursery.cancel_scope.cancel()
+            except ConnectionLost as lost:
+                if lost.reason:  # the one request failed; a child's end has no reason yet
+                    note = lost.reason
+                    nursery.cancel_scope.cancel()
+                await trio.sleep_forever()  # `talk` or `watch` ends us
+        self._scope = None
+        self._lose()
+        ended_by_us = self.server.killed or self.retired or self._restarting
+        if ended_by_us or self._phase is State.IDLE:
+            note = ""
+        return ready, note
+
+    def _lose(self) -> None:
+        """Let no call use the connection any more, while the child is still being ended."""
+        if self.connection is not None:
+            self.connection = None
+            self._enter(State.BACKING_OFF)
+
+    def _ready(self, connection: Connection) -> None:
+        clients = self.server.services.clients
+        connection.settle(partial(clients.ask, self), frozenset(clients.subscribed_resources(self)))
+        self.failure = None
+        self.last_used = self._ready_at = trio.current_time()
+        self.connection = connection
+        log.info(
+            "backend.ready",
+            server=self.name,
+            pid=self.pid,
+            protocol=connection.protocol_version,
+            seconds=round(trio.current_time() - self._since, 3),
+        )
+        self._enter(State.READY)
+
+    async def _attend(self, connection: Connection) -> str:
+        """Keep lists fresh, probe health, stop when idle. Return why it has to end."""
+        reasons: list[str] = []
+
+        async def end_after(part: Awaitable[str]) -> None:
+            reasons.append(await part)
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.lists.run, connection)
+            nursery.start_soon(connection.run)
+            nursery.start_soon(self._resubscribe, connection)
+            if self.config.watch:
+                nursery.start_soon(end_after, self._source_change(connection))
+            health = self.server.failsafe.health_check
+            if health.enabled:
+                nursery.start_soon(end_after, probe(connection, health))
+            if self.config.stop_when_idle_for is not None:
+                nursery.start_soon(end_after, self._idle(connection))
+        return reasons[0] if reasons else ""
+
+    async def _idle(self, connection: Connection) -> str:
+        """Return when no call was made for `stop_when_idle_for`."""
+        allowed = self.config.stop_when_idle_for or 0.0
+        while True:
+            await trio.sleep_until(self.last_used + allowed)
+            if self.deadlines:
+                await connection.peer.drained()
+                self.last_used = trio.current_time()
+            elif trio.current_time() - self.last_used >= allowed:
+                self._wanted = False
+                self.connection = None
+                self._enter(State.IDLE)
+                log.info("backend.idle_stopped", server=self.name)
+                return ""
+
+    async def _source_change(self, connection: Connection) -> str:
+        """Return when the server's source files have changed and its calls are answered.
+
+        No new call goes to the old process meanwhile.
+        """
+        files = await sources_changed(
+            self.server.services.files, self.config.watch, self.config.cwd
+        )
+        log.info("backend.source_changed", server=self.name, files=[str(f) for f in files[:5]])
+        self.connection = None
+        self._restarting = True
+        self._enter(State.STARTING)
+        with trio.move_on_after(self.config.timeout):
+            await connection.peer.drained()
+        return ""
+
+    async def _resubscribe(self, connection: Connection) -> None:
+        """Subscribe to the resources that clients watch: a new process knows of none."""
+        for uri in self.server.services.clients.subscribed_resources(self):
+            try:
+                await connection.request("resources/subscribe", {"uri": uri})
+            except RpcError as error:
+                log.info("backend.resubscribe_failed", server=self.name, reason=str(error))
+            except ConnectionLost:
+                return
+
+    # -- requests and notifications of the server ------------------------------------------
+
+    async def _serve(self, request: Request) -> Params:
+        assert self._peer is not None
+        with request.scope():
+            on_progress = None if request.progress_token is None else request.send_progress
+            return await self.server.services.clients.ask(
+                self,
+                context_of_request(self._peer, request.about, request.method),
+                request.method,
+                request.params,
+                on_progress=on_progress,
+            )
+        return {}  # cancelled by the backend: it is not answered
+
+    def _notified(self, method: str, params: Params, about: RequestId | None) -> None:
+        assert self._peer is not None
+        if not self.lists.changed(method):
+            context = context_of_notification(self._peer, about)
+            self.server.services.clients.notified(self, context, method, params)
+
+    def _paused(self, about: RequestId) -> None:
+        assert self._peer is not None
+        context: Any = self._peer.owner(about)
+        if context is None or not context.transparent:
+            return
+        request = context.client_request
+        if request and request.client:
+            request.client.pause(request)
+
+    def _listed(self, changed: frozenset[str]) -> None:
+        self.server.instance_listed(self, changed)
+        self._notify_waiters()
+
+    def _enter(self, phase: State) -> None:
+        self._phase = phase
+        self._since = trio.current_time()
+        self._notify_waiters()
+
+    def _notify_waiters(self) -> None:
+        self._changed.unpark_all()
+
+    def _end_connection(self) -> None:
+        self.connection = None
+        if self._scope is not None:
+            self._scope.cancel()

@@ -1,0 +1,101 @@
+"""Housekeeping: the periodic tasks of a gateway, and the guard that each of them runs under."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from mcpgw.backends.pool import BackendPool
+from mcpgw.capabilities.service import CapabilityService
+from mcpgw.front.session_registry import SessionRegistry
+from mcpgw.meta.context import GatewayContext
+from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import prepare as prepare_log
+from mcpgw.state.file_watcher import FileWatcher
+
+log = get_logger("mcpgw.gateway")
+
+QUIET: Final = 0.5
+"""Seconds after the loading of the configuration until the rest is imported."""
+RESTART: Final = (1.0, 60.0)
+"""Seconds until a task that crashed is started again: at first, and at most."""
+COLLECT_AFTER: Final = 5_000
+"""New objects after which the youngest generation is collected."""
+
+
+async def supervised(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run a periodic task; log an internal error in it and start it again, so that it ends
+    neither the gateway nor the task for good."""
+    pause = RESTART[0]
+    while True:
+        began = trio.current_time()
+        try:
+            await run()
+            return
+        except Exception as error:
+            log.error("task.crashed", task=name, exc_info=error)
+        if trio.current_time() - began > RESTART[1]:
+            pause = RESTART[0]
+        await trio.sleep(pause)
+        pause = min(2 * pause, RESTART[1])
+
+
+async def sync_usage(context: GatewayContext, folder: Path) -> None:
+    """Exchange the counters with `state.db`, where other gateways' counters are too."""
+    from mcpgw.usage.store import UsageStore
+    from mcpgw.usage.sync import keep
+
+    interval = context.config.tool_profiles.persistence_interval
+    await keep(context.usage, UsageStore(folder / "state.db"), interval=interval)
+
+
+async def prepare(pool: BackendPool, capabilities: CapabilityService) -> None:
+    """Prepare for what is likely next, once a client has had its first answers."""
+    await trio.sleep(QUIET)
+    # A first log line would have to wait for these imports.
+    await trio.to_thread.run_sync(prepare_log, abandon_on_cancel=True)
+    _settle_memory()
+    builtin = pool.get(capabilities.name)
+    if builtin is not None:
+        builtin.shared.want()
+
+
+async def watch_skills(
+    context: GatewayContext,
+    sessions: SessionRegistry,
+    files: FileWatcher,
+    environ: Mapping[str, str],
+) -> None:
+    """Load the skills, and notify clients of changes."""
+    from mcpgw.skills.builtin import builtin_folder
+    from mcpgw.skills.library import SkillLibrary
+    from mcpgw.skills.registry import registry_path
+
+    skills = SkillLibrary(registry_path(environ), builtin_folder())
+    await trio.sleep(QUIET)
+
+    async def check() -> None:
+        changes = await trio.to_thread.run_sync(skills.refresh)
+        for problem in changes.problems:
+            log.warning("skill.rejected", reason=problem)
+        if context.skills is None:
+            context.skills = skills
+        elif changes.any:
+            sessions.queue_change(frozenset({"resources"}))
+
+    await check()
+    files.poll("skills", check)
+
+
+def _settle_memory() -> None:
+    """Let the garbage collector skip what lives as long as the process anyway.
+
+    Calls make many short-lived objects; walking all modules again and again for them was
+    measured as a seventh of what a call costs.
+    """
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 20)

@@ -1,0 +1,171 @@
+"""Configuration reload: load gateway.yaml, compare it with the one in use, put it in use."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+import attrs
+import trio
+
+from mcpgw.config.schema import GatewayConfig
+from mcpgw.config.settings import Settings, Snapshot
+from mcpgw.observe.log import get_logger
+from mcpgw.protocol.errors import INTERNAL_ERROR, RpcError
+from mcpgw.protocol.peer import Params
+from mcpgw.state.file_watcher import SETTLE
+
+log = get_logger("mcpgw.gateway")
+
+Stamp = tuple[int, int, int] | None
+REJECTED: Final = "gateway.yaml has changed but is not used:\n"
+
+
+class Broken(Protocol):
+    """Called when a configuration cannot be used; `first` at the start of the gateway."""
+
+    def __call__(self, problem: str, *, first: bool) -> None:
+        """Report it."""
+
+
+@attrs.define(eq=False)
+class ConfigReloader:
+    """Loads the configuration at the start and whenever its files change.
+
+    A file that cannot be used changes nothing: what is in use stays in use.
+
+    Args:
+      config_path: the file to load; None to look in the usual places.
+      environ: the environment of the process.
+      settings: where the configuration is put in use.
+      must_exist: whether a missing `config_path` is an error.
+      broken: called when a configuration cannot be used.
+      reloaded: called after a reload.
+    """
+
+    config_path: Path | None
+    environ: Mapping[str, str]
+    settings: Settings
+    must_exist: bool = attrs.field(kw_only=True)
+    broken: Broken = attrs.field(kw_only=True)
+    reloaded: Callable[[], None] = attrs.field(kw_only=True)
+    problem: str = ""
+    """Why the configuration could not be loaded at the start; empty if it was."""
+    _previous: GatewayConfig = attrs.field(factory=GatewayConfig)
+    _seen: dict[Path, Stamp] = attrs.field(factory=dict)
+    """The watched files as they were at the last look."""
+
+    def load_first(self, given: GatewayConfig | None) -> None:
+        """Load the configuration at the start; a broken one does not end the gateway.
+
+        The session goes on, so that the client shows what is wrong and a corrected file takes
+        effect; the exit status still tells a script.
+        """
+        from mcpgw.config.problems import ConfigError
+
+        if given is not None:
+            self.settings.update(Snapshot(given, self.environ, _working_folder()))
+            return
+        try:
+            self._load()
+        except ConfigError as error:
+            self.problem = f"The configuration could not be loaded:\n{error}"
+            self.broken(self.problem, first=True)
+
+    def reload(self) -> Params:
+        """Load again and put what changed in use.
+
+        Raises:
+          ConfigError: the file cannot be used; nothing has changed.
+        """
+        from mcpgw.config.problems import ConfigError
+
+        try:
+            outcome = self._load()
+        except ConfigError as error:
+            self.broken(f"{REJECTED}{error}", first=False)
+            raise
+        log.info("config.reloaded", changes=outcome["changes"])
+        self.reloaded()
+        return outcome
+
+    async def reload_for_client(self) -> Params:
+        """Reload at a client's request.
+
+        Raises:
+          RpcError: the file cannot be used.
+        """
+        from mcpgw.config.problems import ConfigError
+
+        try:
+            return self.reload()
+        except ConfigError as error:
+            raise RpcError(INTERNAL_ERROR, f"Failed to parse config: {error}") from error
+
+    async def check(self) -> None:
+        """Reload if a watched file has changed and has settled."""
+        from mcpgw.config.problems import ConfigError
+
+        now = _stamps(self._seen)
+        if now == self._seen:
+            return
+        await trio.sleep(SETTLE)
+        if _stamps(self._seen) == now:
+            self._seen = now
+            with contextlib.suppress(ConfigError):  # `broken` has reported it
+                self.reload()
+
+    def differs(self, sections: Iterable[str]) -> bool:
+        """Tell whether sections differ between the previous configuration and the one in use."""
+        config = self.settings.config
+        return any(getattr(self._previous, name) != getattr(config, name) for name in sections)
+
+    def _load(self) -> Params:
+        from mcpgw.config import changes, loader
+
+        here = _working_folder()
+        path = self.config_path or loader.find(self.environ, here)
+        places = (here / path,) if path else loader.places(self.environ, here)
+        # Before the reading: a change during it is a change, and a broken file is watched too.
+        self._seen = _stamps({**self._seen, **dict.fromkeys(places)})
+        if path is not None and not path.exists() and not self.must_exist:
+            log.warning("config.missing", path=str(path), hint="the defaults are used")
+            path = None
+        fresh = loader.load(path, environ=self.environ)
+        self._previous = self.settings.config
+        outcome = changes.diff(self._previous, fresh.config)
+        for warning in fresh.warnings:
+            log.warning("config.warning", problem=str(warning))
+        watched = fresh.watched or places
+        self._seen = {**_stamps(watched), **{p: self._seen[p] for p in watched if p in self._seen}}
+        folder = path.parent if path else here
+        self.settings.update(Snapshot(fresh.config, fresh.environ, folder))
+        self.problem = ""
+        restart = [change.name for change in outcome.sections if change.outcome == "restart"]
+        return {
+            "status": "ok",
+            "changes": outcome.describe(),
+            "restart_required": outcome.restart_required,
+            "restart_reason": f"changed: {', '.join(restart)}" if restart else None,
+        }
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:  # it was removed while we are in it
+        return Path("/")
+
+
+def _stamps(paths: Iterable[Path]) -> dict[Path, Stamp]:
+    return {path: _stamp(path) for path in paths}
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,0 +1,19 @@
+"""The bearer token of the HTTP front."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from mcpgw.config.expansion import expand
+from mcpgw.config.server import AuthConfig
+
+
+def bearer_token(auth: AuthConfig, environ: Mapping[str, str]) -> str:
+    """Return the configured token, `auto` if one must be generated, "" if none is required."""
+    if not auth.enabled or auth.bearer_token is None:
+        return ""
+    reference = re.fullmatch(r"env:([A-Za-z_][A-Za-z0-9_]*)", auth.bearer_token)
+    if reference is not None:
+        return environ.get(reference[1], "")
+    return expand(auth.bearer_token, environ).text
