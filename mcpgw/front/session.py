@@ -220,11 +220,10 @@ class Session:
             raise
         return _older(result) if "resultType" in result else result
 
-    async def attached(self, request: Request) -> None:
-        """Wait until the gateway is ready, or the request is cancelled."""
+    async def attached(self) -> None:
+        """Wait until the gateway is ready."""
         if self._inside is None:
-            with request.scope():
-                await self._attached.wait()
+            await self._attached.wait()
 
     async def answer(self, request: Request) -> Params:
         """Answer a request in the form of the handshake revisions.
@@ -233,17 +232,12 @@ class Session:
           RpcError: there is no such method, or what it raises.
         """
         if self._inside is None:
-            await self.attached(request)
-        if self._inside is None:
-            return {}  # cancelled before the gateway was ready
-        method = self._inside.methods.get(request.method)
+            await self.attached()
+        inside = self.inside
+        method = inside.methods.get(request.method)
         if method is None:
             raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
-        if request.method == "tools/call":  # which opens the scope where it is needed
-            return await method(self, self._inside.context, request)
-        with request.scope():
-            return await method(self, self._inside.context, request)
-        return {}
+        return await method(self, inside.context, request)
 
     # -- notifications -------------------------------------------------------------------
 

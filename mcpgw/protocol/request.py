@@ -68,11 +68,10 @@ class Client(Protocol):
 
 @attrs.define(slots=True, eq=False)
 class Request:
-    """A request that arrived: what was asked, and by which peer.
+    """A request that arrived: its method and params, and the peer that sent it.
 
-    The asker can cancel its handler while that is in a `with request.scope()` block, or has
-    put a cancel scope of its own into `cancel_scope`; one that ends soon needs neither. What
-    a cancelled handler returns or raises goes nowhere.
+    `scope` is the cancel scope that its handler runs in. `Peer` opens it, and cancels it when
+    the sender cancels the request; a cancelled request is never answered.
     """
 
     peer: Peer
@@ -87,20 +86,12 @@ class Request:
     represents: Request | None = None
     """The request that is answered now, where this one goes on over several."""
     cancelled: bool = False
-    cancel_scope: trio.CancelScope | None = None
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, repr=False)
 
     def cancel(self) -> None:
-        """Stop the handler; the request gets no answer (MCP, cancellation)."""
+        """Cancel the handler; the request gets no answer (MCP, cancellation)."""
         self.cancelled = True
-        if self.cancel_scope is not None:
-            self.cancel_scope.cancel()
-
-    def scope(self) -> trio.CancelScope:
-        """Return the cancel scope to run the handler in."""
-        self.cancel_scope = scope = trio.CancelScope()
-        if self.cancelled:
-            scope.cancel()
-        return scope
+        self.scope.cancel()
 
     def send_progress(self, params: Params) -> None:
         """Pass a progress report on under the asker's own token, if it gave one."""

@@ -83,13 +83,11 @@ class TestDoors:
         act = getattr(self, f"do_{str(name).replace('/', '_')}", None)
         if act is None:
             raise RpcError(METHOD_NOT_FOUND, f"Method not found: {name}")
-        with request.scope():
-            try:
-                return await act(request, request.params.get("arguments") or {})  # type: ignore[no-any-return]
-            except trio.Cancelled:
-                self.cancelled.append(request.params)
-                raise
-        return {}
+        try:
+            return await act(request, request.params.get("arguments") or {})  # type: ignore[no-any-return]
+        except trio.Cancelled:
+            self.cancelled.append(request.params)
+            raise
 
     async def do_echo(self, _request: Request, arguments: Params) -> Params:
         return {"said": arguments}
