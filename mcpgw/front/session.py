@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mcpgw.front.tasks import Tasks
     from mcpgw.meta.context import GatewayContext
     from mcpgw.pipeline.session_state import SessionState
-    from mcpgw.protocol.channel import Channel
+    from mcpgw.protocol.channel import ClientChannel
 
 END_GRACE: Final = 10.0
 """Seconds that calls in flight have after the end of input; `server.shutdown_timeout` where
@@ -95,7 +95,7 @@ class Session:
         of the stateless era.
     """
 
-    channel: Channel
+    channel: ClientChannel
     end_grace: float
     server_profile: ServerProfile = GATEWAY_PROFILE
     principal: str = ""
@@ -263,11 +263,6 @@ class Session:
     def supports_input_required(self) -> bool:
         """Never: these revisions have requests to the client instead."""
         return False
-
-    @property
-    def elicits(self) -> bool:
-        """Tell whether the client can ask the person by a form."""
-        return "form" in elicitation_modes(self.client_capabilities)
 
     def forwardable_capabilities(self) -> Params:
         """Return what the client declared of what backends may use through us."""
