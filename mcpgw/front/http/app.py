@@ -14,8 +14,10 @@ from mcpgw.front.http import endpoint, legacy_sse, websocket
 from mcpgw.front.http.access import Guard, refuse_any
 from mcpgw.front.http.asgi import App, Receive, Refusal, Scope, Send
 from mcpgw.front.http.endpoint import Endpoint
+from mcpgw.front.http.event_buffer import MemoryBudget
+from mcpgw.front.http.gateway_api import GatewayApi
 from mcpgw.front.http.legacy_sse import LegacySse
-from mcpgw.front.http.settings import GatewayApi, HttpSettings
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.front.http.websocket import Sockets
 
 if TYPE_CHECKING:
@@ -131,9 +133,10 @@ def make_app(
             *more_routes,
         ]
     )
+    memory_budget = MemoryBudget(settings.unread_total_bytes)
     return HttpApp(
-        Endpoint(gateway_api, settings),
-        LegacySse(gateway_api, settings),
+        Endpoint(gateway_api, settings, memory_budget),
+        LegacySse(gateway_api, settings, memory_budget),
         Sockets(gateway_api, settings),
         pages,
         settings,

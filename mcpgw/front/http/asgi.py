@@ -9,7 +9,8 @@ from typing import Any, Final
 import attrs
 import trio
 
-from mcpgw.front.http.settings import FrontChannel, GatewayApi, HttpSettings, NoSuchTarget
+from mcpgw.front.http.gateway_api import FrontChannel, GatewayApi, NoSuchTarget
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.errors import INVALID_REQUEST, NOT_FOUND, ErrorCode, RpcError
 from mcpgw.protocol.jsonrpc import Message, RequestId, encode
 

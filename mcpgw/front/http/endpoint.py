@@ -29,7 +29,8 @@ from mcpgw.front.http.asgi import (
     respond,
     text,
 )
-from mcpgw.front.http.event_buffer import EventBuffer, UnknownEvent
+from mcpgw.front.http.event_buffer import EventBuffer, MemoryBudget, UnknownEvent
+from mcpgw.front.http.gateway_api import GatewayApi
 from mcpgw.front.http.responses import (
     FIRST_READER,
     priming,
@@ -39,7 +40,7 @@ from mcpgw.front.http.responses import (
     wait_whole,
 )
 from mcpgw.front.http.sessions import HttpSession, HttpSessions
-from mcpgw.front.http.settings import GatewayApi, HttpSettings
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.front.http.stateless import StatelessEndpoint
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.jsonrpc import Malformed, Message, check, decode, valid_id
@@ -84,14 +85,15 @@ class Endpoint:
 
     gateway_api: GatewayApi
     settings: HttpSettings
+    memory_budget: MemoryBudget
     sessions: HttpSessions = attrs.field(init=False)
     stateless: StatelessEndpoint = attrs.field(init=False)
     closing: bool = False
     """The front is about to end: requests are refused."""
 
     def __attrs_post_init__(self) -> None:
-        self.sessions = HttpSessions(self.settings)
-        self.stateless = StatelessEndpoint(self.gateway_api, self.settings)
+        self.sessions = HttpSessions(self.settings, self.memory_budget)
+        self.stateless = StatelessEndpoint(self.gateway_api, self.settings, self.memory_budget)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -232,7 +234,7 @@ class Endpoint:
     ) -> None:
         """Begin a session; one whose `initialize` is refused leaves nothing behind."""
         session = self.sessions.make(principal, target)
-        event_buffer = EventBuffer(self.settings)
+        event_buffer = EventBuffer(self.settings, self.memory_budget)
         opened = False
         try:
             await self._open(session, message)

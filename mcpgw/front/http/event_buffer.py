@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 import trio
 
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.jsonrpc import RequestId
-
-if TYPE_CHECKING:
-    from mcpgw.front.http.settings import HttpSettings
 
 STANDALONE: Final = 0
 """The number of the stream that belongs to no request."""
@@ -45,7 +43,7 @@ class MemoryBudget:
     limit: int
     _holders: weakref.WeakSet[EventBuffer] = attrs.field(factory=weakref.WeakSet)
 
-    def note(self, event_buffer: EventBuffer) -> None:
+    def enforce(self, event_buffer: EventBuffer) -> None:
         """Take note that a stream holds much; make room where all together hold too much."""
         self._holders.add(event_buffer)
         if sum(each.held_bytes for each in self._holders) <= self.limit:
@@ -86,6 +84,7 @@ class EventBuffer:
     """
 
     settings: HttpSettings
+    memory_budget: MemoryBudget
     number: int | None = None
     read: bool = True
     request_id: RequestId | None = None
@@ -108,9 +107,8 @@ class EventBuffer:
 
     def __repr__(self) -> str:
         state = "ENDED" if self.ended else "READ" if self.read else "UNREAD"
-        return (
-            f"<Outlet {self.number} {state} waiting={len(self._unread)} kept={len(self._replay)}>"
-        )
+        counts = f"waiting={len(self._unread)} kept={len(self._replay)}"
+        return f"<EventBuffer {self.number} {state} {counts}>"
 
     @property
     def held_bytes(self) -> int:
@@ -137,7 +135,7 @@ class EventBuffer:
         else:
             self._shorten()
         if self.held_bytes > COUNTED_FROM:
-            settings.memory_budget.note(self)
+            self.memory_budget.enforce(self)
         self._wake()
         return not self.ended
 
@@ -288,12 +286,13 @@ class Streams:
     """All streams of one session that a client may come back for."""
 
     settings: HttpSettings
+    memory_budget: MemoryBudget
     standalone: EventBuffer = attrs.field(init=False)
     _kept: dict[int, EventBuffer] = attrs.field(factory=dict)
     _last: int = STANDALONE
 
     def __attrs_post_init__(self) -> None:
-        self.standalone = EventBuffer(self.settings, STANDALONE, read=False)
+        self.standalone = EventBuffer(self.settings, self.memory_budget, STANDALONE, read=False)
         self._kept[STANDALONE] = self.standalone
 
     def __len__(self) -> int:
@@ -307,7 +306,7 @@ class Streams:
     def open(self) -> EventBuffer:
         """Return the outlet of a new request. It has a reader, whose ticket is 1."""
         self._last += 1
-        return EventBuffer(self.settings, self._last)
+        return EventBuffer(self.settings, self.memory_budget, self._last)
 
     def keep(self, event_buffer: EventBuffer) -> None:
         """Keep an outlet for a client that comes back, from the moment that events are sent."""
@@ -340,8 +339,8 @@ class Streams:
         excess = len(ended) - self.settings.replay_streams
         held = sum(event_buffer.held_bytes for event_buffer in ended)
         for position, event_buffer in enumerate(ended):
-            memory_budget = self.settings.replay_bytes * KEPT_WHOLE
-            if position < excess or held > memory_budget or event_buffer.is_stale(now):
+            limit = self.settings.replay_bytes * KEPT_WHOLE
+            if position < excess or held > limit or event_buffer.is_stale(now):
                 held -= event_buffer.held_bytes
                 del self._kept[event_buffer.number or STANDALONE]
 

@@ -26,10 +26,11 @@ from mcpgw.front.http.asgi import (
     respond,
 )
 from mcpgw.front.http.endpoint import target_of
-from mcpgw.front.http.event_buffer import EventBuffer
+from mcpgw.front.http.event_buffer import EventBuffer, MemoryBudget
+from mcpgw.front.http.gateway_api import GatewayApi
 from mcpgw.front.http.responses import stream
 from mcpgw.front.http.session_channel import SessionChannel
-from mcpgw.front.http.settings import GatewayApi, HttpSettings
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.errors import INTERNAL_ERROR
 from mcpgw.protocol.jsonrpc import Malformed, check, decode
 from mcpgw.transports.sse_codec import Event, encode_event
@@ -58,6 +59,7 @@ class LegacySse:
 
     gateway_api: GatewayApi
     settings: HttpSettings
+    memory_budget: MemoryBudget
     closing: bool = False
     """The front is about to end: requests are refused."""
     _sessions: dict[str, _Session] = attrs.field(factory=dict)
@@ -89,7 +91,7 @@ class LegacySse:
                 503, "too many sessions are open (streaming.max_sessions)", INTERNAL_ERROR
             )
         principal: str = scope["state"]["principal"]
-        event_buffer = EventBuffer(self.settings)
+        event_buffer = EventBuffer(self.settings, self.memory_budget)
         session_channel = SessionChannel(event_buffer)
         await enter(self.gateway_api, session_channel, target_of(scope["path"], PATH), principal)
         session_id = secrets.token_urlsafe(24)

@@ -49,7 +49,7 @@ class SessionChannel:
 
     def __repr__(self) -> str:
         state = "DEAD" if self._dead else "CLOSED" if self._closed else "OPEN"
-        return f"<HubChannel {state} open={len(self._outlets)} waiting={len(self._incoming)}>"
+        return f"<SessionChannel {state} open={len(self._outlets)} waiting={len(self._incoming)}>"
 
     @property
     def is_dead(self) -> bool:

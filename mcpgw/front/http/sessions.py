@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from mcpgw.front.http.asgi import Refusal
-from mcpgw.front.http.event_buffer import Streams
+from mcpgw.front.http.event_buffer import MemoryBudget, Streams
 from mcpgw.front.http.session_channel import SessionChannel
 from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.errors import INTERNAL_ERROR
@@ -72,8 +72,8 @@ class HttpSessions:
     """All sessions that are open, by their ids."""
 
     settings: HttpSettings
+    memory_budget: MemoryBudget
     _open: dict[str, HttpSession] = attrs.field(factory=dict)
-    _opening: int = 0
 
     def __len__(self) -> int:
         return len(self._open)
@@ -95,7 +95,7 @@ class HttpSessions:
                 " (streaming.max_sessions); try again later"
             )
             raise Refusal(503, reason, INTERNAL_ERROR, headers=[(b"retry-after", b"60")])
-        streams = Streams(self.settings)
+        streams = Streams(self.settings, self.memory_budget)
         return HttpSession(
             secrets.token_urlsafe(_ID_BYTES),
             principal,

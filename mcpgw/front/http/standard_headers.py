@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 from mcpgw.front.http.asgi import Headers, Refusal, text
-from mcpgw.front.http.settings import GatewayApi
+from mcpgw.front.http.gateway_api import GatewayApi
 from mcpgw.protocol.errors import HEADER_MISMATCH
 from mcpgw.protocol.header_params import (
     NAMED_BY,

@@ -13,7 +13,8 @@ import attrs
 import trio
 
 from mcpgw.front.http.asgi import Headers, Receive, Send, enter, respond
-from mcpgw.front.http.event_buffer import EventBuffer
+from mcpgw.front.http.event_buffer import EventBuffer, MemoryBudget
+from mcpgw.front.http.gateway_api import GatewayApi
 from mcpgw.front.http.responses import (
     FIRST_READER,
     send_whole,
@@ -22,7 +23,7 @@ from mcpgw.front.http.responses import (
     watched,
 )
 from mcpgw.front.http.session_channel import SessionChannel
-from mcpgw.front.http.settings import GatewayApi, HttpSettings
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.front.http.standard_headers import HeaderCheck
 from mcpgw.protocol.errors import (
     HEADER_MISMATCH,
@@ -60,6 +61,7 @@ class StatelessEndpoint:
 
     gateway_api: GatewayApi
     settings: HttpSettings
+    memory_budget: MemoryBudget
     _check: HeaderCheck = attrs.field(init=False)
     _hubs: dict[tuple[str | None, str], SessionChannel] = attrs.field(factory=dict)
     _opening: dict[tuple[str | None, str], trio.Lock] = attrs.field(factory=dict)
@@ -113,7 +115,7 @@ class StatelessEndpoint:
         send: Send,
     ) -> None:
         session_channel = await self._hub(target, principal, message)
-        event_buffer = EventBuffer(self.settings)
+        event_buffer = EventBuffer(self.settings, self.memory_budget)
         try:
             await session_channel.post(message, event_buffer)
             answer = await wait_whole(event_buffer, self.settings.answer_wait)

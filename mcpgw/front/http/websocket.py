@@ -14,7 +14,8 @@ import trio
 from mcpgw.front.http.access import refuse_any
 from mcpgw.front.http.asgi import CLOSE, Receive, Refusal, Scope, Send, enter
 from mcpgw.front.http.endpoint import target_of
-from mcpgw.front.http.settings import GatewayApi, HttpSettings
+from mcpgw.front.http.gateway_api import GatewayApi
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.channel import Received
 from mcpgw.protocol.jsonrpc import Message, RequestId, decode, encode, valid_id
 
@@ -25,7 +26,6 @@ NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
 UNSUPPORTED_DATA: Final = 1003
 TOO_BIG: Final = 1009
-TRY_LATER: Final = 1013
 """Close codes (RFC 6455, section 7.4.1, and its registry)."""
 
 
