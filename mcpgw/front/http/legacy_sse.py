@@ -1,6 +1,7 @@
-"""The older transport of two addresses: a stream to listen on, and one to post messages to.
+"""The legacy HTTP+SSE transport: one path for the event stream, one to POST messages to.
 
-MCP 2024-11-05, HTTP with SSE. Deprecated since 2025-03-26; kept for clients that know no other.
+MCP 2024-11-05, HTTP with SSE. Deprecated since 2025-03-26; kept for clients that support nothing
+newer.
 """
 
 from __future__ import annotations
@@ -53,15 +54,16 @@ class LegacySse:
     A session lasts as long as its stream.
 
     Args:
-      doors: the way into the gateway.
+      gateway_api: the gateway.
       settings: the limits.
+      memory_budget: the bound of all event streams together.
     """
 
     gateway_api: GatewayApi
     settings: HttpSettings
     memory_budget: MemoryBudget
     closing: bool = False
-    """The front is about to end: requests are refused."""
+    """The front is shutting down: requests are refused."""
     _sessions: dict[str, _Session] = attrs.field(factory=dict)
 
     def __len__(self) -> int:
@@ -75,7 +77,7 @@ class LegacySse:
             posts = scope["path"] == POST_PATH
             wanted = "POST" if posts else "GET"
             if scope["method"] != wanted:
-                reason = f"{scope['method']} is not allowed here"
+                reason = f"{scope['method']} is not allowed on this path"
                 raise Refusal(405, reason, headers=[(b"allow", wanted.encode())])
             if posts:
                 await self._post(scope, receive, send)
@@ -109,7 +111,7 @@ class LegacySse:
         query = parse_qs(scope["query_string"].decode("latin-1"))
         session = self._sessions.get(query.get("sessionId", [""])[0])
         if session is None or session.principal != scope["state"]["principal"]:
-            raise Refusal(404, "no such session: it ends with its stream; open a new one")
+            raise Refusal(404, "no such session: its stream has ended; open a new one")
         check_json(headers)
         message = decode((await read_body(headers, receive, self.settings)).strip())
         if isinstance(message, Malformed):
