@@ -495,16 +495,14 @@ class BackendInstance:
 
     async def _serve(self, request: Request) -> Params:
         assert self._peer is not None
-        with request.scope():
-            on_progress = None if request.progress_token is None else request.send_progress
-            return await self.server.services.clients.ask(
-                self,
-                context_of_request(self._peer, request.about, request.method),
-                request.method,
-                request.params,
-                on_progress=on_progress,
-            )
-        return {}  # cancelled by the backend: it is not answered
+        on_progress = None if request.progress_token is None else request.send_progress
+        return await self.server.services.clients.ask(
+            self,
+            context_of_request(self._peer, request.about, request.method),
+            request.method,
+            request.params,
+            on_progress=on_progress,
+        )
 
     def _notified(self, method: str, params: Params, about: RequestId | None) -> None:
         assert self._peer is not None

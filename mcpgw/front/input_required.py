@@ -76,7 +76,8 @@ class ParkedCall:
     async def run(self, work: Work) -> None:
         """Do the work, whatever becomes of the requests that asked for it; a task."""
         try:
-            self._outcome = Value(await work(self.request))
+            with self.request.scope:
+                self._outcome = Value(await work(self.request))
         except RpcError as error:
             self._outcome = Error(error)
         except Exception as error:
@@ -205,13 +206,15 @@ class ParkedCalls:
                 request.params = {**request.params, "requestState": claim["state"]}
                 parked = self._begin(exchange, request, work)
         exchange.parked = parked
-        with request.scope():
+        try:
             result = await parked.turn()
-            if result.get("resultType") != "input_required":
-                return result
-            return self._signed(result, parked, about)
-        parked.cancel()
-        return {}  # cancelled: nobody is told
+        except trio.Cancelled:
+            if request.cancelled:
+                parked.cancel()
+            raise
+        if result.get("resultType") != "input_required":
+            return result
+        return self._signed(result, parked, about)
 
     def forget(self, parked: ParkedCall) -> None:
         """Take note that a call has ended."""

@@ -19,7 +19,7 @@ from mcpgw.front.paging import page
 from mcpgw.front.server_profile import ServerProfile
 from mcpgw.front.session import Method, Session
 from mcpgw.meta.context import GatewayContext
-from mcpgw.pipeline.call import Call, CallAbandoned, CallFailed, Recovery
+from mcpgw.pipeline.call import Call, CallFailed, Recovery
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params, Request
 
@@ -84,8 +84,6 @@ async def _call_tool(session: Session, context: GatewayContext, request: Request
     try:
         result = await context.pipeline.pass_on(call)
         return tasks.created(session.inside.tasks, session, instance, request, result)
-    except CallAbandoned:
-        return {}
     except CallFailed as error:
         unknown = error.recovery in (Recovery.TOOL_NOT_FOUND, Recovery.INVALID_PARAM)
         code = INVALID_PARAMS if unknown else BACKEND_UNAVAILABLE

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mcpgw.front.tasks import Tasks
     from mcpgw.meta.context import GatewayContext
     from mcpgw.pipeline.session_state import SessionState
-    from mcpgw.protocol.channel import Channel
+    from mcpgw.protocol.channel import ClientChannel
 
 END_GRACE: Final = 10.0
 """Seconds that calls in flight have after the end of input; `server.shutdown_timeout` where
@@ -95,7 +95,7 @@ class Session:
         of the stateless era.
     """
 
-    channel: Channel
+    channel: ClientChannel
     end_grace: float
     server_profile: ServerProfile = GATEWAY_PROFILE
     principal: str = ""
@@ -225,11 +225,10 @@ class Session:
             raise
         return _older(result) if "resultType" in result else result
 
-    async def attached(self, request: Request) -> None:
-        """Wait until the gateway is ready, or the request is cancelled."""
+    async def attached(self) -> None:
+        """Wait until the gateway is ready."""
         if self._inside is None:
-            with request.scope():
-                await self._attached.wait()
+            await self._attached.wait()
 
     async def answer(self, request: Request) -> Params:
         """Answer a request in the form of the handshake revisions.
@@ -238,17 +237,12 @@ class Session:
           RpcError: there is no such method, or what it raises.
         """
         if self._inside is None:
-            await self.attached(request)
-        if self._inside is None:
-            return {}  # cancelled before the gateway was ready
-        method = self._inside.methods.get(request.method)
+            await self.attached()
+        inside = self.inside
+        method = inside.methods.get(request.method)
         if method is None:
             raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
-        if request.method == "tools/call":  # which opens the scope where it is needed
-            return await method(self, self._inside.context, request)
-        with request.scope():
-            return await method(self, self._inside.context, request)
-        return {}
+        return await method(self, inside.context, request)
 
     # -- notifications -------------------------------------------------------------------
 
@@ -274,11 +268,6 @@ class Session:
     def supports_input_required(self) -> bool:
         """Never: these revisions have requests to the client instead."""
         return False
-
-    @property
-    def elicits(self) -> bool:
-        """Tell whether the client can ask the person by a form."""
-        return "form" in elicitation_modes(self.client_capabilities)
 
     def forwardable_capabilities(self) -> Params:
         """Return what the client declared of what backends may use through us."""

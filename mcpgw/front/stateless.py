@@ -154,10 +154,8 @@ async def _answer(session: Session, exchange: Exchange, request: Request) -> Par
     if request.method in ROUND_METHODS and (
         not exchange.asks_nothing or "requestState" in request.params
     ):
-        await session.attached(request)
-        if not request.cancelled:
-            return await session.inside.parked_calls.serve(exchange, request, session.answer)
-        return {}  # cancelled before the gateway was ready
+        await session.attached()
+        return await session.inside.parked_calls.serve(exchange, request, session.answer)
     return await session.answer(request)
 
 

@@ -65,30 +65,26 @@ async def listen(session: Session, request: Request) -> Params:
     granted = _granted(session, asked)
     methods = frozenset(_FLAGS[flag][1] for flag in granted)
     subscription = Subscription(request, methods)
-    await session.attached(request)
-    if request.cancelled:
-        return {}
+    await session.attached()
     resource_subscriptions = session.inside.resource_subscriptions
-    with request.scope():
-        uris = asked.get("resourceSubscriptions")
-        try:
-            if isinstance(uris, list):
-                granted["resourceSubscriptions"] = [
-                    uri
-                    for uri in uris
-                    if isinstance(uri, str)
-                    and await resource_subscriptions.try_subscribe(
-                        session.inside.context, session, request, subscription, uri
-                    )
-                ]
-            subscription.acknowledge(granted)
-            session.listeners.add(subscription)
-            await request.peer.ending.wait()
-        finally:
-            session.listeners.discard(subscription)
-            resource_subscriptions.remove(subscription)
-        return {"resultType": "complete", "_meta": {SUBSCRIPTION_META: request.id}}
-    return {}  # cancelled: nobody is told
+    uris = asked.get("resourceSubscriptions")
+    try:
+        if isinstance(uris, list):
+            granted["resourceSubscriptions"] = [
+                uri
+                for uri in uris
+                if isinstance(uri, str)
+                and await resource_subscriptions.try_subscribe(
+                    session.inside.context, session, request, subscription, uri
+                )
+            ]
+        subscription.acknowledge(granted)
+        session.listeners.add(subscription)
+        await request.peer.ending.wait()
+    finally:
+        session.listeners.discard(subscription)
+        resource_subscriptions.remove(subscription)
+    return {"resultType": "complete", "_meta": {SUBSCRIPTION_META: request.id}}
 
 
 def _granted(session: Session, asked: Mapping[str, Any]) -> Params:

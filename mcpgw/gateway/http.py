@@ -17,7 +17,8 @@ from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Unavailable
 from mcpgw.config.schema import GatewayConfig
 from mcpgw.config.server import AUTO_TOKEN
-from mcpgw.front.http.settings import FrontChannel, HealthReport, HttpSettings, NoSuchTarget
+from mcpgw.front.http.gateway_api import FrontChannel, HealthReport, NoSuchTarget
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.front.passthrough import no_such_server, profile_of
 from mcpgw.front.server_profile import GATEWAY_PROFILE
 from mcpgw.front.session import END_GRACE, Session

@@ -68,15 +68,7 @@ async def call(tool_request: ToolRequest, name: str) -> Params:
         return await invoke.invoke_tool(
             tool_request, server, name, tool_request.arguments, direct=True
         )
-    if (
-        tool.own_scope
-        or tool_request.request is None
-        or tool_request.request.cancel_scope is not None
-    ):
-        return await tool.call(tool_request)
-    with tool_request.request.scope():
-        return await tool.call(tool_request)
-    return {}  # cancelled: nobody is told
+    return await tool.call(tool_request)
 
 
 def _unknown(tool_request: ToolRequest, name: str) -> RpcError:

@@ -181,7 +181,6 @@ TOOLS = (
             " later steps may use $prev.path or $step0.path of earlier results."
         ),
         hints=INVOKES,
-        own_scope=True,
         call=execute,
         properties={
             "tool": {"type": "string"},

@@ -291,7 +291,6 @@ TOOLS = (
             " its name and schema. Returns the tool's own result."
         ),
         hints=INVOKES,
-        own_scope=True,
         call=invoke,
         properties={
             "server": {"type": "string"},

@@ -99,7 +99,6 @@ TOOLS = (
         title="Run Playbook",
         describe=_describe,
         hints=INVOKES,
-        own_scope=True,
         call=run_playbook,
         properties={
             "name": {"type": "string"},

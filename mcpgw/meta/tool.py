@@ -55,7 +55,6 @@ class MetaTool:
       hints: the annotations.
       call: does it.
       gives: the keys that `structuredContent` always has; None where the answer is a backend's.
-      own_scope: the tool itself lets the client's request be cancelled.
       listed: whether it stands in `tools/list` of a configuration; it can be called anyway.
     """
 
@@ -67,7 +66,6 @@ class MetaTool:
     properties: Mapping[str, Any] = attrs.field(factory=dict)
     required: tuple[str, ...] = ()
     gives: tuple[str, ...] | None = None
-    own_scope: bool = False
     listed: Callable[[GatewayContext], bool] = always
 
     def definition(self, context: GatewayContext) -> dict[str, Any]:

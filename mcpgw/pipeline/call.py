@@ -72,10 +72,6 @@ class CallFailed(Exception):
         return f"{self.message} {self.suggest}".rstrip()
 
 
-class CallAbandoned(Exception):
-    """The client cancelled the call: there is nobody to answer."""
-
-
 @attrs.define(slots=True, eq=False)
 class Call:
     """A request for a backend on its way through the stages.

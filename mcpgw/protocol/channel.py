@@ -1,4 +1,4 @@
-"""What a peer needs of a transport, and what a transport hands up besides plain messages."""
+"""The interface between a peer and its transport."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Arrived:
     """A message of the other side that came on the stream of one of our own requests.
 
-    A transport with a stream for each request (Streamable HTTP) knows so much; one with a
-    single pipe hands up plain messages.
+    Only a transport with one stream per request (Streamable HTTP) can tell; a transport with a
+    single pipe returns plain messages.
     """
 
     message: Message
@@ -26,7 +26,7 @@ class Arrived:
 
 @attrs.frozen
 class Failed:
-    """One request of ours that gets no answer, while the conversation itself may go on."""
+    """A request of ours that will get no answer, though the conversation may go on."""
 
     request: RequestId
     error: ConnectionLost
@@ -34,10 +34,10 @@ class Failed:
 
 @attrs.frozen
 class Paused:
-    """The other side has closed the stream of a request of ours, which will be resumed.
+    """The other side closed the stream of a request of ours, to be resumed later (SEP-1699).
 
-    It wants its connections back during a long call (SEP-1699), and whoever waits for the call
-    at a distance may do the same.
+    A server frees its connection this way during a long call. The gateway may then free the
+    connection of the client that waits for the call.
     """
 
     request: RequestId
@@ -47,7 +47,7 @@ Received = Message | list[Any] | Malformed | Arrived | Failed | Paused
 
 
 class Channel(Protocol):
-    """What a peer needs of a transport (a `trio.abc.Channel` of messages with some extras)."""
+    """A transport as a peer uses it: a `trio.abc.Channel` of messages with some extras."""
 
     async def receive(self) -> Received:
         """Return the next message; raise `trio.EndOfChannel` at the end of input."""
@@ -59,21 +59,24 @@ class Channel(Protocol):
         together: bool = False,
         about: RequestId | None = None,
     ) -> None:
-        """Hand over a message; wait while too much is queued. Never cut by cancellation.
+        """Queue a message; wait while too much is queued. A cancellation never cuts a message.
 
         Args:
-          message: what to send.
-          together: it may be held back until the end of this turn of the scheduler.
+          message: a message, or the responses to a batch.
+          together: allow the message to be held back until the end of this scheduler tick.
           about: the request of the other side that it belongs to; a transport with several
-            streams sends it on that request's one. Responses need no such hint.
+            streams sends it on that request's stream. Responses need no such hint.
         """
 
     def send_nowait(self, message: Message, *, about: RequestId | None = None) -> bool:
-        """Hand over a message without waiting; False where too much is queued."""
+        """Queue a message without waiting; return False if too much is queued."""
 
     def pause(self, request: RequestId) -> None:
-        """Let the connection of a request of the other side go, where it has one of its own and
-        the other side can come back."""
+        """Close the stream of a request of the other side, if it has its own and is resumable."""
+
+
+class ClientChannel(Channel, Protocol):
+    """The channel of a client's session, which opens before the configuration is loaded."""
 
     def set_limit(self, limit: int) -> None:
         """Change the largest message accepted, in bytes."""

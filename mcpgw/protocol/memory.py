@@ -1,4 +1,4 @@
-"""A channel without bytes: two ends of a conversation within one process."""
+"""A channel in memory: two ends of a conversation within one process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mcpgw.protocol.jsonrpc import Message, RequestId
 
 @attrs.define(eq=False)
 class MemoryChannel:
-    """One end of a pair. Messages are handed over as they are: neither end may change them."""
+    """One end of a pair. Messages are passed by reference: neither end may change them."""
 
     _outgoing: trio.MemorySendChannel[Any]
     _incoming: trio.MemoryReceiveChannel[Any]
@@ -32,7 +32,7 @@ class MemoryChannel:
         together: bool = False,
         about: RequestId | None = None,
     ) -> None:
-        """Hand a message over.
+        """Pass a message to the other end.
 
         Raises:
           trio.BrokenResourceError: the other end is closed.
@@ -40,21 +40,18 @@ class MemoryChannel:
         self._outgoing.send_nowait(message)
 
     def send_nowait(self, message: Message, *, about: RequestId | None = None) -> bool:
-        """Hand a message over; False where the other end is closed."""
+        """Pass a message to the other end; return False if that is closed."""
         try:
             self._outgoing.send_nowait(message)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return False
         return True
 
-    def set_limit(self, limit: int) -> None:
-        """Do nothing: what is here has its size already."""
-
     def pause(self, request: RequestId) -> None:
-        """Do nothing: there are no connections to save."""
+        """Do nothing: a request has no connection of its own."""
 
     def close(self) -> None:
-        """End the conversation, for both ends."""
+        """End the conversation for both ends."""
         self._outgoing.close()
         self._incoming.close()
 

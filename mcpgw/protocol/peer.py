@@ -269,10 +269,14 @@ class Peer:
                 self._nursery.cancel_scope.cancel()  # type: ignore[union-attr]
 
     async def _respond(self, request: Request) -> Message | None:
-        """Return the response to a request, or None where it was cancelled by its sender."""
+        """Return the response to a request, or None if its sender cancelled it.
+
+        The one place where a request's cancel scope is opened.
+        """
         try:
-            if not request.cancelled:
-                result = await self.serve(request)
+            with request.scope:
+                if not request.cancelled:
+                    result = await self.serve(request)
                 if not request.cancelled:
                     return {"jsonrpc": "2.0", "id": request.id, "result": result}
         except RpcError as error:

@@ -1,36 +1,33 @@
-"""A request that arrived, and the client behind it as those who work on it may turn to it."""
+"""A received request, and the client that sent it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import attrs
 import trio
 
 from mcpgw.protocol.jsonrpc import RequestId
 
-if TYPE_CHECKING:
-    from mcpgw.protocol.peer import Peer
-
 Params = dict[str, Any]
 ProgressCallback = Callable[[Params], None]
 
 
 class Client(Protocol):
-    """The client that a request came from, as those who work on the request may turn to it."""
+    """The client that sent a request, as the request's handlers see it."""
 
     @property
     def capabilities(self) -> Mapping[str, Any]:
-        """What the client declared, for this request."""
+        """The capabilities that the client declared, for this request."""
 
     @property
     def identity(self) -> object:
-        """What is the same for all requests of one client."""
+        """An object that is the same for all requests of one client."""
 
     @property
     def supports_input_required(self) -> bool:
-        """Whether an answer may be `input_required`, to be asked again (MCP 2026-07-28)."""
+        """Whether the result may be `input_required`, to be sent again (MCP 2026-07-28)."""
 
     async def ask(
         self,
@@ -41,69 +38,75 @@ class Client(Protocol):
         key: str = "",
         on_progress: ProgressCallback | None = None,
     ) -> Params:
-        """Ask the client something for the sake of its own request, and return its answer.
+        """Send a request to the client and return its result.
 
         Args:
-          request: the client's own request that is worked on; None where it is none's matter.
-          method, params: sampling, elicitation or roots, as MCP 2025-11-25 has them.
-          key: the name of the question where the asker has one.
-          on_progress: told of the client's progress with the answer.
+          request: the client's own request that is being handled; None if there is none.
+          method, params: sampling, elicitation or roots, in the form of MCP 2025-11-25.
+          key: the sender's own name for the question, if it has one.
+          on_progress: called with each progress notification of the client.
 
         Raises:
           RpcError: the client lacks the capability (at once), or answered with an error.
-          ConnectionLost: the client has gone.
+          ConnectionLost: the client disconnected.
         """
 
     @property
     def log_level(self) -> str | None:
-        """The least severe level of log messages that the client wants; None where it did not
-        say."""
+        """The least severe level of log messages that the client wants; None if it has not set
+        one."""
 
     def pause(self, request: Request) -> None:
-        """Let the client's connection of a request go, where it can come back for the rest."""
+        """Close the client's connection of a request, if the client can resume it."""
 
     def log(self, request: Request | None, server: str, params: Params) -> None:
-        """Pass a server's log message on, if it is of the level that the client wants."""
+        """Forward a server's log message, if its level is severe enough for the client."""
+
+
+class Sender(Protocol):
+    """The peer that a request came from, as its handlers use it."""
+
+    ending: trio.Event
+    """Set when nothing more is read from the peer."""
+
+    def is_serving(self, request: Request) -> bool:
+        """Return whether the request is still unanswered."""
+
+    def notify(
+        self, method: str, params: Params | None = None, *, about: RequestId | None = None
+    ) -> bool:
+        """Send a notification without waiting; return False if it was dropped."""
 
 
 @attrs.define(slots=True, eq=False)
 class Request:
-    """A request that arrived: what was asked, and by which peer.
+    """A request that arrived: its method and params, and the peer that sent it.
 
-    The asker can cancel its handler while that is in a `with request.scope()` block, or has
-    put a cancel scope of its own into `cancel_scope`; one that ends soon needs neither. What
-    a cancelled handler returns or raises goes nowhere.
+    `scope` is the cancel scope that its handler runs in. `Peer` opens it, and cancels it when
+    the sender cancels the request; a cancelled request is never answered.
     """
 
-    peer: Peer
+    peer: Sender
     id: RequestId
     method: str
     params: Params
     progress_token: str | int | None = None
     about: RequestId | None = None
-    """Our own request on whose stream it came, where the transport can tell."""
+    """Our own request on whose stream it came, if the transport can tell."""
     client: Client | None = None
-    """Who can be asked for its sake, where it came from a client."""
+    """The client that sent it; None if a backend did."""
     represents: Request | None = None
-    """The request that is answered now, where this one goes on over several."""
+    """The client's latest request, if this one goes on over several (`input_required`)."""
     cancelled: bool = False
-    cancel_scope: trio.CancelScope | None = None
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, repr=False)
 
     def cancel(self) -> None:
-        """Stop the handler; the request gets no answer (MCP, cancellation)."""
+        """Cancel the handler; the request gets no answer (MCP, cancellation)."""
         self.cancelled = True
-        if self.cancel_scope is not None:
-            self.cancel_scope.cancel()
-
-    def scope(self) -> trio.CancelScope:
-        """Return the cancel scope to run the handler in."""
-        self.cancel_scope = scope = trio.CancelScope()
-        if self.cancelled:
-            scope.cancel()
-        return scope
+        self.scope.cancel()
 
     def send_progress(self, params: Params) -> None:
-        """Pass a progress report on under the asker's own token, if it gave one."""
+        """Forward a progress notification under the sender's own token, if it gave one."""
         if self.progress_token is not None and self.peer.is_serving(self):
             self.peer.notify(
                 "notifications/progress",

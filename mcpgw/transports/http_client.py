@@ -100,9 +100,7 @@ class HttpChannel:
     def __attrs_post_init__(self) -> None:
         self._post_url = self.url
         self._ordered.set()
-        self._exchange = Exchange(
-            self.network, self.headers, self.authorizer, self.timeouts, self.limit
-        )
+        self._exchange = Exchange(self.network, self.headers, self.authorizer, self.timeouts)
 
     def __repr__(self) -> str:
         state = "ENDED" if self._ended else "OPEN"
@@ -111,10 +109,6 @@ class HttpChannel:
             f"<HttpChannel {self.name!r} {described(self.url)} {transport} {state}"
             f" session={self._session is not None} running={len(self._running)}>"
         )
-
-    def set_limit(self, limit: int) -> None:
-        """Change the largest message accepted, in bytes."""
-        self.limit = self._exchange.limit = limit
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry messages until the conversation ends or is closed."""

@@ -74,7 +74,6 @@ class Exchange:
     headers: Mapping[str, str] = attrs.field(repr=False)
     authorizer: Authorizer | None
     timeouts: HttpTimeouts
-    limit: int
     _client: httpx.AsyncClient | None = None
     broken: tuple[type[Exception], ...] = ()
     """What reading from a connection that breaks raises."""

@@ -17,7 +17,7 @@ from mcpgw.transports.authorization import AuthorizationFailed
 from mcpgw.transports.line_channel import QUEUE_LIMIT
 from mcpgw.transports.websocket_connect import Head, Target, Unreachable
 from mcpgw.transports.websocket_handshake import (
-    Ceiling,
+    MessageLimit,
     Wire,
     connect,
     handshake_headers,
@@ -121,7 +121,7 @@ class WebSocketChannel:
     ending: str = attrs.field(default="", init=False)
     """Why it ended, in words for a person; empty while it has not."""
     _code: int | None = attrs.field(default=None, init=False)
-    _ceiling: Ceiling = attrs.field(init=False)
+    _limit: MessageLimit = attrs.field(init=False)
     _queue: deque[_Queued] = attrs.field(factory=deque, init=False)
     _queued_bytes: int = attrs.field(default=0, init=False)
     _work: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
@@ -137,7 +137,7 @@ class WebSocketChannel:
 
     def __attrs_post_init__(self) -> None:
         self._arrived, self._incoming = trio.open_memory_channel[Received](0)
-        self._ceiling = Ceiling.of(lambda: self.limit)
+        self._limit = MessageLimit(self.limit)
 
     def __repr__(self) -> str:
         if self._ended.is_set():
@@ -149,10 +149,6 @@ class WebSocketChannel:
         return f"<WebSocketChannel {self.name!r} {state} queued={self._queued_bytes}>"
 
     # -- what a peer needs -------------------------------------------------------------
-
-    def set_limit(self, limit: int) -> None:
-        """Change the largest message accepted, in bytes, from the next frame on."""
-        self.limit = limit
 
     async def receive(self) -> Received:
         """Return the next message, or what is wrong with a frame.
@@ -287,7 +283,7 @@ class WebSocketChannel:
         try:
             async with trio.open_nursery() as nursery:
                 opened = await shake_hands(
-                    nursery, wire, target, headers=headers, ceiling=self._ceiling, deadline=deadline
+                    nursery, wire, target, headers=headers, limit=self._limit, deadline=deadline
                 )
                 if not isinstance(opened, str):
                     await self._talk(opened, wire)
@@ -320,7 +316,7 @@ class WebSocketChannel:
             while self._queue and connection.closed is None:
                 await self._room.park()
         await connection.aclose(code, _PARTING_WORDS[code])
-        if self._ceiling.passed:
+        if self._limit.exceeded:
             # The library has said why. Were the socket closed with the rest of the message in
             # it, the server would be reset before it reads that.
             await wire.ended.wait()
@@ -332,7 +328,7 @@ class WebSocketChannel:
             try:
                 frame = await connection.get_message()
             except ConnectionClosed as closed:
-                if self._ceiling.passed:
+                if self._limit.exceeded:
                     self._stop(_TOO_BIG, self._too_big())
                 else:
                     self._stop(None, _closed(closed.reason))

@@ -49,26 +49,18 @@ _ADVICE: Final = {
 }
 
 
-class Ceiling(int):
-    """The limit of a message as the library compares with it: it moves while it is in use.
+class MessageLimit(int):
+    """The largest message accepted, in bytes, which records that a message exceeded it.
 
-    The library asks `size > ceiling`; where the right side is of a subclass, Python lets that
-    side answer.
+    The library closes such a connection itself, in a way that looks like a close of the server's.
+    It evaluates `size > limit`; Python calls `limit < size` for that, as `limit` is of a subclass.
     """
 
-    _limit: Callable[[], int]
-    passed: bool = False
-
-    @classmethod
-    def of(cls, limit: Callable[[], int]) -> Ceiling:
-        """Return a ceiling at what `limit` gives when it is asked."""
-        ceiling = cls(limit())
-        ceiling._limit = limit
-        return ceiling
+    exceeded: bool = False
 
     def __lt__(self, size: int) -> bool:
-        self.passed = size > self._limit()
-        return self.passed
+        self.exceeded = super().__lt__(size)
+        return self.exceeded
 
 
 @attrs.define(slots=True, eq=False)
@@ -207,7 +199,7 @@ async def shake_hands(
     target: Target,
     *,
     headers: list[tuple[bytes, bytes]],
-    ceiling: Ceiling,
+    limit: MessageLimit,
     deadline: float,
 ) -> WebSocketConnection | str:
     """Open a WebSocket on a connection. Return it, or in words why there is none.
@@ -219,7 +211,7 @@ async def shake_hands(
       nursery: where the library's reader runs.
       wire, target: the connection, and where it leads.
       headers: what `handshake_headers` gave.
-      ceiling: the limit of a message.
+      limit: the largest message accepted.
       deadline: until when the server is to have answered.
     """
     from trio_websocket import wrap_client_stream
@@ -234,7 +226,7 @@ async def shake_hands(
             subprotocols=[SUBPROTOCOL],
             extra_headers=headers,
             message_queue_size=_ARRIVING,
-            max_message_size=ceiling,
+            max_message_size=limit,
             receive_buffer_size=_READ_SIZE,
         )
     if reader.failure is not None:

@@ -16,8 +16,8 @@ FILE = "census.json"
 OF_SESSIONS = (
     "mcpgw.front.session.Session",
     "mcpgw.front.http.sessions.HttpSession",
-    "mcpgw.front.http.session_channel.HubChannel",
-    "mcpgw.front.http.event_buffer.Outlet",
+    "mcpgw.front.http.session_channel.SessionChannel",
+    "mcpgw.front.http.event_buffer.EventBuffer",
     "mcpgw.front.http.websocket.SocketChannel",
     "mcpgw.pipeline.session_state.SessionState",
 )

@@ -383,17 +383,6 @@ class TestEndings:
             assert "more than 1000 bytes (server.max_body_size)" in channel.ending
         assert [1009] == codes
 
-    async def test_limit_moves_while_open(self) -> None:
-        """A raised limit holds for the next message, and so does a lowered one."""
-        async with serving(echoing) as url, running(make_channel(url, limit=100)) as channel:
-            channel.set_limit(1000)
-            await channel.send({"a": "x" * 800})
-            assert {"a": "x" * 800} == await channel.receive()
-            channel.set_limit(500)
-            await channel.send({"a": "x" * 800})
-            assert [] == await at_end(channel)
-            assert "more than 500 bytes" in channel.ending
-
     async def test_text_that_is_no_utf8(self) -> None:
         """Text that is not UTF-8 ends the connection, as RFC 6455 asks."""
 

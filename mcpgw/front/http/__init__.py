@@ -1,1 +1,1 @@
-"""The server edge of the HTTP front; imported only when HTTP is on."""
+"""The HTTP front: MCP over HTTP, SSE and WebSocket. Imported only if HTTP is enabled."""

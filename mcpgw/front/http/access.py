@@ -1,7 +1,7 @@
-"""Who is let in: the names that a request may use for us, its origin, and its token.
+"""Access checks of requests: `Host`, `Origin` and bearer token.
 
-A browser sends what any web page tells it to, also to this machine. The checks of `Host` and
-`Origin` keep such pages out (MCP 2025-11-25, Streamable HTTP, security warning).
+Any web page can make a browser send requests, also to this machine. The checks of `Host` and
+`Origin` reject them (MCP 2025-11-25, Streamable HTTP, security warning).
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from mcpgw.front.http.asgi import refuse as refuse_http
 from mcpgw.front.http.settings import HttpSettings
 
 ANONYMOUS: Final = "anonymous"
-"""The principal of everybody where nobody has to say who it is."""
+"""The principal of all clients if no authentication is required."""
 PUBLIC: Final = "public"
 """The principal of a request for a public path."""
 BEARER: Final = "bearer"
-"""The principal of those who know the one token."""
+"""The principal of clients with the bearer token."""
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 HEALTH_PATHS: Final = ("/health/live", "/health/ready")
-"""Public where `/health` is."""
+"""Also public if `/health` is."""
 
 _ALLOWED_HEADERS: Final = (
     b"accept",
@@ -60,7 +60,7 @@ _BEARER: Final = b"bearer "
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address or name is this machine only."""
+    """Return whether an address or name is a loopback one."""
     if host.lower() == "localhost":
         return True
     try:
@@ -70,7 +70,7 @@ def is_loopback(host: str) -> bool:
 
 
 def split_host(value: str) -> tuple[str, str]:
-    """Return the name and the port of a `Host` header, each empty where it is not there."""
+    """Return the name and the port of a `Host` header, each empty if it is missing."""
     value = value.lower()
     if value.startswith("[") and "]" in value:
         name, _, rest = value[1:].partition("]")
@@ -81,11 +81,11 @@ def split_host(value: str) -> tuple[str, str]:
 
 @attrs.define(eq=False)
 class Guard:
-    """Lets a request through to an application, or refuses it before anything else is done.
+    """ASGI middleware that refuses requests without access before anything else is done.
 
     Args:
-      app: what is guarded. It finds the principal in `scope["state"]["principal"]`.
-      settings: names, origins, token and public paths.
+      app: the protected application. The principal is in `scope["state"]["principal"]`.
+      settings: hosts, origins, token and public paths.
     """
 
     app: App
@@ -110,7 +110,7 @@ class Guard:
         self._token = None if token is None else token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check one request or one upgrade to WebSocket."""
+        """Check one request or WebSocket upgrade, and pass it on."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -138,11 +138,11 @@ class Guard:
         for name, value in scope["headers"]:
             size += len(name) + len(value)
         if size > self.settings.header_limit:
-            # The protocol limits only heads that come in many parts.
-            reason = f"the head of a request may have {self.settings.header_limit} bytes"
+            # h11 limits only heads that arrive in several parts.
+            reason = f"the request head is larger than {self.settings.header_limit} bytes"
             raise Refusal(431, reason, headers=[CLOSE])
         if b"transfer-encoding" in headers and b"content-length" in headers:
-            # Two readers on the way could disagree where the body ends (RFC 9112, 6.3).
+            # Two servers in a row could disagree where the body ends (RFC 9112, section 6.3).
             raise Refusal(
                 400, "send Content-Length or Transfer-Encoding, not both", headers=[CLOSE]
             )
@@ -164,7 +164,7 @@ class Guard:
         if not known or (port and not _is_port(port)):
             raise Refusal(
                 403,
-                f"the Host {host!r:.200} is not served here; if it should be, name it in"
+                f"the Host {host!r:.200} is not allowed; to allow it, add it to"
                 " server.allowed_hosts",
             )
         if len(self._good_hosts) < len(self._hosts) + len(LOOPBACK_NAMES):
@@ -184,14 +184,14 @@ class Guard:
                     return
         raise Refusal(
             403,
-            f"web pages of the origin {origin!r:.200} may not use this gateway; if they should,"
-            " name it in server.allowed_origins",
+            f"web pages of the origin {origin!r:.200} may not use this gateway; to allow them,"
+            " add it to server.allowed_origins",
         )
 
     def _is_trusted(self, name: str) -> bool:
-        """Tell whether nobody else can make this name of ours point to us.
+        """Return whether a `Host` name is safe from DNS rebinding.
 
-        One that was checked is ours. An address in numbers cannot be rebound either.
+        A name that passed the host check is safe, and so is an IP address.
         """
         if self._checks_hosts:
             return True
@@ -210,14 +210,14 @@ class Guard:
         if given is None:
             raise Refusal(
                 401,
-                "this gateway wants a token: send the header Authorization: Bearer TOKEN",
+                "this gateway requires a token: send the header Authorization: Bearer TOKEN",
                 headers=[(b"www-authenticate", b"Bearer")],
             )
         is_bearer = given[: len(_BEARER)].lower() == _BEARER
         if not is_bearer or not hmac.compare_digest(given[len(_BEARER) :].strip(), self._token):
             raise Refusal(
                 401,
-                "the token is not the one of this gateway",
+                "the token is wrong",
                 headers=[(b"www-authenticate", b'Bearer error="invalid_token"')],
             )
         return BEARER
@@ -243,9 +243,9 @@ def _with_cors(send: Send, origin: str) -> Send:
 
 
 def _preflight(headers: Headers) -> HeaderList:
-    """Return the answer to a browser's question what it may send (Fetch, CORS protocol).
+    """Return the headers of the response to a CORS preflight request (Fetch standard).
 
-    Headers of parameters have names that nobody knows before: those asked for are allowed.
+    The names of `Mcp-Param-*` headers depend on the tool, so all requested ones are allowed.
     """
     asked = headers.get(b"access-control-request-headers", b"").lower().split(b",")
     params = [name for item in asked if (name := item.strip()).startswith(b"mcp-param-")]
@@ -258,7 +258,7 @@ def _preflight(headers: Headers) -> HeaderList:
 
 
 async def refuse_any(scope: Scope, send: Send, refusal: Refusal) -> None:
-    """Refuse a request, or an upgrade to WebSocket before it is accepted."""
+    """Refuse a request, or a WebSocket upgrade before it is accepted."""
     if scope["type"] == "http":
         await refuse_http(send, refusal)
         return

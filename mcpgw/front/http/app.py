@@ -1,4 +1,4 @@
-"""The HTTP front as one ASGI application: what is served where."""
+"""The HTTP front as one ASGI application: routing of paths to their handlers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from mcpgw.front.http import endpoint, legacy_sse, websocket
 from mcpgw.front.http.access import Guard, refuse_any
 from mcpgw.front.http.asgi import App, Receive, Refusal, Scope, Send
 from mcpgw.front.http.endpoint import Endpoint
+from mcpgw.front.http.event_buffer import MemoryBudget
+from mcpgw.front.http.gateway_api import GatewayApi
 from mcpgw.front.http.legacy_sse import LegacySse
-from mcpgw.front.http.settings import GatewayApi, HttpSettings
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.front.http.websocket import Sockets
 
 if TYPE_CHECKING:
@@ -27,15 +29,15 @@ NO_STORE: Final = {"cache-control": "no-store"}
 
 @attrs.define(eq=False)
 class HttpApp:
-    """The application, and what its server has to do for it.
+    """The ASGI application, with its housekeeping and shutdown.
 
     The paths of MCP are served without Starlette, which costs as much as the rest of a request;
-    all other paths are routes of Starlette.
+    all other paths are Starlette routes.
 
     Args:
-      endpoint, sse, sockets: what serves the paths of MCP.
-      pages: everything else.
-      settings: the limits.
+      endpoint, sse, sockets: serve the paths of MCP.
+      pages: serves all other paths.
+      settings: limits and access rules.
     """
 
     endpoint: Endpoint
@@ -45,7 +47,7 @@ class HttpApp:
     settings: HttpSettings
     guarded: Guard = attrs.field(init=False)
     before: App | None = None
-    """What requests come to before the guard, where there is something."""
+    """An application that receives all requests before the access checks, if set."""
 
     def __attrs_post_init__(self) -> None:
         self.guarded = Guard(self._route, self.settings)
@@ -67,17 +69,17 @@ class HttpApp:
             if _is_under(scope["path"], websocket.PATH):
                 await self.sockets(scope, receive, send)
             else:
-                reason = f"no WebSocket is served at {scope['path']!r:.200}; try /ws"
+                reason = f"there is no WebSocket at {scope['path']!r:.200}; use /ws"
                 await refuse_any(scope, send, Refusal(404, reason))
 
     async def housekeeping(self) -> None:
-        """Do what has to be done now and then, until cancelled."""
+        """Run the periodic tasks until cancelled."""
         await self.endpoint.sessions.housekeeping()
 
     async def finish(self) -> None:
-        """Take no more requests; let each stream end when its requests are answered.
+        """Refuse new requests, and end each stream once its requests are answered.
 
-        Returns when the streams are told so that have to be; their connections close themselves.
+        Return once all such streams have ended; their connections then close themselves.
         """
         self.endpoint.closing = self.sse.closing = True
         self.sockets.closing.set()
@@ -99,9 +101,9 @@ def make_app(
     """Return the application of the HTTP front.
 
     Args:
-      doors: the way into the gateway.
-      settings: the limits, and whom to let in.
-      more_routes: Starlette's routes for other paths, behind the same guard.
+      gateway_api: the gateway.
+      settings: limits and access rules.
+      more_routes: Starlette routes for other paths, behind the same access checks.
     """
 
     async def health(_request: Request) -> JSONResponse:
@@ -131,9 +133,10 @@ def make_app(
             *more_routes,
         ]
     )
+    memory_budget = MemoryBudget(settings.unread_total_bytes)
     return HttpApp(
-        Endpoint(gateway_api, settings),
-        LegacySse(gateway_api, settings),
+        Endpoint(gateway_api, settings, memory_budget),
+        LegacySse(gateway_api, settings, memory_budget),
         Sockets(gateway_api, settings),
         pages,
         settings,

@@ -1,4 +1,4 @@
-"""The few things of ASGI that every edge of the HTTP front needs: heads, bodies and answers."""
+"""ASGI helpers of the HTTP front: headers, request bodies and responses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, Final
 import attrs
 import trio
 
-from mcpgw.front.http.settings import FrontChannel, GatewayApi, HttpSettings, NoSuchTarget
+from mcpgw.front.http.gateway_api import FrontChannel, GatewayApi, NoSuchTarget
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.errors import INVALID_REQUEST, NOT_FOUND, ErrorCode, RpcError
 from mcpgw.protocol.jsonrpc import Message, RequestId, encode
 
@@ -27,19 +28,19 @@ EVENTS: Final[HeaderList] = [
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
-"""The head of a stream of events, which nobody on the way may hold back or change."""
+"""Headers of an event stream, which proxies must neither buffer nor change."""
 
 
 @attrs.frozen
 class Refusal(Exception):
-    """A request that is answered by a status and an error, and goes no further.
+    """A request is answered with an HTTP status and a JSON-RPC error.
 
     Args:
       status: the HTTP status.
-      reason: what is wrong and what to do, for a person.
-      code: the JSON-RPC code of the body.
-      id: the id of the refused request, where it could be read.
-      headers: more headers of the answer.
+      reason: what is wrong and what to do.
+      code: the JSON-RPC error code in the body.
+      id: the id of the refused request, if it could be read.
+      headers: further headers of the response.
       data: the error's `data`.
     """
 
@@ -54,7 +55,7 @@ class Refusal(Exception):
         return f"{self.status}: {self.reason}"
 
     def body(self) -> bytes:
-        """Return the JSON-RPC error; without an id where that could not be read."""
+        """Return the JSON-RPC error, without an id if that could not be read."""
         message: Message = {"jsonrpc": "2.0"}
         if self.id is not None:
             message["id"] = self.id
@@ -73,10 +74,10 @@ async def enter(
     *,
     stateless: bool = False,
 ) -> None:
-    """Begin a session over a channel; see `GatewayApi.open`.
+    """Start a session over a channel; see `GatewayApi.open`.
 
     Raises:
-      Refusal: there is no such server (404), or it cannot be started (503).
+      Refusal: no server has this name (404), or it cannot be started (503).
     """
     try:
         await gateway_api.open(channel, target, principal, stateless=stateless)
@@ -87,9 +88,9 @@ async def enter(
 
 
 def headers_of(scope: Scope) -> Headers:
-    """Return the headers by name; several of one name are joined (RFC 9110, section 5.3).
+    """Return the headers by name; repeated ones are joined (RFC 9110, section 5.3).
 
-    So a second header of a name cannot hide behind the first: their joined value fits nothing.
+    So a repeated header cannot bypass a check of the first: the joined value fails it.
     """
     known: Headers | None = scope["state"].get("headers")
     if known is None:
@@ -104,20 +105,20 @@ def headers_of(scope: Scope) -> Headers:
 
 
 def text(headers: Headers, name: bytes) -> str | None:
-    """Return a header as text, None where it is missing."""
+    """Return a header as text, None if it is missing."""
     value = headers.get(name)
     return None if value is None else value.decode("latin-1")
 
 
 async def respond(send: Send, status: int, body: bytes = b"", headers: Iterable[Any] = ()) -> None:
-    """Answer with a whole body."""
+    """Send a response with a complete body."""
     head = [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
 
 
 async def refuse(send: Send, refusal: Refusal) -> None:
-    """Answer with an error."""
+    """Send a refusal as response."""
     await respond(send, refusal.status, refusal.body(), [JSON, *refusal.headers])
 
 
@@ -125,7 +126,7 @@ async def read_body(headers: Headers, receive: Receive, settings: HttpSettings) 
     """Return the body of a request.
 
     Raises:
-      Refusal: it is too large (413, at once), too slow (408), or the client has left (400).
+      Refusal: it is too large (413, at once), too slow (408), or the client disconnected (400).
     """
     limit = settings.max_body_size
     declared = headers.get(b"content-length")
@@ -137,7 +138,7 @@ async def read_body(headers: Headers, receive: Receive, settings: HttpSettings) 
         if event.get("more_body"):
             body = await _read_on(bytearray(body), receive, limit)
         elif event["type"] == "http.disconnect":
-            raise Refusal(400, "the connection closed before the body was whole")
+            raise Refusal(400, "the connection closed before the whole body arrived")
         if len(body) > limit:
             raise too_large(limit)
         return body
@@ -148,7 +149,7 @@ async def _read_on(body: bytearray, receive: Receive, limit: int) -> bytes:
     while True:
         event = await receive()
         if event["type"] == "http.disconnect":
-            raise Refusal(400, "the connection closed before the body was whole")
+            raise Refusal(400, "the connection closed before the whole body arrived")
         body += event.get("body", b"")
         if len(body) > limit:
             raise too_large(limit)
@@ -167,7 +168,7 @@ def too_large(limit: int) -> Refusal:
 
 
 def check_json(headers: Headers) -> None:
-    """Refuse a body that does not say that it is JSON in UTF-8 (415)."""
+    """Refuse a body whose Content-Type is not JSON in UTF-8 (415)."""
     given = headers.get(b"content-type", b"")
     if given != b"application/json" and not _is_json(given):
         raise Refusal(415, "send the message as Content-Type: application/json")
@@ -190,9 +191,9 @@ def _is_json(content_type: bytes) -> bool:
 
 
 def check_accepts(headers: Headers, *needed: bytes) -> None:
-    """Refuse a client that takes only part of what it may be sent (406).
+    """Refuse a client that does not accept all needed media types (406).
 
-    A missing `Accept` takes everything (RFC 9110, section 12.5.1).
+    A missing `Accept` accepts everything (RFC 9110, section 12.5.1).
     """
     given = headers.get(b"accept")
     if given is not None and not _accepts(given, needed):
@@ -202,26 +203,26 @@ def check_accepts(headers: Headers, *needed: bytes) -> None:
 
 @lru_cache(maxsize=64)
 def _accepts(accept: bytes, needed: tuple[bytes, ...]) -> bool:
-    taken: dict[bytes, bool] = {}
+    accepted: dict[bytes, bool] = {}
     for item in accept.lower().split(b","):
         media, *parameters = (part.strip() for part in item.split(b";"))
-        taken[media] = not any(_is_zero(parameter) for parameter in parameters)
-    return all(_is_taken(taken, name) for name in needed)
+        accepted[media] = not any(_is_zero(parameter) for parameter in parameters)
+    return all(_is_accepted(accepted, name) for name in needed)
 
 
 @lru_cache(maxsize=64)
 def prefers_events(accept: bytes | None) -> bool:
-    """Tell whether a client names a stream of events before plain JSON."""
+    """Return whether a client lists event streams before plain JSON."""
     if accept is None:
         return False
     events, plain = accept.find(b"text/event-stream"), accept.find(b"application/json")
     return 0 <= events < plain
 
 
-def _is_taken(taken: dict[bytes, bool], name: bytes) -> bool:
+def _is_accepted(accepted: dict[bytes, bool], name: bytes) -> bool:
     for candidate in (name, name.partition(b"/")[0] + b"/*", b"*/*"):
-        if candidate in taken:
-            return taken[candidate]
+        if candidate in accepted:
+            return accepted[candidate]
     return False
 
 

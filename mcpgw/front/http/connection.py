@@ -1,10 +1,9 @@
-"""One connection: bytes between a socket and Hypercorn's protocol, with bounds on both ways.
+"""One connection: bytes between a socket and Hypercorn's protocol, bounded in both directions.
 
-Hypercorn's own glue for Trio (`hypercorn.trio.tcp_server`) does the same in general. This one
-takes a third of its turns of the scheduler for a request, and mends what a gateway cannot live
-with: there an application that answers before it has read a long body blocks its connection
-for ever, a client that does not read blocks the shutdown, and a fault in one connection ends
-the server.
+It replaces `hypercorn.trio.tcp_server`. It needs a third of the scheduler ticks per request, and
+fixes three problems: in Hypercorn an application that answers before it has read a long body
+blocks its connection for ever, a client that does not read blocks the shutdown, and an error in
+one connection ends the server.
 """
 
 from __future__ import annotations
@@ -38,17 +37,17 @@ log = get_logger("mcpgw.http")
 
 CHUNK: Final = 64 * 1024
 LINGER: Final = 1.0
-"""Seconds that a client has to read our last answer before its connection is cut."""
+"""Seconds that a client has to read the last answer before its connection is cut."""
 
 INBOX_LIMIT: Final = 8
-"""Parts of a body that may wait for the application before the socket is read no more."""
+"""Parts of a body that may wait for the application before reading from the socket pauses."""
 
 _WRITES_AT_ONCE: Final = os.name == "posix"
 
 
 @attrs.define(slots=True, eq=False)
 class Inbox:
-    """The events of one request on their way to the application."""
+    """The queue of one request's ASGI events for the application."""
 
     _events: deque[Event] = attrs.field(factory=deque)
     _reader: trio.lowlevel.Task | None = None
@@ -57,7 +56,7 @@ class Inbox:
     _ended: bool = False
 
     async def put(self, event: Event) -> None:
-        """Add an event; wait while too many wait. The client's departure never waits."""
+        """Add an event; wait while the queue is full. A disconnect never waits."""
         if event["type"].endswith("disconnect"):
             self._disconnect = event
             self._room.unpark_all()
@@ -72,7 +71,7 @@ class Inbox:
             trio.lowlevel.reschedule(task)
 
     async def get(self) -> Event:
-        """Return the next event; the client's departure again and again."""
+        """Return the next event; after a disconnect return that every time."""
         while not self._events:
             if self._disconnect is not None:
                 return self._disconnect
@@ -87,14 +86,14 @@ class Inbox:
         return trio.lowlevel.Abort.SUCCEEDED
 
     def end(self) -> None:
-        """Take no more: the application has returned."""
+        """Drop all events: the application has returned."""
         self._ended = True
         self._events.clear()
         self._room.unpark_all()
 
 
 class _SocketStream(WSStream):
-    """A WebSocket that ends with the first message that is too large."""
+    """A WebSocket stream that ends at the first message over the limit."""
 
     async def _handle_events(self) -> None:
         await super()._handle_events()
@@ -103,17 +102,17 @@ class _SocketStream(WSStream):
 
 
 class _Protocol(H11Protocol):
-    """HTTP/1.1 only, and each head leaves with the first part of its body."""
+    """HTTP/1.1 only; the head of a response is written together with the first part of its body."""
 
     _head: bytes = b""
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        """Stay with HTTP/1.1: an upgrade to HTTP/2 is not taken (RFC 9110, section 7.8)."""
+        """Stay with HTTP/1.1: ignore an upgrade to HTTP/2 (RFC 9110, section 7.8)."""
 
     async def _send_h11_event(self, event: Any) -> None:
         if event.__class__ is h11.Response and self.connection.their_state is h11.SEND_BODY:
-            # What is answered before its body has come ends the connection, and whoever does
-            # not know that loses the next request (RFC 9112, section 9.6).
+            # A response that precedes the request's whole body ends the connection. Unless it
+            # says so, the client loses its next request (RFC 9112, section 9.6).
             headers = [*event.headers, (b"connection", b"close")]
             event = h11.Response(status_code=event.status_code, headers=headers)
         try:
@@ -121,7 +120,7 @@ class _Protocol(H11Protocol):
         except h11.LocalProtocolError:
             if self.connection.their_state is not h11.ERROR:
                 raise
-            return  # the answer to what was no HTTP has been sent already
+            return  # the 400 for input that is not HTTP has been sent already
         if event.__class__ is h11.Response and event.status_code >= 200:
             self._head = data
         elif data or self._head:
@@ -132,8 +131,8 @@ class _Protocol(H11Protocol):
         kind: type[HTTPStream | WSStream] = HTTPStream
         headers = list(request.headers)
         if _is_upgrade(request):
-            # Without compression: a few inflated bytes could fill the memory before any limit
-            # is looked at.
+            # Without compression: a few bytes could inflate to fill the memory before a limit
+            # is checked.
             kind = _SocketStream
             headers = [header for header in headers if header[0] != b"sec-websocket-extensions"]
         stream = kind(
@@ -179,7 +178,7 @@ class Connection:
 
     Args:
       app: the ASGI application.
-      config, context: what Hypercorn's protocols want to know.
+      config, context: for Hypercorn's protocols.
       settings: the limits.
       stream: the socket; closed at the end.
     """
@@ -190,18 +189,18 @@ class Connection:
     settings: HttpSettings
     stream: trio.SocketStream
     is_idle: bool = True
-    """No request is under way."""
+    """No request is in progress."""
     _protocol: _Protocol = attrs.field(init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
     _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _lock: trio.Lock = attrs.field(factory=trio.Lock)
     _apps: int = 0
     _no_apps: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
-    _hung_up: bool = False
+    _closing: bool = False
     _broken: bool = False
 
     async def run(self) -> None:
-        """Serve the connection; never raises for what a client or an application does."""
+        """Serve the connection; errors of the client or the application are logged."""
         try:
             await self._converse()
         except Exception as error:
@@ -215,7 +214,7 @@ class Connection:
             client = parse_socket_addr(socket.family, socket.getpeername())
             server = parse_socket_addr(socket.family, socket.getsockname())
         except OSError:
-            return  # gone already
+            return  # disconnected already
         self._protocol = _Protocol(
             cast(Any, self.app),
             self.config,
@@ -237,12 +236,12 @@ class Connection:
                     await self._no_apps.park()
                 self._nursery.cancel_scope.cancel()
         finally:
-            # It points back to us: without this the memory of every connection would wait for
-            # the garbage collector, which seldom looks at what has lived for a while.
+            # Break the reference cycle, so that the memory of the connection is freed now and not
+            # by a late run of the garbage collector.
             del self._protocol
 
-    def leave_if_idle(self) -> None:
-        """Close the connection, unless a request is under way."""
+    def close_if_idle(self) -> None:
+        """Close the connection, unless a request is in progress."""
         if self.is_idle:
             self._reading.cancel()
 
@@ -255,12 +254,12 @@ class Connection:
                 data = await receive(CHUNK)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
-            if not self._hung_up:
+            if not self._closing:
                 await handle(RawData(bytes(data)))
             if not data:
                 return
 
-    # -- what the protocol asks for --------------------------------------------------------
+    # -- callbacks of the protocol ---------------------------------------------------------
 
     async def _take(self, event: Any) -> None:
         if event.__class__ is RawData:
@@ -271,19 +270,19 @@ class Connection:
                 trio.current_time() + self.settings.idle_timeout if event.idle else math.inf
             )
         elif event.__class__ is Closed:
-            await self._hang_up()
+            await self._close()
 
     async def spawn_app(
         self, _app: Any, _config: Any, scope: Scope, send: Callable[[Any], Awaitable[None]]
     ) -> Callable[[Event], Awaitable[None]]:
-        """Run the application for one request; return the way for the request's events."""
+        """Run the application for one request; return the function that takes its events."""
         inbox = Inbox()
         self._apps += 1
         self._nursery.start_soon(self._run_app, scope, inbox, send)
         return inbox.put
 
     def spawn(self, function: Callable[..., Awaitable[Any]], *arguments: Any) -> None:
-        """Run something as long as the connection lasts."""
+        """Run a function until it returns or the connection ends."""
         self._nursery.start_soon(function, *arguments)
 
     async def _run_app(
@@ -312,13 +311,13 @@ class Connection:
             except BlockingIOError:
                 pass
             except OSError:
-                self._give_up()
+                self._abort()
                 return
         if sent < len(data):
             await self._write_rest(memoryview(data)[sent:])
 
     async def _write_rest(self, data: memoryview) -> None:
-        """Write what the socket did not take at once; give a client up that does not read."""
+        """Write what the socket did not take at once; abort if the client does not read."""
         whole = False
         try:
             async with self._lock:
@@ -329,24 +328,24 @@ class Connection:
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             pass
         finally:
-            if not whole:  # cancelled ones included: half a message is none
-                self._give_up()
+            if not whole:  # also if cancelled: half a message cannot be continued
+                self._abort()
 
-    def _give_up(self) -> None:
+    def _abort(self) -> None:
         self._broken = True
         self._reading.cancel()
 
-    async def _hang_up(self) -> None:
-        """Say that we are done, and give the client a moment to read what was sent.
+    async def _close(self) -> None:
+        """Send the end of output, and give the client `LINGER` seconds to read the rest.
 
-        A socket that is closed with unread input drops what the client has not read yet.
+        Closing a socket that has unread input drops output that the client has not read yet.
         """
-        if self._hung_up:
+        if self._closing:
             return
-        self._hung_up = True
+        self._closing = True
         self._reading.deadline = trio.current_time() + LINGER
         try:
             await self.stream.send_eof()
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
-            self._give_up()
+            self._abort()
         await self._protocol.handle(Closed())

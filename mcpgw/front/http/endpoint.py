@@ -1,7 +1,7 @@
-"""The endpoint of Streamable HTTP: one path for all messages of a client.
+"""The Streamable HTTP endpoint: one path for all messages of a client.
 
-The rules are those of MCP 2025-11-25, Streamable HTTP, and of the revisions before it; requests
-that name the stateless era are handed to `stateless.py`.
+It follows MCP 2025-11-25, Streamable HTTP, and the revisions before it; requests of the stateless
+era are passed to `stateless.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from mcpgw.front.http.asgi import (
     respond,
     text,
 )
-from mcpgw.front.http.event_buffer import EventBuffer, UnknownEvent
+from mcpgw.front.http.event_buffer import EventBuffer, MemoryBudget, UnknownEvent
+from mcpgw.front.http.gateway_api import GatewayApi
 from mcpgw.front.http.responses import (
     FIRST_READER,
     priming,
@@ -39,7 +40,7 @@ from mcpgw.front.http.responses import (
     wait_whole,
 )
 from mcpgw.front.http.sessions import HttpSession, HttpSessions
-from mcpgw.front.http.settings import GatewayApi, HttpSettings
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.front.http.stateless import StatelessEndpoint
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.jsonrpc import Malformed, Message, check, decode, valid_id
@@ -62,13 +63,13 @@ PRIMED_SINCE: Final = "2025-11-25"
 SESSION: Final = b"mcp-session-id"
 VERSION: Final = b"mcp-protocol-version"
 PROFILE: Final = b"x-mcp-profile"
-_SPEAKS: Final = frozenset({SESSION, VERSION})
-"""Who sends one of these has begun a session, or should have."""
+_SESSION_HEADERS: Final = frozenset({SESSION, VERSION})
+"""A client that sends one of these has a session, or should have one."""
 _SPACE: Final = b" \t\r\n"
 
 
 def target_of(path: str, prefix: str) -> str | None:
-    """Return the backend that a path names after its prefix; what follows the name is ignored."""
+    """Return the backend's name that follows the prefix of a path; ignore the rest of the path."""
     name = path[len(prefix) :].strip("/").partition("/")[0]
     return name or None
 
@@ -78,20 +79,22 @@ class Endpoint:
     """`/mcp` and `/mcp/BACKEND` as one ASGI application.
 
     Args:
-      doors: the way into the gateway.
+      gateway_api: the gateway.
       settings: the limits.
+      memory_budget: the bound of all event streams together.
     """
 
     gateway_api: GatewayApi
     settings: HttpSettings
+    memory_budget: MemoryBudget
     sessions: HttpSessions = attrs.field(init=False)
     stateless: StatelessEndpoint = attrs.field(init=False)
     closing: bool = False
-    """The front is about to end: requests are refused."""
+    """The front is shutting down: requests are refused."""
 
     def __attrs_post_init__(self) -> None:
-        self.sessions = HttpSessions(self.settings)
-        self.stateless = StatelessEndpoint(self.gateway_api, self.settings)
+        self.sessions = HttpSessions(self.settings, self.memory_budget)
+        self.stateless = StatelessEndpoint(self.gateway_api, self.settings, self.memory_budget)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -105,9 +108,9 @@ class Endpoint:
             if method == "POST":
                 await self._post(headers, target, principal, receive, send)
             elif method not in ("GET", "DELETE"):
-                raise Refusal(405, f"{method} is not allowed here", headers=[ALLOW])
+                raise Refusal(405, f"{method} is not allowed on this path", headers=[ALLOW])
             elif text(headers, VERSION) == MODERN_VERSION:
-                reason = f"MCP {MODERN_VERSION} has nothing but POST here"
+                reason = f"MCP {MODERN_VERSION} allows only POST on this path"
                 raise Refusal(405, reason, headers=[ALLOW_STATELESS])
             elif method == "GET":
                 await self._get(headers, target, principal, receive, send)
@@ -137,10 +140,10 @@ class Endpoint:
         if "method" in message and is_stateless(message, headers):
             await self.stateless.post(message, headers, target, principal, receive, send)
         elif SESSION not in headers and message.get("method") == "initialize" and "id" in message:
-            _take_profile(message, headers)
+            _apply_profile_header(message, headers)
             await self._initialize(message, target, principal, send)
-        elif "method" in message and "id" in message and not _SPEAKS & headers.keys():
-            await self.stateless.post_alone(message, target, principal, receive, send)
+        elif "method" in message and "id" in message and not _SESSION_HEADERS & headers.keys():
+            await self.stateless.post_without_session(message, target, principal, receive, send)
         else:
             try:
                 session = self._session(headers, target, principal)
@@ -178,7 +181,13 @@ class Endpoint:
         send: Send,
         wait: float | None = None,
     ) -> None:
-        """Send the answer, as JSON where it comes within `wait` seconds and nothing before it."""
+        """Send the answer: as JSON if it comes within `wait` seconds and first, else as a stream.
+
+        Args:
+          session, event_buffer: where the answer arrives.
+          receive, send: the connection.
+          wait: 0 streams at once; None is `settings.answer_wait`.
+        """
         answer = None
         if wait != 0.0:
             answer = await wait_whole(event_buffer, self.settings.answer_wait)
@@ -205,7 +214,8 @@ class Endpoint:
     ) -> None:
         session = self._session(headers, target, principal) if SESSION in headers else None
         if session is None or session.version != BATCH_VERSION:
-            raise Refusal(400, f"only MCP {BATCH_VERSION} has batches: send one message a POST")
+            reason = f"only MCP {BATCH_VERSION} allows batches: send one message per POST"
+            raise Refusal(400, reason)
         faults = [
             not isinstance(message, dict)
             or check(message) is not None
@@ -213,10 +223,11 @@ class Endpoint:
             for message in messages
         ]
         if not messages or any(faults):
-            raise Refusal(400, "a batch is an array of one or more messages, none initialize")
+            reason = "a batch must be an array of one or more messages other than initialize"
+            raise Refusal(400, reason)
         ids = [message["id"] for message in messages if "method" in message and "id" in message]
         if len(set(ids)) != len(ids) or any(map(session.session_channel.is_open, ids)):
-            raise Refusal(400, "each request of a batch has an id of its own")
+            raise Refusal(400, "each request of a batch must have its own id")
         if not ids:
             session.touch()
             await session.session_channel.inject(messages)
@@ -230,16 +241,16 @@ class Endpoint:
     async def _initialize(
         self, message: Message, target: str | None, principal: str, send: Send
     ) -> None:
-        """Begin a session; one whose `initialize` is refused leaves nothing behind."""
+        """Start a session; drop it if its `initialize` is refused."""
         session = self.sessions.make(principal, target)
-        event_buffer = EventBuffer(self.settings)
+        event_buffer = EventBuffer(self.settings, self.memory_budget)
         opened = False
         try:
             await self._open(session, message)
             await session.session_channel.post(message, event_buffer)
             answer = await wait_last(event_buffer)
             if answer is None:
-                raise Refusal(503, "the session ended before it began", id=message["id"])
+                raise Refusal(503, "the session ended during initialize", id=message["id"])
             result = json.loads(answer).get("result")
             if isinstance(result, dict):
                 session.version = str(result.get("protocolVersion", ""))
@@ -264,12 +275,13 @@ class Endpoint:
     def _session(self, headers: Headers, target: str | None, principal: str) -> HttpSession:
         session_id = text(headers, SESSION)
         if session_id is None:
-            raise Refusal(400, "the Mcp-Session-Id header is missing; begin with initialize")
+            raise Refusal(400, "the Mcp-Session-Id header is missing; send initialize first")
         session = self.sessions.find(session_id, principal, target)
         version = text(headers, VERSION)
         if version is not None and version not in PROTOCOL_VERSIONS:
             supported = ", ".join(PROTOCOL_VERSIONS)
-            raise Refusal(400, f"MCP-Protocol-Version {version!r} is none of {supported}")
+            reason = f"MCP-Protocol-Version {version!r:.40} must be one of {supported}"
+            raise Refusal(400, reason)
         return session
 
     async def _get(
@@ -284,7 +296,7 @@ class Endpoint:
         else:
             event_buffer = session.streams.standalone
             if event_buffer.read:
-                raise Refusal(409, "the session has such a stream already: close it first")
+                raise Refusal(409, "the session already has a GET stream: close it first")
             first = self._first(session, event_buffer, event_buffer.taken)
         with session.in_use():
             await stream(event_buffer, event_buffer.attach(), first, receive, send, self.settings)
@@ -294,15 +306,15 @@ class Endpoint:
             event_buffer, after = session.streams.find(last)
             lost = event_buffer.resume(after)
         except UnknownEvent:
-            reason = f"no stream of the session has the event {last!r}, or not any more"
+            reason = f"no stream of the session has the event {last!r:.60}, or it is no longer kept"
             raise Refusal(400, reason) from None
         if lost:
-            log.warning("http.messages_lost", count=lost, hint="raise streaming.buffer_size")
+            log.warning("http.messages_lost", count=lost, hint="increase streaming.buffer_size")
         return event_buffer
 
 
-def _take_profile(message: Message, headers: Headers) -> None:
-    """Let a client choose its routing profile by a header, as it can by a parameter."""
+def _apply_profile_header(message: Message, headers: Headers) -> None:
+    """Set the `profile` parameter of `initialize` from its header, if that is given."""
     profile = text(headers, PROFILE)
     if profile is not None and "profile" not in (message.get("params") or {}):
         message["params"] = {**(message.get("params") or {}), "profile": profile}
@@ -312,7 +324,7 @@ _SPACES: Final = frozenset(bytes([byte]) for byte in _SPACE)
 
 
 def is_stateless(message: Mapping[str, Any], headers: Headers) -> bool:
-    """Tell whether a message is of the stateless era: its body says so, or its header does."""
+    """Return whether a message is of the stateless era, by its body or its header."""
     params = message.get("params")
     if params is not None:
         meta = params.get("_meta")

@@ -1,6 +1,6 @@
-"""The streams of one session: what waits for a reader, and what is kept for one that returns.
+"""Buffers of the event streams of one session: unread events, and sent ones kept for replay.
 
-An event id is `STREAM-NUMBER`: unique in the session, and it tells the stream (MCP 2025-11-25,
+An event id is `STREAM-NUMBER`: unique in the session, and it names the stream (MCP 2025-11-25,
 Streamable HTTP, resumability).
 """
 
@@ -8,35 +8,32 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 import trio
 
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.jsonrpc import RequestId
-
-if TYPE_CHECKING:
-    from mcpgw.front.http.settings import HttpSettings
 
 STANDALONE: Final = 0
 """The number of the stream that belongs to no request."""
 
 _ID_DIGITS: Final = 19
 
-KEPT_WHOLE: Final = 8
-"""Ended streams of one session keep as many bytes together as so many streams may."""
-
+REPLAY_SHARES: Final = 8
+"""All ended streams of one session together may keep this many times the bytes of one stream."""
 
 COUNTED_FROM: Final = 64 * 1024
-"""Bytes that a stream may hold before it takes part in the bound of all streams."""
+"""Bytes that a stream may hold before it counts towards the memory budget."""
 
 
 @attrs.define(eq=False)
 class MemoryBudget:
-    """What all streams of a front hold together for clients that read slowly or come back.
+    """The memory that all streams of a front together may hold for their clients.
 
-    Where it is too much, those give way that hold the most: a client that reads is not made to
-    pay for those that do not.
+    Above the limit the streams that hold the most are cut, so slow clients never take memory from
+    clients that keep reading.
 
     Args:
       limit: bytes.
@@ -45,25 +42,25 @@ class MemoryBudget:
     limit: int
     _holders: weakref.WeakSet[EventBuffer] = attrs.field(factory=weakref.WeakSet)
 
-    def note(self, event_buffer: EventBuffer) -> None:
-        """Take note that a stream holds much; make room where all together hold too much."""
+    def enforce(self, event_buffer: EventBuffer) -> None:
+        """Count a large stream, and cut the largest ones if all together exceed the limit."""
         self._holders.add(event_buffer)
         if sum(each.held_bytes for each in self._holders) <= self.limit:
             return
-        holders = sorted(self._holders, key=_held_by, reverse=True)
-        held = sum(map(_held_by, holders))
+        holders = sorted(self._holders, key=_held_bytes, reverse=True)
+        held = sum(map(_held_bytes, holders))
         for each in holders:
             if held <= self.limit:
                 break
             before = each.held_bytes
-            each.give_way()
+            each.cut()
             held -= before - each.held_bytes
         for each in holders:
             if each.held_bytes < COUNTED_FROM:
                 self._holders.discard(each)
 
 
-def _held_by(event_buffer: EventBuffer) -> int:
+def _held_bytes(event_buffer: EventBuffer) -> int:
     return event_buffer.held_bytes
 
 
@@ -75,27 +72,29 @@ class UnknownEvent(Exception):
 class EventBuffer:
     """The messages of one stream, in order, for one reader at a time.
 
-    A message that was handed to a reader is kept for a while where the stream is resumable. A
-    reader that leaves too much waiting loses its place: `is_current` then says False, and in a
-    stream that is not resumable all that waits is gone.
+    A resumable stream keeps its sent messages for a while. A reader that falls too far behind is
+    dropped: `is_current` then returns False, and a stream that is not resumable loses its unread
+    messages.
 
     Args:
       settings: the bounds.
-      number: the stream's number in its session; None where it cannot be resumed.
+      memory_budget: the bound of all streams together.
+      number: the stream's number in its session; None if it is not resumable.
       read: whether it has a reader from the start, whose ticket is 1.
     """
 
     settings: HttpSettings
+    memory_budget: MemoryBudget
     number: int | None = None
     read: bool = True
     request_id: RequestId | None = None
-    """The client's id of the request that it answers."""
+    """The id of the request that it answers, as the client sent it."""
     inner_id: RequestId | None = None
-    """The same request's id inside."""
+    """The id of the same request on the session's channel."""
     failure: int | None = None
-    """The code of the error that it was answered with."""
+    """The error code of the answer, if that is an error."""
     ended: bool = False
-    """Nothing more comes than what waits."""
+    """No more messages will be added."""
     _unread: deque[tuple[int, bytes]] = attrs.field(factory=deque)
     _unread_bytes: int = 0
     _replay: deque[tuple[int, bytes, float]] = attrs.field(factory=deque)
@@ -108,19 +107,18 @@ class EventBuffer:
 
     def __repr__(self) -> str:
         state = "ENDED" if self.ended else "READ" if self.read else "UNREAD"
-        return (
-            f"<Outlet {self.number} {state} waiting={len(self._unread)} kept={len(self._replay)}>"
-        )
+        counts = f"waiting={len(self._unread)} kept={len(self._replay)}"
+        return f"<EventBuffer {self.number} {state} {counts}>"
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the messages that wait or are kept."""
+        """Bytes of all unread and kept messages."""
         return self._unread_bytes + self._replay_bytes
 
-    # -- the side that writes --------------------------------------------------------------
+    # -- writing ---------------------------------------------------------------------------
 
     def put(self, line: bytes) -> bool:
-        """Add a message. False where it was lost, because the stream is over."""
+        """Add a message; return False if the stream has ended and the message is lost."""
         if self.ended:
             return False
         self._last += 1
@@ -128,41 +126,41 @@ class EventBuffer:
         self._unread_bytes += len(line)
         settings = self.settings
         if self.read:
-            # A lone message may be as large as it likes: it waits in the socket anyway.
+            # A lone message may have any size: it would wait in the socket anyway.
             if len(self._unread) > 1 and (
                 self._unread_bytes > settings.unread_bytes
                 or len(self._unread) > settings.unread_messages
             ):
-                self._overrun()
+                self._drop_reader()
         else:
             self._shorten()
         if self.held_bytes > COUNTED_FROM:
-            settings.memory_budget.note(self)
+            self.memory_budget.enforce(self)
         self._wake()
         return not self.ended
 
     def finish(self, line: bytes) -> None:
-        """Add the last message: the answer."""
+        """Add the answer, which is the last message."""
         self.put(line)
         self.end()
 
     def end(self) -> None:
-        """Let the reader have what waits, and nothing more."""
+        """End the stream after the messages that are unread now."""
         self.ended = True
         self._left = trio.current_time()
         self._wake()
 
-    def give_way(self) -> None:
-        """Let go of all but the newest message, and of a reader that was too slow for more."""
+    def cut(self) -> None:
+        """Drop all messages but the newest, and a reader that fell behind."""
         self._replay.clear()
         self._replay_bytes = 0
         if self.read and len(self._unread) > 1:
-            self._overrun()
+            self._drop_reader()
         while len(self._unread) > 1:
             self._unread_bytes -= len(self._unread.popleft()[1])
         self._wake()
 
-    def _overrun(self) -> None:
+    def _drop_reader(self) -> None:
         self.read = False
         self._ticket += 1
         if self.number is None:
@@ -185,38 +183,38 @@ class EventBuffer:
             task, self._waiting = self._waiting, None
             trio.lowlevel.reschedule(task)
 
-    # -- the side that reads ---------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------
 
     def attach(self) -> int:
-        """Become the reader; the one before loses its place. Return the new reader's ticket."""
+        """Replace the reader, if there is one; return the new reader's ticket."""
         self._ticket += 1
         self.read = True
         self._wake()
         return self._ticket
 
     def pause(self) -> None:
-        """Let the reader go, if it can come back for the rest (SEP-1699)."""
+        """Drop the reader, if the stream is resumable (SEP-1699)."""
         if self.number is not None and self.read and not self.ended:
             self.read = False
             self._ticket += 1
             self._wake()
 
     def detach(self, ticket: int) -> None:
-        """Leave, if still the reader; what comes then waits for another one."""
+        """Detach the reader with this ticket, if it is the current one; new messages are kept."""
         if ticket == self._ticket:
             self.read = False
             self._left = trio.current_time()
             self._shorten()
 
     def is_current(self, ticket: int) -> bool:
-        """Tell whether the reader still has its place."""
+        """Return whether the reader with this ticket is the current one."""
         return ticket == self._ticket
 
     def resume(self, after: int) -> int:
-        """Make what followed on an event the next to be read; return how many are lost of it.
+        """Rewind to the first event after `after`; return how many events are lost.
 
         Raises:
-          UnknownEvent: no reader was given this event.
+          UnknownEvent: no reader has received this event.
         """
         if not 0 <= after <= self._taken:
             raise UnknownEvent
@@ -230,7 +228,7 @@ class EventBuffer:
         return oldest - after - 1
 
     async def wait(self, ticket: int) -> None:
-        """Wait until there is something to take, or nothing more to wait for."""
+        """Wait for a message, the end of the stream, or another reader."""
         if self._unread or self.ended or ticket != self._ticket:
             return
         self._waiting = trio.lowlevel.current_task()
@@ -243,18 +241,18 @@ class EventBuffer:
 
     @property
     def taken(self) -> int:
-        """The number of the last event that a reader was given."""
+        """The number of the last event that a reader received."""
         return self._taken
 
     def take_answer(self) -> bytes | None:
-        """Return the answer where it is all that the stream ever had; None where it is not."""
+        """Return the answer if it is the only message of the whole stream, else None."""
         if self.ended and len(self._unread) == 1 and self._last == 1:
             self._unread_bytes = 0
             return self._unread.popleft()[1]
         return None
 
     def take(self) -> list[tuple[int, bytes]]:
-        """Return what waits, with the events' numbers; it is kept where one may return for it."""
+        """Return the unread messages with their numbers; a resumable stream keeps them."""
         taken = list(self._unread)
         if taken:
             self._taken = taken[-1][0]
@@ -279,21 +277,22 @@ class EventBuffer:
             self._replay_bytes -= len(replay.popleft()[1])
 
     def is_stale(self, now: float) -> bool:
-        """Tell whether nobody can want anything of it any more."""
+        """Return whether the time in which a client may resume the stream has passed."""
         return self.ended and not self.read and now - self._left > self.settings.replay_age
 
 
 @attrs.define(eq=False)
 class Streams:
-    """All streams of one session that a client may come back for."""
+    """All resumable streams of one session."""
 
     settings: HttpSettings
+    memory_budget: MemoryBudget
     standalone: EventBuffer = attrs.field(init=False)
     _kept: dict[int, EventBuffer] = attrs.field(factory=dict)
     _last: int = STANDALONE
 
     def __attrs_post_init__(self) -> None:
-        self.standalone = EventBuffer(self.settings, STANDALONE, read=False)
+        self.standalone = EventBuffer(self.settings, self.memory_budget, STANDALONE, read=False)
         self._kept[STANDALONE] = self.standalone
 
     def __len__(self) -> int:
@@ -301,25 +300,25 @@ class Streams:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the messages of all streams that wait or are kept."""
+        """Bytes of all unread and kept messages of all streams."""
         return sum(event_buffer.held_bytes for event_buffer in self._kept.values())
 
     def open(self) -> EventBuffer:
-        """Return the outlet of a new request. It has a reader, whose ticket is 1."""
+        """Return the buffer of a new request. It has a reader, whose ticket is 1."""
         self._last += 1
-        return EventBuffer(self.settings, self._last)
+        return EventBuffer(self.settings, self.memory_budget, self._last)
 
     def keep(self, event_buffer: EventBuffer) -> None:
-        """Keep an outlet for a client that comes back, from the moment that events are sent."""
-        assert event_buffer.number is not None, "this outlet cannot be resumed"
+        """Make a buffer available for resuming; called before its first event is sent."""
+        assert event_buffer.number is not None, "the stream is not resumable"
         self._kept[event_buffer.number] = event_buffer
         self.purge()
 
     def find(self, event_id: str) -> tuple[EventBuffer, int]:
-        """Return the outlet of an event, and the event's number there.
+        """Return the buffer of an event, and the event's number in it.
 
         Raises:
-          UnknownEvent: it is no id of ours, or the stream is forgotten.
+          UnknownEvent: the id is not valid, or its stream is no longer kept.
         """
         stream, separator, number = event_id.partition("-")
         if not (separator and _is_number(stream) and _is_number(number)):
@@ -330,7 +329,7 @@ class Streams:
         return event_buffer, int(number)
 
     def purge(self) -> None:
-        """Forget streams that ended long ago, and the oldest where there are too many."""
+        """Drop streams that ended long ago, and the oldest if too many are kept."""
         now = trio.current_time()
         ended = [
             event_buffer
@@ -340,8 +339,8 @@ class Streams:
         excess = len(ended) - self.settings.replay_streams
         held = sum(event_buffer.held_bytes for event_buffer in ended)
         for position, event_buffer in enumerate(ended):
-            memory_budget = self.settings.replay_bytes * KEPT_WHOLE
-            if position < excess or held > memory_budget or event_buffer.is_stale(now):
+            limit = self.settings.replay_bytes * REPLAY_SHARES
+            if position < excess or held > limit or event_buffer.is_stale(now):
                 held -= event_buffer.held_bytes
                 del self._kept[event_buffer.number or STANDALONE]
 

@@ -1,6 +1,7 @@
-"""The older transport of two addresses: a stream to listen on, and one to post messages to.
+"""The legacy HTTP+SSE transport: one path for the event stream, one to POST messages to.
 
-MCP 2024-11-05, HTTP with SSE. Deprecated since 2025-03-26; kept for clients that know no other.
+MCP 2024-11-05, HTTP with SSE. Deprecated since 2025-03-26; kept for clients that support nothing
+newer.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from mcpgw.front.http.asgi import (
     respond,
 )
 from mcpgw.front.http.endpoint import target_of
-from mcpgw.front.http.event_buffer import EventBuffer
+from mcpgw.front.http.event_buffer import EventBuffer, MemoryBudget
+from mcpgw.front.http.gateway_api import GatewayApi
 from mcpgw.front.http.responses import stream
 from mcpgw.front.http.session_channel import SessionChannel
-from mcpgw.front.http.settings import GatewayApi, HttpSettings
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.errors import INTERNAL_ERROR
 from mcpgw.protocol.jsonrpc import Malformed, check, decode
 from mcpgw.transports.sse_codec import Event, encode_event
@@ -52,14 +54,16 @@ class LegacySse:
     A session lasts as long as its stream.
 
     Args:
-      doors: the way into the gateway.
+      gateway_api: the gateway.
       settings: the limits.
+      memory_budget: the bound of all event streams together.
     """
 
     gateway_api: GatewayApi
     settings: HttpSettings
+    memory_budget: MemoryBudget
     closing: bool = False
-    """The front is about to end: requests are refused."""
+    """The front is shutting down: requests are refused."""
     _sessions: dict[str, _Session] = attrs.field(factory=dict)
 
     def __len__(self) -> int:
@@ -73,7 +77,7 @@ class LegacySse:
             posts = scope["path"] == POST_PATH
             wanted = "POST" if posts else "GET"
             if scope["method"] != wanted:
-                reason = f"{scope['method']} is not allowed here"
+                reason = f"{scope['method']} is not allowed on this path"
                 raise Refusal(405, reason, headers=[(b"allow", wanted.encode())])
             if posts:
                 await self._post(scope, receive, send)
@@ -89,7 +93,7 @@ class LegacySse:
                 503, "too many sessions are open (streaming.max_sessions)", INTERNAL_ERROR
             )
         principal: str = scope["state"]["principal"]
-        event_buffer = EventBuffer(self.settings)
+        event_buffer = EventBuffer(self.settings, self.memory_budget)
         session_channel = SessionChannel(event_buffer)
         await enter(self.gateway_api, session_channel, target_of(scope["path"], PATH), principal)
         session_id = secrets.token_urlsafe(24)
@@ -107,7 +111,7 @@ class LegacySse:
         query = parse_qs(scope["query_string"].decode("latin-1"))
         session = self._sessions.get(query.get("sessionId", [""])[0])
         if session is None or session.principal != scope["state"]["principal"]:
-            raise Refusal(404, "no such session: it ends with its stream; open a new one")
+            raise Refusal(404, "no such session: its stream has ended; open a new one")
         check_json(headers)
         message = decode((await read_body(headers, receive, self.settings)).strip())
         if isinstance(message, Malformed):

@@ -1,4 +1,4 @@
-"""An answer to a POST, whole or as a stream of events, and the streams of a GET."""
+"""Responses to POST and GET: a whole JSON message, or an event stream."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mcpgw.front.http.settings import HttpSettings
 from mcpgw.transports.sse_codec import COMMENT, Event, encode_event
 
 FIRST_READER: Final = 1
-"""The ticket of the reader that an outlet has from the start."""
+"""The ticket of the reader that an event buffer has from the start."""
 
 
 async def wait_whole(event_buffer: EventBuffer, seconds: float) -> bytes | None:
-    """Return the answer, if it comes in time and nothing before it; else None."""
+    """Return the answer if it is the first message and arrives in time, else None."""
     answer = event_buffer.take_answer()
     if answer is None:
         with trio.move_on_after(seconds):
@@ -29,7 +29,7 @@ async def wait_whole(event_buffer: EventBuffer, seconds: float) -> bytes | None:
 
 
 async def wait_last(event_buffer: EventBuffer) -> bytes | None:
-    """Return the last message that comes by an outlet, None where it ends without any."""
+    """Return the last message of a stream, None if it ends without any."""
     last: bytes | None = None
     while True:
         await event_buffer.wait(FIRST_READER)
@@ -40,7 +40,7 @@ async def wait_last(event_buffer: EventBuffer) -> bytes | None:
 
 
 async def send_whole(send: Send, status: int, line: bytes, more: HeaderList | None = None) -> None:
-    """Answer with one JSON message."""
+    """Send a response with one JSON message."""
     head = [JSON, (b"content-length", b"%d" % len(line))]
     if more is not None:
         head += more
@@ -51,7 +51,7 @@ async def send_whole(send: Send, status: int, line: bytes, more: HeaderList | No
 def frame(stream: int | None, number: int, line: bytes) -> bytes:
     """Return a message as an event.
 
-    A message is one line of bytes already, and stays bytes: it may be megabytes long.
+    A message is one line of bytes and is not decoded: it may have megabytes.
     """
     if stream is None:
         return b"data: %b\n\n" % line.rstrip(b"\n")
@@ -59,7 +59,7 @@ def frame(stream: int | None, number: int, line: bytes) -> bytes:
 
 
 def priming(event_buffer: EventBuffer, settings: HttpSettings, number: int) -> bytes:
-    """Return the event that tells the client where to resume before there is any message."""
+    """Return the priming event, by whose id the client can resume before the first message."""
     assert event_buffer.number is not None, "nothing to resume"
     name = event_id(event_buffer.number, number)
     return encode_event(Event("", id=name, retry=round(settings.retry * 1000)))
@@ -73,15 +73,15 @@ async def stream(
     send: Send,
     settings: HttpSettings,
 ) -> bool:
-    """Send what comes by an outlet as events, until it ends or the client leaves.
+    """Send the messages of an event buffer as events until it ends or the client disconnects.
 
     Args:
-      outlet, ticket: what to read, and as which reader.
-      first: what to send before all else.
+      event_buffer, ticket: the buffer to read, and the ticket to read it with.
+      first: bytes to send before the first message.
       receive, send: the connection.
-      settings: the time between signs of life.
+      settings: the time between keep-alive comments.
 
-    Returns: False where the client closed the connection before the end.
+    Returns: False if the client disconnected before the end.
     """
     try:
         await send({"type": "http.response.start", "status": 200, "headers": EVENTS})
@@ -90,27 +90,27 @@ async def stream(
             await _write_events(event_buffer, ticket, send, settings)
     finally:
         event_buffer.detach(ticket)
-    if not watch.left:
+    if not watch.disconnected:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-    return not watch.left
+    return not watch.disconnected
 
 
 @attrs.define
 class Watch:
-    """Whether the client closed the connection."""
+    """The state of the client's connection."""
 
-    left: bool = False
+    disconnected: bool = False
 
 
 @asynccontextmanager
 async def watched(receive: Receive) -> AsyncIterator[Watch]:
-    """Cancel the block as soon as the client closes the connection."""
+    """Cancel the block as soon as the client disconnects."""
     watch = Watch()
 
     async def look() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        watch.left = True
+        watch.disconnected = True
         nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:

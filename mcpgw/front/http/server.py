@@ -1,4 +1,4 @@
-"""Listening: sockets of our own, Hypercorn's protocols behind them, and an orderly end."""
+"""The HTTP server: listening sockets, connections in Hypercorn's protocols, and shutdown."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ log = get_logger("mcpgw.http")
 
 BACKLOG: Final = 1024
 
-LAST_WORDS: Final = 2.0
-"""Seconds for streams to end properly that were not answered in time."""
+END_GRACE: Final = 2.0
+"""Seconds that unanswered streams have to end properly after `shutdown_grace`."""
 
 _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\n"
@@ -31,11 +31,11 @@ _FULL: Final = (
 
 @attrs.frozen
 class CannotListen(Exception):
-    """The address cannot be listened on.
+    """The server cannot listen on an address.
 
     Args:
       host, port: the address.
-      reason: what the system says.
+      reason: the error message of the system.
     """
 
     host: str
@@ -51,18 +51,18 @@ class CannotListen(Exception):
 
 @attrs.frozen
 class PortTaken(CannotListen):
-    """Another program listens on the address already."""
+    """Another program already listens on the address."""
 
     def __str__(self) -> str:
         return (
-            f"port {self.port} on {self.host} is in use by another program: end that, or choose"
-            " another port with --port or server.port (0 takes any free one)"
+            f"port {self.port} on {self.host} is in use by another program: stop that program, or"
+            " choose another port with --port or server.port (0 takes any free port)"
         )
 
 
 @attrs.frozen
 class Address:
-    """Where the server can be reached."""
+    """The address that the server listens on."""
 
     host: str
     port: int
@@ -81,22 +81,22 @@ async def serve(
     shutdown: trio.Event | None = None,
     task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve the application until `shutdown` is set; started with the address.
+    """Serve the application until `shutdown` is set; report the address as started value.
 
-    At the shutdown no connection is taken any more, requests in flight have
-    `settings.shutdown_grace` seconds, and every stream ends as HTTP wants it. A cancellation
-    cuts all connections at once.
+    At shutdown no new connections are accepted, requests in flight have `settings.shutdown_grace`
+    seconds, and every stream ends with a complete HTTP response. A cancellation cuts all
+    connections at once.
 
     Raises:
-      PortTaken: another program has the port.
-      CannotListen: the address is not ours, or the port is not allowed to us.
+      PortTaken: another program uses the port.
+      CannotListen: this machine does not have the address, or the port is not permitted.
     """
     listeners = await _listen(host, port)
     bound = listeners[0].socket.getsockname()
     context = WorkerContext(None)
     handle = _Handler(app, _config(settings), context, settings)
-    async with trio.open_nursery() as house, trio.open_nursery() as connections:
-        house.start_soon(app.housekeeping)
+    async with trio.open_nursery() as background, trio.open_nursery() as connections:
+        background.start_soon(app.housekeeping)
         accepting = trio.CancelScope()
         connections.start_soon(_accept, accepting, handle, listeners, connections)
         task_status.started(Address(bound[0], bound[1]))
@@ -106,12 +106,12 @@ async def serve(
         handle.close_idle()
         with trio.move_on_after(settings.shutdown_grace):
             await app.finish()
-            await handle.gone()
+            await handle.all_closed()
         app.end_streams()
-        with trio.move_on_after(LAST_WORDS):
-            await handle.gone()
+        with trio.move_on_after(END_GRACE):
+            await handle.all_closed()
         connections.cancel_scope.cancel()
-        house.cancel_scope.cancel()
+        background.cancel_scope.cancel()
 
 
 async def _accept(
@@ -153,19 +153,19 @@ def _config(settings: HttpSettings) -> Config:
 
 @attrs.define(eq=False)
 class _Handler:
-    """Serves connections, and knows those that are open."""
+    """Serves connections, and keeps track of the open ones."""
 
     app: HttpApp
     config: Config
     context: WorkerContext
     settings: HttpSettings
     _open: set[Connection] = attrs.field(factory=set)
-    _none: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    _closed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
 
     async def __call__(self, stream: trio.SocketStream) -> None:
         if len(self._open) >= self.settings.max_connections:
             log.warning("connection.refused", open=len(self._open))
-            await _turn_away(stream)
+            await _refuse(stream)
             return
         connection = Connection(self.app, self.config, self.context, self.settings, stream)
         self._open.add(connection)
@@ -174,20 +174,20 @@ class _Handler:
         finally:
             self._open.discard(connection)
             if not self._open:
-                self._none.unpark_all()
+                self._closed.unpark_all()
 
     def close_idle(self) -> None:
-        """Close the connections on which no request is under way."""
+        """Close the connections that have no request in progress."""
         for connection in self._open:
-            connection.leave_if_idle()
+            connection.close_if_idle()
 
-    async def gone(self) -> None:
+    async def all_closed(self) -> None:
         """Wait until no connection is open."""
         while self._open:
-            await self._none.park()
+            await self._closed.park()
 
 
-async def _turn_away(stream: trio.SocketStream) -> None:
+async def _refuse(stream: trio.SocketStream) -> None:
     with trio.move_on_after(1):
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await stream.send_all(_FULL)

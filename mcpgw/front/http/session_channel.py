@@ -1,4 +1,4 @@
-"""A channel that POSTs feed: what a peer sends goes out on the stream where it belongs."""
+"""The channel of a session: POSTs bring its messages, event streams take its answers."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from mcpgw.protocol.mcp import SUBSCRIPTION_META
 log = get_logger("mcpgw.http")
 
 MAX_WAITING: Final = 256
-"""Messages that may wait for the peer before those who bring more wait too."""
+"""Messages that may wait for the peer before further POSTs wait too."""
 
 
 @attrs.define(slots=True, eq=False)
 class SessionChannel:
-    """The channel of one peer whose messages come by POSTs and leave by many streams.
+    """The channel of one peer whose messages arrive by POST and leave by many streams.
 
-    An answer leaves by the outlet of its request, and so does what the peer sends about a
-    request that is not answered yet; all else leaves by the standalone outlet.
+    An answer goes to the event buffer of its request, and so does all that the peer sends about a
+    request that is not answered yet. Everything else goes to the standalone buffer.
 
     Args:
-      standalone: takes what belongs to no request; without it that is refused.
-      rewrite_ids: the requests are of many clients, whose ids may be alike. Inside they have
-        ids of their own; outside each client sees its own again, with its JSON type.
+      standalone: takes messages that belong to no request; without it they are dropped.
+      rewrite_ids: the requests come from many clients, whose ids may collide. The peer sees
+        generated ids; each client gets its own id back, with the JSON type that it sent.
     """
 
     standalone: EventBuffer | None = None
     rewrite_ids: bool = False
-    _outlets: dict[RequestId, EventBuffer] = attrs.field(factory=dict)
+    _event_buffers: dict[RequestId, EventBuffer] = attrs.field(factory=dict)
     _incoming: deque[Any] = attrs.field(factory=deque)
     _receiver: trio.lowlevel.Task | None = None
     _room: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
@@ -49,51 +49,52 @@ class SessionChannel:
 
     def __repr__(self) -> str:
         state = "DEAD" if self._dead else "CLOSED" if self._closed else "OPEN"
-        return f"<HubChannel {state} open={len(self._outlets)} waiting={len(self._incoming)}>"
+        counts = f"open={len(self._event_buffers)} waiting={len(self._incoming)}"
+        return f"<SessionChannel {state} {counts}>"
 
     @property
     def is_dead(self) -> bool:
-        """Whether nobody serves it any more."""
+        """Whether its peer has ended."""
         return self._dead
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request waits for its answer."""
-        return bool(self._outlets)
+        """Whether a request is unanswered."""
+        return bool(self._event_buffers)
 
     async def settled(self) -> None:
-        """Wait until no request waits for its answer."""
-        while self._outlets:
+        """Wait until every request is answered."""
+        while self._event_buffers:
             await self._settled.park()
 
     # -- the clients' side -----------------------------------------------------------------
 
     def is_open(self, request_id: RequestId) -> bool:
-        """Tell whether a request of this id waits for its answer."""
-        return request_id in self._outlets
+        """Return whether a request with this id is unanswered."""
+        return request_id in self._event_buffers
 
     async def post(self, message: Message, event_buffer: EventBuffer) -> None:
-        """Take a request, whose answer goes to the outlet."""
+        """Pass a request to the peer; its answer goes to the event buffer."""
         inner: RequestId = message["id"]
         if self.rewrite_ids:
             event_buffer.request_id = inner
             self._last_id = inner = self._last_id + 1
             message = {**message, "id": inner}
         event_buffer.inner_id = inner
-        self._outlets[inner] = event_buffer
+        self._event_buffers[inner] = event_buffer
         await self.inject(message)
 
     async def post_batch(self, messages: list[Message], event_buffer: EventBuffer) -> None:
-        """Take a batch, whose answers go to the outlet together."""
+        """Pass a batch to the peer; its answers go to the event buffer as one array."""
         for message in messages:
             if "method" in message and "id" in message:
-                self._outlets[message["id"]] = event_buffer
+                self._event_buffers[message["id"]] = event_buffer
         await self.inject(messages)
 
     async def inject(self, message: Received) -> None:
-        """Hand a message to the peer; wait only while `MAX_WAITING` of them wait for it.
+        """Pass a message to the peer; wait only while `MAX_WAITING` messages wait for it.
 
-        A request that its client cancels with it is answered no more: its stream ends.
+        A `notifications/cancelled` ends the stream of the request that it cancels.
         """
         while len(self._incoming) >= MAX_WAITING and not self._closed:
             await self._room.park()
@@ -106,7 +107,7 @@ class SessionChannel:
         """Cancel a request whose client no longer wants the answer."""
         if (
             event_buffer.inner_id is not None
-            and self._outlets.get(event_buffer.inner_id) is event_buffer
+            and self._event_buffers.get(event_buffer.inner_id) is event_buffer
         ):
             self._cancel(event_buffer.inner_id)
 
@@ -121,12 +122,12 @@ class SessionChannel:
     def _forget_cancelled(self, message: Message) -> None:
         params = message.get("params")
         request_id = params.get("requestId") if isinstance(params, dict) else None
-        if valid_id(request_id) and request_id in self._outlets:
+        if valid_id(request_id) and request_id in self._event_buffers:
             self._release(request_id)
 
     def _release(self, inner: RequestId) -> None:
-        event_buffer = self._outlets.pop(inner)
-        if event_buffer is not self.standalone and event_buffer not in self._outlets.values():
+        event_buffer = self._event_buffers.pop(inner)
+        if event_buffer is not self.standalone and event_buffer not in self._event_buffers.values():
             event_buffer.end()
         self._unpark_settled()
 
@@ -138,7 +139,7 @@ class SessionChannel:
             self._incoming.append(message.value)
 
     def close(self) -> None:
-        """Let the peer read what waits, and no more. Answers still go out."""
+        """Accept no more messages; the peer reads those that wait. Answers are still sent."""
         if self._closed:
             return
         self._closed = True
@@ -148,25 +149,25 @@ class SessionChannel:
             trio.lowlevel.reschedule(task, Error(trio.EndOfChannel()))
 
     def drop(self) -> None:
-        """Cancel every request and end every stream: the clients want no more."""
-        for inner in tuple(self._outlets):
+        """Cancel every request and end every stream."""
+        for inner in tuple(self._event_buffers):
             self._cancel(inner)
         self.close()
         self.end()
 
     def end(self) -> None:
-        """Say that nobody serves the channel any more: its open answers end, later ones fail."""
+        """Mark the channel as unserved: its open answers end, later messages fail."""
         self._dead = True
         self.close()
-        outlets, self._outlets = self._outlets, {}
-        for event_buffer in outlets.values():
+        event_buffers, self._event_buffers = self._event_buffers, {}
+        for event_buffer in event_buffers.values():
             event_buffer.end()
         if self.standalone is not None:
             self.standalone.end()
         self._unpark_settled()
 
     def _unpark_settled(self) -> None:
-        if self._settled and not self._outlets:
+        if self._settled and not self._event_buffers:
             self._settled.unpark_all()
 
     # -- the peer's side -------------------------------------------------------------------
@@ -199,42 +200,42 @@ class SessionChannel:
         together: bool = False,
         about: RequestId | None = None,
     ) -> None:
-        """Hand over a message. It never waits: outlets are bounded.
+        """Put a message into its event buffer. It never waits: buffers are bounded.
 
         Raises:
-          trio.BrokenResourceError: it is a request, and no client can get it.
+          trio.BrokenResourceError: it is a request, and no client can receive it.
         """
         if message.__class__ is list:
             self._answer_batch(message)
         elif "method" not in message:
             self._answer(message)  # type: ignore[arg-type]
         elif not self._pass_on(message, about) and "id" in message:  # type: ignore[arg-type]
-            raise trio.BrokenResourceError("the client cannot be reached")
+            raise trio.BrokenResourceError("the client has no stream to receive requests on")
 
     def send_nowait(self, message: Message, *, about: RequestId | None = None) -> bool:
-        """Hand over a message; False where it reaches nobody."""
+        """Put a message into its event buffer; return False if no client can receive it."""
         if "method" not in message:
             self._answer(message)
             return True
         return self._pass_on(message, about)
 
     def pause(self, request: RequestId) -> None:
-        """Let the connection go that waits for the answer to a request."""
-        event_buffer = self._outlets.get(request)
+        """Close the stream that waits for the answer to a request, if it is resumable."""
+        event_buffer = self._event_buffers.get(request)
         if event_buffer is not None:
             event_buffer.pause()
 
     def set_limit(self, limit: int) -> None:
-        """Do nothing: the size of a POST is limited before it comes here."""
+        """Do nothing: the size of a POST is checked before its message gets here."""
 
     def _pass_on(self, message: Message, about: RequestId | None) -> bool:
-        event_buffer = self._outlets.get(about) if about is not None else None
+        event_buffer = self._event_buffers.get(about) if about is not None else None
         if event_buffer is None:
             event_buffer = self.standalone
         elif self.rewrite_ids:
             message = _with_own_ids(message, "params", event_buffer)
         if event_buffer is None or (self.rewrite_ids and "id" in message):
-            return False  # the stateless era has no requests to a client
+            return False  # the stateless era does not have requests to a client
         try:
             return event_buffer.put(encode(message))
         except ValueError as error:
@@ -242,9 +243,9 @@ class SessionChannel:
             return False
 
     def _answer(self, message: Message) -> None:
-        event_buffer = self._outlets.pop(message.get("id"), None)  # type: ignore[arg-type]
+        event_buffer = self._event_buffers.pop(message.get("id"), None)  # type: ignore[arg-type]
         if event_buffer is None:
-            return  # cancelled meanwhile, or its client has gone
+            return  # cancelled meanwhile, or its client disconnected
         if "error" in message:
             event_buffer.failure = message["error"].get("code")
         if self.rewrite_ids:
@@ -253,17 +254,17 @@ class SessionChannel:
         self._finish(event_buffer, message, message.get("id"))
 
     def _answer_batch(self, messages: list[Message]) -> None:
-        outlets: Iterable[EventBuffer | None] = [
-            self._outlets.pop(message["id"], None) for message in messages if "id" in message
+        event_buffers: Iterable[EventBuffer | None] = [
+            self._event_buffers.pop(message["id"], None) for message in messages if "id" in message
         ]
         event_buffer = next(
-            (event_buffer for event_buffer in outlets if event_buffer is not None), None
+            (event_buffer for event_buffer in event_buffers if event_buffer is not None), None
         )
         if event_buffer is not None:
             for request_id in [
-                key for key, value in self._outlets.items() if value is event_buffer
+                key for key, value in self._event_buffers.items() if value is event_buffer
             ]:
-                del self._outlets[request_id]  # cancelled ones, which are left out
+                del self._event_buffers[request_id]  # cancelled: not part of the answer
             self._finish(event_buffer, messages, None)
 
     def _finish(
@@ -273,7 +274,8 @@ class SessionChannel:
             line = encode(message)
         except ValueError as error:
             log.warning("answer.unwritable", id=request_id, reason=str(error))
-            fault = {"code": int(INTERNAL_ERROR), "message": f"the answer {error}"}
+            reason = f"the result is not valid JSON: {error}"
+            fault = {"code": int(INTERNAL_ERROR), "message": reason}
             line = encode({"jsonrpc": "2.0", "id": request_id, "error": fault})
         if event_buffer is self.standalone:
             event_buffer.put(line)
@@ -283,7 +285,7 @@ class SessionChannel:
 
 
 def _with_own_ids(message: Message, part: str, event_buffer: EventBuffer) -> Message:
-    """Return the message with the client's own id where it names the request inside."""
+    """Return the message with the client's own id in place of the generated one."""
     content = message.get(part)
     if not isinstance(content, dict):
         return message

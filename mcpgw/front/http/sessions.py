@@ -1,4 +1,4 @@
-"""The sessions of the handshake revisions: who they belong to, and when they end."""
+"""HTTP sessions of the handshake revisions: ownership, expiry and shutdown."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import attrs
 import trio
 
 from mcpgw.front.http.asgi import Refusal
-from mcpgw.front.http.event_buffer import Streams
+from mcpgw.front.http.event_buffer import MemoryBudget, Streams
 from mcpgw.front.http.session_channel import SessionChannel
 from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.errors import INTERNAL_ERROR
 
 _ID_BYTES: Final = 24
 
-_LONGEST_ROUND: Final = 60.0
+_LONGEST_PERIOD: Final = 60.0
 
 
 @attrs.define(eq=False)
@@ -26,11 +26,11 @@ class HttpSession:
     """One client's session over many connections.
 
     Args:
-      id: what the client names it by; unguessable, but no proof of who the client is.
-      principal: whom it belongs to.
-      target: the backend that it speaks to, None for the surface of them all.
-      hub: its peer's channel.
-      streams: what the client may come back for.
+      id: the value of `Mcp-Session-Id`; unguessable, but not a credential.
+      principal: the client that it belongs to.
+      target: the backend's name; None for the surface of all backends.
+      session_channel: the channel of its peer.
+      streams: its resumable streams.
     """
 
     id: str
@@ -39,7 +39,7 @@ class HttpSession:
     session_channel: SessionChannel
     streams: Streams
     version: str = ""
-    """The revision that was agreed on."""
+    """The negotiated protocol revision."""
     _users: int = 0
     _used: float = attrs.field(factory=trio.current_time)
 
@@ -48,7 +48,7 @@ class HttpSession:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep it from expiring while the block runs, and a whole term after that."""
+        """Keep the session from expiring while the block runs; its time to live starts after it."""
         self._users += 1
         try:
             yield
@@ -57,11 +57,11 @@ class HttpSession:
             self._used = trio.current_time()
 
     def touch(self) -> None:
-        """Begin its term anew."""
+        """Restart its time to live."""
         self._used = trio.current_time()
 
     def idle_time(self) -> float:
-        """Return for how many seconds nobody has used it; 0 while somebody does."""
+        """Return the seconds since its last use; 0 while it is in use."""
         if self._users or self.session_channel.is_busy:
             self._used = trio.current_time()
         return trio.current_time() - self._used
@@ -69,11 +69,11 @@ class HttpSession:
 
 @attrs.define(eq=False)
 class HttpSessions:
-    """All sessions that are open, by their ids."""
+    """All open sessions, by their ids."""
 
     settings: HttpSettings
+    memory_budget: MemoryBudget
     _open: dict[str, HttpSession] = attrs.field(factory=dict)
-    _opening: int = 0
 
     def __len__(self) -> int:
         return len(self._open)
@@ -82,20 +82,20 @@ class HttpSessions:
         return iter(tuple(self._open.values()))
 
     def make(self, principal: str, target: str | None) -> HttpSession:
-        """Return a new session, which nobody can use before `add`.
+        """Return a new session, which requests can use only after `add`.
 
         Raises:
-          Refusal: there are too many (503).
+          Refusal: too many sessions are open (503).
         """
         if len(self._open) >= self.settings.max_sessions:
             self.expire()
         if len(self._open) >= self.settings.max_sessions:
             reason = (
-                f"{self.settings.max_sessions} sessions are open already"
+                f"{self.settings.max_sessions} sessions are open, which is the limit"
                 " (streaming.max_sessions); try again later"
             )
             raise Refusal(503, reason, INTERNAL_ERROR, headers=[(b"retry-after", b"60")])
-        streams = Streams(self.settings)
+        streams = Streams(self.settings, self.memory_budget)
         return HttpSession(
             secrets.token_urlsafe(_ID_BYTES),
             principal,
@@ -105,31 +105,31 @@ class HttpSessions:
         )
 
     def add(self, session: HttpSession) -> None:
-        """Open a session to its client."""
+        """Make a session available to its client."""
         self._open[session.id] = session
 
     def find(self, session_id: str, principal: str, target: str | None) -> HttpSession:
-        """Return a session of this client at this address.
+        """Return a session of this client for this target.
 
         Raises:
-          Refusal: there is none (404); also where there is one, but of somebody else.
+          Refusal: there is no such session, or it belongs to another client (404).
         """
         session = self._open.get(session_id)
         if session is not None and session.session_channel.is_dead:
             del self._open[session_id]
             session = None
         if session is None or session.principal != principal or session.target != target:
-            raise Refusal(404, "no such session: it has ended; begin anew with initialize")
+            raise Refusal(404, "no such session: it has ended; send initialize again")
         return session
 
     def end(self, session: HttpSession) -> None:
-        """End a session: its calls are cancelled, its streams end."""
+        """End a session: cancel its calls and end its streams."""
         self._open.pop(session.id, None)
         session.session_channel.drop()
         session.streams.end()
 
     def expire(self) -> None:
-        """End the sessions that nobody has used for their whole term."""
+        """End the sessions that were unused for longer than `session_ttl`."""
         for session in self:
             if session.session_channel.is_dead or session.idle_time() > self.settings.session_ttl:
                 self.end(session)
@@ -137,13 +137,13 @@ class HttpSessions:
                 session.streams.purge()
 
     async def housekeeping(self) -> None:
-        """Expire sessions in time, until cancelled."""
+        """Expire sessions periodically, until cancelled."""
         while True:
-            await trio.sleep(min(_LONGEST_ROUND, self.settings.session_ttl / 4))
+            await trio.sleep(min(_LONGEST_PERIOD, self.settings.session_ttl / 4))
             self.expire()
 
     def close(self) -> None:
-        """Read no more from any client; answers still go out, standalone streams end."""
+        """Stop reading from all clients; answers are still sent, standalone streams end."""
         for session in self:
             session.session_channel.close()
             session.streams.standalone.end()

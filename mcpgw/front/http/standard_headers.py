@@ -1,7 +1,7 @@
-"""The headers that a request of the stateless era repeats of its body must fit it.
+"""Check that the headers of a stateless request match its body.
 
-So a proxy that routes by headers and a server that reads the body cannot be told different
-things (MCP 2026-07-28, Streamable HTTP, standard and custom headers).
+So a proxy that routes by headers and a server that reads the body see the same request
+(MCP 2026-07-28, Streamable HTTP, standard and custom headers).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 from mcpgw.front.http.asgi import Headers, Refusal, text
-from mcpgw.front.http.settings import GatewayApi
+from mcpgw.front.http.gateway_api import GatewayApi
 from mcpgw.protocol.errors import HEADER_MISMATCH
 from mcpgw.protocol.header_params import (
     NAMED_BY,
@@ -33,7 +33,7 @@ class HeaderCheck:
     """Compares the headers of a request with its body.
 
     Args:
-      doors: knows the tools, whose schemas name the parameters that are headers too.
+      gateway_api: provides the tools, whose schemas name the parameters with headers.
     """
 
     gateway_api: GatewayApi
@@ -42,9 +42,9 @@ class HeaderCheck:
     )
 
     def __call__(self, message: Message, headers: Headers, target: str | None) -> None:
-        """Refuse a request whose headers are missing or say something else (400, -32020).
+        """Refuse a request whose headers are missing or differ from the body (400, -32020).
 
-        A body that lacks what a header would repeat is left to those who answer it.
+        A body that lacks the value of a header is left to the handler of the request.
         """
         params: Mapping[str, Any] = message.get("params") or {}
         meta = params.get("_meta")
@@ -81,15 +81,15 @@ class HeaderCheck:
             try:
                 expected = header_of(param, arguments)
             except UnicodeEncodeError:
-                raise _mismatch(message, header, "no header can carry the argument") from None
+                raise _mismatch(message, header, "a header cannot carry this argument") from None
             given = _decoded(message, headers, header)
             if expected is None:
                 if given is not None:
-                    raise _mismatch(message, header, "the arguments have no such value")
+                    raise _mismatch(message, header, "the arguments lack this value")
             elif given is None:
                 raise _mismatch(message, header, "it is missing")
             elif not _is_same(param, given, decode_header(expected)):
-                raise _mismatch(message, header, "the arguments say something else")
+                raise _mismatch(message, header, "the arguments have a different value")
 
     def _params(
         self, tool: Mapping[str, Any], key: tuple[str | None, str]
@@ -101,7 +101,7 @@ class HeaderCheck:
         try:
             declared = header_params(schema) if isinstance(schema, Mapping) else ()
         except InvalidHeaderParams:
-            declared = ()  # such a tool has no such headers; clients over HTTP do not call it
+            declared = ()  # such a tool has no headers; clients over HTTP do not call it
         self._known[key] = (schema, declared)
         return declared
 
@@ -111,7 +111,7 @@ def _compare(message: Message, headers: Headers, name: bytes, expected: object) 
     if given is None:
         raise _mismatch(message, name, "it is missing")
     if given != expected:
-        raise _mismatch(message, name, f"the body says {expected!r:.200}")
+        raise _mismatch(message, name, f"the body has {expected!r:.200}")
 
 
 def _decoded(message: Message, headers: Headers, name: bytes) -> str | None:
@@ -136,5 +136,5 @@ def _is_same(param: HeaderParam, given: str, expected: str) -> bool:
 def _mismatch(message: Message, header: bytes, reason: str) -> Refusal:
     name = header.decode("latin-1").title()
     return Refusal(
-        400, f"the header {name} does not fit the body: {reason}", HEADER_MISMATCH, message["id"]
+        400, f"the header {name} does not match the body: {reason}", HEADER_MISMATCH, message["id"]
     )

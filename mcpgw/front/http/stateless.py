@@ -1,7 +1,7 @@
-"""Requests of the stateless era (MCP 2026-07-28): each stands alone, with its own headers.
+"""Requests of the stateless era (MCP 2026-07-28): each is complete, with its own headers.
 
-One long-lived peer for each backend and principal serves them all, and also the single requests
-of those who speak no revision at all, such as a script with `curl`.
+One long-lived peer for each backend and principal serves them all. It also serves single requests
+that name no revision, such as those of a script with `curl`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import attrs
 import trio
 
 from mcpgw.front.http.asgi import Headers, Receive, Send, enter, respond
-from mcpgw.front.http.event_buffer import EventBuffer
+from mcpgw.front.http.event_buffer import EventBuffer, MemoryBudget
+from mcpgw.front.http.gateway_api import GatewayApi
 from mcpgw.front.http.responses import (
     FIRST_READER,
     send_whole,
@@ -22,7 +23,7 @@ from mcpgw.front.http.responses import (
     watched,
 )
 from mcpgw.front.http.session_channel import SessionChannel
-from mcpgw.front.http.settings import GatewayApi, HttpSettings
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.front.http.standard_headers import HeaderCheck
 from mcpgw.protocol.errors import (
     HEADER_MISMATCH,
@@ -46,7 +47,7 @@ STATUS: Final[dict[int, int]] = {
     int(UNSUPPORTED_VERSION): 400,
     int(METHOD_NOT_FOUND): 404,
 }
-"""The HTTP status of an answer by its error code; 200 for the rest (MCP 2026-07-28)."""
+"""The HTTP status of a response by its error code; 200 for all others (MCP 2026-07-28)."""
 
 
 @attrs.define(eq=False)
@@ -54,14 +55,16 @@ class StatelessEndpoint:
     """Answers requests that need no session.
 
     Args:
-      doors: the way into the gateway.
+      gateway_api: the gateway.
       settings: the limits.
+      memory_budget: the bound of all event streams together.
     """
 
     gateway_api: GatewayApi
     settings: HttpSettings
+    memory_budget: MemoryBudget
     _check: HeaderCheck = attrs.field(init=False)
-    _hubs: dict[tuple[str | None, str], SessionChannel] = attrs.field(factory=dict)
+    _channels: dict[tuple[str | None, str], SessionChannel] = attrs.field(factory=dict)
     _opening: dict[tuple[str | None, str], trio.Lock] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -76,10 +79,10 @@ class StatelessEndpoint:
         receive: Receive,
         send: Send,
     ) -> None:
-        """Answer a request. A notification is taken and has no effect: the era has none here.
+        """Answer a request. A notification is accepted and ignored: this era has none by POST.
 
         Raises:
-          Refusal: its headers do not fit its body (400), or there is no such backend (404).
+          Refusal: its headers do not match its body (400), or no backend has this name (404).
         """
         if "id" not in message:
             await respond(send, 202)
@@ -87,14 +90,16 @@ class StatelessEndpoint:
         self._check(message, headers, target)
         await self._serve(message, target, principal, STATUS, receive, send)
 
-    async def post_alone(
+    async def post_without_session(
         self, message: Message, target: str | None, principal: str, receive: Receive, send: Send
     ) -> None:
-        """Answer a request that says of no revision or session: as of this era, all headers
-        forgiven. An error is an answer like others, as in the revisions with a handshake.
+        """Answer a request that names neither a revision nor a session.
+
+        It is treated as one of this era without its headers. The HTTP status of an error is 200,
+        as in the revisions with a handshake.
 
         Raises:
-          Refusal: there is no such backend (404).
+          Refusal: no backend has this name (404).
         """
         params = message.get("params") or {}
         meta = params.get("_meta")
@@ -112,33 +117,35 @@ class StatelessEndpoint:
         receive: Receive,
         send: Send,
     ) -> None:
-        session_channel = await self._hub(target, principal, message)
-        event_buffer = EventBuffer(self.settings)
+        session_channel = await self._channel(target, principal, message)
+        event_buffer = EventBuffer(self.settings, self.memory_budget)
         try:
             await session_channel.post(message, event_buffer)
             answer = await wait_whole(event_buffer, self.settings.answer_wait)
             if answer is None and not event_buffer.ended:
                 async with watched(receive) as watch:
                     answer = await wait_whole(event_buffer, self.settings.status_wait)
-                if watch.left:
+                if watch.disconnected:
                     return
             if answer is not None:
                 await send_whole(send, statuses.get(event_buffer.failure or 0, 200), answer)
             else:
                 await stream(event_buffer, FIRST_READER, COMMENT, receive, send, self.settings)
         finally:
-            # Closing the stream is how a client of this era cancels.
+            # A client of this era cancels by closing the stream.
             session_channel.abandon(event_buffer)
 
-    async def _hub(self, target: str | None, principal: str, message: Message) -> SessionChannel:
+    async def _channel(
+        self, target: str | None, principal: str, message: Message
+    ) -> SessionChannel:
         key = (target, principal)
-        session_channel = self._hubs.get(key)
+        session_channel = self._channels.get(key)
         if session_channel is not None and not session_channel.is_dead:
             return session_channel
         lock = self._opening.setdefault(key, trio.Lock())
         try:
             async with lock:
-                session_channel = self._hubs.get(key)
+                session_channel = self._channels.get(key)
                 if session_channel is None or session_channel.is_dead:
                     session_channel = SessionChannel(rewrite_ids=True)
                     await enter(
@@ -149,18 +156,18 @@ class StatelessEndpoint:
                         message["id"],
                         stateless=True,
                     )
-                    self._hubs[key] = session_channel
+                    self._channels[key] = session_channel
                 return session_channel
         finally:
             if not lock.statistics().tasks_waiting:
                 self._opening.pop(key, None)
 
     def close(self) -> None:
-        """Read no more requests; answers still go out."""
-        for session_channel in self._hubs.values():
+        """Accept no more requests; answers are still sent."""
+        for session_channel in self._channels.values():
             session_channel.close()
 
     def end_streams(self) -> None:
         """End every stream, answered or not."""
-        for session_channel in self._hubs.values():
+        for session_channel in self._channels.values():
             session_channel.end()

@@ -1,7 +1,7 @@
-"""The paths of webhooks: requests of services, which prove themselves by a signature.
+"""Webhook paths: deliveries of external services, authenticated by signature.
 
-They stand before the guard of names, origins and tokens: a service knows no token of ours, comes
-by whatever name a tunnel gives us, and is no browser.
+They bypass the access checks of host, origin and token: a service has no token of ours, uses
+whatever host name a tunnel has, and is not a browser.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mcpgw.front.http.settings import HttpSettings
 
 
 class Answer(Protocol):
-    """An HTTP answer with a body of JSON."""
+    """An HTTP response with a JSON body."""
 
     status: int
     json: Mapping[str, object]
@@ -26,17 +26,17 @@ class Answer(Protocol):
 
 
 ReceiveDelivery = Callable[..., Awaitable[Any]]
-"""Takes method, path, headers and body, and `query` by name; returns an `Answer`."""
+"""Takes method, path, headers and body, and `query` as keyword; returns an `Answer`."""
 
 
 @attrs.define(eq=False)
 class Webhooks:
-    """Serves what is below a path, and hands all other requests on.
+    """Serves webhooks below a path, and passes all other requests on.
 
     Args:
-      inner: the application for all else.
-      base_path: what the path of every endpoint begins with.
-      receive_delivery: takes a delivery.
+      inner: the application for all other requests.
+      base_path: the prefix of all webhook paths.
+      receive_delivery: handles a delivery.
       settings: the limits.
     """
 

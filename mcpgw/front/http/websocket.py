@@ -1,6 +1,6 @@
 """MCP over WebSocket: one text frame is one message, one connection is one session.
 
-A transport of our own kind, as the protocol allows (MCP 2025-11-25, custom transports).
+A custom transport (MCP 2025-11-25, custom transports).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import trio
 from mcpgw.front.http.access import refuse_any
 from mcpgw.front.http.asgi import CLOSE, Receive, Refusal, Scope, Send, enter
 from mcpgw.front.http.endpoint import target_of
-from mcpgw.front.http.settings import GatewayApi, HttpSettings
+from mcpgw.front.http.gateway_api import GatewayApi
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.channel import Received
 from mcpgw.protocol.jsonrpc import Message, RequestId, decode, encode, valid_id
 
@@ -25,7 +26,6 @@ NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
 UNSUPPORTED_DATA: Final = 1003
 TOO_BIG: Final = 1009
-TRY_LATER: Final = 1013
 """Close codes (RFC 6455, section 7.4.1, and its registry)."""
 
 
@@ -38,6 +38,7 @@ class SocketChannel:
     Args:
       receive, send: the ASGI connection, accepted.
       settings: the limits.
+      limit: the largest message accepted, in bytes.
     """
 
     _receive: Receive
@@ -45,9 +46,9 @@ class SocketChannel:
     settings: HttpSettings
     limit: int
     code: int = NORMAL
-    """What the connection is closed with."""
+    """The close code."""
     over: trio.Event = attrs.field(factory=trio.Event)
-    """Set when the client has left, has to leave, or nobody serves the channel any more."""
+    """Set when the client has disconnected, must be disconnected, or the session has ended."""
     _queue: deque[str] = attrs.field(factory=deque)
     _queued: int = 0
     _work: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
@@ -61,25 +62,25 @@ class SocketChannel:
         """Return the next message, or what is wrong with a frame.
 
         Raises:
-          trio.EndOfChannel: the connection has closed, or had to be.
+          trio.EndOfChannel: the connection is closed, or must be.
         """
         if self._closed or self.over.is_set():
             raise trio.EndOfChannel
         with trio.CancelScope() as self._reading:
             event = await self._receive()
             if event["type"] != "websocket.receive":
-                self._leave(NORMAL)
+                self._finish(NORMAL)
             elif (frame := event.get("text")) is None:
-                self._leave(UNSUPPORTED_DATA)
+                self._finish(UNSUPPORTED_DATA)
             elif len(data := frame.encode()) > self.limit:
-                self._leave(TOO_BIG)
+                self._finish(TOO_BIG)
             else:
                 message = decode(data.strip())
-                self._note(message)
+                self._track(message)
                 return message
         raise trio.EndOfChannel
 
-    def _note(self, message: Received) -> None:
+    def _track(self, message: Received) -> None:
         if not isinstance(message, dict):
             return
         if "method" in message and valid_id(message.get("id")):
@@ -88,7 +89,7 @@ class SocketChannel:
             params = message.get("params")
             cancelled = params.get("requestId") if isinstance(params, dict) else None
             if valid_id(cancelled):
-                self._unanswered.discard(cancelled)  # it gets no answer
+                self._unanswered.discard(cancelled)  # a cancelled request is not answered
 
     async def send(
         self,
@@ -97,40 +98,40 @@ class SocketChannel:
         together: bool = False,
         about: RequestId | None = None,
     ) -> None:
-        """Hand over a message; wait while too much is queued.
+        """Queue a message; wait while too much is queued.
 
         Raises:
-          trio.BrokenResourceError: the client has gone.
+          trio.BrokenResourceError: the client disconnected.
         """
         while self._queued > self.settings.unread_bytes and not self.over.is_set():
             await self._room.park()
         self._put(message)
 
     def send_nowait(self, message: Message, *, about: RequestId | None = None) -> bool:
-        """Hand over a message; False where too much is queued."""
+        """Queue a message; return False if too much is queued."""
         if self._queued > self.settings.unread_bytes:
             return False
         self._put(message)
         return True
 
     def pause(self, request: RequestId) -> None:
-        """Do nothing: there is one connection for all."""
+        """Do nothing: all requests share one connection."""
 
     def set_limit(self, limit: int) -> None:
         """Change the largest message accepted, in bytes."""
         self.limit = min(limit, self.settings.max_body_size)
 
     def end(self) -> None:
-        """Say that nobody serves the channel any more."""
-        self._leave(GOING_AWAY)
+        """Mark the channel as unserved: close the connection."""
+        self._finish(GOING_AWAY)
 
     def close(self) -> None:
-        """Read no more; answers still go out."""
+        """Stop reading; answers are still sent."""
         self._closed = True
         if self._reading is not None:
             self._reading.cancel()
 
-    def _leave(self, code: int) -> None:
+    def _finish(self, code: int) -> None:
         if not self.over.is_set():
             self.code = code
             self.over.set()
@@ -138,7 +139,7 @@ class SocketChannel:
 
     def _put(self, message: Message | list[Message]) -> None:
         if self.over.is_set():
-            raise trio.BrokenResourceError("the client has gone")
+            raise trio.BrokenResourceError("the client disconnected")
         frame = str(encode(message), "utf-8").rstrip("\n")  # type: ignore[arg-type]
         for answer in message if isinstance(message, list) else (message,):
             if "method" not in answer:
@@ -161,7 +162,7 @@ class SocketChannel:
             await self._work.park()
 
     async def settled(self) -> None:
-        """Wait until every request is answered and written, or the client has gone."""
+        """Wait until every answer is written, or the client has disconnected."""
         while (self._unanswered or self._queued) and not self.over.is_set():
             await self._room.park()
 
@@ -171,14 +172,14 @@ class Sockets:
     """`/ws` and `/ws/BACKEND` as one ASGI application.
 
     Args:
-      doors: the way into the gateway.
+      gateway_api: the gateway.
       settings: the limits.
     """
 
     gateway_api: GatewayApi
     settings: HttpSettings
     closing: trio.Event = attrs.field(factory=trio.Event)
-    """Set when the front is about to end."""
+    """Set when the front shuts down."""
     _open: set[SocketChannel] = attrs.field(factory=set)
 
     def __len__(self) -> int:
@@ -194,7 +195,7 @@ class Sockets:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(channel.write)
-                nursery.start_soon(self._leave_at_end, channel)
+                nursery.start_soon(self._close_at_shutdown, channel)
                 await channel.over.wait()
                 nursery.cancel_scope.cancel()
         finally:
@@ -204,11 +205,11 @@ class Sockets:
         await send({"type": "websocket.close", "code": channel.code})
 
     def end_streams(self) -> None:
-        """End every connection, whatever is unanswered."""
+        """Close every connection, answered or not."""
         for channel in self._open:
             channel.end()
 
-    async def _leave_at_end(self, channel: SocketChannel) -> None:
+    async def _close_at_shutdown(self, channel: SocketChannel) -> None:
         await self.closing.wait()
         channel.close()
         await channel.settled()

@@ -6,7 +6,7 @@ from typing import Final
 
 import trio
 
-from mcpgw.pipeline.call import Call, CallAbandoned, CallFailed, Proceed, Recovery
+from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.peer import Params
 
 CEILING: Final = 20
@@ -15,25 +15,14 @@ lifecycle, timeouts: progress may reset the clock, under an absolute maximum).""
 
 
 async def deadline(call: Call, proceed: Proceed) -> Params:
-    """Fail the call when its time is up, saying what it waited for; end it when the client
-    cancels it."""
+    """Fail the call when its time is up; the error reports what it waited for.
+
+    A client's cancellation passes through: it belongs to the scope of the client's request.
+    """
     timeout = call.patience or call.backend.config.timeout
-    call.deadline = scope = trio.CancelScope(deadline=trio.current_time() + timeout)
-    client_request = call.client_request
-    outer = None
-    if client_request is not None:
-        # One scope for both: a scope more would be a tenth of what a call costs.
-        outer, client_request.cancel_scope = client_request.cancel_scope, scope
-        if client_request.cancelled:
-            scope.cancel()
-    try:
-        with scope:
-            return await proceed(call)
-    finally:
-        if outer is not None and client_request is not None:
-            client_request.cancel_scope = outer
-    if client_request is not None and client_request.cancelled:
-        raise CallAbandoned
+    call.deadline = trio.CancelScope(deadline=trio.current_time() + timeout)
+    with call.deadline:
+        return await proceed(call)
     if call.sent:
         raise CallFailed(
             Recovery.BACKEND_TIMEOUT,

@@ -13,8 +13,9 @@ import h11
 import trio
 
 from mcpgw.front.http.app import HttpApp, make_app
+from mcpgw.front.http.gateway_api import HealthReport, NoSuchTarget
 from mcpgw.front.http.server import Address, serve
-from mcpgw.front.http.settings import HealthReport, HttpSettings, NoSuchTarget
+from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
 from mcpgw.protocol.mcp import CAPABILITIES_META, MODERN_VERSION, SUBSCRIPTION_META, VERSION_META
 from mcpgw.protocol.peer import Params, Peer, Request
@@ -83,13 +84,11 @@ class TestDoors:
         act = getattr(self, f"do_{str(name).replace('/', '_')}", None)
         if act is None:
             raise RpcError(METHOD_NOT_FOUND, f"Method not found: {name}")
-        with request.scope():
-            try:
-                return await act(request, request.params.get("arguments") or {})  # type: ignore[no-any-return]
-            except trio.Cancelled:
-                self.cancelled.append(request.params)
-                raise
-        return {}
+        try:
+            return await act(request, request.params.get("arguments") or {})  # type: ignore[no-any-return]
+        except trio.Cancelled:
+            self.cancelled.append(request.params)
+            raise
 
     async def do_echo(self, _request: Request, arguments: Params) -> Params:
         return {"said": arguments}

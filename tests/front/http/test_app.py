@@ -7,7 +7,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from mcpgw.front.http.app import make_app
-from mcpgw.front.http.settings import HealthReport, HttpSettings
+from mcpgw.front.http.gateway_api import HealthReport
+from mcpgw.front.http.settings import HttpSettings
 from tests.front.http.support import serving
 
 

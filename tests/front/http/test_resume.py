@@ -20,6 +20,8 @@ from mcpgw.front.http.event_buffer import (
 from mcpgw.front.http.settings import HttpSettings
 from tests.front.http.support import Client, Served, serving, tool
 
+UNBOUNDED = MemoryBudget(2**63)
+
 
 async def reconnect(served: Served, client: Client) -> Client:
     again = await served.connect()
@@ -182,7 +184,7 @@ def test_any_order_of_cuts_gives_each_message_once(steps: list[str | int]) -> No
     """However writes, reads, cuts and returns are mixed, all messages come once, in order."""
 
     async def check() -> None:
-        reader = Reader(EventBuffer(HttpSettings(), 1))
+        reader = Reader(EventBuffer(HttpSettings(), UNBOUNDED, 1))
         sent: list[bytes] = []
         connected = True
         for step in steps:
@@ -211,7 +213,9 @@ def test_any_order_of_cuts_gives_each_message_once(steps: list[str | int]) -> No
 class TestBounds:
     async def test_a_reader_that_is_behind_loses_its_place(self) -> None:
         """Over the bound a resumable stream drops its reader, and keeps the newest."""
-        event_buffer = EventBuffer(HttpSettings(unread_messages=10, replay_messages=5), 1)
+        event_buffer = EventBuffer(
+            HttpSettings(unread_messages=10, replay_messages=5), UNBOUNDED, 1
+        )
         for number in range(11):
             assert event_buffer.put(b"%d" % number)
 
@@ -221,7 +225,7 @@ class TestBounds:
 
     async def test_one_that_cannot_return_loses_all(self) -> None:
         """Over the bound a stream that cannot be resumed is over, and holds nothing."""
-        event_buffer = EventBuffer(HttpSettings(unread_bytes=100))
+        event_buffer = EventBuffer(HttpSettings(unread_bytes=100), UNBOUNDED)
         event_buffer.put(b"x" * 60)
         assert not event_buffer.put(b"x" * 60)
 
@@ -230,9 +234,9 @@ class TestBounds:
 
     async def test_many_slow_readers_give_way_together(self) -> None:
         """Those that hold the most lose their place; one that reads keeps it, and its events."""
-        settings = HttpSettings(memory_budget=MemoryBudget(1_000_000))
-        slow = [EventBuffer(settings, number) for number in range(10)]
-        quick = EventBuffer(settings, 10)
+        settings, memory_budget = HttpSettings(), MemoryBudget(1_000_000)
+        slow = [EventBuffer(settings, memory_budget, number) for number in range(10)]
+        quick = EventBuffer(settings, memory_budget, 10)
         for count in range(100):
             for event_buffer in slow:
                 event_buffer.put(b"x" * 60_000)
@@ -247,7 +251,7 @@ class TestBounds:
 
     async def test_tells_how_many_are_lost(self) -> None:
         """Events beyond what is kept cannot be had again, and the front can say so."""
-        event_buffer = EventBuffer(HttpSettings(replay_messages=3), 1)
+        event_buffer = EventBuffer(HttpSettings(replay_messages=3), UNBOUNDED, 1)
         for _ in range(10):
             event_buffer.put(b"x")
         event_buffer.take()
@@ -258,7 +262,7 @@ class TestBounds:
 
     async def test_the_answer_is_kept_whatever_its_size(self) -> None:
         """The newest message is never dropped."""
-        event_buffer = EventBuffer(HttpSettings(replay_bytes=10), 1, read=False)
+        event_buffer = EventBuffer(HttpSettings(replay_bytes=10), UNBOUNDED, 1, read=False)
         event_buffer.put(b"x" * 8)
         event_buffer.finish(b"y" * 100)
         event_buffer.attach()
@@ -269,7 +273,7 @@ class TestBounds:
 
     async def test_streams_are_forgotten_in_time(self, mock_clock: trio.testing.MockClock) -> None:
         """Ended streams are kept for their age, and only so many of them."""
-        streams = Streams(HttpSettings(replay_streams=3, replay_age=60.0))
+        streams = Streams(HttpSettings(replay_streams=3, replay_age=60.0), UNBOUNDED)
         for _ in range(10):
             event_buffer = streams.open()
             streams.keep(event_buffer)

@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 import trio
 
-from mcpgw.front.http.event_buffer import EventBuffer
+from mcpgw.front.http.event_buffer import EventBuffer, MemoryBudget
 from mcpgw.front.http.session_channel import MAX_WAITING, SessionChannel
 from mcpgw.front.http.settings import HttpSettings
 from mcpgw.protocol.jsonrpc import decode
 from mcpgw.protocol.mcp import SUBSCRIPTION_META
 from tests.front.http.support import call
 
-SETTINGS = HttpSettings()
+
+def make_buffer() -> EventBuffer:
+    settings = HttpSettings()
+    return EventBuffer(settings, MemoryBudget(settings.unread_total_bytes))
 
 
 def taken(event_buffer: EventBuffer) -> list[Any]:
@@ -29,7 +32,7 @@ def note(method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
 class TestRouting:
     async def test_sends_each_message_on_one_stream(self) -> None:
         """Answers and what is about a request go to its outlet, the rest to the standalone one."""
-        standalone, first, second = (EventBuffer(SETTINGS) for _ in range(3))
+        standalone, first, second = (make_buffer() for _ in range(3))
         session_channel = SessionChannel(standalone)
         await session_channel.post(call("a", request_id=1), first)
         await session_channel.post(call("b", request_id="1"), second)
@@ -49,7 +52,7 @@ class TestRouting:
 
     async def test_drops_an_answer_that_nobody_waits_for(self) -> None:
         """An answer after its request was cancelled goes nowhere."""
-        standalone, event_buffer = EventBuffer(SETTINGS), EventBuffer(SETTINGS)
+        standalone, event_buffer = make_buffer(), make_buffer()
         session_channel = SessionChannel(standalone)
         await session_channel.post(call("a", request_id=1), event_buffer)
         await session_channel.inject(note("notifications/cancelled", {"requestId": 1}))
@@ -61,7 +64,7 @@ class TestRouting:
 
     async def test_makes_those_wait_who_bring_too_much(self) -> None:
         """A peer that does not read is not buried in messages."""
-        session_channel = SessionChannel(EventBuffer(SETTINGS))
+        session_channel = SessionChannel(make_buffer())
         arrived = 0
 
         async def bring() -> None:
@@ -82,7 +85,7 @@ class TestRouting:
 
     async def test_ends_everything_when_nobody_serves_it(self) -> None:
         """`end` ends the open answers; a reader finds the end."""
-        standalone, event_buffer = EventBuffer(SETTINGS), EventBuffer(SETTINGS)
+        standalone, event_buffer = make_buffer(), make_buffer()
         session_channel = SessionChannel(standalone)
         await session_channel.post(call("a"), event_buffer)
         session_channel.end()
@@ -99,7 +102,7 @@ class TestManyClients:
     async def test_have_ids_of_their_own_inside(self) -> None:
         """Equal ids of two clients differ inside, and each gets its own back with its type."""
         session_channel = SessionChannel(rewrite_ids=True)
-        outlets = {key: EventBuffer(SETTINGS) for key in ("int", "str", "other")}
+        outlets = {key: make_buffer() for key in ("int", "str", "other")}
         ids: dict[str, Any] = {"int": 1, "str": "1", "other": 1}
         inner = {}
         for key, event_buffer in outlets.items():
@@ -121,7 +124,7 @@ class TestManyClients:
     async def test_see_their_own_ids_in_subscriptions_and_cancellations(self) -> None:
         """Where a message names the request inside, its client sees its own id."""
         session_channel = SessionChannel(rewrite_ids=True)
-        event_buffer = EventBuffer(SETTINGS)
+        event_buffer = make_buffer()
         await session_channel.post(call("subscriptions/listen", request_id="mine"), event_buffer)
         inner: Any = (await session_channel.receive())["id"]  # type: ignore[call-overload, index]
         meta = {"_meta": {SUBSCRIPTION_META: inner, "kept": 1}}
@@ -141,7 +144,7 @@ class TestManyClients:
     async def test_are_asked_nothing(self) -> None:
         """The stateless era has no requests to a client; what is about nothing reaches nobody."""
         session_channel = SessionChannel(rewrite_ids=True)
-        await session_channel.post(call("x"), EventBuffer(SETTINGS))
+        await session_channel.post(call("x"), make_buffer())
         inner: Any = (await session_channel.receive())["id"]  # type: ignore[call-overload, index]
 
         assert not session_channel.send_nowait(note("n"))
@@ -151,7 +154,7 @@ class TestManyClients:
     async def test_cancel_by_leaving(self) -> None:
         """A client that leaves cancels its request by the id inside, once."""
         session_channel = SessionChannel(rewrite_ids=True)
-        event_buffer = EventBuffer(SETTINGS)
+        event_buffer = make_buffer()
         await session_channel.post(call("x", request_id="mine"), event_buffer)
         inner: Any = (await session_channel.receive())["id"]  # type: ignore[call-overload, index]
         session_channel.abandon(event_buffer)
@@ -170,6 +173,6 @@ class TestManyClients:
 
 async def test_what_is_no_json_stays_inside() -> None:
     """A notification that JSON cannot carry is dropped, and the sender is told."""
-    session_channel = SessionChannel(EventBuffer(SETTINGS))
+    session_channel = SessionChannel(make_buffer())
 
     assert not session_channel.send_nowait(note("n", {"x": float("nan")}))

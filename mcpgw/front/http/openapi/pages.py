@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from html import escape
+from importlib import resources
 from typing import Any
 
-from mcpgw.front.http.openapi.assets import SCRIPT, STYLE
 from mcpgw.front.http.openapi.document import operation_names, title_of, tool_path
 from mcpgw.front.http.openapi.samples import Field, fields, sample
 
@@ -92,9 +93,15 @@ def _page(title: str, body: str, nonce: str) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{escape(title)}</title><link rel="icon" href="data:,">'
-        f'<style nonce="{nonce}">{STYLE}</style></head><body>{body}'
-        f'<script nonce="{nonce}">{SCRIPT}</script></body></html>'
+        f'<style nonce="{nonce}">{_asset("openapi.css")}</style></head><body>{body}'
+        f'<script nonce="{nonce}">{_asset("openapi.js")}</script></body></html>'
     )
+
+
+@cache
+def _asset(name: str) -> str:
+    """Read a file of `assets/`, which a page contains: nothing is loaded from elsewhere."""
+    return resources.files(__package__).joinpath("assets", name).read_text("utf-8")
 
 
 def _card(tool: Mapping[str, Any]) -> str:
