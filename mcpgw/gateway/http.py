@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
@@ -21,9 +21,16 @@ from mcpgw import __version__
 from mcpgw.backends.server import Backend
 from mcpgw.backends.states import Unavailable
 from mcpgw.config.expansion import expand
+from mcpgw.config.loopback import is_loopback
 from mcpgw.config.schema import GatewayConfig
 from mcpgw.config.server import AUTO_TOKEN, AuthConfig
-from mcpgw.front.http.settings import FrontChannel, HealthReport, HttpSettings, NoSuchTarget
+from mcpgw.front.http.settings import (
+    ANONYMOUS,
+    FrontChannel,
+    HealthReport,
+    HttpSettings,
+    NoSuchTarget,
+)
 from mcpgw.front.passthrough import no_such_server, profile_of
 from mcpgw.front.server_profile import GATEWAY_PROFILE
 from mcpgw.front.session import END_GRACE, Session
@@ -40,10 +47,6 @@ if TYPE_CHECKING:
     from mcpgw.front.http.server import Address
 
 log = get_logger("mcpgw.gateway")
-
-ANONYMOUS: Final = "anonymous"
-"""The principal of those who need not say who they are."""
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @attrs.define(eq=False)
@@ -232,7 +235,7 @@ def _announce(address: Address, token: str, *, made: bool, host: str) -> None:
         sys.stderr.write(f"mcp-gateway: bearer token for this run: {token}\n")
         sys.stderr.flush()
     log.info("http.listening", url=f"{address}/mcp", secured=bool(token))
-    if not token and host not in LOOPBACK:
+    if not token and not is_loopback(host):
         log.warning(
             "http.open_to_all",
             host=host,

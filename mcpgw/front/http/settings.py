@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
 from mcpgw.front.http.event_buffer import MemoryBudget
 from mcpgw.protocol.channel import Channel
+
+ANONYMOUS: Final = "anonymous"
+"""The principal of clients that need not authenticate."""
 
 
 class FrontChannel(Channel, Protocol):
