@@ -64,7 +64,7 @@ class FindTool:
             raise self._no_tool(call, backend)
 
     def _no_tool(self, call: Call, backend: Backend) -> CallFailed:
-        from mcpgw.catalog.suggest import nearest
+        from mcpgw.text.did_you_mean import nearest
 
         offered = backend.tool_view.other_name(call.name)
         near = (offered,) if offered else tuple(nearest(call.name, backend.tools))
