@@ -190,7 +190,7 @@ def damaged(words: Iterable[str], kind: str, rng: random.Random) -> str:
 
 def name_words(name: str) -> list[str]:
     """Return the words of a tool's name without its numbers."""
-    from mcpgw.catalog.words import identifier_parts
+    from mcpgw.text.words import identifier_parts
 
     return [word for word in identifier_parts(name) if not word.isdigit()]
 

@@ -68,7 +68,7 @@ class BackendPool:
         wanted = {name: settings for name, settings in config.backends.items() if _usable(settings)}
         servers: dict[str, BackendServer] = {}
         for name, settings in wanted.items():
-            failsafe = config.failsafe.for_backend(settings)
+            failsafe = settings.effective_failsafe(config.failsafe)
             old = self._servers.get(name)
             if old is not None and old.failsafe == failsafe and old.config.runs_like(settings):
                 old.reshape(settings)

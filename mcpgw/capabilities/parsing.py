@@ -9,9 +9,9 @@ from typing import Any, Final
 import attrs
 
 from mcpgw.capabilities.model import Capability
-from mcpgw.config.nearest import nearest
 from mcpgw.config.problems import ConfigError, Findings, Problem, dotted
 from mcpgw.config.value_types import noun
+from mcpgw.text.did_you_mean import correction
 
 LARGEST: Final = 1_000_000
 """Bytes of a file that are read."""
@@ -259,7 +259,7 @@ def _unknown_in(path: Key, data: Mapping[Any, Any], cls: type, found: Findings) 
 def _unknown(path: Key, known: set[str], found: Findings) -> None:
     name = str(path[-1])
     meant = _RENAMED.get(name) if len(path) == 1 else None
-    close = meant or nearest(name, known)
+    close = meant or correction(name, known)
     hint = f"Did you mean '{close}'?" if close else f"Known here: {', '.join(sorted(known))}."
     found.error(path, "unknown key", hint)
 

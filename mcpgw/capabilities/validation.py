@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from mcpgw.capabilities.credentials import is_reference
 from mcpgw.capabilities.model import METHODS, Capability, Provider
 from mcpgw.capabilities.templating import Placeholder, parse, placeholders
-from mcpgw.config.nearest import nearest
 from mcpgw.config.problems import Findings
+from mcpgw.text.did_you_mean import correction
 
 Key = tuple[str | int, ...]
 
@@ -193,7 +193,7 @@ def _templates(
 
 
 def _undeclared(each: Placeholder, place: Key, known: set[str], found: Findings) -> None:
-    close = nearest(each.root, known)
+    close = correction(each.root, known)
     hint = f"Did you mean '{close}'?" if close else "Declare it under schema.input.properties."
     found.error(place, f"CAP-006: {each.text} names no input", hint)
 

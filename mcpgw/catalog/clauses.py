@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from mcpgw.catalog.words import prose_tokens, token_words
+from mcpgw.text.words import prose_tokens, token_words
 
 MAX_CLAUSES: Final = 8
 """Parts of one request that are looked at apart; what follows is only part of the whole."""

@@ -18,7 +18,7 @@ from mcpgw.catalog.rerank import rerank
 from mcpgw.catalog.scoring import Candidate, Keep, score
 from mcpgw.catalog.shard import FIELDS, ShardBuilder, Stems
 from mcpgw.catalog.synonyms import Synonyms, load
-from mcpgw.catalog.words import joined_key
+from mcpgw.text.words import joined_key
 
 
 @attrs.frozen

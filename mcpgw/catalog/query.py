@@ -12,7 +12,7 @@ from mcpgw.catalog.clauses import Clause, clauses
 from mcpgw.catalog.stems import stem
 from mcpgw.catalog.synonyms import Synonyms, sequence
 from mcpgw.catalog.vocabulary import Vocabulary
-from mcpgw.catalog.words import identifier_parts, prose_tokens, token_words
+from mcpgw.text.words import identifier_parts, prose_tokens, token_words
 
 MAX_QUERY: Final = 4_000
 """Characters read of a query."""

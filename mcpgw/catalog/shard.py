@@ -29,7 +29,7 @@ from mcpgw.catalog.fields import (
     title_of,
 )
 from mcpgw.catalog.stems import stem
-from mcpgw.catalog.words import (
+from mcpgw.text.words import (
     identifier_parts,
     joined_key,
     prose_tokens,

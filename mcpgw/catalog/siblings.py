@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from mcpgw.catalog.fields import string_of
-from mcpgw.catalog.words import identifier_parts
+from mcpgw.text.words import identifier_parts
 
 SHOWN: Final = 8
 """Words that are shown of what sets a tool apart."""

@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 from mcpgw.catalog.stems import stem
-from mcpgw.catalog.words import prose_tokens, token_words
+from mcpgw.text.words import prose_tokens, token_words
 
 BUILT_IN: Final = Path(__file__).with_name("synonyms.yaml")
 

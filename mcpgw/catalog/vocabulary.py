@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from mcpgw.catalog.words import is_unspaced
+from mcpgw.text.words import is_unspaced
 
 MAX_VARIANTS: Final = 12
 """Known words that one unknown word may stand for."""

@@ -144,7 +144,7 @@ class _Servers:
         """Return a server that can be logged in to. Raises Stop where there is none."""
         backend = self.backends.get(name)
         if backend is None:
-            from mcpgw.catalog.suggest import did_you_mean
+            from mcpgw.text.did_you_mean import did_you_mean
 
             names = [each.name for each in self.network_servers()]
             hint = did_you_mean(name, names) or f" Configured: {', '.join(names) or 'none'}."

@@ -303,9 +303,9 @@ def _judged(skill: Skill, force: bool) -> tuple[list[str], list[str]]:
 
 
 def _unknown(name: str, names: list[str]) -> Stop:
-    from mcpgw.config.nearest import nearest
+    from mcpgw.text.did_you_mean import correction
 
-    near = nearest(name, names)
+    near = correction(name, names)
     hint = f"Did you mean '{near}'?" if near else "`mcp-gateway skills list` shows all."
     return Stop(f"Skill '{name}' not found. {hint}", FAILED)
 

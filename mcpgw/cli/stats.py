@@ -104,7 +104,7 @@ def _show(
         return FAILED
     counts = totals.counts if totals is not None else Counts()
     if server is not None and counts.tools and all(server != key[0] for key in counts.tools):
-        from mcpgw.catalog.suggest import did_you_mean
+        from mcpgw.text.did_you_mean import did_you_mean
 
         called = sorted({key[0] for key in counts.tools})
         hint = did_you_mean(server, called) or f" Called so far: {', '.join(called)}."

@@ -142,7 +142,7 @@ def invoke_command(
 
 
 def _no_server(context: GatewayContext, name: str) -> NoReturn:
-    from mcpgw.catalog.suggest import did_you_mean
+    from mcpgw.text.did_you_mean import did_you_mean
 
     hint = did_you_mean(name, context.pool.names) or (
         f" Configured: {', '.join(context.pool.names) or 'none'}."
@@ -153,7 +153,7 @@ def _no_server(context: GatewayContext, name: str) -> NoReturn:
 async def _find(context: GatewayContext, wanted: str) -> tuple[str, dict[str, Any]]:
     """Return the server and the definition of a tool, learning only what is needed."""
     from mcpgw.backends.states import Unavailable
-    from mcpgw.catalog.suggest import did_you_mean
+    from mcpgw.text.did_you_mean import did_you_mean
 
     server, colon, name = wanted.partition(":")
     if colon:

@@ -123,7 +123,7 @@ def _effective(
     backend: BackendConfig, failsafe: FailsafeConfig
 ) -> tuple[BackendConfig, FailsafeConfig]:
     overrides: dict[str, Any] = dict.fromkeys(attrs.fields_dict(FailsafeConfig))
-    return attrs.evolve(backend, **overrides), failsafe.for_backend(backend)
+    return attrs.evolve(backend, **overrides), backend.effective_failsafe(failsafe)
 
 
 def _sorted(names: Iterable[str]) -> tuple[str, ...]:

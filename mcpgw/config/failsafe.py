@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import attrs
 
 from mcpgw.config.durations import format_duration
 from mcpgw.config.setting import section, setting
 from mcpgw.config.value_types import FLAG, Kind, SettingError, duration, number, whole
-
-if TYPE_CHECKING:
-    from mcpgw.config.schema import BackendConfig
 
 
 @attrs.frozen
@@ -124,12 +119,3 @@ class FailsafeConfig:
         factory=HealthCheckConfig,
         metadata=section(HealthCheckConfig, "How started backends are watched."),
     )
-
-    def for_backend(self, backend: BackendConfig) -> FailsafeConfig:
-        """Return the settings that hold for one backend: its own sections over these."""
-        own = {
-            field.name: chosen
-            for field in attrs.fields(FailsafeConfig)
-            if (chosen := getattr(backend, field.name)) is not None
-        }
-        return attrs.evolve(self, **own) if own else self

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import attrs
 
 from mcpgw.config.known_keys import ANY_NAME, EACH_ITEM, KNOWN_KEYS, Tree
-from mcpgw.config.nearest import nearest
 from mcpgw.config.problems import Findings, Level, Path
 from mcpgw.config.schema import BACKEND_FORM_KEYS, GatewayConfig
+from mcpgw.text.did_you_mean import correction
 
 # Keys of this beginning, at the top, are the person's own: a place for YAML anchors.
 OWN_PREFIX = "x-"
@@ -96,7 +96,7 @@ class _Walk:
             if used is not None:
                 self.found.warn((*path, key), "known, but this version does not use it yet")
             return True
-        near = nearest(key, {*(used or ()), *(known or ())})
+        near = correction(key, {*(used or ()), *(known or ())})
         if near is None:
             self.found.warn((*path, key), "unknown key, ignored")
         else:

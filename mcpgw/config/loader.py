@@ -13,12 +13,12 @@ from mcpgw.config.backend_parsing import BackendForms
 from mcpgw.config.dotenv import parse_dotenv
 from mcpgw.config.expansion import expand_home
 from mcpgw.config.key_names import check_names
-from mcpgw.config.nearest import nearest
 from mcpgw.config.overrides import Overridden, apply_overrides
 from mcpgw.config.problems import ConfigError, Finding, Findings, Problem, dotted
 from mcpgw.config.problems import Path as KeyPath
 from mcpgw.config.schema import ALL_BACKENDS, BackendConfig, GatewayConfig
 from mcpgw.config.value_types import noun
+from mcpgw.text.did_you_mean import correction
 
 
 @attrs.frozen
@@ -220,7 +220,7 @@ def _check_warm_start(
 ) -> None:
     for name in names:
         if name != ALL_BACKENDS and name not in backends:
-            near = nearest(name, (key for key in backends if isinstance(key, str)))
+            near = correction(name, (key for key in backends if isinstance(key, str)))
             hint = f"Did you mean {near!r}?" if near is not None else ""
             path = ("meta_mcp", "warm_start", names.index(name))
             found.warn(path, f"there is no backend {name!r}", hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from mcpgw.config.loopback import is_loopback
 from mcpgw.config.server import PORT
 from mcpgw.config.setting import setting
 from mcpgw.config.value_types import (
@@ -25,21 +26,12 @@ STORAGES = ("file", "keychain", "auto")
 
 def _read_callback_host(value: object) -> str:
     host = TEXT.read(value).lower()
-    if host == "localhost" or _is_loopback(host):
+    if is_loopback(host):
         return host
     raise SettingError(
         f"{host[:40]!r} is not an address of this machine alone",
         "Give localhost, 127.0.0.1 or ::1; a code sent elsewhere could be read on its way.",
     )
-
-
-def _is_loopback(host: str) -> bool:
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _read_callback_path(value: object) -> str:

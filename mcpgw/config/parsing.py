@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import attrs
 
-from mcpgw.config.nearest import nearest
 from mcpgw.config.value_types import TEXT, SettingError, noun
+from mcpgw.text.did_you_mean import correction
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ def read_keys(value: object, readers: Mapping[str, Callable[[object], Any]]) -> 
 
 def unknown_key(key: str, known: Iterable[str]) -> SettingError:
     """Make the fault of a key that has no meaning here, with the nearest one that has."""
-    near = nearest(key, known)
+    near = correction(key, known)
     hint = f"Did you mean {near!r}?" if near else f"What can stand here: {', '.join(known)}."
     return SettingError("unknown key", hint)
 

@@ -289,6 +289,15 @@ class BackendConfig:
         states = self.tool(tool).visible_in_states or self.visible_in_states
         return not states or state in states
 
+    def effective_failsafe(self, common: FailsafeConfig) -> FailsafeConfig:
+        """Return the guards of this backend: its own sections, otherwise the common ones."""
+        own = {
+            field.name: section
+            for field in attrs.fields(FailsafeConfig)
+            if (section := getattr(self, field.name)) is not None
+        }
+        return attrs.evolve(common, **own) if own else common
+
     def runs_like(self, other: BackendConfig) -> bool:
         """Tell whether a running server need not be started anew to become the other."""
         return self == attrs.evolve(other, **{name: getattr(self, name) for name in _SHOWN})

@@ -173,7 +173,7 @@ async def _prompt_owner(
 
 
 def _no_prompt(context: GatewayContext, session: SessionState, name: str) -> RpcError:
-    from mcpgw.catalog.suggest import did_you_mean
+    from mcpgw.text.did_you_mean import did_you_mean
 
     known = [f"{o.name}/{p.get('name')}" for o, p in _offered(context, session, "prompts")]
     holders = [prompt for prompt in known if prompt.endswith(f"/{name}")]

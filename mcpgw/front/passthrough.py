@@ -263,7 +263,7 @@ class PassthroughMethods:
 
 def no_such_server(context: GatewayContext, name: str) -> str:
     """Say that there is no server of this name, and which there are."""
-    from mcpgw.catalog.suggest import did_you_mean
+    from mcpgw.text.did_you_mean import did_you_mean
 
     known = context.pool.names
     hint = did_you_mean(name, list(known))

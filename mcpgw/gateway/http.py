@@ -6,7 +6,7 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
@@ -15,9 +15,15 @@ import trio
 from mcpgw import __version__
 from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Unavailable
+from mcpgw.config.loopback import is_loopback
 from mcpgw.config.schema import GatewayConfig
 from mcpgw.config.server import AUTO_TOKEN
-from mcpgw.front.http.gateway_api import FrontChannel, HealthReport, NoSuchTarget
+from mcpgw.front.http.gateway_api import (
+    ANONYMOUS,
+    FrontChannel,
+    HealthReport,
+    NoSuchTarget,
+)
 from mcpgw.front.http.settings import HttpSettings
 from mcpgw.front.passthrough import no_such_server, profile_of
 from mcpgw.front.server_profile import GATEWAY_PROFILE
@@ -36,10 +42,6 @@ if TYPE_CHECKING:
     from mcpgw.front.http.server import Address
 
 log = get_logger("mcpgw.gateway")
-
-ANONYMOUS: Final = "anonymous"
-"""The principal of those who need not say who they are."""
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @attrs.define(eq=False)
@@ -218,7 +220,7 @@ def _announce(address: Address, token: str, *, made: bool, host: str) -> None:
         sys.stderr.write(f"mcp-gateway: bearer token for this run: {token}\n")
         sys.stderr.flush()
     log.info("http.listening", url=f"{address}/mcp", secured=bool(token))
-    if not token and host not in LOOPBACK:
+    if not token and not is_loopback(host):
         log.warning(
             "http.open_to_all",
             host=host,

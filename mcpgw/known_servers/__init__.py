@@ -79,7 +79,7 @@ def find(name: str) -> KnownServer | None:
 
 def nearest_names(name: str) -> list[str]:
     """Return names that may have been meant."""
-    from mcpgw.catalog.suggest import nearest
+    from mcpgw.text.did_you_mean import nearest
 
     return list(nearest(name, _by_name()))
 

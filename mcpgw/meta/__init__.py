@@ -72,7 +72,7 @@ async def call(tool_request: ToolRequest, name: str) -> Params:
 
 
 def _unknown(tool_request: ToolRequest, name: str) -> RpcError:
-    from mcpgw.catalog.suggest import did_you_mean
+    from mcpgw.text.did_you_mean import did_you_mean
 
     context = tool_request.context
     owners = [backend.name for backend in context.pool if name in backend.tools]

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.meta.discovery import counts, find_tools
 from mcpgw.meta.invoke import OWN, invoke_tool
@@ -24,6 +23,7 @@ from mcpgw.meta.tool import (
 from mcpgw.protocol.errors import INTERNAL_ERROR, INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params
 from mcpgw.shaping.results import texts
+from mcpgw.text.did_you_mean import did_you_mean
 
 MAX_STEPS: Final = 50
 """Steps of one chain."""

@@ -11,7 +11,6 @@ from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Unavailable
 from mcpgw.catalog.index import Hit, SearchResult
 from mcpgw.catalog.siblings import differential
-from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.catalog.summary import input_summary
 from mcpgw.meta.context import LEARNING_PATIENCE, GatewayContext, ToolRequest
 from mcpgw.meta.signals import SignalReader
@@ -19,6 +18,7 @@ from mcpgw.meta.tool import READS, MetaTool, answer, flag, text_argument, whole_
 from mcpgw.protocol.errors import INVALID_REQUEST, NOT_FOUND, RpcError
 from mcpgw.protocol.mcp import reads_only
 from mcpgw.protocol.peer import Params
+from mcpgw.text.did_you_mean import did_you_mean
 
 SCHEMAS_IN_SEARCH: Final = 3
 """Hits that come with their whole input schema; the others with one line."""

@@ -8,7 +8,6 @@ import trio
 
 from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Unavailable
-from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.meta.tool import DESTROYS, READS, WRITES, Hints, MetaTool, answer, text_argument
 from mcpgw.protocol.errors import (
@@ -18,6 +17,7 @@ from mcpgw.protocol.errors import (
     RpcError,
 )
 from mcpgw.protocol.peer import Params
+from mcpgw.text.did_you_mean import did_you_mean
 
 CONFIRM_PATIENCE: Final = 120.0
 """Seconds that a person has to confirm; without an answer it is done."""

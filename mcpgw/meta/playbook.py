@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.meta.invoke import invoke_tool
 from mcpgw.meta.tool import INVOKES, MetaTool, answer, flag, object_argument, text_argument
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.mcp import is_repeatable
 from mcpgw.protocol.peer import Params
+from mcpgw.text.did_you_mean import did_you_mean
 
 if TYPE_CHECKING:
     from mcpgw.playbooks.runner import PlaybookFailed

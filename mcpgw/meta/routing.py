@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.config.governance import RoutingProfileConfig
 from mcpgw.meta.context import ToolRequest
 from mcpgw.meta.tool import READS, WRITES, MetaTool, answer, text_argument
 from mcpgw.protocol.errors import INVALID_PARAMS, INVALID_REQUEST, RpcError
 from mcpgw.protocol.peer import Params
+from mcpgw.text.did_you_mean import did_you_mean
 
 LONGEST_STATE: Final = 128
 """Characters of a workflow state's name."""

@@ -60,7 +60,7 @@ def resolve(tool_request: ToolRequest) -> Params:
     Raises:
       RpcError: no name, or no such tool, with the nearest names.
     """
-    from mcpgw.catalog.suggest import did_you_mean
+    from mcpgw.text.did_you_mean import did_you_mean
 
     name, server = tool_request.arguments.get("name"), tool_request.arguments.get("server")
     if not isinstance(name, str) or not name:

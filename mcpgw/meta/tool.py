@@ -109,7 +109,7 @@ def text_argument(arguments: Params, *names: str, required: bool = True) -> str:
             if value.strip():
                 return value.strip()
     if required:
-        from mcpgw.catalog.suggest import nearest
+        from mcpgw.text.did_you_mean import nearest
 
         near = nearest(names[0], [name for name in arguments if name not in names], count=1)
         hint = f"; '{near[0]}' is not known, did you mean '{names[0]}'?" if near else ""

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 import trio
 
+from mcpgw.config.loopback import LOCALHOST, LOOPBACK_ADDRESSES
 from mcpgw.oauth.errors import OAuthProblem
 
 _LARGEST_REQUEST: Final = 32 * 1024
@@ -20,7 +21,6 @@ _PATIENCE: Final = 10.0
 _VERDICT_PATIENCE: Final = 60.0
 _MOST_CONNECTIONS: Final = 16
 _TRIES: Final = 10
-_LOOPBACKS: Final = {"localhost": ("127.0.0.1", "::1")}
 _NO_SUCH_FAMILY: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
 
@@ -156,7 +156,7 @@ async def open_receiver(
 async def _listeners(
     host: str, port: int | None, preferred: int | None
 ) -> tuple[list[trio.SocketListener], int]:
-    addresses = _LOOPBACKS.get(host, (host,))
+    addresses = LOOPBACK_ADDRESSES if host == LOCALHOST else (host,)
     if port:
         return await _listen(addresses, port), port
     for attempt in range(_TRIES):

@@ -11,12 +11,12 @@ from typing import Any, Final
 import attrs
 
 from mcpgw.config.durations import parse_duration
-from mcpgw.config.nearest import nearest
 from mcpgw.config.problems import ConfigError, Findings, Problem, dotted
 from mcpgw.config.value_types import noun
 from mcpgw.playbooks.conditions import Condition, ConditionError, parse_condition
 from mcpgw.playbooks.expressions import INPUTS, PREVIOUS, references, unknown_roots
 from mcpgw.playbooks.model import OnError, Output, Playbook, Step
+from mcpgw.text.did_you_mean import correction
 
 DEFAULT_SERVER: Final = "capabilities"
 MOST_STEPS: Final = 100
@@ -251,7 +251,7 @@ class _Reader:
         for reference in missing:
             root = reference.root
             # In one or two letters every name is near every other.
-            near = nearest(root, known) if len(root) > 2 else None
+            near = correction(root, known) if len(root) > 2 else None
             later = root in self.names or root == PREVIOUS
             if not (strict or near or later or reference.path.steps):
                 continue
@@ -268,7 +268,7 @@ class _Reader:
         for key in data:
             # A key that is no text has been told of.
             if isinstance(key, str) and key not in known:
-                near = nearest(key, known)
+                near = correction(key, known)
                 hint = f"Did you mean {near!r}?" if near else f"There are {', '.join(known)}."
                 self.found.error((*path, str(key)), "unknown key", hint)
 

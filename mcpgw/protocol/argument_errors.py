@@ -147,7 +147,7 @@ def _explain_names(
             unknown |= dict.fromkeys(error.kind.as_dict()["unexpected"], True)
     guessed: set[str] = set()
     for name, refused in list(unknown.items())[:MOST_PROBLEMS]:
-        guess = nearest(name, missing) or (refused and nearest(name, sorted(known)))
+        guess = _meant(name, missing) or (_meant(name, sorted(known)) if refused else None)
         if guess:
             explanation.misspelt[_place((*path, name))] = guess
             guessed.add(guess)
@@ -157,33 +157,6 @@ def _explain_names(
     for name in dict.fromkeys(missing):
         if name not in guessed:
             explanation.problems.append(f"{_subject((*path, name))} is missing")
-
-
-def nearest(wanted: str, candidates: Iterable[str]) -> str | None:
-    """Return the one name that a misspelt one may have meant.
-
-    Case and the way words are joined never count. It differs by at most three letters (inserted,
-    dropped, replaced or swapped), for short names by a third of them; or one name contains the
-    other.
-    """
-    from rapidfuzz.distance import OSA
-
-    key = _key(wanted)
-    limit = min(3, max(int(len(key) > 1), len(key) // 3))
-    ranked: list[tuple[int, str]] = []
-    for candidate in candidates:
-        other = _key(candidate)
-        edits = OSA.distance(key, other, score_cutoff=limit)
-        shorter, longer = sorted((key, other), key=len)
-        if edits <= limit:
-            ranked.append((edits, candidate))
-        elif len(shorter) >= 3 and shorter in longer:
-            ranked.append((10 + len(longer) - len(shorter), candidate))
-    return min(ranked)[1] if ranked else None
-
-
-def _key(name: str) -> str:
-    return "".join(filter(str.isalnum, name)).casefold() or name
 
 
 def _sentence(path: Path, error: ValidationError) -> str:
@@ -232,10 +205,16 @@ def _wanted(error: ValidationError) -> str:
     return ""
 
 
+def _meant(wanted: str, candidates: list[str]) -> str | None:
+    from mcpgw.text.did_you_mean import nearest
+
+    return next(iter(nearest(wanted, candidates, count=1)), None)
+
+
 def _choice_meant(error: ValidationError) -> str | None:
     options = error.kind.as_dict()["options"] if kind_of(error) == "Enum" else ()
     texts = [option for option in options if isinstance(option, str)]
-    return nearest(error.instance, texts) if isinstance(error.instance, str) else None
+    return _meant(error.instance, texts) if isinstance(error.instance, str) else None
 
 
 def _missing_choices(error: ValidationError) -> list[str]:

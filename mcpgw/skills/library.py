@@ -167,9 +167,9 @@ class SkillLibrary:
         name, file = parse_uri(uri)
         skill = self._skills.get(name) or self._skills.get(self._spelt(name))
         if skill is None:
-            from mcpgw.config.nearest import nearest
+            from mcpgw.text.did_you_mean import correction
 
-            near = nearest(name, self._skills)
+            near = correction(name, self._skills)
             hint = f"did you mean '{near}'?" if near else f"there are {len(self._skills)} others."
             raise SkillNotFound(f"There is no skill '{_line(name)}'; {hint}")
         if file in ("", FILE):

@@ -8,9 +8,10 @@ from typing import Final
 import attrs
 import trio
 
+from mcpgw.config.loopback import LOCALHOST, LOOPBACK_ADDRESSES
+
 Address = IPv4Address | IPv6Address
 
-LOOPBACK_NAMES: Final = ("localhost", "ip6-localhost")
 RESOLVING: Final = 10.0
 """Seconds for resolving a name."""
 _NAT64: Final = IPv6Network("64:ff9b::/96")
@@ -66,7 +67,7 @@ def kind(address: Address) -> str:
 def is_loopback_host(host: str) -> bool:
     """Tell whether a host of a URL is a name or address of this machine alone."""
     name = host.lower().rstrip(".")
-    if name in LOOPBACK_NAMES or name.endswith(".localhost"):
+    if name in (LOCALHOST, "ip6-localhost") or name.endswith(f".{LOCALHOST}"):
         return True
     try:
         return real(ip_address(name)).is_loopback
@@ -86,7 +87,7 @@ async def resolve(host: str, port: int) -> list[Address]:
         pass
     if is_loopback_host(host):
         # RFC 6761: such names mean this machine, whatever a resolver says.
-        return [ip_address("127.0.0.1"), ip_address("::1")]
+        return [ip_address(address) for address in LOOPBACK_ADDRESSES]
     try:
         with trio.fail_after(RESOLVING):
             found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)

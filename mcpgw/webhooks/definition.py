@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from mcpgw.config.nearest import nearest
+from mcpgw.text.did_you_mean import correction
 from mcpgw.webhooks.mapping import Template, template_problem
 
 METHODS: Final = ("POST", "GET", "PUT", "PATCH", "DELETE")
@@ -150,7 +150,7 @@ def _check_keys(raw: Mapping[str, object], known: Iterable[str], inside: str = "
 
 def _hint(word: str, known: Iterable[str]) -> str:
     known = tuple(known)
-    meant = nearest(word, known)
+    meant = correction(word, known)
     return f"; did you mean `{meant}`?" if meant else f"; there are {', '.join(known)}"
 
 

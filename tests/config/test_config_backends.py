@@ -232,10 +232,10 @@ backends:
   plain: {command: x}
 """)
     config = loaded.config
-    own = config.failsafe.for_backend(config.backends["own"])
+    own = config.backends["own"].effective_failsafe(config.failsafe)
     assert RetryConfig(max_attempts=2, multiplier=3.0) == own.retry
     assert 9 == own.circuit_breaker.failure_threshold
-    assert config.failsafe == config.failsafe.for_backend(config.backends["plain"])
+    assert config.failsafe == config.backends["plain"].effective_failsafe(config.failsafe)
     assert FailsafeConfig().health_check == config.backends["own"].health_check
 
 

@@ -10,9 +10,9 @@ import attrs
 from mcpgw.config.key_names import USED_KEYS
 from mcpgw.config.known_keys import ANY_NAME, EACH_ITEM, KNOWN_KEYS, Tree
 from mcpgw.config.loader import load
-from mcpgw.config.nearest import nearest
 from mcpgw.config.schema import BACKEND_FORM_KEYS, GatewayConfig
 from mcpgw.config.yamlfile import parse
+from mcpgw.text.did_you_mean import correction
 
 EVERY_KEY = Path(__file__).parent / "every_key.yaml"
 Shape = tuple[str, ...]
@@ -121,9 +121,9 @@ def test_what_we_use_is_known_or_ours() -> None:
     assert {"args", "passthrough"} == {key.name for key in BACKEND_FORM_KEYS}
 
 
-def test_nearest_has_a_limit() -> None:
+def test_corrections_have_a_limit() -> None:
     """One slip in three letters is a misspelling, more is another word."""
-    assert "command" == nearest("comand", ["command", "cwd"])
-    assert "cwd" == nearest("cwb", ["command", "cwd"])
-    assert nearest("weather", ["headers", "secrets"]) is None
-    assert nearest("x", []) is None
+    assert "command" == correction("comand", ["command", "cwd"])
+    assert "cwd" == correction("cwb", ["command", "cwd"])
+    assert correction("weather", ["headers", "secrets"]) is None
+    assert correction("x", []) is None

@@ -66,7 +66,7 @@ def named(ctx: click.Context, options: Mapping[str, Any], name: str) -> tuple[Pa
     library, _ = library_of(ctx, options, None, builtin=True)
     found = library.get(name)
     if found is None:
-        from mcpgw.catalog.suggest import did_you_mean
+        from mcpgw.text.did_you_mean import did_you_mean
 
         why = library.why_not(name)
         hint = did_you_mean(name, [entry.name for entry in library.entries()])

@@ -12,6 +12,7 @@ from typing import Final
 
 import attrs
 
+from mcpgw.config.loopback import LOOPBACK_HOSTS, is_loopback
 from mcpgw.front.http.asgi import (
     CLOSE,
     App,
@@ -27,16 +28,13 @@ from mcpgw.front.http.asgi import (
     text,
 )
 from mcpgw.front.http.asgi import refuse as refuse_http
+from mcpgw.front.http.gateway_api import ANONYMOUS
 from mcpgw.front.http.settings import HttpSettings
 
-ANONYMOUS: Final = "anonymous"
-"""The principal of all clients if no authentication is required."""
 PUBLIC: Final = "public"
 """The principal of a request for a public path."""
 BEARER: Final = "bearer"
 """The principal of clients with the bearer token."""
-
-LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 HEALTH_PATHS: Final = ("/health/live", "/health/ready")
 """Also public if `/health` is."""
@@ -57,16 +55,6 @@ _EXPOSED: Final = (
 )
 _METHODS: Final = b"GET, POST, DELETE, OPTIONS"
 _BEARER: Final = b"bearer "
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address or name is a loopback one."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def split_host(value: str) -> tuple[str, str]:
@@ -156,7 +144,7 @@ class Guard:
         host = given.decode("latin-1")
         name, port = split_host(host)
         known = (
-            name in LOOPBACK_NAMES
+            name in LOOPBACK_HOSTS
             or name == self.settings.host.lower()
             or (name, "") in self._hosts
             or (name, port) in self._hosts
@@ -167,7 +155,7 @@ class Guard:
                 f"the Host {host!r:.200} is not allowed; to allow it, add it to"
                 " server.allowed_hosts",
             )
-        if len(self._good_hosts) < len(self._hosts) + len(LOOPBACK_NAMES):
+        if len(self._good_hosts) < len(self._hosts) + len(LOOPBACK_HOSTS):
             self._good_hosts.add(given)
 
     def _check_origin(self, origin: str, headers: Headers) -> None:
@@ -178,7 +166,7 @@ class Guard:
         if separator and scheme in ("http", "https") and "/" not in host:
             name, port = split_host(host)
             if not port or _is_port(port):
-                if name in LOOPBACK_NAMES:
+                if name in LOOPBACK_HOSTS:
                     return
                 if host == (text(headers, b"host") or "").lower() and self._is_trusted(name):
                     return

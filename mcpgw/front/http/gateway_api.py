@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
 from mcpgw.protocol.channel import ClientChannel
+
+ANONYMOUS: Final = "anonymous"
+"""The principal of clients that need not authenticate."""
 
 
 class FrontChannel(ClientChannel, Protocol):

@@ -65,7 +65,7 @@ class FindTool:
             raise self._no_tool(call)
 
     def _no_tool(self, call: Call) -> CallFailed:
-        from mcpgw.catalog.suggest import nearest
+        from mcpgw.text.did_you_mean import nearest
 
         backend = call.instance
         offered = backend.tool_view.other_name(call.name)

@@ -34,7 +34,7 @@ class Resolve:
                     raise unreachable(backend, error) from error
 
     def _no_server(self, call: Call) -> CallFailed:
-        from mcpgw.catalog.suggest import nearest
+        from mcpgw.text.did_you_mean import nearest
 
         names = self.pool.names
         near = tuple(nearest(call.server, names))

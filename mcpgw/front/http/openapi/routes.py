@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
-from mcpgw.catalog.suggest import did_you_mean
 from mcpgw.front.http.openapi.document import document
 from mcpgw.front.http.openapi.pages import content_security_policy, list_page, tools_page
 from mcpgw.front.http.openapi.responses import (
@@ -22,8 +21,10 @@ from mcpgw.front.http.openapi.responses import (
     problem,
     quality,
 )
+from mcpgw.front.http.settings import ANONYMOUS
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import RpcError
+from mcpgw.text.did_you_mean import did_you_mean
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -163,7 +164,7 @@ class OpenApiRoutes:
         if request.method != "POST":
             return problem(405, "A tool is called by POST.", headers=allow)
         arguments = _arguments(request, await self._body(request))
-        principal = str(request.scope.get("state", {}).get("principal", "anonymous"))
+        principal = str(request.scope.get("state", {}).get("principal", ANONYMOUS))
         return await _unless_gone(request, lambda: self._call(request, name, arguments, principal))
 
     async def _call(

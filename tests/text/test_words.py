@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mcpgw.catalog.stems import stem
-from mcpgw.catalog.words import identifier_parts, identifier_words, joined_key, text_words
+from mcpgw.text.words import identifier_parts, identifier_words, joined_key, text_words
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcpgw.catalog.suggest import did_you_mean, nearest
+from mcpgw.text.did_you_mean import did_you_mean, nearest
 
 TOOLS = ["read_file", "write_file", "list_dir", "read_multiple_files", "create-issue", "search"]
 

@@ -1,0 +1,1 @@
+"""Text helpers that every other package may use: words, suggestions, plural forms."""
