@@ -16,6 +16,7 @@ import attrs
 import trio
 
 from mcpgw.capabilities.errors import CallProblem
+from mcpgw.config.json_path import resolve
 from mcpgw.observe.log import get_logger
 
 log = get_logger("mcpgw.capabilities")
@@ -147,8 +148,7 @@ class Credentials:
             value: Any = json.loads(text)
         except (ValueError, RecursionError):
             raise CallProblem(f"{file} is not JSON, so it has no field '{field}'.") from None
-        for part in field.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
+        value = resolve(value, field.split("."))
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             raise CallProblem(f"{file} has no text or number at '{field}'.{_more(hint)}")
         return str(value)

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import attrs
 
+from mcpgw.config.json_path import resolve
 from mcpgw.openapi_import.texts import sentence
 
 DEEPEST: Final = 8
@@ -21,6 +22,7 @@ _KEPT: Final = (
     *("minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "title"),
     "deprecated",
 )
+_MISSING: Final = object()
 _TYPES: Final = ("string", "number", "integer", "boolean", "object", "array", "null")
 
 
@@ -57,16 +59,14 @@ class References:
     def _target(self, reference: str) -> Any:
         file, _, pointer = reference.partition("#")
         document: Any = self.document if not file else self._file(file)
-        for part in pointer.split("/")[1:] if pointer else ():
-            key = unquote(part).replace("~1", "/").replace("~0", "~")
-            if isinstance(document, list) and key.isdecimal() and int(key) < len(document):
-                document = document[int(key)]
-            elif isinstance(document, Mapping) and key in document:
-                document = document[key]
-            else:
-                self._note(f"{reference[:120]} leads nowhere")
-                return {}
-        return document
+        keys = [
+            unquote(part).replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]
+        ]
+        found = resolve(document, keys, _MISSING, digit_keys=True)
+        if found is _MISSING:
+            self._note(f"{reference[:120]} leads nowhere")
+            return {}
+        return found
 
     def _file(self, name: str) -> Any:
         if name in self._files:

@@ -345,6 +345,21 @@ class TestAnswers:
         assert {"items": [1, 2, 3], "next": "c"} == value_of(two)
         assert [{}, {"page": ["b"]}] == [each.query for each in stage.asked]
 
+    async def test_pages_of_a_list_within_a_list_are_joined(
+        self, stage: Playback, tmp_path: Path
+    ) -> None:
+        """Paths of items may hold indexes."""
+        stage.play = jsons(
+            {"sets": [{"items": [1]}], "next": "b"}, {"sets": [{"items": [2]}], "next": None}
+        )
+        config = (
+            "      pagination: {style: cursor, parameter: page, next: next, max_pages: 2,"
+            ' items: "sets[0].items"}'
+        )
+        async with executor(tmp_path, inside=LOCAL) as calls:
+            found = await calls.call(api(stage, config=config), {})
+        assert {"sets": [{"items": [1, 2]}], "next": None} == value_of(found)
+
     async def test_a_link_header_leads_on(self, stage: Playback, tmp_path: Path) -> None:
         """`rel="next"` is followed on the same origin only."""
         pages = {
