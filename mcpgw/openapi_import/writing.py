@@ -10,7 +10,7 @@ import attrs
 
 from mcpgw.capabilities.entries import name_is_text
 from mcpgw.capabilities.pins import PinProblem, look_at, with_pin
-from mcpgw.openapi_import.conversion import Conversion, Imported, Skipped
+from mcpgw.openapi_import.conversion import Conversion, Imported
 from mcpgw.openapi_import.loading import ImportProblem
 from mcpgw.state.files import write_atomically
 
@@ -19,10 +19,9 @@ MARK = "# Generated from an OpenAPI document."
 
 @attrs.frozen
 class Written:
-    """The files that were written, and what was not."""
+    """The files that were written."""
 
     files: tuple[Path, ...] = ()
-    refused: tuple[Skipped, ...] = ()
 
 
 def write(
