@@ -10,8 +10,8 @@ import attrs
 
 from mcpgw.capabilities.entries import name_is_text
 from mcpgw.capabilities.pins import PinProblem, look_at, with_pin
-from mcpgw.openapi_import.conversion import Conversion, Imported
 from mcpgw.openapi_import.loading import ImportProblem
+from mcpgw.openapi_import.results import Conversion, Imported
 from mcpgw.state.files import write_atomically
 
 MARK = "# Generated from an OpenAPI document."
