@@ -1,15 +1,11 @@
-"""Commands as tools: words without a shell, an input and an output, and nothing of ours besides."""
+"""`cli` providers: a command line made from a template, and what it prints as the result."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
-import subprocess
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,25 +14,23 @@ import trio
 from mcpgw.capabilities.bodies import FILLER
 from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.model import Provider
+from mcpgw.capabilities.processes import OutputTooLarge, run_program
 from mcpgw.capabilities.templating import Missing, Values, as_text, fill_text
 
 PASSED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "USER", "TERM")
-"""Variables that every command is given."""
+"""Environment variables that every command gets."""
 STDERR_SHOWN: Final = 500
-KILL_AFTER: Final = 2.0
-"""Seconds that a command has to end after it was asked to."""
-PIPES: Final = 0.5
-"""Seconds to read what is left in the pipes when a command has ended."""
+"""Characters of stderr in an error message, from its end."""
 
 
 def words(template: tuple[Any, ...], values: Values) -> list[str]:
-    """Return the words of a command.
+    """Return the words of a command line.
 
-    A word whose placeholder has no value is left out; a list of words is left out as a whole,
-    also where its first item `{when: "{flag}"}` is not true.
+    A word with a placeholder that has no value is left out. A list of words is left out as a
+    whole in that case, and also if its first item, `{when: "{flag}"}`, is not true.
 
     Raises:
-      CallProblem: a value begins with `-` where it would be taken for an option.
+      CallProblem: a value begins with `-`, so the command would read it as an option.
     """
     found: list[str] = []
     for item in template:
@@ -73,10 +67,10 @@ def _word(item: Any, values: Values) -> str | None:
     if isinstance(text, Missing):
         return None
     if "\0" in text:
-        raise CallProblem("a value for a command holds a NUL character.")
+        raise CallProblem("an argument of a command must not contain a NUL character.")
     if text.startswith("-") and not as_text(item).startswith("-"):
         raise CallProblem(
-            f"{text[:40]!r} begins with '-', and the command would take it for an option."
+            f"{text[:40]!r} begins with '-', so the command would read it as an option."
         )
     return text
 
@@ -84,10 +78,16 @@ def _word(item: Any, values: Values) -> str | None:
 async def run_command(
     provider: Provider, values: Values, environ: Mapping[str, str], folder: Path
 ) -> Any:
-    """Run a provider's command and return what it printed, as JSON or text.
+    """Run a provider's command and return its output, as JSON or text.
+
+    Args:
+      provider: the provider.
+      values: the values of its templates.
+      environ: where its environment variables and `PATH` come from.
+      folder: what a relative `cwd` is below.
 
     Raises:
-      CallProblem: it cannot be started, ended with a failure, or took too long.
+      CallProblem: the command cannot be started, failed, timed out or printed too much.
     """
     config = provider.config
     argv = words(config.command, values)
@@ -95,22 +95,30 @@ async def run_command(
     program = shutil.which(argv[0], path=path) if argv else None
     if program is None:
         name = argv[0] if argv else ""
-        raise CallProblem(f"the command {name!r} is not on the PATH; install it first.")
+        raise CallProblem(f"command not found: {name!r} is not on the PATH; install it.")
     stdin = fill_text(config.stdin, values) if config.stdin else ""
+    given = b"" if isinstance(stdin, Missing) else stdin.encode()
     env = {name: environ[name] for name in (*PASSED, *config.env) if name in environ}
     cwd = _folder(folder, config.cwd) if config.cwd else None
     with trio.move_on_after(provider.timeout) as scope:
         try:
-            status, out, err = await _run([program, *argv[1:]], stdin, env, cwd, provider.max_bytes)
+            done = await run_program(
+                [program, *argv[1:]], stdin=given, env=env, cwd=cwd, limit=provider.max_bytes
+            )
         except OSError as error:
             raise CallProblem(f"{argv[0]} cannot be started: {error.strerror}.") from None
+        except OutputTooLarge:
+            raise CallProblem(
+                f"{argv[0]} printed more than {provider.max_bytes} bytes.", sent=True
+            ) from None
     if scope.cancelled_caught:
-        raise CallProblem(f"{argv[0]} did not end within {provider.timeout:g} s.", sent=True)
+        raise CallProblem(f"{argv[0]} timed out after {provider.timeout:g} s.", sent=True)
+    status = done.status
     if status != 0:
-        tail = err.decode("utf-8", "replace").strip()[-STDERR_SHOWN:]
-        how = f"status {status}" if status > 0 else f"signal {-status}"
-        raise CallProblem(f"{argv[0]} ended with {how}: {tail}", status=status, sent=True)
-    text = out.decode("utf-8", "replace")
+        tail = done.stderr.decode("utf-8", "replace").strip()[-STDERR_SHOWN:]
+        how = f"exited with status {status}" if status > 0 else f"was ended by signal {-status}"
+        raise CallProblem(f"{argv[0]} {how}: {tail}", sent=True)
+    text = done.stdout.decode("utf-8", "replace")
     if config.output == "text":
         return text
     try:
@@ -118,80 +126,11 @@ async def run_command(
     except (ValueError, RecursionError):
         if config.output == "json":
             start = text.strip()[:120]
-            raise CallProblem(f"{argv[0]} printed no JSON; it begins: {start}") from None
+            raise CallProblem(
+                f"the output of {argv[0]} is not valid JSON; it begins: {start}"
+            ) from None
         return text
 
 
 def _folder(base: Path, name: str) -> str:
     return str(base / Path(name).expanduser())
-
-
-async def _run(
-    argv: list[str], stdin: str | Missing, env: dict[str, str], cwd: str | None, limit: int
-) -> tuple[int, bytes, bytes]:
-    """Run a command in a process group of its own, which is ended as a whole."""
-    given = b"" if isinstance(stdin, Missing) else stdin.encode()
-    out, err = bytearray(), bytearray()
-    too_much = False
-    read = trio.Event()
-
-    async def take(stream: Any, kept: bytearray) -> None:
-        async for piece in stream:
-            kept += piece
-            if len(kept) > limit:
-                if kept is out:
-                    nonlocal too_much
-                    too_much = True
-                    nursery.cancel_scope.cancel()
-                del kept[:-STDERR_SHOWN]
-
-    async def take_all(process: trio.Process) -> None:
-        async with trio.open_nursery() as reading:
-            reading.start_soon(take, process.stdout, out)
-            reading.start_soon(take, process.stderr, err)
-        read.set()
-
-    async with trio.open_nursery() as nursery:
-        run = partial(
-            trio.run_process,
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=env,
-            cwd=cwd,
-            check=False,
-            start_new_session=True,
-            deliver_cancel=_end_group,
-        )
-        process: trio.Process = await nursery.start(run)
-        nursery.start_soon(_write, process.stdin, given)
-        nursery.start_soon(take_all, process)
-        await process.wait()
-        with trio.move_on_after(PIPES):  # a child that lives on may hold them open
-            await read.wait()
-        _signal(process, signal.SIGKILL)
-        nursery.cancel_scope.cancel()
-    if too_much:
-        raise CallProblem(f"{Path(argv[0]).name} printed more than {limit} bytes.", sent=True)
-    assert process.returncode is not None
-    return process.returncode, bytes(out), bytes(err)
-
-
-async def _write(stream: Any, given: bytes) -> None:
-    async with stream:
-        with contextlib.suppress(trio.BrokenResourceError):  # it does not read what it is given
-            await stream.send_all(given)
-
-
-async def _end_group(process: trio.Process) -> None:
-    """Ask a cancelled command to end, then end it with all that it started."""
-    _signal(process, signal.SIGTERM)
-    with trio.move_on_after(KILL_AFTER):
-        await process.wait()
-    _signal(process, signal.SIGKILL)
-
-
-def _signal(process: trio.Process, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)

@@ -1,12 +1,13 @@
-"""Secrets from where the operator keeps them: environment, keychain, files, OAuth logins.
+"""Lookup of secrets by reference: environment variables, keychain, files and OAuth logins.
 
-They are looked up by reference before a request is made, apart from what the caller gave.
+Secrets are looked up before a request is made, and never by anything that a caller passes in.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -16,25 +17,30 @@ import attrs
 import trio
 
 from mcpgw.capabilities.errors import CallProblem
+from mcpgw.capabilities.processes import OutputTooLarge, run_program
+from mcpgw.config.json_path import resolve
 from mcpgw.observe.log import get_logger
 
 log = get_logger("mcpgw.capabilities")
 
 SHORTEST: Final = 6
-"""Characters that a secret must have to be cut out of texts; shorter ones would cut words."""
+"""Length of the shortest secret that is redacted; shorter ones would cut words apart."""
 RENEW_BEFORE: Final = 60.0
-"""Seconds before its end that a token is renewed."""
+"""Seconds before its expiry at which a token is renewed."""
 LARGEST_FILE: Final = 1024 * 1024
+"""Bytes."""
+KEYCHAIN_TIMEOUT: Final = 20.0
+"""Seconds that a tool of the system gets to answer, such as for asking its user."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UPPER: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _BRACED: Final = re.compile(r"\{(env|keychain)\.([^{}]+)\}")
 
 PostForm = Callable[[str, Mapping[str, str]], Awaitable[Mapping[str, Any]]]
-"""Sends a form to a token endpoint and returns the JSON object of the answer."""
+"""Posts a form to a token endpoint; returns the JSON object of the response."""
 
 
 def is_reference(key: str) -> bool:
-    """Tell whether an `auth.key` is a reference, and not a secret itself."""
+    """Return whether an `auth.key` is a reference rather than a secret itself."""
     return (
         key.startswith(("env:", "keychain:", "oauth:", "file:"))
         or _BRACED.fullmatch(key) is not None
@@ -44,19 +50,19 @@ def is_reference(key: str) -> bool:
 
 @attrs.define(eq=False)
 class Credentials:
-    """Looks secrets up.
+    """Looks up secrets by their references.
 
     Args:
-      environ: the environment with the files of `env_files` over it, as it is now.
+      environ: gives the current environment, overlaid with the files of `env_files`.
       folder: the state folder; OAuth logins of providers are `logins/PROVIDER.json` in it.
-      post_form: renews OAuth tokens.
+      post_form: renews OAuth tokens; without it, expired tokens are errors.
     """
 
     environ: Callable[[], Mapping[str, str]]
     folder: Path
     post_form: PostForm | None = None
     seen: set[str] = attrs.field(factory=set, repr=False)
-    """All secrets that were looked up."""
+    """All secrets that have been looked up, for redaction."""
     _keychain: dict[str, str] = attrs.field(factory=dict, repr=False)
     _tokens: dict[str, tuple[str, float]] = attrs.field(factory=dict, repr=False)
     _renewing: dict[str, trio.Lock] = attrs.field(factory=dict)
@@ -67,11 +73,11 @@ class Credentials:
         Args:
           reference: `env:NAME`, `NAME`, `{env.NAME}`, `env.NAME`, `keychain:NAME`,
             `keychain.NAME`, `oauth:PROVIDER`, or `file:PATH:FIELD.SUB`.
-          hint: how a person gets it, for the message.
-          token_endpoint: where an OAuth token is renewed.
+          hint: how a person gets the secret, for the error message.
+          token_endpoint: URL at which an OAuth token is renewed.
 
         Raises:
-          CallProblem: it is not there, with what to do.
+          CallProblem: there is no such secret; the message says what to do.
         """
         found = await self._found(reference, hint, token_endpoint)
         self.seen.add(found)
@@ -93,12 +99,12 @@ class Credentials:
         if kind == "file":
             return await trio.to_thread.run_sync(self._from_file, name, hint)
         raise CallProblem(
-            f"the credential reference {reference[:20]!r} is not understood. Write env:NAME,"
+            f"unknown kind of credential reference: {reference[:20]!r}. Write env:NAME,"
             " keychain:NAME, oauth:PROVIDER or file:PATH:FIELD."
         )
 
     async def optional(self, reference: str) -> str | None:
-        """Return the secret of a reference in a template, None where it is not set."""
+        """Return the secret of a reference in a template, None for a variable that is not set."""
         if reference.startswith("env."):
             found = self.environ().get(reference[4:])
             self.seen |= {found} if found else set()
@@ -110,17 +116,17 @@ class Credentials:
         if not value:
             raise CallProblem(
                 f"the environment variable {name} is not set."
-                f" Set it where the gateway is started, or in a file of `env_files`.{_more(hint)}"
+                f" Set it in the gateway's environment or in a file of `env_files`.{_more(hint)}"
             )
         return value
 
     async def _from_keychain(self, name: str, hint: str) -> str:
         if name not in self._keychain:
-            value = await trio.to_thread.run_sync(_keychain, name)
+            value = await _keychain(name)
             if not value:
                 raise CallProblem(
-                    f"the keychain of the system has nothing for '{name}'."
-                    f" `keyring set {name} mcpgw` puts it there.{_more(hint)}"
+                    f"the system's keychain has no entry '{name}'."
+                    f" Add it with `keyring set {name} mcpgw`.{_more(hint)}"
                 )
             self._keychain[name] = value
         return self._keychain[name]
@@ -138,26 +144,25 @@ class Credentials:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
             raise CallProblem(f"{file} cannot be read: {reason}.{_more(hint)}") from None
         if len(data) > LARGEST_FILE:
-            raise CallProblem(
-                f"{file} is larger than {LARGEST_FILE >> 20} MiB: no file of secrets."
-            )
+            raise CallProblem(f"{file} must not be larger than {LARGEST_FILE >> 20} MiB.")
         if not field:
             return text.strip()
         try:
             value: Any = json.loads(text)
         except (ValueError, RecursionError):
-            raise CallProblem(f"{file} is not JSON, so it has no field '{field}'.") from None
-        for part in field.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
+            raise CallProblem(
+                f"{file} is not valid JSON; it must be an object with '{field}'."
+            ) from None
+        value = resolve(value, field.split("."))
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            raise CallProblem(f"{file} has no text or number at '{field}'.{_more(hint)}")
+            raise CallProblem(f"{file} has no string or number at '{field}'.{_more(hint)}")
         return str(value)
 
     # -- OAuth logins of providers ---------------------------------------------------------------
 
     async def _login(self, provider: str, hint: str, token_endpoint: str) -> str:
         if not _NAME.fullmatch(provider.replace("-", "_")):
-            raise CallProblem(f"{provider[:40]!r} is no name of an OAuth provider.")
+            raise CallProblem(f"{provider[:40]!r} is not a valid name of an OAuth provider.")
         lock = self._renewing.setdefault(provider, trio.Lock())
         async with lock:
             token, until = self._tokens.get(provider, ("", 0.0))
@@ -174,10 +179,10 @@ class Credentials:
             stored.get("access_token") or stored.get("refresh_token")
         ):
             raise CallProblem(
-                f"there is no login for '{provider}': put its tokens into {path} as"
+                f"no login for '{provider}': write its tokens to {path} as"
                 ' {"access_token": ..., "refresh_token": ..., "client_id": ...}.' + _more(hint)
             )
-        if (token := self._still_good(provider, stored)) is not None:
+        if (token := self._valid_token(provider, stored)) is not None:
             return token
         endpoint = str(stored.get("token_endpoint") or token_endpoint)
         if not (stored.get("refresh_token") and endpoint and self.post_form):
@@ -187,22 +192,22 @@ class Credentials:
             if stored.get(name):
                 form[name] = str(stored[name])
         if "client_secret" not in form:
-            secret = await trio.to_thread.run_sync(_keychain, f"{provider}-client-secret")
+            secret = await _keychain(f"{provider}-client-secret")
             form |= {"client_secret": secret} if secret else {}
         self.seen.update(form[name] for name in ("refresh_token", "client_secret") if name in form)
         try:
             answer = await self.post_form(endpoint, form)
         except CallProblem:
-            # Another gateway may have renewed it just now, which often ends the older token.
-            again = await trio.to_thread.run_sync(read_json, path)
-            theirs = self._still_good(provider, again) if isinstance(again, dict) else None
-            if theirs is None or again == stored:
+            # Another gateway may just have renewed it, which often revokes the refresh token.
+            current = await trio.to_thread.run_sync(read_json, path)
+            other = self._valid_token(provider, current) if isinstance(current, dict) else None
+            if other is None or current == stored:
                 raise
-            return theirs
+            return other
         return await self._renewed(provider, path, stored, answer)
 
-    def _still_good(self, provider: str, stored: Mapping[str, Any]) -> str | None:
-        """Return the token of a stored login while it lasts."""
+    def _valid_token(self, provider: str, stored: Mapping[str, Any]) -> str | None:
+        """Return the access token of a stored login, None if it has expired."""
         until = stored.get("expires_at")
         ends = float(until) if isinstance(until, (int, float)) else float("inf")
         token = stored.get("access_token")
@@ -214,12 +219,12 @@ class Credentials:
     async def _renewed(
         self, provider: str, path: Path, stored: Mapping[str, Any], answer: Mapping[str, Any]
     ) -> str:
-        """Keep what a token endpoint gave, and return the token."""
+        """Store the response of a token endpoint and return its access token."""
         from mcpgw.state.files import write_atomically
 
         token = answer.get("access_token")
         if not isinstance(token, str) or not token:
-            raise CallProblem(f"the login for '{provider}' was not renewed; log in again.")
+            raise CallProblem(f"the login for '{provider}' could not be renewed; log in again.")
         seconds = answer.get("expires_in")
         ends = time.time() + (float(seconds) if isinstance(seconds, (int, float)) else 3600.0)
         fresh = {
@@ -232,42 +237,22 @@ class Credentials:
         try:
             await trio.to_thread.run_sync(write_atomically, path, text)
         except OSError as error:
-            hint = "the login may have to be done again after the next start"
-            log.warning(
-                "capability.token_not_kept", provider=provider, reason=str(error), hint=hint
-            )
+            hint = "a new login may be needed after the next start"
+            log.warning("token.write_failed", provider=provider, reason=str(error), hint=hint)
         self._tokens[provider] = (token, ends)
-        log.info("capability.token_renewed", provider=provider)
+        log.info("token.renewed", provider=provider)
         return token
-
-    def forget(self, provider: str) -> None:
-        """Forget a token that was refused, so that it is read or renewed again."""
-        self._tokens.pop(provider, None)
 
 
 def _more(hint: str) -> str:
     return f" {hint}" if hint else ""
 
 
-def _keychain(name: str) -> str | None:
+async def _keychain(name: str) -> str | None:
     """Return a password of the system's keychain: by `keyring`, else by the system's own tool."""
-    import shutil
-    import subprocess
-
-    try:
-        import keyring
-        from keyring.errors import KeyringError
-    except ImportError:
-        pass
-    else:
-        try:
-            found: str | None = keyring.get_password(name, "mcpgw")
-            if found is None and (entry := keyring.get_credential(name, None)) is not None:
-                found = entry.password
-            if found:
-                return found
-        except KeyringError as error:
-            log.warning("capability.keychain", reason=str(error))
+    found = await trio.to_thread.run_sync(_by_keyring, name)
+    if found:
+        return found
     for words in (
         ("security", "find-generic-password", "-s", name, "-w"),
         ("secret-tool", "lookup", "service", name),
@@ -275,12 +260,28 @@ def _keychain(name: str) -> str | None:
         program = shutil.which(words[0])
         if program is None:
             continue
-        try:
-            run = subprocess.run(
-                [program, *words[1:]], capture_output=True, text=True, timeout=20, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        if run.returncode == 0 and run.stdout.strip():
-            return run.stdout.strip()
+        with trio.move_on_after(KEYCHAIN_TIMEOUT):
+            try:
+                done = await run_program([program, *words[1:]], limit=LARGEST_FILE)
+            except (OSError, OutputTooLarge):
+                continue
+            secret = done.stdout.decode("utf-8", "replace").strip()
+            if done.status == 0 and secret:
+                return secret
     return None
+
+
+def _by_keyring(name: str) -> str | None:
+    try:
+        import keyring
+        from keyring.errors import KeyringError
+    except ImportError:
+        return None
+    try:
+        found: str | None = keyring.get_password(name, "mcpgw")
+        if found is None and (entry := keyring.get_credential(name, None)) is not None:
+            found = entry.password
+    except KeyringError as error:
+        log.warning("keychain.read_failed", name=name, reason=str(error))
+        return None
+    return found

@@ -42,11 +42,6 @@ class Entry:
     """Why its texts must not reach a model."""
     problem: str = ""
 
-    @property
-    def good(self) -> bool:
-        """Whether it can be used, as far as the file itself goes."""
-        return not self.problem
-
     def lacks_key(self, environ: Mapping[str, str]) -> bool:
         """Tell whether the variable of a credential that it cannot do without is not set."""
         name = str(self.facts.get("key") or "").removeprefix("env:")

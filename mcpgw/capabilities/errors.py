@@ -13,18 +13,14 @@ class CallProblem(Exception):
 
     Args:
       message: what happened and what to do; no secret is in it.
-      status: the HTTP status, where there was one.
       again: whether another provider, or the same a little later, may do better.
       sent: whether the request may have had an effect.
-      retry_after: seconds after which the API wants to be asked again.
       inside: whether it was refused for an address inside of this network.
     """
 
     message: str
-    status: int | None = None
     again: bool = False
     sent: bool = False
-    retry_after: float | None = None
     inside: bool = False
 
     def __str__(self) -> str:

@@ -341,10 +341,8 @@ def _refusal(outgoing: HttpRequest, answer: HttpAnswer, wait: float | None) -> C
         text += f" (It asks to come again in {wait:.0f} s.)"
     return CallProblem(
         text,
-        status=answer.status,
         again=answer.status in FAILING,
         sent=answer.status not in (429, 503),
-        retry_after=wait,
     )
 
 

@@ -34,7 +34,7 @@ async def fetch_public(
     """
     answer = await fetch_answer(url, limit=limit, headers=headers, inside=inside)
     if answer.status != 200:
-        raise CallProblem(f"{url} was answered with HTTP {answer.status}.", status=answer.status)
+        raise CallProblem(f"{url} was answered with HTTP {answer.status}.")
     return answer.content
 
 

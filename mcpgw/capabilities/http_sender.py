@@ -208,7 +208,6 @@ def _redirected(outgoing: HttpRequest, status: int, location: str) -> HttpReques
         raise CallProblem(
             f"{outgoing.host} redirects a {outgoing.method} to {urlsplit(url).netloc}, which is"
             " not followed: it would send the body elsewhere.",
-            status=status,
             sent=True,
         )
     old, new = urlsplit(outgoing.url), urlsplit(url)

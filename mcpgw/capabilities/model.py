@@ -53,12 +53,6 @@ def _read_map(value: object) -> Mapping[str, Any]:
 MAP: Final[Kind[Mapping[str, Any]]] = Kind("map", _read_map, str)
 
 
-def _read_maps(value: object) -> tuple[Mapping[str, Any], ...]:
-    if not isinstance(value, list):
-        raise SettingError(f"wants a list of maps, and this is {noun(value)}")
-    return tuple(_read_map(item) for item in value)
-
-
 COMMON_FORM: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "actor": ("id", "display_name", "email", "handle"),
@@ -84,8 +78,6 @@ def _read_projection(value: object) -> Mapping[str, Mapping[str, str]]:
 PROJECTION: Final[Kind[Mapping[str, Mapping[str, str]]]] = Kind(
     "map of " + ", ".join(COMMON_FORM), _read_projection, str
 )
-
-MAPS: Final[Kind[tuple[Mapping[str, Any], ...]]] = Kind("list of maps", _read_maps, str)
 
 
 def _read_list(value: object) -> tuple[Any, ...]:

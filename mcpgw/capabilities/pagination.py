@@ -13,6 +13,7 @@ from mcpgw.capabilities.http_sender import HttpAnswer
 from mcpgw.capabilities.model import Pagination
 from mcpgw.capabilities.requests import Draft
 from mcpgw.capabilities.responses import pick
+from mcpgw.config.json_path import parse_path, replaced
 
 _LINK: Final = re.compile(r'<([^<>]*)>\s*((?:;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^\s;,"]+)\s*)*)')
 _REL: Final = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
@@ -94,11 +95,5 @@ def _number(made: Draft, name: str) -> int | None:
 
 
 def _put(whole: Any, path: str, value: Any) -> Any:
-    """Return a value with another one at a path of keys."""
-    path = path.removeprefix("$").removeprefix(".")
-    if not path:
-        return value
-    key, _, rest = path.partition(".")
-    if not isinstance(whole, Mapping):
-        return whole
-    return {**whole, key: _put(whole.get(key), rest, value)}
+    """Return a value with another one at a path, as `pick` reads it."""
+    return replaced(whole, parse_path(path.removeprefix("$").removeprefix(".")).steps, value)

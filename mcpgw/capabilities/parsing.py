@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,6 @@ _RENAMED: Final = {
 }
 
 Key = tuple[str | int, ...]
-Locate = Callable[[Key], int | None]
 
 
 @attrs.frozen

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from mcpgw.capabilities.errors import CallProblem
-from mcpgw.config.json_path import parse_path
+from mcpgw.config.json_path import is_digit_key, parse_path, resolve
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -141,26 +141,10 @@ def pick(value: Any, path: str) -> Any:
     path = path.removeprefix("$").removeprefix(".")
     if not path:
         return value
-    steps = parse_path(path)
-    if any(isinstance(step, str) and step.isdecimal() for step in steps.steps):
-        return _walk(value, steps.steps)
-    return steps.pick(value)
-
-
-def _walk(value: Any, steps: Sequence[str | int | None]) -> Any:
-    """Follow a path in which numbers may stand for places of lists."""
-    for place, step in enumerate(steps):
-        if step is None:
-            items = value if isinstance(value, list) else []
-            return [_walk(item, steps[place + 1 :]) for item in items]
-        if isinstance(value, list) and isinstance(step, str) and step.isdecimal():
-            step = int(step)
-        if isinstance(step, int):
-            inside = isinstance(value, list) and -len(value) <= step < len(value)
-            value = value[step] if inside else None
-        else:
-            value = value.get(step) if isinstance(value, Mapping) else None
-    return value
+    parsed = parse_path(path)
+    if any(is_digit_key(step) for step in parsed.steps):
+        return resolve(value, parsed.steps, digit_keys=True)
+    return parsed.pick(value)
 
 
 def error_text(answer: HttpAnswer) -> str:

@@ -1,27 +1,35 @@
-"""Paths into JSON data: `a.b`, `items[0].id`, `items[].id`."""
+"""Paths into JSON data (`a.b`, `items[0].id`, `items[].id`) and the walking that they need.
+
+Other syntaxes for paths, such as templates, references and JSON Pointers, parse their own texts
+and walk with the functions here.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 
 _KEY: Final = re.compile(r"[^.\[\]]+")
 _INDEX: Final = re.compile(r"\[(-?[0-9]{0,9})\]")
+_DIGITS: Final = re.compile(r"[0-9]{1,9}")
+
+Step = str | int | None
+"""A key of an object, an index of an array (negative from its end), or None for all its items."""
 
 
 class PathError(ValueError):
-    """A text that is no path; its message names the place."""
+    """A text that cannot be parsed as a path; the message gives the position."""
 
 
 @attrs.frozen
 class JsonPath:
-    """A parsed path: keys of objects as text, places in arrays as numbers, None for all of them."""
+    """A parsed path and the text that it was parsed from."""
 
     text: str
-    steps: tuple[str | int | None, ...]
+    steps: tuple[Step, ...]
 
     @property
     def many(self) -> bool:
@@ -29,17 +37,17 @@ class JsonPath:
         return None in self.steps
 
     def select(self, data: Any) -> list[Any]:
-        """Return every value that the path leads to, in order; a step that is not there ends."""
+        """Return every value that the path leads to, in order; missing ones are left out."""
         found = [data]
         for step in self.steps:
-            found = [inner for value in found for inner in _step(value, step)]
+            found = [value[key] for value in found for key in selected(value, step)]
         return found
 
     def pick(self, data: Any, default: Any = None) -> Any:
-        """Return the value: one as it is, several as a list, `default` where there is none.
+        """Return the selected value: one as it is, several as a list, none as `default`.
 
-        A path with `[]` gives a list only where it selects more than one value, so that what
-        is written for one result works for one.
+        A path with `[]` gives a list only if it selects more than one value, so that a template
+        written for a single result works with one.
         """
         found = self.select(data)
         if not found:
@@ -48,18 +56,20 @@ class JsonPath:
 
 
 def parse_path(text: str) -> JsonPath:
-    """Read a path; "" is the whole.
+    """Parse a path; the empty text selects the data itself.
 
     Raises:
-      PathError: it is none, with the place.
+      PathError: the text is not a path.
     """
-    steps: list[str | int | None] = []
+    steps: list[Step] = []
     place = 0
     while place < len(text):
         if text[place] == "[":
             index = _INDEX.match(text, place)
             if index is None:
-                raise PathError(f"{text!r}: '[' at {place + 1} wants a number or nothing, then ']'")
+                raise PathError(
+                    f"{text!r}: '[' at {place + 1} must hold a number or nothing, then ']'"
+                )
             steps.append(int(index[1]) if index[1] not in ("", "-") else None)
             place = index.end()
             continue
@@ -75,11 +85,60 @@ def parse_path(text: str) -> JsonPath:
     return JsonPath(text, tuple(steps))
 
 
-def _step(value: Any, step: str | int | None) -> list[Any]:
+def selected(value: Any, step: Step) -> Sequence[str | int]:
+    """Return the keys or indexes of a value that a step selects; none if it does not apply."""
     if isinstance(step, str):
-        return [value[step]] if isinstance(value, Mapping) and step in value else []
+        return (step,) if isinstance(value, Mapping) and step in value else ()
     if not isinstance(value, list):
-        return []
+        return ()
     if step is None:
-        return list(value)
-    return [value[step]] if -len(value) <= step < len(value) else []
+        return range(len(value))
+    return (step % len(value),) if -len(value) <= step < len(value) else ()
+
+
+def resolve(
+    data: Any, steps: Sequence[Step], default: Any = None, *, digit_keys: bool = False
+) -> Any:
+    """Follow steps to a single value.
+
+    Args:
+      data: JSON data.
+      steps: the steps; None gives a list with one value for each item of an array.
+      default: the value of a step that does not apply.
+      digit_keys: whether a key of digits is an index if the value is an array.
+    """
+    for place, step in enumerate(steps):
+        if step is None:
+            items = data if isinstance(data, list) else []
+            rest = steps[place + 1 :]
+            return [resolve(item, rest, default, digit_keys=digit_keys) for item in items]
+        if digit_keys and isinstance(data, list) and is_digit_key(step):
+            step = int(step)
+        keys = selected(data, step)
+        data = data[keys[0]] if keys else default
+    return data
+
+
+def is_digit_key(step: Step) -> bool:
+    """Return whether a step is a key that may also be an index of an array."""
+    return isinstance(step, str) and _DIGITS.fullmatch(step) is not None
+
+
+def replaced(data: Any, steps: Sequence[Step], value: Any) -> Any:
+    """Return a copy of the data with another value at a place.
+
+    A key of digits is an index if the value is an array. Data in which a step does not apply is
+    returned as it is, and so is an array of which a step selects all items.
+    """
+    if not steps:
+        return value
+    step, rest = steps[0], steps[1:]
+    if isinstance(data, Mapping) and isinstance(step, str):
+        return {**data, step: replaced(data.get(step), rest, value)}
+    if isinstance(step, str) and is_digit_key(step):
+        step = int(step)
+    if step is None or isinstance(step, str) or not (keys := selected(data, step)):
+        return data
+    copied = list(data)
+    copied[int(keys[0])] = replaced(data[keys[0]], rest, value)
+    return copied

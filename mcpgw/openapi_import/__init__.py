@@ -1,9 +1,11 @@
-"""Capability files made of OpenAPI documents: 3.0, 3.1 and Swagger 2.0."""
+"""Import of OpenAPI documents (3.0, 3.1 and Swagger 2.0) as capability files."""
 
-from mcpgw.openapi_import.conversion import Conversion, Imported, Skipped, convert, rank
+from mcpgw.openapi_import.conversion import convert
 from mcpgw.openapi_import.filters import Filter
 from mcpgw.openapi_import.loading import ImportProblem, load
 from mcpgw.openapi_import.probing import probe
+from mcpgw.openapi_import.ranking import rank
+from mcpgw.openapi_import.results import Conversion, Imported, Skipped
 from mcpgw.openapi_import.writing import Written, write
 
 __all__ = [

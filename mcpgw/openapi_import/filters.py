@@ -1,4 +1,4 @@
-"""Which operations are wanted."""
+"""Filters of operations by tag, path, method or name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Filter:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Filter:
-        """Read patterns as they are written on a command line."""
+        """Parse patterns as they are written on a command line."""
         found = []
         for text in texts:
             kind, colon, rest = text.partition(":")
@@ -25,11 +25,18 @@ class Filter:
         return cls(tuple(found))
 
     def __bool__(self) -> bool:
-        """Tell whether there are any."""
+        """Return whether there are any patterns."""
         return bool(self.patterns)
 
     def fits(self, method: str, path: str, names: Sequence[str], tags: Sequence[str]) -> bool:
-        """Tell whether one of the patterns fits an operation."""
+        """Return whether an operation matches one of the patterns.
+
+        Args:
+          method: its HTTP method.
+          path: its path.
+          names: its id and the name of its capability.
+          tags: its tags.
+        """
         for kind, pattern in self.patterns:
             if kind == "tag":
                 good = any(fnmatchcase(tag.lower(), pattern.lower()) for tag in tags)

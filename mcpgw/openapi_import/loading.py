@@ -1,4 +1,4 @@
-"""From text to an OpenAPI document."""
+"""Loading of OpenAPI documents from JSON or YAML."""
 
 from __future__ import annotations
 
@@ -7,57 +7,62 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 LARGEST: Final = 20 * 1024 * 1024
+"""Characters of a document."""
 MOST_VALUES: Final = 3_000_000
-"""Values of a document, aliases counted as often as they are used."""
+"""Values of a document; aliases count as often as they are used."""
 
 
 class ImportProblem(ValueError):
-    """A document that cannot be used; the text says why."""
+    """A document that cannot be imported, or a file that cannot be written."""
 
 
 def load(text: str, source: str) -> Mapping[str, Any]:
-    """Return the document of a text: JSON, else YAML.
+    """Parse an OpenAPI document as JSON, else as YAML.
 
     Args:
       text: the document.
-      source: its file or URL, for messages.
+      source: its file or URL, for error messages.
 
     Raises:
-      ImportProblem: it is none.
+      ImportProblem: the text is not an OpenAPI document.
     """
     from mcpgw.config.yamlfile import YamlSyntaxError, parse
 
     if len(text) > LARGEST:
-        raise ImportProblem(f"{source} has more than {LARGEST >> 20} MiB")
+        raise ImportProblem(f"{source} must not be larger than {LARGEST >> 20} MiB")
     text = text.removeprefix("\ufeff")
     found: Any = None
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
         if text.lstrip().startswith("<"):
-            raise ImportProblem(f"{source} is a web page, and no OpenAPI document") from None
+            raise ImportProblem(f"{source} is a web page, not an OpenAPI document") from None
         try:
             found = parse(text)
         except YamlSyntaxError as error:
             place = f" line {error.line}:" if error.line else ""
             raise ImportProblem(f"{source}:{place} {error.message}") from None
         except (TypeError, AttributeError, RecursionError):
-            raise ImportProblem(f"{source}: a key is no text, or it is nested too deep") from None
+            raise ImportProblem(
+                f"{source}: all keys must be strings, and it must not be nested too deeply"
+            ) from None
     if not isinstance(found, Mapping):
-        raise ImportProblem(f"{source} is no map of keys, as an OpenAPI document is")
-    if not _has_an_end(found):
-        raise ImportProblem(f"{source} holds too much, or holds itself")
+        raise ImportProblem(f"{source} must be a map of keys, as an OpenAPI document is")
+    if not _is_finite(found):
+        raise ImportProblem(f"{source} has too many values, or an alias that contains itself")
     version = str(found.get("openapi") or found.get("swagger") or "")
     if not version.startswith(("3.", "2.")):
-        said = f"it says {version[:20]!r}" if version else "it has neither `openapi` nor `swagger`"
-        raise ImportProblem(f"{source} is no OpenAPI 3 or Swagger 2.0 document: {said}")
+        found_version = f"version {version[:20]!r}" if version else "no `openapi` or `swagger` key"
+        raise ImportProblem(
+            f"{source} must be an OpenAPI 3 or Swagger 2.0 document; it has {found_version}"
+        )
     if not isinstance(found.get("paths", {}), Mapping):
-        raise ImportProblem(f"{source}: `paths` is not a map of paths")
+        raise ImportProblem(f"{source}: `paths` must be a map of paths")
     return found
 
 
-def _has_an_end(document: Any) -> bool:
-    """Tell whether a document is finite: a YAML alias may hold itself, or double what it holds."""
+def _is_finite(document: Any) -> bool:
+    """Return whether a document is bounded: a YAML alias may contain itself, or multiply."""
     left, count = [(document, 0)], 0
     while left:
         value, depth = left.pop()

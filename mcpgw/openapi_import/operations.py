@@ -1,4 +1,4 @@
-"""One operation: its inputs, its request, its answer."""
+"""Requests and responses of operations, as templates and JSON Schemas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mcpgw.openapi_import.texts import sentence
 _INPUT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*")
 _PLACE: Final = re.compile(r"\{([^{}]+)\}")
 _NOT_PARAMETERS: Final = ("accept", "content-type", "authorization")
-"""Headers that OpenAPI says are no parameters (3.1, parameter object)."""
+"""Headers that must be ignored as parameters (OpenAPI 3.1, parameter object)."""
 FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 BINARY: Final = "application/octet-stream"
@@ -22,7 +22,7 @@ BINARY: Final = "application/octet-stream"
 
 @attrs.define(eq=False)
 class Request:
-    """The request of an operation while it is put together."""
+    """The request of an operation while it is being built."""
 
     schemas: Schemas
     sent: frozenset[str] = frozenset()
@@ -33,17 +33,18 @@ class Request:
     headers: dict[str, str] = attrs.field(factory=dict)
     cookies: list[str] = attrs.field(factory=list)
     paths: dict[str, str] = attrs.field(factory=dict)
-    """Names in the path, to the inputs that fill them."""
+    """Placeholders of the path to the inputs that fill them."""
     body: Any = None
     content_type: str = ""
     array_style: str = ""
     notes: list[str] = attrs.field(factory=list)
+    """What was left out or assumed, for the person who imports."""
     examples: dict[str, Any] = attrs.field(factory=dict)
 
     # -- parameters ---------------------------------------------------------------------------
 
     def parameter(self, node: Mapping[str, Any]) -> None:
-        """Take a parameter of the path, query, headers or cookies."""
+        """Add a parameter in the path, query, headers or cookies."""
         name, place = node.get("name"), node.get("in")
         if not isinstance(name, str) or not name:
             self.notes.append("a parameter without a name is left out")
@@ -89,16 +90,18 @@ class Request:
         if old is not None:
             wanted = {"multi": "repeat", "csv": "comma"}.get(str(old), "")
         elif "schema" not in node and "content" not in node:
-            wanted = "comma"  # Swagger 2.0, where csv is the default
+            wanted = "comma"  # the default of Swagger 2.0 is csv
         elif style == "form":
             wanted = "repeat" if explode else "comma"
         else:
             wanted = "brackets" if style == "deepObject" else ""
         if not wanted:
-            self.notes.append(f"the list {name[:60]!r} has a style that is sent as commas")
+            self.notes.append(
+                f"the list {name[:60]!r} has an unsupported style; it is sent comma-separated"
+            )
             wanted = "comma"
         if self.array_style and self.array_style != wanted:
-            self.notes.append(f"the list {name[:60]!r} is sent in the style of the other lists")
+            self.notes.append(f"the list {name[:60]!r} is sent in the style of the first list")
             return
         self.array_style = wanted
 
@@ -119,7 +122,13 @@ class Request:
     # -- bodies -------------------------------------------------------------------------------
 
     def content(self, content: Mapping[str, Any], *, required: bool, about: Any = None) -> None:
-        """Take a body by the media types that it may have."""
+        """Add a body in the best of its media types.
+
+        Args:
+          content: media types to their media type objects.
+          required: whether the body is required.
+          about: its description.
+        """
         chosen = _preferred(content)
         if chosen is None:
             return
@@ -130,7 +139,14 @@ class Request:
         self.payload(kind, schema, required=required, about=about)
 
     def payload(self, kind: str, node: Any, *, required: bool, about: Any = None) -> None:
-        """Take a body of one media type."""
+        """Add a body of one media type.
+
+        Args:
+          kind: the media type.
+          node: its schema.
+          required: whether the body is required.
+          about: its description.
+        """
         schema = self.schemas.plain(node, hide="readOnly")
         plain = kind.partition(";")[0].strip().lower()
         self.content_type = "" if plain == "application/json" else kind
@@ -141,7 +157,7 @@ class Request:
             self._fields(schema, plain, required)
             return
         if plain == MULTIPART:
-            self.notes.append("the parts of its form are not described; they are left out")
+            self.notes.append("the parts of the form are not declared; they are left out")
             self.content_type = ""
             return
         text = sentence(about) or schema.get("description", "")
@@ -149,7 +165,7 @@ class Request:
             schema = {"type": "string"}
             if plain == BINARY or not plain.startswith(("text/", "application/xml")):
                 schema["contentEncoding"] = "base64"
-                text = f"{text} The content, in base64.".strip()
+                text = f"{text} The content, base64-encoded.".strip()
         if text:
             schema["description"] = text
         key = self._input("body", schema, required)
@@ -166,7 +182,7 @@ class Request:
             if binary:
                 about = each.get("description", "")
                 each = {"type": "string", "contentEncoding": "base64"}
-                each["description"] = f"{about} The file's content, in base64.".strip()
+                each["description"] = f"{about} The content of the file, base64-encoded.".strip()
             key = self._input(name, each, required and name in needed, "body")
             template[name] = (
                 {"$file": {"data": f"{{{key}}}", "name": name}} if binary else f"{{{key}}}"
@@ -178,27 +194,29 @@ class Request:
     # -- the whole ----------------------------------------------------------------------------
 
     def path(self, path: str) -> str:
-        """Return the path as a template of the inputs."""
+        """Return the path as a template; undeclared placeholders become inputs."""
 
         def place(found: re.Match[str]) -> str:
             name = found[1]
             key = self.paths.get(name)
             if key is None:
                 key = self.paths[name] = self._input(name, {"type": "string"}, True)
-                self.notes.append(f"the path's {name[:60]!r} is not described")
+                self.notes.append(
+                    f"the path parameter {name[:60]!r} is not declared; it becomes a string"
+                )
             return f"{{{key}}}"
 
         return _PLACE.sub(place, path)
 
     def input_schema(self) -> dict[str, Any]:
-        """Return the schema of the inputs."""
+        """Return the JSON Schema of the inputs."""
         schema: dict[str, Any] = {"type": "object", "properties": self.properties}
         if self.required:
             schema["required"] = list(dict.fromkeys(self.required))
         return schema
 
     def example(self) -> dict[str, Any] | None:
-        """Return arguments of an example, where there is one for all that is required."""
+        """Return example arguments, None unless there are some for all required inputs."""
         known = {key: value for key, value in self.examples.items() if key in self.properties}
         return known if known and set(self.required) <= known.keys() else None
 
@@ -236,14 +254,14 @@ def _example(node: Mapping[str, Any]) -> Any:
 
 @attrs.frozen
 class Answer:
-    """What an operation answers: its schema, and how it is read."""
+    """The response of an operation: its schema, and the `response_format` to read it with."""
 
     schema: dict[str, Any] | None = None
     form: str = ""
 
 
 def answer_of(operation: Mapping[str, Any], schemas: Schemas, references: References) -> Answer:
-    """Return what an operation answers when all is well."""
+    """Return the response of an operation to a successful request."""
     responses = operation.get("responses")
     if not isinstance(responses, Mapping):
         return Answer()
@@ -288,8 +306,10 @@ _STRICT: Final = (
 
 
 def lenient(schema: Any, *, top: bool = True) -> Any:
-    """Return a schema of answers that real answers fit: clients refuse those that do not, and
-    APIs keep to their documents less strictly than they ask others to."""
+    """Return a schema without the constraints that APIs tend to break in their own responses.
+
+    Clients reject structured content that does not match the output schema of a tool.
+    """
     if not isinstance(schema, Mapping):
         return schema
     made: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Finding the OpenAPI document of an API by its URL."""
+"""Discovery of the OpenAPI document of an API from its URL."""
 
 from __future__ import annotations
 
@@ -16,19 +16,24 @@ PATHS: Final = (
     *("/api/swagger.json", "/v1/openapi.json", "/api/v1/openapi.json", "/docs", "/api/docs"),
 )
 AT_ONCE: Final = 4
+"""Concurrent requests."""
 
 Fetch = Callable[[str], Awaitable[bytes | None]]
-"""Gets a document, None where there is none."""
+"""Gets the document at a URL, None if there is none."""
 
 
 async def probe(url: str, fetch: Fetch) -> tuple[str, str] | None:
-    """Look in the usual places for a document; return its URL and text, the first place first.
+    """Find a document and return its URL and text, None if there is none.
 
-    The URL itself is tried first; the places are tried below its path and at its origin.
+    The URL itself is tried first, then the usual paths below it and at its origin. If there are
+    several documents, the first one counts.
+
+    Raises:
+      ImportProblem: the URL is not an http or https URL.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ImportProblem(f"{url[:100]!r} is no http or https URL")
+        raise ImportProblem(f"{url[:100]!r} must be an http or https URL")
     origin = f"{parts.scheme}://{parts.netloc}"
     below = f"{origin}{parts.path.rstrip('/')}"
     candidates = list(dict.fromkeys([url, *(b + p for b in (below, origin) for p in PATHS)]))

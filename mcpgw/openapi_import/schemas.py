@@ -1,4 +1,4 @@
-"""Schemas of OpenAPI as JSON Schemas that stand for themselves: no references, no dialects."""
+"""Conversion of OpenAPI schemas to plain JSON Schemas, without references or dialects."""
 
 from __future__ import annotations
 
@@ -9,38 +9,41 @@ from urllib.parse import unquote
 
 import attrs
 
+from mcpgw.config.json_path import resolve
 from mcpgw.openapi_import.texts import sentence
 
 DEEPEST: Final = 8
-"""Objects in one another that are followed."""
+"""Levels of nested schemas that are followed."""
 MOST_PROPERTIES: Final = 200
 LARGEST_FILE: Final = 5 * 1024 * 1024
+"""Bytes."""
 _KEPT: Final = (
     *("type", "format", "enum", "const", "default", "minimum", "maximum", "multipleOf"),
     *("exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "pattern"),
     *("minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "title"),
     "deprecated",
 )
+_MISSING: Final = object()
 _TYPES: Final = ("string", "number", "integer", "boolean", "object", "array", "null")
 
 
 @attrs.define(eq=False)
 class References:
-    """Follows `$ref` in a document, and in files of its folder.
+    """Resolves `$ref` within a document and files of its folder.
 
     Args:
       document: the whole document.
-      folder: of the file that it was read from; None for a URL.
+      folder: the folder of its file; None for a document from a URL.
     """
 
     document: Mapping[str, Any]
     folder: Path | None = None
     notes: dict[str, None] = attrs.field(factory=dict)
-    """What could not be followed."""
+    """References that could not be resolved, in order."""
     _files: dict[str, Any] = attrs.field(factory=dict)
 
     def follow(self, node: Any) -> Any:
-        """Return what a node stands for, where it is a reference; {} where that is not there."""
+        """Return the target of a reference, {} if it is missing; other nodes as they are."""
         seen: set[str] = set()
         while isinstance(node, Mapping) and isinstance(node.get("$ref"), str):
             reference = node["$ref"]
@@ -51,22 +54,20 @@ class References:
             siblings = {k: v for k, v in node.items() if k != "$ref"}
             node = self._target(reference)
             if siblings and isinstance(node, Mapping):
-                node = {**node, **siblings}  # 3.1 lets a reference have a description of its own
+                node = {**node, **siblings}  # OpenAPI 3.1 allows a reference its own description
         return node
 
     def _target(self, reference: str) -> Any:
         file, _, pointer = reference.partition("#")
         document: Any = self.document if not file else self._file(file)
-        for part in pointer.split("/")[1:] if pointer else ():
-            key = unquote(part).replace("~1", "/").replace("~0", "~")
-            if isinstance(document, list) and key.isdecimal() and int(key) < len(document):
-                document = document[int(key)]
-            elif isinstance(document, Mapping) and key in document:
-                document = document[key]
-            else:
-                self._note(f"{reference[:120]} leads nowhere")
-                return {}
-        return document
+        keys = [
+            unquote(part).replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]
+        ]
+        found = resolve(document, keys, _MISSING, digit_keys=True)
+        if found is _MISSING:
+            self._note(f"{reference[:120]} does not exist")
+            return {}
+        return found
 
     def _file(self, name: str) -> Any:
         if name in self._files:
@@ -74,9 +75,9 @@ class References:
         found: Any = {}
         path = (self.folder / unquote(name)).resolve() if self.folder is not None else None
         if "://" in name or path is None or self.folder is None:
-            self._note(f"{name[:120]} is elsewhere and is not fetched")
+            self._note(f"{name[:120]} is not a local file and is not fetched")
         elif self.folder.resolve() not in path.parents:
-            self._note(f"{name[:120]} is outside of the folder and is not read")
+            self._note(f"{name[:120]} is outside the document's folder and is not read")
         else:
             found = self._read(path, name)
         self._files[name] = found
@@ -109,11 +110,11 @@ class References:
 
 @attrs.frozen
 class Schemas:
-    """Turns schemas of one document into plain ones.
+    """Converts the schemas of one document.
 
     Args:
-      references: follows `$ref`.
-      old: whether the document is 3.0 or 2.0, whose schemas have a dialect of their own.
+      references: resolves `$ref`.
+      old: whether the document is OpenAPI 3.0 or Swagger 2.0, whose schemas are a dialect.
     """
 
     references: References
@@ -123,17 +124,17 @@ class Schemas:
         """Return a schema without references.
 
         Args:
-          node: as it stands in the document.
-          hide: properties with this key true are left out: `readOnly` or `writeOnly`.
-          within: the references that lead here, "" for a step without one. A schema that holds
-            itself is followed once; it and what is too deep are only described.
+          node: the schema in the document.
+          hide: `readOnly` or `writeOnly`; properties with this flag are left out.
+          within: the references followed so far, "" for a level without one. A schema that
+            contains itself is expanded once; deeper levels become a placeholder.
         """
         reference = node.get("$ref") if isinstance(node, Mapping) else None
         node = self.references.follow(node)
         if isinstance(node, bool) or not isinstance(node, Mapping):
             return {}
         if len(within) > DEEPEST or (reference and str(reference) in within):
-            return {"description": "Nested deeper than is shown here."}
+            return {"description": "Nested too deeply to be shown here."}
         within = (*within, str(reference or ""))
         schema: dict[str, Any] = {}
         for part in node.get("allOf") or ():
@@ -203,7 +204,7 @@ class Schemas:
 
 
 def _fits(key: str, value: Any) -> bool:
-    """Tell whether a keyword's value is one that it may have; a wrong one is left out."""
+    """Return whether a keyword may have this value; keywords with other values are dropped."""
     if key in ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"):
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if key in ("minimum", "maximum", "multipleOf"):
@@ -234,7 +235,7 @@ def _is_pattern(text: str) -> bool:
 
 
 def _modern(schema: dict[str, Any], node: Mapping[str, Any]) -> None:
-    """Turn what 3.0 says in its own way into JSON Schema 2020-12."""
+    """Convert keywords of the OpenAPI 3.0 dialect to JSON Schema 2020-12."""
     for name, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         flag = schema.pop(name, None)
         if flag is True and bound in schema:
@@ -249,13 +250,13 @@ def _modern(schema: dict[str, Any], node: Mapping[str, Any]) -> None:
 
 
 def _merge(schema: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Add a part of an `allOf` to a schema."""
+    """Merge a part of an `allOf` into a schema."""
     for key, value in more.items():
         if key == "properties":
             schema["properties"] = {**schema.get("properties", {}), **value}
         elif key == "required":
             schema["required"] = list(dict.fromkeys([*schema.get("required", []), *value]))
         elif key in ("oneOf", "anyOf") and key in schema:
-            continue  # two choices at once would need a third keyword; the first one says enough
+            continue  # JSON Schema has no keyword for two choices at once; the first one is kept
         else:
             schema[key] = value

@@ -1,4 +1,4 @@
-"""Credentials of an operation: which scheme, and the reference to the secret."""
+"""Credentials of operations, derived from the security schemes of a document."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from mcpgw.openapi_import.texts import identifier, sentence
 
 @attrs.frozen
 class Credentials:
-    """What an operation sends to say who it is.
+    """Credentials that an operation sends.
 
-    `auth` is the block of the file; `headers` and `params` carry further secrets, as templates;
-    `sent` names headers (in lower case) and query parameters that are no inputs therefore.
+    Args:
+      auth: the `auth` section of the capability file; None without credentials.
+      headers: templates of headers with further secrets.
+      params: templates of query parameters with further secrets.
+      sent: headers (in lower case) and query parameters that carry credentials, so that they do
+        not become inputs.
+      notes: schemes that could not be mapped.
     """
 
     auth: dict[str, Any] | None = None
@@ -32,9 +37,9 @@ class Security:
 
     Args:
       document: the whole document.
-      references: follows `$ref`.
-      owner: what the names of variables begin with, so that two APIs do not share one.
-      auth_key: a reference that is used in place of those that are made up.
+      references: resolves `$ref`.
+      owner: prefix of the environment variables, so that two APIs do not share one.
+      auth_key: reference to the credential; by default each scheme gets a variable.
     """
 
     document: Mapping[str, Any]
@@ -43,7 +48,7 @@ class Security:
     auth_key: str | None = None
 
     def of(self, operation: Mapping[str, Any]) -> Credentials:
-        """Return the credentials of an operation: its own requirement, else the document's."""
+        """Return the credentials of an operation, by its own requirement or the document's."""
         wanted = operation.get("security", self.document.get("security"))
         if self.auth_key is not None:
             return self._configured(wanted)
@@ -61,7 +66,7 @@ class Security:
         return attrs.evolve(found, auth={**base, "key": self.auth_key})
 
     def _way(self, way: Mapping[str, Any], optional: bool) -> Credentials:
-        """Return the credentials of one alternative; all of its schemes are needed."""
+        """Return the credentials of one alternative, which needs all of its schemes."""
         auth: dict[str, Any] | None = None
         headers: dict[str, str] = {}
         params: dict[str, str] = {}
@@ -142,7 +147,7 @@ class Security:
 
 
 def _rank(found: Credentials) -> int:
-    """Order alternatives: what a person can put into a variable once comes first."""
+    """Return the rank of an alternative; credentials that a person sets only once come first."""
     order = ("bearer", "api_key", "basic", "oauth2")
     kind = found.auth["type"] if found.auth else ""
     return order.index(kind) if kind in order else len(order)

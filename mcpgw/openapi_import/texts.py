@@ -1,4 +1,4 @@
-"""Descriptions and names as they may stand in a capability."""
+"""Cleaning of descriptions and names for capability files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from typing import Any, Final
 
 LONGEST: Final = 480
+"""Characters of a description."""
 LONGEST_NAME: Final = 60
 _TAG: Final = re.compile(r"</?[A-Za-z][^<>]{0,500}>")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -15,7 +16,7 @@ _LINES: Final = re.compile(r"\n{3,}")
 
 
 def sentence(value: Any, longest: int = LONGEST) -> str:
-    """Return a description without tags and control characters, and not too long."""
+    """Return a description without HTML tags and control characters, shortened with `…`."""
     if not isinstance(value, str):
         return ""
     text = html.unescape(_TAG.sub("", value))
@@ -29,12 +30,12 @@ def sentence(value: Any, longest: int = LONGEST) -> str:
 
 
 def identifier(text: str) -> str:
-    """Return a name of lower-case letters, digits and `_`; "" where there is none in it."""
+    """Return a text as lower-case ASCII letters, digits and `_`; "" if none are left."""
     return re.sub(r"_+", "_", re.sub(r"[^a-z0-9]", "_", text.lower())).strip("_")
 
 
 def operation_name(operation_id: Any, method: str, path: str, prefix: str) -> str:
-    """Return the name of an operation's capability, by its id or its method and path."""
+    """Return a name for the capability of an operation, from its id or its method and path."""
     own = identifier(operation_id) if isinstance(operation_id, str) else ""
     own = own or identifier(f"{method}_{path}") or method.lower()
     start = identifier(prefix)

@@ -1,4 +1,4 @@
-"""Writing capabilities as files: one for each, checked and pinned."""
+"""Writing of imported capabilities as pinned YAML files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import attrs
 
 from mcpgw.capabilities.entries import name_is_text
 from mcpgw.capabilities.pins import PinProblem, look_at, with_pin
-from mcpgw.openapi_import.conversion import Conversion, Imported, Skipped
 from mcpgw.openapi_import.loading import ImportProblem
+from mcpgw.openapi_import.results import Conversion, Imported
 from mcpgw.state.files import write_atomically
 
 MARK = "# Generated from an OpenAPI document."
@@ -19,36 +19,35 @@ MARK = "# Generated from an OpenAPI document."
 
 @attrs.frozen
 class Written:
-    """The files that were written, and what was not."""
+    """The files that were written."""
 
     files: tuple[Path, ...] = ()
-    refused: tuple[Skipped, ...] = ()
 
 
 def write(
     conversion: Conversion, folder: Path, *, dry_run: bool = False, overwrite: bool = False
 ) -> Written:
-    """Write a conversion's capabilities into a folder; nothing is written where one is in the way.
+    """Write capabilities into a folder; nothing is written if one of the files must not be.
 
     Args:
-      conversion: what to write.
-      folder: where; it is made where it is missing.
-      dry_run: write nothing, but look whether all could be written.
-      overwrite: replace files that were changed since they were generated, too.
+      conversion: the capabilities.
+      folder: the folder, which is created if it is missing.
+      dry_run: whether to only check that all files could be written.
+      overwrite: whether to replace files that were not generated or have been edited.
 
     Raises:
-      ImportProblem: a file is in the way, or cannot be written.
+      ImportProblem: a file exists already, or cannot be written.
     """
     if not name_is_text(folder.resolve()):
-        raise ImportProblem(f"{folder} has a name that is not UTF-8 text; choose another folder")
+        raise ImportProblem(f"the name of {folder} is not UTF-8; choose another folder")
     texts: dict[Path, bytes] = {}
     for each in conversion.capabilities:
         path = folder / f"{each.name}.yaml"
         texts[path] = rendered(each)
-        if path.exists() and not overwrite and _is_own(path):
+        if path.exists() and not overwrite and _is_edited(path):
             raise ImportProblem(
-                f"{path} is there already and was not generated, or was changed since."
-                " --overwrite replaces it."
+                f"{path} exists already and was not generated, or was edited since."
+                " Use --overwrite to replace it."
             )
     if dry_run:
         return Written()
@@ -60,8 +59,8 @@ def write(
     return Written(tuple(texts))
 
 
-def _is_own(path: Path) -> bool:
-    """Tell whether a file is a person's own: not generated, or changed since."""
+def _is_edited(path: Path) -> bool:
+    """Return whether a file was not generated, or has been edited since."""
     try:
         data = path.read_bytes()
         pinned = look_at(data)
@@ -71,13 +70,13 @@ def _is_own(path: Path) -> bool:
 
 
 def rendered(each: Imported) -> bytes:
-    """Return a capability as the bytes of its file, with its pin."""
+    """Return the contents of a capability's file, with its pin."""
     head = f"{MARK}\n# {each.method} {each.path}\n"
     return with_pin(f"{head}{to_yaml(each.document)}".encode())
 
 
 def to_yaml(document: Any) -> str:
-    """Write data as YAML in block form, keys in their order."""
+    """Return data as YAML in block style, with its keys in order."""
     from ruamel.yaml import YAML
 
     yaml: Any = YAML(typ="safe")

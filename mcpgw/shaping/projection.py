@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from mcpgw.config.json_path import JsonPath, parse_path
+from mcpgw.config.json_path import JsonPath, parse_path, selected
 from mcpgw.config.transforms import Projection
 from mcpgw.shaping.results import MAX_DEPTH
 
@@ -79,32 +79,17 @@ def _prune(value: Any, trees: list[_Tree]) -> Any:
     """Keep of a value what the trees of paths lead to; `_NOTHING` where they lead nowhere."""
     if any(_HERE in tree for tree in trees):
         return value
-    if isinstance(value, dict):
-        return _prune_object(value, trees)
-    return _prune_array(value, trees) if isinstance(value, list) else _NOTHING
-
-
-def _prune_object(value: dict[str, Any], trees: list[_Tree]) -> Any:
-    names = dict.fromkeys(step for tree in trees for step in tree if step in value)
-    inner = {
-        name: _prune(value[name], [tree[name] for tree in trees if name in tree]) for name in names
-    }
-    return {name: each for name, each in inner.items() if each is not _NOTHING} or _NOTHING
-
-
-def _prune_array(value: list[Any], trees: list[_Tree]) -> Any:
-    size = len(value)
-    steps = {step for tree in trees for step in tree if not isinstance(step, str)}
-    indexes = {step % size for step in steps if step is not None and -size <= step < size}
-    chosen = []
-    for at in range(size) if None in steps else sorted(indexes):
-        item = _prune(
-            value[at],
-            [tree[step] for tree in trees for step in (None, at, at - size) if step in tree],
-        )
-        if item is not _NOTHING:
-            chosen.append(item)
-    return chosen if chosen or None in steps else _NOTHING
+    below: dict[Any, list[_Tree]] = {}
+    for tree in trees:
+        for step, inner in tree.items():
+            for key in selected(value, step):
+                below.setdefault(key, []).append(inner)
+    pruned = {key: _prune(value[key], inner) for key, inner in below.items()}
+    kept = {key: each for key, each in pruned.items() if each is not _NOTHING}
+    if isinstance(value, list):
+        whole = any(None in tree for tree in trees)
+        return [kept[index] for index in sorted(kept)] if kept or whole else _NOTHING
+    return kept or _NOTHING
 
 
 def what_there_is(payload: Any) -> str:

@@ -14,6 +14,8 @@ from typing import Final
 
 import attrs
 
+from mcpgw.config.json_path import resolve
+
 LONGEST_TYPE: Final = 200
 """Characters of an event's type."""
 DEEPEST_TEMPLATE: Final = 20
@@ -22,7 +24,6 @@ _PATH: Final = r"[A-Za-z0-9_$@:\-]+(?:\.[A-Za-z0-9_$@:\-]+|\[[0-9]{1,9}\])*"
 _PLACE: Final = re.compile(rf"\{{({_PATH})(?:\|([^{{}}]*))?\}}")
 _BARE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*(?:\.[A-Za-z0-9_$@\-]+)+")
 _STEP: Final = re.compile(r"[^.\[\]]+")
-_INDEX: Final = re.compile(r"[0-9]{1,9}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _PRIVATE: Final = re.compile(r"authorization|cookie|token|secret|password|signature|api-?key")
 """Headers that hold credentials: no template gets them."""
@@ -54,18 +55,8 @@ class Place:
         """Return the value or `MISSING`; the default is not looked at."""
         if self.steps[0] == "header" and len(self.steps) > 1:
             return source.header(".".join(self.steps[1:]))
-        value = source.payload
-        for step in self.steps:
-            if isinstance(value, Mapping):
-                value = value.get(step, MISSING)
-            elif isinstance(value, list) and _INDEX.fullmatch(step):
-                index = int(step)
-                value = value[index] if index < len(value) else MISSING
-            else:
-                return MISSING
-            if value is MISSING:
-                return MISSING
-        return value
+        found: object = resolve(source.payload, self.steps, MISSING, digit_keys=True)
+        return found
 
 
 @attrs.frozen

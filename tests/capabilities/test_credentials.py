@@ -90,7 +90,7 @@ class TestVariables:
         """It is refused, and shown in part only: it may be the secret itself."""
         assert not is_reference(text)
         said = await refused(secrets(tmp_path), text)
-        assert "is not understood" in said
+        assert "unknown kind of credential reference" in said
         assert text[20:] == "" or text[20:] not in said
 
 
@@ -118,12 +118,12 @@ class TestFiles:
         [
             (None, "a", "cannot be read"),
             (b"\xff", "a", "not UTF-8"),
-            (b"{", "a", "is not JSON"),
-            (b"[" * 99_999, "a", "is not JSON"),
-            (b'{"a": true}', "a", "no text or number at 'a'"),
-            (b'{"a": {"b": 1}}', "a", "no text or number"),
-            (b'{"a": "x"}', "a.b", "no text or number"),
-            (b"[1]", "0", "no text or number"),
+            (b"{", "a", "is not valid JSON"),
+            (b"[" * 99_999, "a", "is not valid JSON"),
+            (b'{"a": true}', "a", "no string or number at 'a'"),
+            (b'{"a": {"b": 1}}', "a", "no string or number"),
+            (b'{"a": "x"}', "a.b", "no string or number"),
+            (b"[1]", "0", "no string or number"),
             (b"x" * 2_000_000, "a", "larger than"),
         ],
     )
@@ -152,6 +152,17 @@ class TestKeychain:
         chain.locked = locked
         said = await refused(secrets(tmp_path), "keychain:other")
         assert "`keyring set other mcpgw`" in said
+
+    async def test_a_tool_of_the_system_is_asked_too(
+        self, tmp_path: Path, chain: Chain, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """`secret-tool` prints what `keyring` does not have; a failing tool is passed over."""
+        tool = tmp_path / "secret-tool"
+        tool.write_text('#!/bin/sh\n[ "$3" = there ] && echo "from $1 $2 $3"\n')
+        tool.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        assert "from lookup service there" == await secrets(tmp_path).look_up("keychain:there")
+        await refused(secrets(tmp_path), "keychain:missing")
 
 
 class Endpoint:
@@ -248,11 +259,11 @@ class TestLogins:
     @pytest.mark.parametrize(
         ("fields", "answer", "said"),
         [
-            (None, None, "there is no login for 'p'"),
-            ({}, None, "there is no login for 'p'"),
+            (None, None, "no login for 'p'"),
+            ({}, None, "no login for 'p'"),
             ({"access_token": "x", "expires_at": 1}, None, "has expired; log in again"),
-            ({"refresh_token": "r"}, {}, "was not renewed"),
-            ({"refresh_token": "r"}, {"access_token": 7}, "was not renewed"),
+            ({"refresh_token": "r"}, {}, "could not be renewed"),
+            ({"refresh_token": "r"}, {"access_token": 7}, "could not be renewed"),
             ({"refresh_token": "r"}, CallProblem("invalid_grant"), "invalid_grant"),
         ],
     )
@@ -267,5 +278,7 @@ class TestLogins:
 
     @pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "a b", "é"])
     async def test_names(self, tmp_path: Path, name: str) -> None:
-        """A provider is no path."""
-        assert "no name of an OAuth provider" in await refused(secrets(tmp_path), f"oauth:{name}")
+        """A provider must not be a path."""
+        assert "is not a valid name of an OAuth provider" in await refused(
+            secrets(tmp_path), f"oauth:{name}"
+        )

@@ -345,6 +345,21 @@ class TestAnswers:
         assert {"items": [1, 2, 3], "next": "c"} == value_of(two)
         assert [{}, {"page": ["b"]}] == [each.query for each in stage.asked]
 
+    async def test_pages_of_a_list_within_a_list_are_joined(
+        self, stage: Playback, tmp_path: Path
+    ) -> None:
+        """Paths of items may hold indexes."""
+        stage.play = jsons(
+            {"sets": [{"items": [1]}], "next": "b"}, {"sets": [{"items": [2]}], "next": None}
+        )
+        config = (
+            "      pagination: {style: cursor, parameter: page, next: next, max_pages: 2,"
+            ' items: "sets[0].items"}'
+        )
+        async with executor(tmp_path, inside=LOCAL) as calls:
+            found = await calls.call(api(stage, config=config), {})
+        assert {"sets": [{"items": [1, 2]}], "next": None} == value_of(found)
+
     async def test_a_link_header_leads_on(self, stage: Playback, tmp_path: Path) -> None:
         """`rel="next"` is followed on the same origin only."""
         pages = {
@@ -557,7 +572,7 @@ class TestCommands:
             said = text_of(await calls.call(found, {"a": "$(id); `ls` && *", "b": True}))
             assert "x|--a|$(id); `ls` && *|--b|" == said
             assert "x|" == text_of(await calls.call(found, {"b": False}))
-            assert "for an option" in text_of(await calls.call(found, {"a": "--exec=x"}))
+            assert "as an option" in text_of(await calls.call(found, {"a": "--exec=x"}))
 
     async def test_they_are_off(self, tmp_path: Path) -> None:
         """Only files that the operator allows may run commands."""
@@ -589,14 +604,14 @@ class TestCommands:
         found = attrs.evolve(found, primary=attrs.evolve(found.primary, timeout=0.3))
         async with executor(tmp_path, {"PATH": "/usr/bin:/bin"}) as calls:
             with trio.fail_after(10):
-                assert "within 0.3 s" in text_of(await calls.call(found, {}))
+                assert "timed out after 0.3 s" in text_of(await calls.call(found, {}))
 
     async def test_a_failure_tells_its_reason(self, tmp_path: Path) -> None:
         """The status, and the end of what it said."""
         found = self.made('[sh, "-c", "echo broken >&2; exit 3"]')
         async with executor(tmp_path, {"PATH": "/usr/bin:/bin"}) as calls:
             result = await calls.call(found, {})
-        assert "ended with status 3: broken" in text_of(result)
+        assert "exited with status 3: broken" in text_of(result)
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_a_bad_transform_is_refused(item: object, key: tuple[str | int, ...], wo
         ({"project": "a"}, ("project",), r"wants a list.*\[title, author.name\]"),
         ({"project": []}, ("project",), "is empty"),
         ({"project": ["a", "a..b"]}, ("project", 1), "is no path: .*name is missing"),
-        ({"project": ["a[x]"]}, ("project", 0), "wants a number"),
+        ({"project": ["a[x]"]}, ("project", 0), "must hold a number"),
         ({"project": [""]}, ("project", 0), "is empty"),
         ({"project": ["a", "b", "a"]}, ("project", 2), "twice"),
         ({"project": [{"path": "a"}]}, ("project", 0), "lacks 'as'"),

@@ -735,7 +735,7 @@ class TestImport:
         (cap.folder / "out/addpet.yaml").unlink()
         for more in ((), ("--dry-run",)):
             done = cap.fails(FAILED, *words, *more)
-            assert "out/listpets.yaml is there already" in done
+            assert "out/listpets.yaml exists already" in done
             assert "--overwrite" in done
         assert mine.read_text().endswith("# mine\n")
         assert not (cap.folder / "out/addpet.yaml").exists()
@@ -792,7 +792,7 @@ class TestImport:
         for name, said in (
             ("b.json", "Failed to parse OpenAPI spec: b.json: line 1: "),
             ("b.yaml", "Failed to parse OpenAPI spec: b.yaml: line "),
-            ("old.yaml", "is no OpenAPI 3 or Swagger 2.0 document"),
+            ("old.yaml", "must be an OpenAPI 3 or Swagger 2.0 document"),
             ("page.html", "is a web page"),
             ("latin.json", "Failed to read OpenAPI spec latin.json: not UTF-8 text"),
             ("bare.yaml", "no operations"),
@@ -874,7 +874,9 @@ class TestImportUrl:
         assert {"/openapi.json", "/swagger.json", "/.well-known/openapi.json"} <= {
             asked.target for asked in stage.asked
         }
-        assert "is no http or https URL" in cap("import-url", "ftp://x/y", status=FAILED).stderr
+        assert (
+            "must be an http or https URL" in cap("import-url", "ftp://x/y", status=FAILED).stderr
+        )
         assert "--max-endpoints" in cap.fails(
             USAGE, "import-url", stage.url, "--max-endpoints", "0"
         )

@@ -343,7 +343,7 @@ def test_one_that_is_unsound_spoils_no_others() -> None:
     found = convert(document(paths), source=SOURCE)
     assert ["get_good"] == [each.name for each in found.capabilities]
     assert ["/bad"] == [each.path for each in found.skipped]
-    assert "cannot be made a file" in found.skipped[0].reason
+    assert "cannot be written as a capability" in found.skipped[0].reason
 
 
 @settings(max_examples=150, suppress_health_check=list(HealthCheck), deadline=None)

@@ -1,0 +1,44 @@
+"""Results of an import: capabilities, skipped operations and warnings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+
+@attrs.frozen
+class Imported:
+    """A capability made from an operation, as the data of its file.
+
+    Args:
+      name: name of the capability.
+      document: contents of its file.
+      method: HTTP method of the operation, in upper case.
+      path: path of the operation, as the OpenAPI document writes it.
+      notes: parts of the operation that were left out or assumed.
+    """
+
+    name: str
+    document: dict[str, Any]
+    method: str
+    path: str
+    notes: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Skipped:
+    """An operation that was not imported, with the reason."""
+
+    method: str
+    path: str
+    reason: str
+
+
+@attrs.frozen
+class Conversion:
+    """The capabilities made from a document, by name, and what could not be imported."""
+
+    capabilities: tuple[Imported, ...]
+    skipped: tuple[Skipped, ...] = ()
+    warnings: tuple[str, ...] = ()
