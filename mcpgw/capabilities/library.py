@@ -341,7 +341,7 @@ class Library:
                 approved.append(ApprovedFile(key, entry.name, entry.hash, bool(entry.pin)))
         if self.approvals is not None and (approved or quarantined):
             try:
-                self.approvals.take_files(approved, quarantined)
+                self.approvals.save_files(approved, quarantined)
             except StateError as error:
                 log.warning("capability.approvals", reason=str(error))
             self._approved |= {each.path: each for each in approved}

@@ -77,15 +77,13 @@ class _Listing:
 class ToolIndex:
     """Finds tools by words, among the listed tools of every server.
 
-    `replace` only notes what a server lists; words are cut and weighed by the first search
-    that comes after, so a start with fifty backends costs nothing until somebody searches.
-    Where a search must not block the loop for what a large catalog costs (about half a
-    second for 10,000 tools), await `prepare` in the background after start, and
-    `replace_gently` when a large server renews its list: both yield to the scheduler.
+    `replace` only records a server's list. The next search indexes it, so starting with fifty
+    backends costs nothing until the first search. Indexing 10,000 tools takes about half a
+    second; await `prepare` before a search to index without blocking the event loop.
 
-    Each server's part is built apart and swapped in whole: a search sees a server's old tools
-    or its new ones. Results depend only on what is listed now, not on the order or history of
-    changes.
+    Each server's part is built separately and swapped in whole: a search sees either a server's
+    old tools or its new ones. Results depend only on the current lists, not on the order or
+    history of changes.
     """
 
     synonym_files: Sequence[str | Path] = attrs.field(default=(), kw_only=True)
@@ -94,8 +92,7 @@ class ToolIndex:
     _corpus: Corpus = attrs.field(factory=Corpus, init=False)
     _stems: Stems = attrs.field(factory=Stems, init=False)
     _next_number: int = attrs.field(default=0, init=False)
-    _changes: dict[str, object] = attrs.field(factory=dict, init=False)
-    """The latest change begun for each server: a slower, older one must not overwrite it."""
+
     _synonyms: Synonyms | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -128,32 +125,12 @@ class ToolIndex:
         A malformed definition never raises: what can be read of it is indexed.
         """
         listing = _Listing.of(tools, description)
-        self._changes[server] = listing
         self._listings[server] = listing
         self._pending[server] = listing
 
-    async def replace_gently(
-        self, server: str, tools: Sequence[Mapping[str, Any]], *, description: str = ""
-    ) -> None:
-        """Do what `replace` does and the work too, yielding every hundred tools.
-
-        Until it is done, searches and `get` see the old tools. A later change of the same
-        server wins over one still under way.
-        """
-        listing = _Listing.of(tools, description)
-        self._changes[server] = listing
-        builder = self._builder(server, listing)
-        for _ in builder.steps():
-            await trio.lowlevel.checkpoint()
-        await trio.lowlevel.checkpoint()
-        if self._changes.get(server) is listing:
-            self._listings[server] = listing
-            self._pending.pop(server, None)
-            self._corpus.install(server, builder.shard)
-
     def remove(self, server: str) -> None:
         """Forget a server and its tools; an unknown server is none to forget."""
-        self._changes.pop(server, None)
+
         self._listings.pop(server, None)
         self._pending.pop(server, None)
         self._corpus.uninstall(server)

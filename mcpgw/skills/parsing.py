@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from mcpgw.skills.fences import KEPT, fenced_blocks
+from mcpgw.skills.fences import fenced_blocks
 from mcpgw.skills.model import FILE, LARGEST, CodeBlock, Skill, SkillError
 
 MOST_VALUES: Final = 2_000
@@ -18,6 +18,7 @@ MOST_VALUES: Final = 2_000
 DEEPEST: Final = 20
 LONGEST_KEY: Final = 100
 LARGEST_FRONT: Final = 64 << 10
+KEPT_LANGUAGES: Final = frozenset({"bash", "sh", "shell", "python", "py", "json"})
 DEEPEST_FLOW: Final = 100
 """Brackets in one another before the YAML reader is asked, quoted ones counted too."""
 LONGEST_NAME: Final = 128
@@ -69,10 +70,8 @@ def parse_skill(data: bytes | str, *, place: str = FILE) -> Skill:
 
 
 def code_blocks(body: str) -> tuple[CodeBlock, ...]:
-    """Return the fenced blocks of a body whose language is one that is kept."""
-    return tuple(
-        CodeBlock(fence.lang, fence.content) for fence in fenced_blocks(body) if fence.lang in KEPT
-    )
+    """Return the fenced blocks of a body in one of `KEPT_LANGUAGES`."""
+    return tuple(block for block in fenced_blocks(body) if block.lang in KEPT_LANGUAGES)
 
 
 def render_skill(skill: Skill) -> str:

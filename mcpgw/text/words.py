@@ -26,37 +26,15 @@ _CASED: Final = re.compile(r"[A-Z]{2,}s(?![a-z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0
 _BRAND: Final = re.compile(r"[A-Z][a-z]+[A-Z]+[a-z]*\Z")
 
 
-def identifier_words(name: str) -> list[str]:
-    """Return the words of an identifier, lower-cased, in their order, then its joined forms.
-
-    `getHTTPResponse`, `get_http_response` and `get.http-response` give the same list:
-    `get`, `http`, `response` and the whole, `gethttpresponse`. Digits part from a long word
-    (`base64`: `base`, `64`, `base64`) and stay with a short one (`s3`, `k8s`, `h264`).
-    Scripts written without spaces are cut into pairs of neighbours.
-    """
-    parts, joined = _identifier_parts(name)
-    if len(parts) > 1 and name.isascii():
-        whole = "".join(parts)
-        if whole not in joined:
-            joined.append(whole)
-    return parts + joined
-
-
 def identifier_parts(name: str) -> list[str]:
-    """Return the words of an identifier alone, without the joined forms."""
-    return _identifier_parts(name)[0]
+    """Return the words of an identifier in order, in lower case.
 
-
-def text_words(text: str) -> list[str]:
-    """Return the words of prose, lower-cased, in their order, without stop words and numbers.
-
-    An identifier inside the text (`readFile`) gives its words and the whole; a name of two
-    capitalised halves (`GitHub`) stays whole, as people write it in both ways.
+    `getHTTPResponse`, `get_http_response` and `get.http-response` all give `get`, `http`,
+    `response`. Digits are split from a long word (`base64`: `base`, `64`) and stay with a short
+    one (`s3`, `k8s`, `h264`). Scripts written without spaces are cut into overlapping pairs of
+    characters.
     """
-    found: list[str] = []
-    for token in prose_tokens(text):
-        found.extend(token_words(token))
-    return found
+    return _identifier_parts(name)[0]
 
 
 def prose_tokens(text: str) -> list[str]:
@@ -73,7 +51,11 @@ def prose_tokens(text: str) -> list[str]:
 
 
 def token_words(token: str) -> tuple[str, ...]:
-    """Return the words that one token of prose stands for: none for a stop word or a number."""
+    """Return the lower-case words of one token of prose: none for a stop word or a number.
+
+    An identifier (`readFile`) gives the whole and its words; a name of two capitalised halves
+    (`GitHub`) stays whole, because people write it both ways.
+    """
     if not token.isascii():
         folded = token.casefold()
         return tuple(_pairs(folded)) if is_unspaced(folded[0]) else (folded,)

@@ -1,6 +1,6 @@
-"""What a person has let in, in the state database: capability files and servers' definitions.
+"""Approved capability files and server definitions, stored in the state database.
 
-All functions block for a short transaction; call them from a worker thread.
+Every method blocks for a short transaction; call them from a worker thread.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 @attrs.frozen
 class ApprovedFile:
-    """A capability file as it was let in."""
+    """A capability file as it was approved."""
 
     path: str
     name: str
@@ -33,7 +33,7 @@ class ApprovedFile:
 
 @attrs.frozen
 class QuarantinedFile:
-    """A capability file that is not used until it is pinned again. `at` is in Unix seconds."""
+    """A capability file that must be pinned again before it is used. `at` is in Unix seconds."""
 
     path: str
     name: str
@@ -45,10 +45,9 @@ class QuarantinedFile:
 
 @attrs.frozen
 class ApprovedDefinition:
-    """A definition of a server as it was let in, and one that waits to be; JSON texts.
+    """An approved definition of a server and the change that awaits approval, both as JSON.
 
-    Where nothing waits, `pending_hash` is empty; a definition that was withdrawn for what is in
-    it has an empty `hash`. Times are in Unix seconds.
+    `pending_hash` is empty if no change is pending. Times are in Unix seconds.
     """
 
     server: str
@@ -92,10 +91,10 @@ class ApprovalStore:
 
         return self._read(work) or ({}, {})
 
-    def take_files(
+    def save_files(
         self, approved: Iterable[ApprovedFile], quarantined: Iterable[QuarantinedFile]
     ) -> None:
-        """Write files that were let in, and files that were shut out."""
+        """Write approved and quarantined files."""
         approved_rows = [(f.path, f.name, f.hash, int(f.pinned), time.time()) for f in approved]
         quarantined_rows = [
             (f.path, f.name, f.expected, f.actual, f.reason, f.at) for f in quarantined
@@ -113,7 +112,7 @@ class ApprovalStore:
         self.database.write(work)
 
     def pin_file(self, file: ApprovedFile) -> None:
-        """Let a file in as a person has pinned it, whatever it was before."""
+        """Approve a file as pinned by the operator, and lift its quarantine."""
 
         def work(connection: Connection) -> None:
             connection.execute("DELETE FROM quarantined_files WHERE path = ?", (file.path,))
@@ -127,8 +126,7 @@ class ApprovalStore:
     # -- definitions ---------------------------------------------------------------------------
 
     def definitions(self, server: str = "") -> dict[tuple[str, str, str], ApprovedDefinition]:
-        """Return what is known of a server's definitions, or of all servers', by server, kind
-        and name."""
+        """Return the definitions of one server, or of all, by server, kind and name."""
 
         def work(connection: Connection) -> dict[tuple[str, str, str], ApprovedDefinition]:
             rows = connection.execute(
@@ -141,7 +139,7 @@ class ApprovalStore:
         return self._read(work) or {}
 
     def hashes(self) -> dict[tuple[str, str, str], tuple[str, str]]:
-        """Return the hashes of all that was let in, and of what waits, by server, kind, name."""
+        """Return approved and pending hashes of all definitions, by server, kind and name."""
 
         def work(connection: Connection) -> dict[tuple[str, str, str], tuple[str, str]]:
             rows = connection.execute(
@@ -151,8 +149,8 @@ class ApprovalStore:
 
         return self._read(work) or {}
 
-    def put_definitions(self, changed: Iterable[ApprovedDefinition]) -> None:
-        """Write definitions that were let in, or that wait beside what was let in."""
+    def save_definitions(self, changed: Iterable[ApprovedDefinition]) -> None:
+        """Write approved definitions, or add a pending change to a definition already approved."""
         rows = [attrs.astuple(each) for each in changed]
 
         def work(connection: Connection) -> None:
@@ -173,7 +171,7 @@ class ApprovalStore:
         self.database.write(work)
 
     def accept(self, keys: Iterable[tuple[str, str, str]]) -> list[ApprovedDefinition]:
-        """Let in what waits under these keys; return what it is now."""
+        """Approve the pending changes under these keys; return the definitions now in force."""
         wanted = list(keys)
 
         def work(connection: Connection) -> list[ApprovedDefinition]:
@@ -193,7 +191,7 @@ class ApprovalStore:
         return self.database.write(work)
 
     def version(self) -> int:
-        """Return a number that changes with the file: to see cheaply that others wrote."""
+        """Return a number that changes when any process writes the database."""
         stamps: Mapping[str, int] = {}
         for name in (self.database.path, Path(f"{self.database.path}-wal")):
             try:
@@ -209,5 +207,5 @@ class ApprovalStore:
         except StateError as error:
             if error.kind != "older":
                 raise
-            self.database.write(lambda _connection: None)  # brings it up to date
+            self.database.write(lambda _connection: None)  # a write migrates the schema
             return self.database.read(work)

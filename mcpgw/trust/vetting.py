@@ -1,7 +1,7 @@
-"""What servers' definitions are trusted with, before any client sees them.
+"""Vetting of server definitions before any client sees them.
 
-Two questions about each: does its text try to talk a model into something, and is it what it was
-when it was first seen? Answers are kept in the state database (`mcpgw.trust.approvals`).
+Each definition is scanned for tool poisoning and compared with the version approved earlier.
+Approvals are stored in the state database (`mcpgw.trust.approvals`).
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
 log = get_logger("mcpgw.trust")
 
 POLL: Final = 1.0
-"""Seconds between looks at what a person has accepted."""
+"""Seconds between checks for approvals given by the operator."""
 KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "tools": ("tool", "name"),
     "prompts": ("prompt", "name"),
     "resources": ("resource", "uri"),
     "resource_templates": ("resource_template", "uriTemplate"),
 }
-"""The lists of a server: the kind of what is in them, and what tells one from another."""
-TOLD: Final = 3
-"""Findings of one definition that are put into words."""
+"""The lists of a server: the kind of their items, and the key that identifies an item."""
+MAX_REPORTED: Final = 3
+"""Findings of one definition that are reported in full; the rest are counted."""
 INSTRUCTIONS: Final = "instructions"
 _VOLATILE: Final = ("_meta", "icons", "size")
-"""Keys that say nothing to a model, and may well be another each time."""
+"""Keys that a model does not see and that may change with every listing."""
 
 Key = tuple[str, str, str]
 
 
 @attrs.frozen
 class Withheld:
-    """A definition that clients are not shown, and why.
+    """A definition hidden from clients, and the reason.
 
-    What was found in it is quoted for people only: a model that asks why something is withheld
-    must not read there what it was to be kept from.
+    `quoted` is for operators only: a model that asks why a definition is withheld must not read
+    the injected text in the answer.
     """
 
     kind: str
@@ -60,43 +60,43 @@ class Withheld:
 
 @attrs.frozen
 class Verdict:
-    """What was found about one server."""
+    """The result of vetting one server."""
 
     withheld: tuple[Withheld, ...] = ()
     warnings: tuple[str, ...] = ()
     blocked: str = ""
-    """Why nothing of the server may be used, where one of its definitions has changed."""
+    """Why the whole server is blocked; empty if it is not."""
 
 
 @attrs.frozen
-class Scanned:
-    """What a scan found: why a definition is withheld, what is doubtful, and quotations."""
+class ScanResult:
+    """The findings of a scan as text: of severity HIGH, of severity MEDIUM, and quotations."""
 
-    sure: str = ""
-    doubtful: str = ""
+    high: str = ""
+    medium: str = ""
     quoted: str = ""
 
     @classmethod
-    def of(cls, findings: Sequence[Finding]) -> Scanned:
-        """Put the findings of a scan into words."""
+    def of(cls, findings: Sequence[Finding]) -> ScanResult:
+        """Summarise the findings of a scan."""
         from mcpgw.trust.poisoning.findings import Severity, sentence
 
-        sure = [each for each in findings if each.severity is Severity.HIGH]
-        doubtful = [each for each in findings if each.severity is not Severity.HIGH]
-        quoted = "; ".join(sentence(each, quote=True) for each in (sure or doubtful)[:TOLD])
-        return cls(_words(sure), _words(doubtful), quoted)
+        high = [each for each in findings if each.severity is Severity.HIGH]
+        medium = [each for each in findings if each.severity is not Severity.HIGH]
+        quoted = "; ".join(sentence(each, quote=True) for each in (high or medium)[:MAX_REPORTED])
+        return cls(_summary(high), _summary(medium), quoted)
 
 
-CLEAN: Final = Scanned()
+CLEAN: Final = ScanResult()
 
 
 @attrs.define(eq=False)
 class Vetting:
-    """Judges the definitions of servers.
+    """Vets the definitions of all servers.
 
     Args:
-      store: what was let in; None where nothing is kept.
-      revet: has all servers judged again.
+      store: the approvals, or None to trust definitions without comparing them.
+      revet: called to have all servers vetted again.
     """
 
     store: ApprovalStore | None
@@ -107,24 +107,24 @@ class Vetting:
     verdicts: dict[str, Verdict] = attrs.field(factory=dict)
     """By server."""
     _known: dict[Key, tuple[str, str]] | None = None
-    """Hashes of what was let in, and of what waits."""
+    """Approved and pending hashes."""
     _unsaved: dict[Key, ApprovedDefinition] = attrs.field(factory=dict)
-    _seen: int | None = None
-    _scans: dict[str, Scanned] = attrs.field(factory=dict)
+    _seen_version: int | None = None
+    _scans: dict[str, ScanResult] = attrs.field(factory=dict)
     """By hash of a definition."""
 
     def vet(self, server: str, manifest: Manifest) -> Manifest:
-        """Return what of a server's lists clients may see."""
+        """Return the part of a server's lists that clients may see."""
         withheld: list[Withheld] = []
         warnings: list[str] = []
         kept: dict[str, Any] = {}
-        changed = False
+        any_changed = False
         for field, (kind, key) in KINDS.items():
             good = []
             for definition in getattr(manifest, field):
-                reason, doubts, news, quoted = self._judge(server, kind, definition, key)
+                reason, doubts, changed, quoted = self._judge(server, kind, definition, key)
                 warnings += doubts
-                changed = changed or news
+                any_changed = any_changed or changed
                 if reason:
                     name = str(definition.get(key, ""))
                     withheld.append(Withheld(kind, name, reason, quoted))
@@ -133,21 +133,21 @@ class Vetting:
             kept[field] = tuple(good)
         instructions = manifest.instructions
         scanned = self._scan_server(manifest.server_info, instructions)
-        if scanned.sure:
-            withheld.append(Withheld(INSTRUCTIONS, server, scanned.sure, scanned.quoted))
+        if scanned.high:
+            withheld.append(Withheld(INSTRUCTIONS, server, scanned.high, scanned.quoted))
             instructions = ""
-        elif scanned.doubtful:
-            warnings.append(f"{INSTRUCTIONS}: {scanned.doubtful}")
-        blocked = _block(server) if changed and self._blocks else ""
+        elif scanned.medium:
+            warnings.append(f"{INSTRUCTIONS}: {scanned.medium}")
+        blocked = _block_reason(server) if any_changed and self._blocks else ""
         if blocked:
             kept, instructions = dict.fromkeys(KINDS, ()), ""
-        self._tell(server, Verdict(tuple(withheld), tuple(warnings), blocked))
+        self._record(server, Verdict(tuple(withheld), tuple(warnings), blocked))
         if not withheld:
             return manifest
         return attrs.evolve(manifest, instructions=instructions, **kept)
 
     def vet_list(self, server: str, field: str, definitions: list[Any]) -> list[Any]:
-        """Return what of a list that passes through clients may see."""
+        """Return the part of a list from a server in transparent mode that clients may see."""
         kind, key = KINDS[field]
         good = []
         for each in definitions:
@@ -157,14 +157,14 @@ class Vetting:
             reason, _, changed, _ = self._judge(server, kind, each, key)
             if changed and self._blocks:
                 old = self.verdicts.get(server, Verdict())
-                self.verdicts[server] = attrs.evolve(old, blocked=_block(server))
+                self.verdicts[server] = attrs.evolve(old, blocked=_block_reason(server))
             if not reason:
                 good.append(each)
         return [] if self.verdicts.get(server, Verdict()).blocked else good
 
     def vet_instructions(self, server_info: Mapping[str, Any], instructions: str) -> str:
-        """Return a server's instructions, "" where they must not reach a model."""
-        return "" if self._scan_server(server_info, instructions).sure else instructions
+        """Return a server's instructions, or "" if they must not reach a model."""
+        return "" if self._scan_server(server_info, instructions).high else instructions
 
     def configure(self, snapshot: Snapshot) -> None:
         """Apply a new configuration; all servers are judged again if its rules differ."""
@@ -173,7 +173,7 @@ class Vetting:
             self.revet()
 
     def withheld(self, server: str, kind: str, name: str) -> str:
-        """Return why clients may not use something of a server, "" where they may."""
+        """Return why clients may not use an item of a server, or "" if they may."""
         if self.missing is not None and (why := self.missing(server, name)):
             return why
         verdict = self.verdicts.get(server, Verdict())
@@ -189,19 +189,20 @@ class Vetting:
     def _judge(
         self, server: str, kind: str, definition: Mapping[str, Any], key: str
     ) -> tuple[str, list[str], bool, str]:
-        """Return why a definition is withheld, what is doubtful, whether it has changed, and a
-        quotation of what was found."""
+        """Return the reason to withhold a definition ("" for none), the warnings, whether it has
+        changed, and a quotation of the findings."""
         name, digest = str(definition.get(key, "")), digest_of(definition)
         scanned = self._scan(kind, definition, digest)
-        doubts = [f"{kind} {name!r:.80}: {scanned.doubtful}"] if scanned.doubtful else []
-        if scanned.sure:
-            return scanned.sure, doubts, False, scanned.quoted
-        news = self._compare(server, kind, name, definition, digest)
-        if news and self.config.definition_changes == "warn":
-            return "", [*doubts, news], True, ""
-        return news, doubts, bool(news), ""
+        doubts = [f"{kind} {name!r:.80}: {scanned.medium}"] if scanned.medium else []
+        if scanned.high:
+            return scanned.high, doubts, False, scanned.quoted
+        change = self._compare(server, kind, name, definition, digest)
+        if change and self.config.definition_changes == "warn":
+            return "", [*doubts, change], True, ""
+        return change, doubts, bool(change), ""
 
-    def _tell(self, server: str, verdict: Verdict) -> None:
+    def _record(self, server: str, verdict: Verdict) -> None:
+        """Keep a verdict, and log what is new in it."""
         old = self.verdicts.get(server, Verdict())
         self.verdicts[server] = verdict
         for each in verdict.withheld:
@@ -216,32 +217,33 @@ class Vetting:
                 )
         for text in verdict.warnings:
             if text not in old.warnings:
-                log.warning("definition.doubtful", server=server, reason=text)
+                log.warning("definition.flagged", server=server, reason=text)
 
     # -- poisoning ---------------------------------------------------------------------------------
 
-    def _scan(self, kind: str, definition: Mapping[str, Any], digest: str) -> Scanned:
+    def _scan(self, kind: str, definition: Mapping[str, Any], digest: str) -> ScanResult:
         if self.config.tool_poisoning == "off":
             return CLEAN
         found = self._scans.get(digest)
         if found is None:
             from mcpgw.trust.poisoning import scan_definition
 
-            found = self._scans[digest] = Scanned.of(scan_definition(cast(Any, kind), definition))
+            findings = scan_definition(cast(Any, kind), definition)
+            found = self._scans[digest] = ScanResult.of(findings)
         return self._by_policy(found)
 
-    def _scan_server(self, info: Mapping[str, Any], instructions: str) -> Scanned:
+    def _scan_server(self, info: Mapping[str, Any], instructions: str) -> ScanResult:
         if self.config.tool_poisoning == "off" or not (instructions or info):
             return CLEAN
         from mcpgw.trust.poisoning import scan_server
 
-        told = {"instructions": instructions, "serverInfo": dict(info)}
-        return self._by_policy(Scanned.of(scan_server(told)))
+        sent = {"instructions": instructions, "serverInfo": dict(info)}
+        return self._by_policy(ScanResult.of(scan_server(sent)))
 
-    def _by_policy(self, found: Scanned) -> Scanned:
+    def _by_policy(self, found: ScanResult) -> ScanResult:
         if self.config.tool_poisoning == "warn":
-            told = "; ".join(text for text in (found.sure, found.doubtful) if text)
-            return Scanned("", told, found.quoted)
+            both = "; ".join(text for text in (found.high, found.medium) if text)
+            return ScanResult("", both, found.quoted)
         return found
 
     # -- changes -----------------------------------------------------------------------------------
@@ -249,7 +251,7 @@ class Vetting:
     def _compare(
         self, server: str, kind: str, name: str, definition: Mapping[str, Any], digest: str
     ) -> str:
-        """Return what is to be said of a definition that is not what it was; "" where it is."""
+        """Return a message about a definition that has changed; "" if it has not."""
         if self.store is None:
             return ""
         known = self._load()
@@ -257,7 +259,7 @@ class Vetting:
         approved, pending = known.get(key, ("", ""))
         if approved == digest:
             if pending:
-                self._put(key, approved, definition, digest)  # it is again what it was
+                self._put(key, approved, definition, digest)  # the change was reverted
             return ""
         if not approved:
             self._put(key, digest, definition, "")
@@ -265,9 +267,9 @@ class Vetting:
         if pending != digest:
             self._put(key, approved, definition, digest)
         return (
-            f"the definition of the {kind} {name!r:.80} is not what it was when it was first seen."
-            f" Look: mcp-gateway approvals show {server} {name!r:.80}; accept it:"
-            f" mcp-gateway approvals accept {server}"
+            f"the definition of the {kind} {name!r:.80} has changed since it was approved."
+            f" Review it with `mcp-gateway approvals show {server} {name!r:.80}`; accept it with"
+            f" `mcp-gateway approvals accept {server}`"
         )
 
     def _load(self) -> dict[Key, tuple[str, str]]:
@@ -277,14 +279,14 @@ class Vetting:
             assert self.store is not None
             self._known = {}
             try:
-                self._seen = self.store.version()
+                self._seen_version = self.store.version()
                 self._known = self.store.hashes()
             except StateError as error:
-                log.warning("approvals.unreadable", reason=str(error))
+                log.warning("approvals.read_failed", reason=str(error))
         return self._known
 
     def _put(self, key: Key, approved: str, definition: Mapping[str, Any], digest: str) -> None:
-        """Take note of a definition: let in where `approved` is its hash, else waiting."""
+        """Record a definition: approved if `approved` is its hash, otherwise pending."""
         from mcpgw.trust.approvals import ApprovedDefinition
 
         text, now = canonical(definition), time.time()
@@ -297,7 +299,7 @@ class Vetting:
             self._unsaved[key] = ApprovedDefinition(*key, approved, "", 0.0, digest, text, now)
 
     async def keep(self) -> None:
-        """Carry what is new to the database, and take what a person accepted; a task."""
+        """Save new definitions to the database and load the operator's approvals; a task."""
         from mcpgw.state.database import StateError
 
         while True:
@@ -307,46 +309,48 @@ class Vetting:
             unsaved, self._unsaved = self._unsaved, {}
             try:
                 if unsaved:
-                    await trio.to_thread.run_sync(self.store.put_definitions, unsaved.values())
-                # Others may have written just before or after us, so what is there is read then.
-                if unsaved or (self._known is not None and self.store.version() != self._seen):
-                    await self._take_news()
+                    await trio.to_thread.run_sync(self.store.save_definitions, unsaved.values())
+                # Another process may have written just before or after, so read it back.
+                if unsaved or self._is_stale(self.store):
+                    await self._reload(self.store)
             except StateError as error:
                 self._unsaved = {**unsaved, **self._unsaved}
-                log.warning("approvals.not_kept", reason=str(error))
+                log.warning("approvals.write_failed", reason=str(error))
 
-    async def _take_news(self) -> None:
-        assert self.store is not None
-        self._seen = self.store.version()
-        fresh = await trio.to_thread.run_sync(self.store.hashes)
+    def _is_stale(self, store: ApprovalStore) -> bool:
+        return self._known is not None and store.version() != self._seen_version
+
+    async def _reload(self, store: ApprovalStore) -> None:
+        self._seen_version = store.version()
+        fresh = await trio.to_thread.run_sync(store.hashes)
         fresh |= {key: each for key, each in (self._known or {}).items() if key in self._unsaved}
         if fresh != self._known:
             self._known = fresh
             self.revet()
 
 
-def _block(server: str) -> str:
+def _block_reason(server: str) -> str:
     return (
-        "a definition of this server is not what it was when it was first seen, and"
-        " security.definition_changes is `block`. Look: mcp-gateway approvals list"
-        f" {server}; accept it: mcp-gateway approvals accept {server}"
+        "a definition of this server has changed since it was approved, and"
+        " security.definition_changes is 'block'. Review it with `mcp-gateway approvals list"
+        f" {server}`; accept it with `mcp-gateway approvals accept {server}`"
     )
 
 
-def _words(findings: Sequence[Finding]) -> str:
+def _summary(findings: Sequence[Finding]) -> str:
     from mcpgw.trust.poisoning.findings import sentence
 
-    said = [f"tool poisoning ({sentence(each)})" for each in findings[:TOLD]]
-    more = len(findings) - TOLD
-    return "; ".join([*said, f"and {more} more"] if more > 0 else said)
+    shown = [f"tool poisoning ({sentence(each)})" for each in findings[:MAX_REPORTED]]
+    more = len(findings) - MAX_REPORTED
+    return "; ".join([*shown, f"and {more} more"] if more > 0 else shown)
 
 
 def canonical(definition: Mapping[str, Any]) -> str:
-    """Write a definition in the form that is compared: sorted, without what says nothing."""
+    """Write a definition in the form that is hashed: sorted keys, without volatile ones."""
     kept = {key: value for key, value in definition.items() if key not in _VOLATILE}
     return json.dumps(kept, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def digest_of(definition: Mapping[str, Any]) -> str:
-    """Return the hash by which a definition is known."""
+    """Return the SHA-256 of a definition in canonical form, in hex."""
     return hashlib.sha256(canonical(definition).encode("utf-8", "surrogatepass")).hexdigest()

@@ -303,44 +303,6 @@ def many(count: int, word: str) -> list[dict[str, Any]]:
     return [tool(f"{word}_{number}", word) for number in range(count)]
 
 
-async def test_a_gentle_replace_is_seen_whole_or_not_at_all() -> None:
-    """While it runs, searches see the old tools; other tasks get their turn."""
-    index = ToolIndex()
-    index.replace("one", many(10, "old"))
-    totals: set[tuple[int, int]] = set()
-    turns = 0
-
-    async def look() -> None:
-        nonlocal turns
-        while True:
-            totals.add((index.search("old").total, index.search("fresh").total))
-            turns += 1
-            await trio.lowlevel.checkpoint()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(look)
-        await index.replace_gently("one", many(10 * shard.BATCH, "fresh"), description="d")
-        totals.add((index.search("old").total, index.search("fresh").total))
-        nursery.cancel_scope.cancel()
-    assert {(10, 0), (0, 10 * shard.BATCH)} == totals
-    assert turns >= 5
-
-
-async def test_a_later_change_wins_over_a_gentle_one_under_way() -> None:
-    """A slow replace never brings back what was replaced or removed meanwhile."""
-    index = ToolIndex()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(index.replace_gently, "one", many(5 * shard.BATCH, "slow"))
-        nursery.start_soon(index.replace_gently, "two", many(5 * shard.BATCH, "gone"))
-        for _ in range(2):
-            await trio.lowlevel.checkpoint()
-        index.replace("one", many(1, "quick"))
-        index.remove("two")
-    assert ("one",) == index.servers
-    assert "one:quick_0" == first(index, "quick")
-    assert 0 == index.search("slow").total
-
-
 async def test_prepare_builds_what_is_pending_and_bears_changes() -> None:
     """Searches, replacements and removals during `prepare` leave the index as listed last."""
     index = ToolIndex()

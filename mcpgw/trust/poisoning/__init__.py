@@ -1,4 +1,4 @@
-"""Finds definitions of tools, prompts and servers that try to steer a model (rule AX-010)."""
+"""Scanner for tool, prompt and server definitions that try to steer a model (rule AX-010)."""
 
 from mcpgw.trust.poisoning.engine import scan_definition, scan_server, scan_text
 from mcpgw.trust.poisoning.findings import Finding, Severity, worst

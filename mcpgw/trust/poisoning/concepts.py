@@ -1,8 +1,8 @@
-"""The words that poisoned definitions are made of, by what they mean, in eleven languages.
+"""Vocabulary of poisoned definitions, grouped by meaning, in eleven languages.
 
-Rules speak of meanings, so a rule that is written once holds in each language. Verbs stand in the
-forms that command (`read`), not in those that describe (`reads`): a description tells what a tool
-does, an attack tells the model what to do.
+Rules refer to meanings, so one rule covers every language. Verbs are listed as imperatives
+(`read`), not in the third person (`reads`): a description says what a tool does, an attack orders
+the model to do it.
 """
 
 from __future__ import annotations
@@ -222,28 +222,28 @@ PHRASES = (
     r"unter uns|entre nosotros|entre nous|blind copy|our servers?|unseren server|"
     r"nuestro servidor|notre serveur|наш сервер"
 )
-"""Words that mean something only together; their letters, without spaces, stand in `_WORDS`."""
+"""Words that have a meaning only together; `_WORDS` lists them without spaces."""
 
 NOT_THE_USER = (
     r"user[ _-](?:interface|agent|id|ids|name|account|group|role|story|stories|guide|manual|"
     r"profile|input|defined|friendly|space|mode|preferences|settings|base|research|experience)"
 )
-"""Words in which `user` is not the person whom the model talks to."""
+"""Phrases in which `user` is not the person talking to the model."""
 
 SPECIAL = ("SECRETFILE", "URL", "EMAIL", "PIPESHELL", "NAME", "ACCOUNT")
-"""Meanings that a pattern finds and not a word."""
+"""Meanings found by a pattern instead of a word."""
 
 BITS = {name: 1 << place for place, name in enumerate((*_WORDS, *SPECIAL))}
 """One bit for each meaning."""
 
 
 def words() -> dict[str, int]:
-    """Return each word of the languages that put spaces between them, with its meanings."""
+    """Return each word of the languages written with spaces, with its meanings."""
     return _masks(_WORDS)
 
 
 def ideographs() -> dict[str, int]:
-    """Return the words of Chinese, Japanese and Korean, with their meanings."""
+    """Return the Chinese, Japanese and Korean words, with their meanings."""
     return _masks(_IDEOGRAPHS)
 
 

@@ -1,4 +1,4 @@
-"""Text in another coat: character references, escapes, base64, hex, rot13, spaced letters."""
+"""Decoding of disguised text: character references, escapes, base64, hex, rot13, spaced letters."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _HEX = re.compile(r"(?<![0-9a-fA-F])(?:[0-9a-fA-F]{2}){10,32768}(?![0-9a-fA-F])"
 _SPACED = re.compile(r"(?<!\w)\w(?:[ ._*-]{1,3}\w(?!\w)){4,2000}")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ROT13 = str.maketrans(_LETTERS, _LETTERS[13:] + _LETTERS[:13])
-GLUED = 16
-"""Letters of a word, at least, that may be several without spaces."""
-SHORTEST = 20
-"""Characters without a space, at least, of a blob that matters."""
-BLOBS = 20
-"""How many encoded blobs of one text are opened."""
+MIN_COMPOUND = 16
+"""Letters from which a word may be several words written without spaces."""
+MIN_BLOB = 20
+"""Characters from which a run without spaces may be encoded text."""
+MAX_BLOBS = 20
+"""Encoded blobs of one text that are decoded."""
 
 
 def decoded(text: str) -> str:
@@ -33,7 +33,7 @@ def decoded(text: str) -> str:
     for _ in range(3):
         before = text
         if "&" in text and _REFERENCE.search(text):
-            # Imported here: its table of names is large and few texts need it.
+            # Imported here because its table of names is large and rarely needed.
             import html
 
             text = html.unescape(text)
@@ -47,23 +47,23 @@ def decoded(text: str) -> str:
 
 
 def blobs(text: str) -> Iterator[str]:
-    """Yield the texts that base64 or hex runs decode to, when those are texts at all."""
+    """Yield the texts that base64 or hex runs decode to, if they are readable text."""
     found = 0
     for word in text.split():
-        if len(word) < SHORTEST:
+        if len(word) < MIN_BLOB:
             continue
         for pattern, decode in ((_HEX, bytes.fromhex), (_BASE64, _from_base64)):
             for match in pattern.finditer(word):
-                said = _readable(decode(match[0]))
-                if said:
+                text_of_blob = _readable(decode(match[0]))
+                if text_of_blob:
                     found += 1
-                    yield said
-                if found >= BLOBS:
+                    yield text_of_blob
+                if found >= MAX_BLOBS:
                     return
 
 
 def disguised(folded: str, words: set[str], meanings: int) -> Iterator[str]:
-    """Yield what a folded text says in rot13, backwards, letter by letter or without spaces.
+    """Yield the readings of a folded text in rot13, backwards, letter by letter or unspaced.
 
     `words` and `meanings` are those of the text.
     """
@@ -75,7 +75,7 @@ def disguised(folded: str, words: set[str], meanings: int) -> Iterator[str]:
         closed = _SPACED.sub(_closed, folded)
         yield closed
         words = words | set(WORD.findall(closed))
-    for word in [word for word in words if len(word) >= GLUED and not word.isdigit()]:
+    for word in [word for word in words if len(word) >= MIN_COMPOUND and not word.isdigit()]:
         parts = lexicon().pieces.findall(word)
         if len(parts) >= 3 and 2 * sum(map(len, parts)) > len(word):
             yield " ".join(parts)
@@ -106,7 +106,7 @@ def _from_base64(run: str) -> bytes:
 
 
 def _readable(data: bytes) -> str:
-    """Return the bytes as text, empty where they are not one."""
+    """Return the bytes as text, or "" if they are not readable text."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:

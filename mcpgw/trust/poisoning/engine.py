@@ -1,4 +1,4 @@
-"""One scanner for every text that can reach a model (rule AX-010)."""
+"""The scanner for text that can reach a model (rule AX-010)."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from mcpgw.trust.poisoning.walk import Kind
 LONG = 4_000
 """Characters above which a text is reported as oversized."""
 SCANNED = 64_000
-"""Characters of one text that are read; a longer text is refused as one that cannot be checked."""
+"""Characters of one text that are read; a longer text is reported as unscannable."""
 TOTAL = 256_000
 """Characters of one definition that are read."""
 APART = "\n.\n"
-"""Between the strings of a definition, a place where sentences end."""
+"""Separator between the strings of a definition; ends a sentence."""
 DEPTH = 3
-"""How many coats of encoding are taken off."""
+"""Layers of encoding that are removed."""
 
 
 def scan_text(text: str, where: str) -> tuple[Finding, ...]:
-    """Return what is suspicious in a text that a model will read, worst first.
+    """Return the findings in a text that a model will read, worst first.
 
-    Never raises, and takes time in proportion to the length, for at most 64,000 characters;
-    a longer text is a finding of severity HIGH in itself.
+    Never raises. Takes time proportional to the length, for at most 64,000 characters; a longer
+    text is itself a finding of severity HIGH.
 
     Args:
-      text: as received, before anything was stripped from it.
-      where: the path that findings show.
+      text: as received, before anything is stripped from it.
+      where: the path shown in findings.
     """
     findings = list(_size(text, where))
     findings += _Scan(where).of(text[:SCANNED])
@@ -41,19 +41,19 @@ def scan_text(text: str, where: str) -> tuple[Finding, ...]:
 
 
 def scan_definition(kind: Kind, definition: Mapping[str, object]) -> tuple[Finding, ...]:
-    """Return what is suspicious in any string of a definition, worst first.
+    """Return the findings in any string of a definition, worst first.
 
-    Names, titles, descriptions, whole schemas with their property names, enumerations, defaults
-    and examples, annotations, arguments and `_meta` are read, each by itself and all together,
-    so that a text which is cut in pieces is found as well. A definition that is nested deeper
-    than 64 levels, has more than 20,000 values or 256,000 characters, or contains itself, is a
-    finding of severity HIGH.
+    Covers names, titles, descriptions, whole schemas with their property names, enumerations,
+    defaults and examples, annotations, arguments and `_meta`. Strings are read one by one and all
+    together, so an instruction split over several of them is found too. A definition that is
+    nested deeper than 64 levels, has more than 20,000 values or 256,000 characters, or contains
+    itself, is a finding of severity HIGH.
     """
     return _scan_all(definition, walk.root(kind, definition.get("name")))
 
 
 def scan_server(initialize_result: Mapping[str, object]) -> tuple[Finding, ...]:
-    """Return what is suspicious in a server's answer to `initialize`, worst first."""
+    """Return the findings in a server's `initialize` result, worst first."""
     return _scan_all(
         {key: initialize_result.get(key) for key in ("serverInfo", "instructions", "_meta")},
         "server",
@@ -68,21 +68,21 @@ def _scan_all(value: Mapping[str, object], where: str) -> tuple[Finding, ...]:
     except walk.TooLargeError:
         reason = "is nested too deeply or too large to be checked"
         findings.append(Finding(Severity.HIGH, "unscannable", where, "", reason))
-    texts = [(path, text) for path, text in found if not _picture(path, text)]
+    texts = [(path, text) for path, text in found if not _is_image(path, text)]
     if sum(len(text) for _, text in texts) > TOTAL:
         reason = f"has more than the {TOTAL:,} characters that can be checked"
         findings.append(Finding(Severity.HIGH, "unscannable", where, "", reason))
         texts = list(_first(texts))
     whole = APART.join(text for _, text in texts)
-    glance = _glance(whole)
+    precheck = _precheck(whole)
     for path, text in texts:
         if len(text) > LONG:
             findings += _size(text, path)
-    if glance.whole or glance.hit:
+    if precheck.decode or precheck.match:
         for path, text in texts:
             scan = _Scan(path)
-            findings += scan.of(text[:SCANNED]) if glance.whole else scan.plain(text)
-    if glance.split and not any(finding.severity is Severity.HIGH for finding in findings):
+            findings += scan.of(text[:SCANNED]) if precheck.decode else scan.plain(text)
+    if precheck.split and not any(finding.severity is Severity.HIGH for finding in findings):
         findings += _pieces(texts, where)
     return _sorted(findings)
 
@@ -103,22 +103,22 @@ _ADD_UP = frozenset(
         "tool-shadowing",
     }
 )
-"""Categories of which two in one text, each a warning by itself, are not a coincidence."""
+"""Categories that are a warning alone and severity HIGH if two of them meet in one text."""
 
 
 @attrs.define
 class _Scan:
-    """The scan of one text, through all the coats that it wears."""
+    """The scan of one text through all its layers of encoding."""
 
     where: str
     _seen: set[str] = attrs.field(factory=set)
 
     def of(self, text: str) -> list[Finding]:
-        """Return the findings, one for each category, with all coats taken off."""
+        """Return the findings, one for each category, with all layers of encoding removed."""
         return self._one_each(self._layers(text, 0, ""))
 
     def plain(self, text: str) -> list[Finding]:
-        """Return the findings in a text that is known to hide and encode nothing."""
+        """Return the findings in a text known to hide and encode nothing."""
         return self._one_each(_matches(skeleton(text), self.where))
 
     def _one_each(self, findings: Iterable[Finding]) -> list[Finding]:
@@ -135,41 +135,41 @@ class _Scan:
             )
         return list(kept.values())
 
-    def _layers(self, text: str, depth: int, coat: str) -> Iterator[Finding]:
+    def _layers(self, text: str, depth: int, layer: str) -> Iterator[Finding]:
         if text in self._seen or depth > DEPTH:
             return
         self._seen.add(text)
         hiding = list(hidden.concealed(text))
         for concealed in hiding:
-            yield self._report(concealed, coat)
+            yield self._report(concealed, layer)
         folded = skeleton(text)
-        inner = coat or ("invisible characters" if hiding else "")
-        yield from self._said(folded, inner)
+        inner = layer or ("invisible characters" if hiding else "")
+        yield from self._findings(folded, inner)
         comments = list(markup.marked(folded))
         for concealed in comments:
-            yield self._report(concealed, coat)
+            yield self._report(concealed, layer)
         for concealed in hiding + comments:
             if concealed.text:
                 yield from self._layers(concealed.text, depth + 1, concealed.category)
         plain = encoded.decoded(text)
         if plain != text:
-            yield from self._layers(plain, depth + 1, coat)
+            yield from self._layers(plain, depth + 1, layer)
         for blob in encoded.blobs(plain):
             yield from self._layers(blob, depth + 1, "an encoding")
         words = set(WORD.findall(folded))
         for guise in encoded.disguised(folded, words, lexicon().meanings(folded, words)):
-            yield from self._said(guise, "a disguise")
+            yield from self._findings(guise, "a disguise")
 
-    def _said(self, folded: str, coat: str) -> Iterator[Finding]:
+    def _findings(self, folded: str, layer: str) -> Iterator[Finding]:
         found = list(_matches(folded, self.where))
         yield from found
         weak = [finding for finding in found if finding.severity is Severity.MEDIUM]
-        if weak and coat:
-            reason = f"{weak[0].reason}, hidden by {coat}"
+        if weak and layer:
+            reason = f"{weak[0].reason}, hidden by {layer}"
             yield attrs.evolve(weak[0], severity=Severity.HIGH, reason=reason)
 
-    def _report(self, concealed: hidden.Concealed, coat: str) -> Finding:
-        severity = Severity.HIGH if coat else concealed.severity
+    def _report(self, concealed: hidden.Concealed, layer: str) -> Finding:
+        severity = Severity.HIGH if layer else concealed.severity
         shown = excerpt(concealed.matched)
         return Finding(severity, concealed.category, self.where, shown, concealed.reason)
 
@@ -190,7 +190,7 @@ def _matches(folded: str, where: str) -> Iterator[Finding]:
 
 
 def _cited(folded: str, start: int) -> bool:
-    """Tell whether a text only quotes the words as an example of what it looks for."""
+    """Return whether a text only quotes the words as an example of what it detects."""
     before = folded[max(0, start - 90) : start]
     return before.endswith(("'", '"', "`")) and any(verb in before for verb in _LOOKS_FOR)
 
@@ -209,44 +209,44 @@ def _size(text: str, where: str) -> list[Finding]:
 
 
 @attrs.frozen
-class _Glance:
-    """What a quick look at all strings of a definition leaves to do."""
+class _Precheck:
+    """The checks that a quick look at all strings of a definition leaves to do."""
 
-    whole: bool = False
-    """Something may be hidden, encoded or too long: each string has to be unwrapped."""
-    hit: bool = False
-    """A rule holds somewhere: each string has to be matched by itself."""
+    decode: bool = False
+    """Some text may be hidden, encoded or too long: decode and match each string."""
+    match: bool = False
+    """A rule holds somewhere: match each string."""
     split: bool = False
-    """The words of a clear intent are there: they may be spread over the strings."""
+    """The words of a clear intent occur: match the strings joined."""
 
 
-def _glance(whole: str) -> _Glance:
-    """Look at the strings of a definition, joined; may suspect too much, never too little."""
+def _precheck(whole: str) -> _Precheck:
+    """Check the joined strings of a definition quickly; may suspect too much, never too little."""
     if len(whole) > SCANNED or next(hidden.concealed(whole), None):
-        return _Glance(whole=True, split=True)
+        return _Precheck(decode=True, split=True)
     folded = skeleton(whole)
     plain = encoded.decoded(whole)
-    if plain != whole and _glance(plain) != _Glance():
-        return _Glance(whole=True, split=True)
+    if plain != whole and _precheck(plain) != _Precheck():
+        return _Precheck(decode=True, split=True)
     if next(markup.marked(folded), None):
-        return _Glance(whole=True, split=True)
+        return _Precheck(decode=True, split=True)
     words = set(WORD.findall(folded))
     meanings = lexicon().meanings(folded, words)
     for guise in encoded.disguised(folded, words, meanings):
         if possible(lexicon().meanings(guise, set(WORD.findall(guise)))):
-            return _Glance(whole=True, split=True)
+            return _Precheck(decode=True, split=True)
     if next(encoded.blobs(whole), None):
-        return _Glance(whole=True, split=True)
+        return _Precheck(decode=True, split=True)
     among = possible(meanings)
     if not among:
-        return _Glance()
+        return _Precheck()
     split = any(sequence.rule.category in _SPLIT for sequence in among)
-    # Most often the words are there, but in different strings.
-    return _Glance(hit=any(_hit(part) for part in folded.split(APART)), split=split)
+    # In most definitions the words occur, but in different strings.
+    return _Precheck(match=any(_hit(part) for part in folded.split(APART)), split=split)
 
 
 def _hit(folded: str) -> bool:
-    """Tell whether a rule holds in a folded text, whatever might excuse it."""
+    """Return whether a rule holds in a folded text, ignoring `unless`."""
     words = lexicon()
     among = possible(words.meanings(folded, set(WORD.findall(folded))))
     if not among:
@@ -256,11 +256,11 @@ def _hit(folded: str) -> bool:
 
 
 _SPLIT = frozenset({"credential-file", "instruction-override", "secrecy"})
-"""Intents that are clear enough to be believed when several strings express them together."""
+"""Intents clear enough to be reported if several strings express them only together."""
 
 
 def _pieces(texts: list[tuple[str, str]], where: str) -> Iterator[Finding]:
-    """Yield what the sentences of a definition say only together."""
+    """Yield findings that the sentences of a definition give only together."""
     whole = " ".join(text for _, text in texts if " " in text)[:SCANNED]
     for finding in _matches(skeleton(whole), where):
         if finding.severity is Severity.HIGH and finding.category in _SPLIT:
@@ -278,7 +278,7 @@ def _first(texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         yield path, text
 
 
-def _picture(path: str, text: str) -> bool:
+def _is_image(path: str, text: str) -> bool:
     return path.endswith(".src") and text.startswith(
         ("data:image/png;", "data:image/jpeg;", "data:image/webp;", "data:image/gif;")
     )

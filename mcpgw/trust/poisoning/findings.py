@@ -1,4 +1,4 @@
-"""What the scanner reports: where something was found, how bad it is and why."""
+"""Findings of the scanner: severity, category, place and reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXCERPT = 80
 
 
 class Severity(enum.StrEnum):
-    """How a finding is treated: HIGH keeps a definition out, MEDIUM lets it in with a warning."""
+    """How a finding is treated: HIGH withholds a definition, MEDIUM only warns."""
 
     HIGH = "high"
     MEDIUM = "medium"
@@ -20,7 +20,7 @@ class Severity(enum.StrEnum):
 
 @attrs.frozen
 class Finding:
-    """One reason for distrust in one string of a definition.
+    """One suspicious passage in one string of a definition.
 
     `where` is a path such as `tools[search].inputSchema.properties.q.description`; `matched` is
     an excerpt that is safe to print: printable characters only, at most 80 of them.
@@ -40,7 +40,7 @@ class Finding:
 
 
 def worst(findings: Iterable[Finding]) -> Severity | None:
-    """Return the highest severity among the findings, None where there are none."""
+    """Return the highest severity among the findings, or None if there are no findings."""
     severities = {finding.severity for finding in findings}
     if Severity.HIGH in severities:
         return Severity.HIGH
@@ -48,7 +48,7 @@ def worst(findings: Iterable[Finding]) -> Severity | None:
 
 
 def excerpt(text: str) -> str:
-    """Return the text so that it can be printed: escaped, on one line, at most 80 characters."""
+    """Return the text in printable form: escaped, at most 80 characters."""
     shown: list[str] = []
     room = EXCERPT
     for character in " ".join(text[: 4 * EXCERPT].split(" ")):
@@ -66,6 +66,6 @@ def _escaped(character: str) -> str:
 
 
 def sentence(finding: Finding, *, quote: bool = False) -> str:
-    """Return what a finding is in a sentence, for people with a quotation of what was found."""
-    said = f"{finding.category} at {finding.where:.120}: {finding.reason}"
-    return f"{said}: {finding.matched}" if quote and finding.matched else said
+    """Describe a finding in one sentence; `quote` adds the matched text, for people only."""
+    text = f"{finding.category} at {finding.where:.120}: {finding.reason}"
+    return f"{text}: {finding.matched}" if quote and finding.matched else text

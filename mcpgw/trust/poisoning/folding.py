@@ -1,4 +1,4 @@
-"""The skeleton of a text: what a reader takes it for, whatever characters spell it."""
+"""Folding of a text to its skeleton, so that look-alike and invisible characters do not matter."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _BOXED = {
 }
 _FOLD = {ord(character): shown for character, shown in _LOOKALIKES.items()} | _BOXED
 LOOKALIKES = frozenset(character for character in _LOOKALIKES if "\u0370" <= character <= "\u052f")
-"""Greek and Cyrillic letters that pass for Latin ones."""
+"""Greek and Cyrillic letters that look like Latin ones."""
 
 INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-"""Characters that leave no mark, as the inside of a character class."""
+"""Invisible characters, written as the inside of a character class."""
 _INVISIBLE = re.compile(f"[{INVISIBLE}]+")
 _MARKS = re.compile(
     "[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u064b-\u065f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0"
@@ -46,17 +46,17 @@ ESCAPE_SEQUENCE = re.compile(
     "\x1b\\[[0-?]*[ -/]*[@-~]|\x9b[0-?]*[ -/]*[@-~]|"
     "\x1b\\][^\x07\x1b\x9c]{0,2000}(?:\x07|\x1b\\\\|\x9c)?|\x1b[@-Z\\\\^_]?|\x9b"
 )
-"""Commands to a terminal (ECMA-48): colours, cursor movements, links."""
+"""Terminal commands (ECMA-48): colours, cursor movements, links."""
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 """Control characters other than tabs and line ends."""
 
 
 def skeleton(text: str) -> str:
-    """Return the text as it reads: small letters, one alphabet, nothing invisible.
+    """Return the text as a reader sees it: lower case, one alphabet, nothing invisible.
 
     Compatibility forms (full width, bold, circled), marks on letters, and Cyrillic and Greek
-    look-alikes fold into plain letters. A text in one of those scripts stays recognisable only to
-    words folded in the same way.
+    look-alikes fold into plain letters. A text in one of those scripts matches only words folded
+    in the same way.
     """
     if text.isascii():
         if "\x1b" in text:

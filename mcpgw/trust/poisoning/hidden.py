@@ -1,4 +1,4 @@
-"""Text that a person does not see: invisible characters, terminal commands, padding."""
+"""Text that people cannot see: invisible characters, terminal commands, padding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mcpgw.trust.poisoning.folding import CONTROL, ESCAPE_SEQUENCE, LOOKALIKES
 
 @attrs.frozen
 class Concealed:
-    """A way of hiding that a text uses; `text` is what was hidden, where that can be read."""
+    """One way of hiding text; `text` is the hidden text if it can be read."""
 
     severity: Severity
     category: str
@@ -39,20 +39,20 @@ _PADDING = re.compile(
     r"(?<![^\S\n])[^\S\n]{40,}+|(?<!\s)(?:[^\S\n]*+\n){15,}+\s*+|([.\-_=*~·])\1{199,}+"
 )
 ROW = 200
-"""This many dots or dashes are no ornament."""
+"""Rows of dots or dashes from this length on are padding."""
 WIDE = 150
-"""A gap of this many blanks is out of sight on any screen."""
+"""Gaps from this length on push text out of sight on any screen."""
 MANY = 8
-"""This many invisible characters in a row carry a message rather than shape a word."""
+"""Runs of invisible characters from this length on carry a message."""
 
 
 def concealed(text: str) -> Iterator[Concealed]:
-    """Yield each way of hiding that the text uses, leaving out what writing systems need.
+    """Yield each way of hiding used in the text, except for marks that writing systems need.
 
-    Joiners within Arabic, Indic or emoji sequences, direction marks in right-to-left text, a
-    leading byte order mark and the tags of regional flags are ordinary writing.
+    Joiners in Arabic, Indic or emoji sequences, direction marks in right-to-left text, a leading
+    byte order mark and the tags of regional flags are ordinary writing.
     """
-    # A cheap look first: few texts hold much white space or long rows of one character.
+    # A cheap check first: few texts have much white space or long rows of one character.
     words = text.split()
     letters = "".join(words)
     if not letters.isprintable():
@@ -76,7 +76,7 @@ def _terminal(text: str) -> Iterator[Concealed]:
     if control:
         erasing = control[0] in "\b\x7f"
         severity = Severity.HIGH if erasing else Severity.MEDIUM
-        yield Concealed(severity, "control-character", control[0], "holds control characters")
+        yield Concealed(severity, "control-character", control[0], "contains control characters")
 
 
 def _padding(text: str) -> Iterator[Concealed]:
@@ -93,18 +93,18 @@ def _tags(text: str) -> Iterator[Concealed]:
         return
     parts = _TAGS.findall(_FLAG.sub("", text))
     if parts:
-        said = "".join(chr(ord(tag) - 0xE0000) for part in parts for tag in part)
+        spelled = "".join(chr(ord(tag) - 0xE0000) for part in parts for tag in part)
         reason = "spells text in invisible tag characters"
-        yield Concealed(Severity.HIGH, "invisible-text", said, reason, said)
+        yield Concealed(Severity.HIGH, "invisible-text", spelled, reason, spelled)
 
 
 def _selectors(text: str) -> Iterator[Concealed]:
     for run in _SELECTORS.findall(text):
-        said = bytes(
+        spelled = bytes(
             ord(c) - 0xFE00 if c < "\U000e0100" else ord(c) - 0xE0100 + 16 for c in run
         ).decode("utf-8", "replace")
         reason = "spells text in variation selectors"
-        yield Concealed(Severity.HIGH, "invisible-text", said, reason, said)
+        yield Concealed(Severity.HIGH, "invisible-text", spelled, reason, spelled)
 
 
 def _joiners(text: str) -> Iterator[Concealed]:
@@ -120,7 +120,7 @@ def _joiners(text: str) -> Iterator[Concealed]:
     if misplaced:
         long = len(misplaced) >= MANY
         severity = Severity.HIGH if long else Severity.MEDIUM
-        yield Concealed(severity, "invisible-text", misplaced, "holds invisible characters")
+        yield Concealed(severity, "invisible-text", misplaced, "contains invisible characters")
 
 
 def _directions(text: str) -> Iterator[Concealed]:
@@ -129,10 +129,10 @@ def _directions(text: str) -> Iterator[Concealed]:
         return
     overrides = [mark for mark in marks if mark in "\u202d\u202e"]
     if overrides and not _RIGHT_TO_LEFT.search(text):
-        reason = "turns the direction of left-to-right text"
+        reason = "reverses the direction of left-to-right text"
         yield Concealed(Severity.HIGH, "text-direction", overrides[0], reason)
     elif overrides or not _RIGHT_TO_LEFT.search(text):
-        reason = "holds direction marks that its script does not need"
+        reason = "contains direction marks that its script does not need"
         yield Concealed(Severity.MEDIUM, "text-direction", marks[0], reason)
 
 

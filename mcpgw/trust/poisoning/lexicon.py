@@ -1,4 +1,4 @@
-"""Words to meanings, for a whole text at once and for each of its words in order."""
+"""Lookup of word meanings, for a whole text at once and for each of its words in order."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _TOKEN = re.compile(rf"[^\W_]+|{_STOP}")
 
 @attrs.frozen
 class Token:
-    """One meaningful place of a text; `position` counts words, two for each."""
+    """A word or pattern with a meaning; `position` counts words, two for each."""
 
     position: int
     sentence: int
@@ -81,7 +81,7 @@ class Token:
 
 @attrs.frozen
 class Lexicon:
-    """The words that matter, folded as the texts are, and the pattern that finds them."""
+    """The words with a meaning, folded as the texts are, and the patterns that find them."""
 
     words: dict[str, int]
     ideographs: dict[str, int]
@@ -90,7 +90,7 @@ class Lexicon:
     pieces: re.Pattern[str]
 
     def meanings(self, text: str, found: set[str]) -> int:
-        """Return what the words of a folded text can mean, all together; quick, never too few.
+        """Return all meanings that a folded text can have; quick, and never misses one.
 
         `found` are the words of the text.
         """
@@ -118,9 +118,9 @@ class Lexicon:
         return mask
 
     def tokens(self, text: str, needed: int) -> list[Token]:
-        """Return the meaningful places of a folded text in order.
+        """Return the tokens of a folded text in order.
 
-        `needed` are the meanings that matter; others may be left out.
+        `needed` are the meanings that matter; tokens without any of them may be left out.
         """
         found: list[Token] = []
         place = position = sentence = 0
@@ -134,7 +134,7 @@ class Lexicon:
                     sentence += 1
                     continue
                 mask = known(matched, 0) if matched.isalpha() else self._of_word(matched)
-                # A character of Chinese or Japanese that says nothing is half a word.
+                # A Chinese or Japanese character without a meaning counts as half a word.
                 position += 1 if mixed and not mask and len(matched) == 1 else 2
                 if mask & needed:
                     found.append(Token(position, sentence, mask, match.start(), match.end()))
@@ -154,7 +154,7 @@ class Lexicon:
         return found
 
     def _spans(self, text: str, needed: int) -> list[tuple[int, int, int]]:
-        """Return where patterns find meanings, in order and without overlaps."""
+        """Return the spans in which patterns find meanings, in order and without overlaps."""
         spans = [
             (match.start(), match.end(), bit)
             for bit, pattern in _PATTERNS
@@ -169,7 +169,7 @@ class Lexicon:
         if needed & _NAMED:
             spans += [(match.start(), match.end(), _NAMED) for match in _NAME.finditer(text)]
         apart: list[tuple[int, int, int]] = []
-        # A stable sort: of two that begin at the same place, the one named first counts.
+        # The sort is stable: of two spans with the same start, the first one listed counts.
         for span in sorted(spans, key=operator.itemgetter(0)):
             if not apart or span[0] >= apart[-1][1]:
                 apart.append(span)
@@ -191,7 +191,7 @@ def _joined(phrase: str) -> str:
 
 @functools.cache
 def lexicon() -> Lexicon:
-    """Return the one lexicon, made when it is first needed."""
+    """Return the shared lexicon, built on first use."""
     words = {skeleton(word): 0 for word in concepts.words()}
     for word, mask in concepts.words().items():
         words[skeleton(word)] |= mask

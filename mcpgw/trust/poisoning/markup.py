@@ -1,4 +1,4 @@
-"""Tags that pose as the model's own frame, comments, hidden elements, images that carry data."""
+"""Suspicious markup: fake system tags, comments, hidden elements, data in image addresses."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ _PRIVATE = re.compile(
     r"last_|user[_' -]|base64"
 )
 MIN_WORDS = 4
-"""A comment of fewer words says nothing."""
+"""Comments of fewer words are ignored."""
 
 
 def marked(folded: str) -> Iterator[Concealed]:
-    """Yield what the markup of a folded text hides or pretends; `text` is what a comment says."""
+    """Yield what the markup of a folded text hides or imitates; `text` is that of a comment."""
     if any(mark in folded for mark in ("<", "[", "system", "#")):
         frame = _FRAME.search(folded) if "<" in folded or "[" in folded else None
         frame = frame or (_SYSTEM.search(folded) if ":" in folded or "**" in folded else None)
@@ -71,7 +71,7 @@ def marked(folded: str) -> Iterator[Concealed]:
         spoken = _SPOKEN.search(folded)
         if spoken:
             after = folded[spoken.start() : spoken.end() + 60]
-            yield Concealed(Severity.MEDIUM, "addresses-model", after, "speaks to the model")
+            yield Concealed(Severity.MEDIUM, "addresses-model", after, "addresses the model")
     if any(mark in folded for mark in _COMMENT_MARKS):
         yield from _comments(folded)
     if "](" in folded or "<img" in folded:
@@ -81,9 +81,9 @@ def marked(folded: str) -> Iterator[Concealed]:
 def _comments(folded: str) -> Iterator[Concealed]:
     for pattern, reason in ((_COMMENT, "hides text in a comment"), (_UNSEEN, "hides an element")):
         for match in pattern.finditer(folded):
-            said = next((group for group in reversed(match.groups()) if group), "").strip()
-            if len(said.split()) >= MIN_WORDS:
-                yield Concealed(Severity.MEDIUM, "hidden-markup", said, reason, said)
+            hidden = next((group for group in reversed(match.groups()) if group), "").strip()
+            if len(hidden.split()) >= MIN_WORDS:
+                yield Concealed(Severity.MEDIUM, "hidden-markup", hidden, reason, hidden)
 
 
 def _images(folded: str) -> Iterator[Concealed]:
@@ -99,6 +99,6 @@ def _images(folded: str) -> Iterator[Concealed]:
                 severity = Severity.MEDIUM
             else:
                 continue
-            reason = "an image whose address carries data away" if image else "a link with data"
+            reason = "sends data in an image address" if image else "sends data in a link"
             yield Concealed(severity, "image-exfiltration", match[0], reason)
             return

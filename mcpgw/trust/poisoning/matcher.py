@@ -1,4 +1,4 @@
-"""Finds the sequences of the rules among the meaningful places of a text, in linear time."""
+"""Matching of rule sequences against the tokens of a text, in linear time."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mcpgw.trust.poisoning.lexicon import Token
 from mcpgw.trust.poisoning.rules import Rule, Sequence, Step, sequences
 
 UNLESS_REACH = 16
-"""How far before a sequence, in positions, a word that excuses it may stand."""
+"""Greatest distance, in positions, of an `unless` word before a sequence."""
 
 
 @attrs.frozen
 class Hit:
-    """A rule that holds, and the part of the text that says so."""
+    """A rule that matched, and the span of text that it matched."""
 
     rule: Rule
     start: int
@@ -26,7 +26,7 @@ class Hit:
 
 @attrs.define(eq=False)
 class _Run:
-    """How far one sequence has come: for each step the latest place where all so far was met."""
+    """Progress of one sequence: for each step, the latest place at which it was reached."""
 
     rule: Rule
     steps: tuple[Step, ...]
@@ -35,7 +35,7 @@ class _Run:
 
 @functools.lru_cache(maxsize=512)
 def possible(meanings: int) -> tuple[Sequence, ...]:
-    """Return the sequences of all rules whose every step is among the meanings of a text."""
+    """Return the sequences of all rules that can match a text with these meanings."""
     if meanings.bit_count() < 2:
         return ()
     missing = ~meanings
@@ -47,16 +47,16 @@ def possible(meanings: int) -> tuple[Sequence, ...]:
 
 
 def needed(among: Iterable[Sequence]) -> int:
-    """Return all meanings that take part in the sequences."""
+    """Return all meanings used by the sequences."""
     masks = [step.mask | sequence.rule.unless for sequence in among for step in sequence.steps]
     return functools.reduce(operator.or_, masks, 0)
 
 
 def hits(tokens: list[Token], among: Iterable[Sequence], *, excuses: bool = True) -> Iterator[Hit]:
-    """Yield the first hit of each rule; `excuses` tells whether its `unless` counts.
+    """Yield the first hit of each rule; its `unless` is ignored if `excuses` is false.
 
-    Each step keeps only the latest place at which it was reached: with gaps counted from step to
-    step, no earlier place can do better, so one pass over the text decides.
+    Each step keeps only the latest place at which it was reached. Gaps are counted from step to
+    step, so an earlier place can never match more, and one pass over the text is enough.
     """
     by_bit = _by_bit(among)
     done: set[int] = set()
@@ -82,7 +82,7 @@ def hits(tokens: list[Token], among: Iterable[Sequence], *, excuses: bool = True
 
 
 def _start(run: _Run, place: int, token: Token, excuse: Token | None) -> int:
-    """Return where the sequence began that this token carries on, -1 where it does not."""
+    """Return the start of the sequence that this token continues, or -1 if it continues none."""
     if place == 0:
         excused = (
             excuse is not None

@@ -1,8 +1,8 @@
-"""What poisoned definitions say, as sequences of meanings.
+"""Detection rules for poisoned definitions, written as sequences of meanings.
 
-A sequence alternates meanings (`READ|GET`) and the number of words that may stand between them
-(`8`, or `~8` where the sentence may end in between). A rule with `unless` does not start after one
-of those meanings in the same sentence ("do not run this without asking the user").
+A sequence alternates meanings (`READ|PASS`) and the number of words allowed between them (`8`, or
+`~8` if the sentence may end in between). A rule with `unless` does not start after one of those
+meanings in the same sentence ("do not run this without asking the user").
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HIGH, MEDIUM = Severity.HIGH, Severity.MEDIUM
 
 @attrs.frozen
 class Step:
-    """One meaning of a sequence: its bits, and how far behind the one before it may stand."""
+    """One meaning of a sequence: its bits, and its greatest distance from the previous step."""
 
     mask: int
     reach: int
@@ -30,7 +30,7 @@ class Step:
 
 @attrs.frozen(eq=False)
 class Rule:
-    """An intent, the sequences that express it, and what to say about it."""
+    """One malicious intent and how it is reported."""
 
     severity: Severity
     category: str
@@ -40,7 +40,7 @@ class Rule:
 
 @attrs.frozen(eq=False)
 class Sequence:
-    """One way to express the intent of a rule; `required` are the bits that no step can spare."""
+    """One way to express the intent of a rule; `required` are bits that some step must have."""
 
     rule: Rule
     steps: tuple[Step, ...]
@@ -238,17 +238,17 @@ def _rules() -> tuple[list[Sequence], ...]:
         _rule(
             HIGH,
             "secrecy",
-            "tells the model to keep something from the user",
+            "asks the model to keep something from the user",
             *_SECRECY,
         ),
         _rule(HIGH, "secrecy", "goes behind the user's back", *_UNKNOWING, unless=negated),
-        _rule(HIGH, "credential-file", "asks for the contents of a file of secrets", *_FILES),
+        _rule(HIGH, "credential-file", "asks for the contents of a file with secrets", *_FILES),
         _rule(HIGH, "exfiltration", "asks to pass on private data", *_EXFILTRATION),
-        _rule(HIGH, "code-execution", "asks the model to run foreign code", *_EXECUTION),
+        _rule(HIGH, "code-execution", "asks the model to run untrusted code", *_EXECUTION),
         _rule(HIGH, "tool-shadowing", "changes how other tools are used", *_SHADOWING),
-        _rule(HIGH, "forced-use", "forces its own use on each task", *_PREFERENCE),
-        _rule(HIGH, "role-play", "gives the model another role or false leave", *_ROLE),
-        _rule(HIGH, "tampering", "changes what the user has asked for", *_TAMPERING),
+        _rule(HIGH, "forced-use", "forces its own use in every task", *_PREFERENCE),
+        _rule(HIGH, "role-play", "assigns the model another role or false permissions", *_ROLE),
+        _rule(HIGH, "tampering", "changes what the user asked for", *_TAMPERING),
         _rule(
             MEDIUM,
             "secrecy",
@@ -265,7 +265,7 @@ def _rules() -> tuple[list[Sequence], ...]:
         _rule(
             MEDIUM,
             "credential-file",
-            "reads or passes on a file of secrets",
+            "reads or passes on a file with secrets",
             "READ 4 SECRETFILE ~12 PASS",
             "READ 8 PASS 1 CONTENT 0 AS",
             "PASS|SEND 4 SECRETFILE",
@@ -294,7 +294,7 @@ def _rules() -> tuple[list[Sequence], ...]:
         _rule(
             MEDIUM,
             "tool-shadowing",
-            "speaks about the use of other tools",
+            "comments on the use of other tools",
             "NEG 1 USE 3 OTHER 1 TOOL",
             "PREFER 3 OVER 3 OTHER",
         ),

@@ -1,4 +1,4 @@
-"""Every string of a definition that can reach a model, with its path."""
+"""Iteration over the strings of a definition that can reach a model, with their paths."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def root(kind: Kind, name: object) -> str:
 
 
 def strings(value: object, where: str) -> Iterator[tuple[str, str]]:
-    """Yield each string in the value with its path, keys that are not standard words included.
+    """Yield each string in the value with its path, including keys that are not standard.
 
     Raises:
-      TooLargeError: beyond `MAX_DEPTH` or `MAX_NODES`, after what was found until then.
+      TooLargeError: beyond `MAX_DEPTH` or `MAX_NODES`, after the strings up to there.
     """
     pending = collections.deque[tuple[object, str, int]]([(value, where, 0)])
     seen = 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
+from mcpgw.front.http.gateway_api import ANONYMOUS
 from mcpgw.front.http.openapi.document import document
 from mcpgw.front.http.openapi.pages import content_security_policy, list_page, tools_page
 from mcpgw.front.http.openapi.responses import (
@@ -21,7 +22,6 @@ from mcpgw.front.http.openapi.responses import (
     problem,
     quality,
 )
-from mcpgw.front.http.settings import ANONYMOUS
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import RpcError
 from mcpgw.text.did_you_mean import did_you_mean
