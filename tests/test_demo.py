@@ -141,6 +141,7 @@ class TestPicture:
         assert ['<"&">', '<a> & "b"'] == texts
         assert 2 == len(list(root.iter("{http://www.w3.org/2000/svg}rect")))
 
+    @pytest.mark.process
     def test_the_recording_in_the_readme_is_of_this_demo(self, printed: str) -> None:
         """The picture shows the lines that the demo prints; else run make_recording.py."""
         picture = ROOT / "docs" / "images" / "demo.svg"

@@ -277,6 +277,7 @@ class TestDependencies:
         wanted = [re.split(r"[\[><=~! ]", entry)[0] for entry in project["dependencies"]]
         assert sorted(wanted) == sorted(rows)
 
+    @pytest.mark.process
     def test_those_imported_at_the_start_are_no_others(self, project: dict[str, Any]) -> None:
         """What the first answer needs imports just the packages that the page says."""
         page = (ROOT / "docs" / "dependencies.md").read_text("utf-8")

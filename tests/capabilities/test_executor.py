@@ -550,6 +550,7 @@ class TestCommands:
             f" config: {{command: {command}{more}}}}}}}"
         )
 
+    @pytest.mark.process
     async def test_no_shell_runs(self, tmp_path: Path) -> None:
         """A value is one word, whatever it holds; words without a value go with their flags."""
         found = self.made('[printf, "%s|", x, [--a, "{a}"], [{when: "{b}"}, --b]]')
@@ -573,6 +574,7 @@ class TestCommands:
             result = await calls.call(self.made("[echo, hi]"), {}, path=tmp_path / "x.yaml")
         assert "is off" in text_of(result)
 
+    @pytest.mark.process
     async def test_only_named_variables_go_along(self, tmp_path: Path) -> None:
         """The gateway's other secrets stay with it."""
         environ = {"PATH": "/usr/bin:/bin", "NAMED": "yes", "SECRET": SECRET}
@@ -581,6 +583,7 @@ class TestCommands:
         assert "NAMED=yes" in said
         assert SECRET not in said
 
+    @pytest.mark.process
     async def test_it_is_ended_in_time(self, tmp_path: Path) -> None:
         """With all that it started."""
         import attrs
@@ -591,6 +594,7 @@ class TestCommands:
             with trio.fail_after(10):
                 assert "within 0.3 s" in text_of(await calls.call(found, {}))
 
+    @pytest.mark.process
     async def test_a_failure_tells_its_reason(self, tmp_path: Path) -> None:
         """The status, and the end of what it said."""
         found = self.made('[sh, "-c", "echo broken >&2; exit 3"]')
