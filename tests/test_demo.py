@@ -16,6 +16,7 @@ import pytest
 
 from mcpgw.gateway.gateway import Gateway
 from mcpgw.meta import listed
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "scripts" / "demo.py"
@@ -32,7 +33,7 @@ def run_demo(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

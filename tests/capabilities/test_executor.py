@@ -14,6 +14,7 @@ import trio.testing
 from mcpgw.capabilities.parsing import read_capability
 from mcpgw.config.problems import ConfigError
 from tests.support.capability_calls import capability, executor, text_of, value_of
+from tests.support.patience import PATIENCE
 from tests.support.playback import Asked, Playback, Played, playback
 
 LOCAL = ("127.0.0.0/8", "localhost")
@@ -588,10 +589,10 @@ class TestCommands:
         """With all that it started."""
         import attrs
 
-        found = self.made('[sh, "-c", "sleep 60 & sleep 60"]')
+        found = self.made('[sh, "-c", "sleep 600 & sleep 600"]')
         found = attrs.evolve(found, primary=attrs.evolve(found.primary, timeout=0.3))
         async with executor(tmp_path, {"PATH": "/usr/bin:/bin"}) as calls:
-            with trio.fail_after(10):
+            with trio.fail_after(PATIENCE):
                 assert "within 0.3 s" in text_of(await calls.call(found, {}))
 
     @pytest.mark.process
