@@ -22,6 +22,7 @@ from scripts.benchlib.conversation import Broken, Calls
 from scripts.benchlib.figures import percentile, ratio, summary
 from scripts.benchlib.publish import BEGIN, END
 from scripts.benchlib.targets import judge
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 CLAIMS: dict[str, Any] = json.loads((ROOT / "benchmarks/public_claims.json").read_text("utf-8"))
@@ -58,7 +59,7 @@ def test_the_quick_start_part_runs_and_its_figures_can_be_read(tmp_path: Path) -
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=2 * PATIENCE,
         check=False,
     )
     assert (0, "") == (done.returncode, done.stderr)

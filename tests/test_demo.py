@@ -16,6 +16,7 @@ import pytest
 
 from mcpgw.gateway.gateway import Gateway
 from mcpgw.meta import listed
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "scripts" / "demo.py"
@@ -32,7 +33,7 @@ def run_demo(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -141,6 +142,7 @@ class TestPicture:
         assert ['<"&">', '<a> & "b"'] == texts
         assert 2 == len(list(root.iter("{http://www.w3.org/2000/svg}rect")))
 
+    @pytest.mark.process
     def test_the_recording_in_the_readme_is_of_this_demo(self, printed: str) -> None:
         """The picture shows the lines that the demo prints; else run make_recording.py."""
         picture = ROOT / "docs" / "images" / "demo.svg"

@@ -27,6 +27,7 @@ from mcpgw.gateway.gateway import Gateway
 from mcpgw.meta import META_TOOLS, listed
 from mcpgw.pipeline.call import Recovery
 from mcpgw.protocol.errors import ERROR_CODES
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("docs/**/*.md")])
@@ -191,7 +192,7 @@ class TestExamples:
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
                     text=True,
-                    timeout=60,
+                    timeout=PATIENCE,
                     check=False,
                 )
                 logged = "".join(
@@ -277,6 +278,7 @@ class TestDependencies:
         wanted = [re.split(r"[\[><=~! ]", entry)[0] for entry in project["dependencies"]]
         assert sorted(wanted) == sorted(rows)
 
+    @pytest.mark.process
     def test_those_imported_at_the_start_are_no_others(self, project: dict[str, Any]) -> None:
         """What the first answer needs imports just the packages that the page says."""
         page = (ROOT / "docs" / "dependencies.md").read_text("utf-8")

@@ -14,6 +14,7 @@ import trio.testing
 from mcpgw.capabilities.parsing import read_capability
 from mcpgw.config.problems import ConfigError
 from tests.support.capability_calls import capability, executor, text_of, value_of
+from tests.support.patience import PATIENCE
 from tests.support.playback import Asked, Playback, Played, playback
 
 LOCAL = ("127.0.0.0/8", "localhost")
@@ -565,6 +566,7 @@ class TestCommands:
             f" config: {{command: {command}{more}}}}}}}"
         )
 
+    @pytest.mark.process
     async def test_no_shell_runs(self, tmp_path: Path) -> None:
         """A value is one word, whatever it holds; words without a value go with their flags."""
         found = self.made('[printf, "%s|", x, [--a, "{a}"], [{when: "{b}"}, --b]]')
@@ -588,6 +590,7 @@ class TestCommands:
             result = await calls.call(self.made("[echo, hi]"), {}, path=tmp_path / "x.yaml")
         assert "is off" in text_of(result)
 
+    @pytest.mark.process
     async def test_only_named_variables_go_along(self, tmp_path: Path) -> None:
         """The gateway's other secrets stay with it."""
         environ = {"PATH": "/usr/bin:/bin", "NAMED": "yes", "SECRET": SECRET}
@@ -596,16 +599,18 @@ class TestCommands:
         assert "NAMED=yes" in said
         assert SECRET not in said
 
+    @pytest.mark.process
     async def test_it_is_ended_in_time(self, tmp_path: Path) -> None:
         """With all that it started."""
         import attrs
 
-        found = self.made('[sh, "-c", "sleep 60 & sleep 60"]')
+        found = self.made('[sh, "-c", "sleep 600 & sleep 600"]')
         found = attrs.evolve(found, primary=attrs.evolve(found.primary, timeout=0.3))
         async with executor(tmp_path, {"PATH": "/usr/bin:/bin"}) as calls:
-            with trio.fail_after(10):
+            with trio.fail_after(PATIENCE):
                 assert "timed out after 0.3 s" in text_of(await calls.call(found, {}))
 
+    @pytest.mark.process
     async def test_a_failure_tells_its_reason(self, tmp_path: Path) -> None:
         """The status, and the end of what it said."""
         found = self.made('[sh, "-c", "echo broken >&2; exit 3"]')

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import trio
 
-from tests.e2e.running import PATIENCE, Backends, payload, servers, text
+from tests.e2e.running import Backends, payload, servers, text
 from tests.support.driver import Gateway, Message, yaml_config
+from tests.support.patience import PATIENCE
 
 BROKEN = 'backends:\n  one:\n    command: "cat"\n    tiemout: 5s\n'
 """A gateway.yaml whose fourth line is wrong."""

@@ -19,9 +19,8 @@ from tests.support.driver import (
     processes_with,
     yaml_config,
 )
+from tests.support.patience import PATIENCE
 
-PATIENCE = 45.0
-"""Seconds that anything may take on a slow machine before it counts as hanging."""
 Backends = Mapping[str, Mapping[str, Any] | list[str]]
 NO_RATE_LIMIT = {"rate_limit": {"enabled": False}}
 
@@ -69,7 +68,7 @@ async def running(
             assert ([], []) == (gateway.garbage, gateway.strays)
 
 
-async def nobody_left(gateway: Gateway, *, timeout: float = 15.0) -> None:
+async def nobody_left(gateway: Gateway, *, timeout: float = PATIENCE) -> None:
     """Fail unless every process of the gateway's tree is gone soon."""
     with trio.move_on_after(timeout):
         while processes_with(gateway.mark):  # noqa: ASYNC110 - the kernel tells nobody

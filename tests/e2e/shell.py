@@ -14,8 +14,9 @@ from typing import Any
 
 import attrs
 
-from tests.e2e.running import PATIENCE, Backends, new_mark
+from tests.e2e.running import Backends, new_mark
 from tests.support.driver import MARK, processes_with, yaml_config
+from tests.support.patience import PATIENCE
 from tests.support.processes import WITHOUT_CAPABILITIES
 
 
@@ -78,7 +79,7 @@ def shell_in(folder: Path, backends: Backends) -> Iterator[Shell]:
     shell = Shell(folder, new_mark())
     shell.configure(backends)
     yield shell
-    end = time.monotonic() + 15
+    end = time.monotonic() + PATIENCE
     while processes_with(shell.mark) and time.monotonic() < end:
         time.sleep(0.02)
     assert [] == processes_with(shell.mark)

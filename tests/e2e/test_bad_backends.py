@@ -8,8 +8,9 @@ import attrs
 import pytest
 import trio
 
-from tests.e2e.running import PATIENCE, Backends, found, running, servers, text
+from tests.e2e.running import Backends, found, running, servers, text
 from tests.support.driver import Gateway, Message, fake
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 

@@ -15,9 +15,10 @@ from mcp import Client, ClientSession, StdioServerParameters
 from mcp.client.sse import sse_client
 from trio_websocket import open_websocket_url
 
-from tests.e2e.running import PATIENCE, until
+from tests.e2e.running import until
 from tests.support.driver import fake, open_gateway, pids_in
 from tests.support.http_gateway import http_gateway
+from tests.support.patience import PATIENCE
 
 pytestmark = [
     pytest.mark.process,

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
+from tests.support.patience import PATIENCE
 from tests.support.playback import Asked, Playback, Played, playback
 
 pytestmark = pytest.mark.process
@@ -49,7 +50,7 @@ class Shell:
             input=typed,
             cwd=self.folder,
             env={**kept, **home, **self.env, **env},
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr

@@ -17,9 +17,10 @@ import httpx
 import pytest
 import trio
 
-from tests.e2e.running import PATIENCE, until
+from tests.e2e.running import until
 from tests.support.driver import Gateway, fake, open_gateway
 from tests.support.http_gateway import http_gateway
+from tests.support.patience import PATIENCE
 from tests.support.playback import Playback, Played, playback
 from tests.support.raw_http import Connection, McpClient
 
@@ -110,7 +111,7 @@ def cap(folder: Path, *words: str) -> str:
         text=True,
         env=env,
         cwd=folder,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert "Traceback" not in done.stderr

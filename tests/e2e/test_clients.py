@@ -22,8 +22,9 @@ from mcp import Client, ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from tests.conftest import NpmServer
-from tests.e2e.running import PATIENCE, new_mark
+from tests.e2e.running import new_mark
 from tests.support.driver import MARK, fake, processes_with, yaml_config
+from tests.support.patience import PATIENCE
 
 pytestmark = [pytest.mark.process, pytest.mark.real]
 
@@ -78,7 +79,7 @@ async def nothing_left(setting: Setting) -> AsyncIterator[None]:
     """Bound the time, and see that no process stays."""
     with trio.fail_after(3 * PATIENCE):
         yield
-    with trio.move_on_after(15):
+    with trio.move_on_after(PATIENCE):
         while processes_with(setting.mark):  # noqa: ASYNC110 - the kernel tells nobody
             await trio.sleep(0.02)
     assert [] == processes_with(setting.mark)

@@ -16,11 +16,12 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.running import NO_RATE_LIMIT, PATIENCE, until
+from tests.e2e.running import NO_RATE_LIMIT, until
 from tests.support.cutting_proxy import NEVER, CutAt, CuttingProxy, cutting_proxy
 from tests.support.driver import fake, logged, logged_methods
 from tests.support.http_gateway import HttpGateway, http_gateway
 from tests.support.lasting_gateway import LastingGateway, lasting_gateway
+from tests.support.patience import PATIENCE
 from tests.support.processes import alive
 from tests.support.raw_http import (
     EVENTS_FIRST,
@@ -472,7 +473,7 @@ async def test_a_server_that_is_cut_at_any_time(*, modern: bool, tmp_path: Path)
                     proxy.cut_all()
 
             nursery.start_soon(cut)
-            with trio.fail_after(90):
+            with trio.fail_after(2 * PATIENCE):
                 for start in range(0, 60, 10):
                     async with trio.open_nursery() as clients:
                         for number in range(start, start + 10):

@@ -16,9 +16,9 @@ import httpx
 import pytest
 import trio
 
-from tests.e2e.running import PATIENCE
 from tests.support.driver import fake
 from tests.support.http_gateway import http_gateway
+from tests.support.patience import PATIENCE
 from tests.support.playback import Played, playback
 
 pytestmark = pytest.mark.process
@@ -39,7 +39,7 @@ def doctor(
         text=True,
         cwd=folder,
         env={**kept, "HOME": str(folder), "MCP_GATEWAY_HOME": str(folder / "home"), **env},
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr

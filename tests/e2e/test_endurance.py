@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running import NO_RATE_LIMIT, PATIENCE, running, servers, text, until
+from tests.e2e.running import NO_RATE_LIMIT, running, servers, text, until
 from tests.support.driver import alive, fake, open_descriptors, pids_in
+from tests.support.patience import PATIENCE
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 

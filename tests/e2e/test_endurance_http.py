@@ -32,6 +32,7 @@ from tests.support.http_crowd import (
     websocket_session,
 )
 from tests.support.lasting_gateway import LastingGateway, lasting_gateway
+from tests.support.patience import PATIENCE
 from tests.support.raw_http import McpClient, ResumingClient
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -128,7 +129,7 @@ def test_readers_that_do_not_read(tmp_path: Path) -> None:
                 await until(
                     lambda: open_descriptors(gateway.pid) <= descriptors,
                     what="closed: the connections of those who do not read",
-                    timeout=90,
+                    timeout=2 * PATIENCE,
                 )
                 assert 100 == len(await call_times(fast, 100))
                 # 300 MB for those who post and 120 MB for those who listen were on their way.

@@ -16,6 +16,7 @@ from mcp.client.sse import sse_client
 from tests.e2e.running import until
 from tests.support.driver import alive, fake
 from tests.support.http_gateway import HttpGateway, http_gateway
+from tests.support.patience import PATIENCE
 
 pytestmark = [
     pytest.mark.process,
@@ -26,7 +27,6 @@ pytestmark = [
 ]
 
 TOOLS = "echo,slow,progress,log,ask_sampling,ask_elicitation,ask_roots,unknown_fields"
-PATIENCE = 60.0
 JSON = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 
 

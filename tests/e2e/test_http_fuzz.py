@@ -13,9 +13,10 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.running import NO_RATE_LIMIT, PATIENCE, until
+from tests.e2e.running import NO_RATE_LIMIT, until
 from tests.support.driver import fake, logged, open_descriptors
 from tests.support.lasting_gateway import LastingGateway, lasting_gateway
+from tests.support.patience import PATIENCE
 from tests.support.raw_http import LATEST, McpClient, exchange
 
 pytestmark = pytest.mark.process

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import trio
 
-from tests.e2e.running import NO_RATE_LIMIT, PATIENCE, payload, running, servers, text, until
+from tests.e2e.running import NO_RATE_LIMIT, payload, running, servers, text, until
 from tests.support.driver import Gateway, Message, Pending, alive, fake, logged, pids_in
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.e2e.running import PATIENCE, found, payload, running, servers, text, until
+from tests.e2e.running import found, payload, running, servers, text, until
 from tests.support.driver import MARK, Gateway, alive, fake, pids_in
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.running import running
 from tests.support.driver import Gateway, Message, RpcError, example_command, fake
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 
@@ -114,7 +115,7 @@ async def test_a_walk_over_every_meta_tool() -> None:
             list_result.validate(answer)
         defined: dict[str, Mapping[str, Any]] = {tool["name"]: tool for tool in answer["tools"]}
         for name, arguments in WALK:
-            result = await gateway.call(name, arguments, timeout=60)
+            result = await gateway.call(name, arguments, timeout=PATIENCE)
             walked.add(name)
             assert not result.get("isError"), (name, result)
             if call_result is not None:

@@ -12,6 +12,7 @@ import trio
 from tests.e2e.running import running
 from tests.support.driver import Message
 from tests.support.fakes import FAKE_SERVER
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 
@@ -59,7 +60,7 @@ async def test_a_counting_server_under_faults(tmp_path: Path, seed: str, keyed: 
             if keyed:
                 given["idempotency_key"] = f"{tool}-{number}"
             for _ in range(3 if keyed else 1):
-                result = await gateway.call("gateway_invoke", given, timeout=60)
+                result = await gateway.call("gateway_invoke", given, timeout=PATIENCE)
                 outcomes["error" if result.get("isError") else "done"] += 1
 
         async def work(first: int) -> None:

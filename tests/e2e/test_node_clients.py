@@ -17,9 +17,9 @@ from fastmcp import Client as FastClient
 from fastmcp.client.transports import SSETransport, StdioTransport, StreamableHttpTransport
 
 from tests.conftest import NPM, node22
-from tests.e2e.running import PATIENCE
 from tests.support.driver import fake, yaml_config
 from tests.support.http_gateway import HttpGateway, http_gateway
+from tests.support.patience import PATIENCE
 
 pytestmark = [pytest.mark.process, pytest.mark.real]
 

@@ -11,6 +11,7 @@ import trio
 
 from tests.e2e.running import running
 from tests.support.driver import Gateway, RpcError, example_command, fake
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 
@@ -19,7 +20,7 @@ EXAMPLE = {"example": example_command()}
 
 async def play(gateway: Gateway, name: str, arguments: Any = None, **more: Any) -> Any:
     given = {"name": name, "arguments": arguments or {}, **more}
-    result = await gateway.call("gateway_run_playbook", given, timeout=60)
+    result = await gateway.call("gateway_run_playbook", given, timeout=PATIENCE)
     return result["structuredContent"] | {"isError": result["isError"]}
 
 
@@ -89,7 +90,7 @@ async def test_files_take_effect_when_they_are_saved(tmp_path: Path) -> None:
         assert 5 == reloaded["structuredContent"]["playbooks"]["total"]
         assert {"a": "first"} == (await play(gateway, "mine"))["output"]
         (folder / "mine.yaml").write_text(text % "second")
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             while (await play(gateway, "mine"))["output"] != {"a": "second"}:  # noqa: ASYNC110
                 await trio.sleep(0.1)
         (folder / "mine.yaml").write_text("name: [")

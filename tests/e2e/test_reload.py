@@ -17,7 +17,6 @@ from tests.e2e.reloading import (
     write,
 )
 from tests.e2e.running import (
-    PATIENCE,
     Backends,
     found,
     running,
@@ -33,6 +32,7 @@ from tests.support.driver import (
     pids_in,
     yaml_config,
 )
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 
@@ -176,13 +176,13 @@ class TestCallsInFlight:
     async def test_waiting_for_the_start_of_a_backend_that_is_changed(self, tmp_path: Path) -> None:
         """A call that waits for a backend's start is answered, not left hanging."""
         pids = tmp_path / "pids"
-        slow_start = fake("--tools", "echo", "--delay-start", 30, "--pid-file", pids)
-        async with running({"one": {"command": slow_start, "timeout": "25s"}}) as gateway:
+        slow_start = fake("--tools", "echo", "--delay-start", 300, "--pid-file", pids)
+        async with running({"one": {"command": slow_start, "timeout": "250s"}}) as gateway:
             pending = gateway.begin_invoke("one", "echo", {"text": "hello"})
             await until(lambda: bool(pids_in(pids)), what="starting")
-            write(gateway, {"one": {"command": fake("--tools", "echo"), "timeout": "25s"}})
+            write(gateway, {"one": {"command": fake("--tools", "echo"), "timeout": "250s"}})
             await reload(gateway)
-            result = await pending.result(timeout=15)
+            result = await pending.result(timeout=PATIENCE)
             if result.get("isError"):
                 assert result["recovery"]["error_code"] in ("BACKEND_UNREACHABLE", "BACKEND_ERROR")
                 assert "'one'" in text(result)

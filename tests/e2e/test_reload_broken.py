@@ -19,7 +19,6 @@ from tests.e2e.reloading import (
     write_text,
 )
 from tests.e2e.running import (
-    PATIENCE,
     found,
     nobody_left,
     running,
@@ -34,6 +33,7 @@ from tests.support.driver import (
     pids_in,
     yaml_config,
 )
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 

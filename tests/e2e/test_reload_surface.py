@@ -10,12 +10,13 @@ import pytest
 
 from tests.e2e.running import running
 from tests.support.driver import Gateway, RpcError, fake, pids_in, yaml_config
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 
 
 async def payload(gateway: Gateway, tool: str, arguments: Any = None) -> Any:
-    return (await gateway.call(tool, arguments or {}, timeout=60))["structuredContent"]
+    return (await gateway.call(tool, arguments or {}, timeout=PATIENCE))["structuredContent"]
 
 
 async def test_everything_around_a_running_server(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.running import running
 from tests.support.driver import Gateway, example_command, fake, yaml_config
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 
@@ -28,7 +29,7 @@ def search(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -52,7 +53,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 
 async def find(gateway: Gateway, query: str, **more: Any) -> Any:
-    result = await gateway.call("gateway_search_tools", {"query": query, **more}, timeout=60)
+    result = await gateway.call("gateway_search_tools", {"query": query, **more}, timeout=PATIENCE)
     return result["structuredContent"]
 
 

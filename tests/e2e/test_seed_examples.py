@@ -18,8 +18,8 @@ import pytest
 import trio
 
 from mcpgw.capabilities.builtin import builtin_folder
-from tests.e2e.running import PATIENCE
 from tests.support.http_gateway import HttpGateway, http_gateway
+from tests.support.patience import PATIENCE
 from tests.support.playback import Asked, Playback, Played, playback
 
 pytestmark = pytest.mark.process
@@ -100,7 +100,7 @@ async def one_call(client: httpx.AsyncClient, gateway: HttpGateway, tool: str, *
     }
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     reply = await client.post(
-        f"{gateway.base}/mcp", json=message, headers={"accept": "*/*"}, timeout=30
+        f"{gateway.base}/mcp", json=message, headers={"accept": "*/*"}, timeout=PATIENCE
     )
     assert 200 == reply.status_code
     return json.loads(reply.json()["result"]["content"][0]["text"])
@@ -166,7 +166,7 @@ def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         text=True,
         cwd=folder,
         env={**kept, "MCP_GATEWAY_HOME": str(folder / "home")},
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -12,7 +12,6 @@ import trio
 
 from tests.e2e.running import (
     NO_RATE_LIMIT,
-    PATIENCE,
     nobody_left,
     payload,
     running,
@@ -28,6 +27,7 @@ from tests.support.driver import (
     logged_methods,
     pids_in,
 )
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 
@@ -37,7 +37,7 @@ class TestRequests:
         """A call that comes later and ends earlier is answered first."""
         async with running({"one": fake("--tools", "slow,echo")}) as gateway:
             await gateway.invoke("one", "echo", {"text": "warm"}, timeout=PATIENCE)
-            slow = gateway.begin_invoke("one", "slow", {"seconds": 50})
+            slow = gateway.begin_invoke("one", "slow", {"seconds": 500})
             for number in range(20):
                 result = await gateway.invoke("one", "echo", {"text": str(number)})
                 assert str(number) == text(result)
@@ -49,7 +49,7 @@ class TestRequests:
         log = tmp_path / "log"
         async with running({"one": fake("--tools", "slow,echo", "--log", log)}) as gateway:
             await gateway.invoke("one", "echo", timeout=PATIENCE)
-            pending = gateway.begin_invoke("one", "slow", {"seconds": 50})
+            pending = gateway.begin_invoke("one", "slow", {"seconds": 500})
 
             def slow_calls() -> list[object]:
                 return [
@@ -310,7 +310,7 @@ class TestEnd:
         backend = fake("--tools", "slow,echo", "--pid-file", pids, "--grandchild")
         async with running({"one": backend}) as gateway:
             await gateway.invoke("one", "echo", timeout=PATIENCE)
-            gateway.begin_invoke("one", "slow", {"seconds": 50})
+            gateway.begin_invoke("one", "slow", {"seconds": 500})
             gateway.process.send_signal(number)
             assert 0 == await gateway.wait(timeout=PATIENCE)
             await nobody_left(gateway)

@@ -12,6 +12,7 @@ import trio
 
 from tests.e2e.running import NO_RATE_LIMIT, running
 from tests.support.driver import Gateway, echo_command
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 
@@ -41,7 +42,7 @@ async def test_two_gateways_lose_no_count(tmp_path: Path) -> None:
         nursery.start_soon(work, "two")
 
     async with running(ECHO, env=home) as gateway:
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             while (await stats(gateway))["invocations"] != 2 * EACH:  # noqa: ASYNC110
                 await trio.sleep(0.1)
         seen = await stats(gateway)

@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.driver import yaml_config
 from tests.support.fakes import FAKE_SERVER
+from tests.support.patience import PATIENCE
 
 pytestmark = [
     pytest.mark.process,
@@ -66,7 +67,7 @@ def test_create_poll_and_download_a_video(tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     log = tmp_path / "gateway.log"

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running import PATIENCE, payload, running, servers, text, until
+from tests.e2e.running import payload, running, servers, text, until
 from tests.support.driver import fake, pids_in
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 

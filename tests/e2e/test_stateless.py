@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import trio
 
-from tests.e2e.running import PATIENCE, running, text, until
+from tests.e2e.running import running, text, until
 from tests.support.client import Gateway, Message, Pending, RpcError
 from tests.support.driver import fake, logged_cancelled
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 
@@ -185,7 +186,7 @@ class TestRounds:
         backend = fake("--tools", "slow,echo", "--log", log)
         async with running({"one": backend}, initialize=False) as gateway:
             await ask(gateway, "tools/call", **call("echo"))
-            pending = begin(gateway, "tools/call", terms(ASKS), **call("slow", {"seconds": 60}))
+            pending = begin(gateway, "tools/call", terms(ASKS), **call("slow", {"seconds": 600}))
             await trio.sleep(0.3)
             gateway.cancel(pending)
             await until(lambda: len(logged_cancelled(log)) == 1, what="cancelled")

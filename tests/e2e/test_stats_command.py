@@ -18,8 +18,8 @@ import pytest
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, USAGE
 from mcpgw.usage.recorder import Usage
 from mcpgw.usage.store import FILE, UsageStore
-from tests.e2e.running import PATIENCE
 from tests.e2e.shell import Done, Shell, shell_in
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.running import PATIENCE, running, text, until
+from tests.e2e.running import running, text, until
 from tests.support.driver import Gateway, Message, RpcError, fake
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 

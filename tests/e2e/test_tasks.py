@@ -17,6 +17,7 @@ import trio
 
 from tests.conftest import NpmServer
 from tests.support.http_gateway import HttpGateway, http_gateway
+from tests.support.patience import PATIENCE
 from tests.support.processes import processes_with
 
 pytestmark = [pytest.mark.process, pytest.mark.real]
@@ -80,9 +81,9 @@ async def serving(command: list[str], folder: Path) -> AsyncIterator[tuple[HttpG
     backends = {"everything": {"command": command, "timeout": "60s"}}
     async with (
         http_gateway(backends, folder=folder) as gateway,
-        httpx.AsyncClient(trust_env=False, base_url=gateway.base, timeout=60) as http,
+        httpx.AsyncClient(trust_env=False, base_url=gateway.base, timeout=PATIENCE) as http,
     ):
-        with trio.fail_after(90):
+        with trio.fail_after(2 * PATIENCE):
             yield gateway, Raw(http)
 
 

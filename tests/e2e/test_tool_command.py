@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
-from tests.e2e.running import PATIENCE
 from tests.e2e.shell import Done, Shell, shell_in
 from tests.support.driver import fake, pids_in
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 

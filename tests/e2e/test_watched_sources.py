@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running import PATIENCE, running, text, until
+from tests.e2e.running import running, text, until
 from tests.support.driver import fake, pids_in
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 

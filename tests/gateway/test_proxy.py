@@ -14,6 +14,7 @@ from mcpgw.gateway.proxy import REOPEN_LIMIT, Proxy
 from mcpgw.protocol.channel import Failed
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_REQUEST, ConnectionLost
 from tests.support.memory import MemoryChannel, channel_pair
+from tests.support.patience import PATIENCE
 
 INITIALIZE = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo"}}
@@ -103,7 +104,7 @@ async def bridged(*lives: Says) -> AsyncIterator[Bridged]:
     async def run() -> None:
         outcome.why.append(await Proxy(far, open_server).run())
 
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run)
             yield outcome

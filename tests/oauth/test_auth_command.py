@@ -59,6 +59,7 @@ def shell(tmp_path: Path, resource: Resource, monkeypatch: pytest.MonkeyPatch) -
     return Shell(tmp_path, resource)
 
 
+@pytest.mark.process
 def test_login_status_logout(shell: Shell, browser: Path, place: AuthorizationPlace) -> None:
     """A login in the browser is seen by status and ended by logout; no token is printed."""
     logged_in = shell("login", "notes")
@@ -83,6 +84,7 @@ def test_login_status_logout(shell: Shell, browser: Path, place: AuthorizationPl
     assert [] == [secret for secret in place.secrets() if secret in text]
 
 
+@pytest.mark.process
 def test_a_login_that_is_refused(shell: Shell, browser: Path, place: AuthorizationPlace) -> None:
     """The error says what the authorization server said."""
     place.denies = True
@@ -131,6 +133,7 @@ async def test_a_browser_opens_only_what_is_safe(browser: Path, url: str) -> Non
     assert [] == list(browser.parent.glob("seen"))
 
 
+@pytest.mark.process
 async def test_no_shell_sees_the_link(browser: Path, resource: Resource) -> None:
     """What would be a command in a shell is one word for the browser."""
     link = f"{resource.origin}/mcp?x=$(touch%20/tmp/x);`id`&y='1"

@@ -10,6 +10,8 @@ from pathlib import Path
 import attrs
 import trio
 
+from tests.support.patience import PATIENCE
+
 HOOK = Path(__file__).with_name("census_hook")
 FILE = "census.json"
 
@@ -53,7 +55,7 @@ async def census(pid: int, folder: Path) -> Census:
     path = folder / FILE
     path.unlink(missing_ok=True)
     os.kill(pid, signal.SIGUSR1)
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         while not path.exists():  # noqa: ASYNC110 - another process writes it
             await trio.sleep(0.02)
     counted = json.loads(path.read_text())

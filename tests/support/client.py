@@ -12,9 +12,10 @@ from typing import Any
 import attrs
 import trio
 
+from tests.support.patience import PATIENCE
+
 Message = dict[str, Any]
 Handler = Callable[[Message], Awaitable[Message]]
-TIMEOUT = 20.0
 
 
 class RpcError(Exception):
@@ -37,7 +38,7 @@ class Pending:
     _done: trio.Event = attrs.field(factory=trio.Event)
     answer: Message | None = None
 
-    async def result(self, *, timeout: float = TIMEOUT) -> Any:
+    async def result(self, *, timeout: float = PATIENCE) -> Any:
         """Return the result; raise RpcError, TimeoutError, or ConnectionError at its end."""
         with trio.move_on_after(timeout):
             await self._done.wait()
@@ -131,7 +132,7 @@ class Gateway:
         return pending
 
     async def request(
-        self, method: str, params: Message | None = None, *, timeout: float = TIMEOUT
+        self, method: str, params: Message | None = None, *, timeout: float = PATIENCE
     ) -> Any:
         """Send a request and return its result. Raises what Pending.result raises."""
         return await self.begin(method, params).result(timeout=timeout)
@@ -160,7 +161,7 @@ class Gateway:
         capabilities: Message | None = None,
         *,
         version: str = "2025-11-25",
-        timeout: float = TIMEOUT,
+        timeout: float = PATIENCE,
     ) -> Message:
         """Shake hands as a legacy client and return the result of `initialize`."""
         result: Message = await self.request(
@@ -181,7 +182,7 @@ class Gateway:
         arguments: Message | None = None,
         *,
         meta: Message | None = None,
-        timeout: float = TIMEOUT,
+        timeout: float = PATIENCE,
     ) -> Message:
         """Call a tool of the surface and return its result."""
         result: Message = await self.begin_call(tool, arguments, meta=meta).result(timeout=timeout)
@@ -201,7 +202,7 @@ class Gateway:
         arguments: Message | None = None,
         *,
         meta: Message | None = None,
-        timeout: float = TIMEOUT,
+        timeout: float = PATIENCE,
     ) -> Message:
         """Call a tool of a backend through gateway_invoke and return its result."""
         pending = self.begin_invoke(server, tool, arguments, meta=meta)
@@ -226,7 +227,7 @@ class Gateway:
         *,
         after: int = 0,
         where: Callable[[Message], bool] = lambda params: True,
-        timeout: float = TIMEOUT,
+        timeout: float = PATIENCE,
     ) -> Message:
         """Return the params of the first notification of a method, waiting for it.
 
@@ -245,12 +246,12 @@ class Gateway:
                 await self._changed.park()
         raise TimeoutError(f"after {timeout:g} s: no {method}; {self.describe()}")
 
-    async def end(self, *, timeout: float = TIMEOUT) -> int:
+    async def end(self, *, timeout: float = PATIENCE) -> int:
         """Close stdin once all is written, wait for the exit, and return the exit code."""
         self._outbox.close()
         return await self.wait(timeout=timeout)
 
-    async def wait(self, *, timeout: float = TIMEOUT) -> int:
+    async def wait(self, *, timeout: float = PATIENCE) -> int:
         """Wait for the process to exit by itself and return the exit code."""
         with trio.move_on_after(timeout):
             code: int = await self.process.wait()

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import trio
 
+from tests.support.patience import PATIENCE
+
 from .client import Gateway, Message, Pending, RpcError
 from .fakes import (
     echo_command,
@@ -112,7 +114,7 @@ async def _stop(gateway: Gateway, grace: float) -> None:
     if gateway.process.returncode is None:
         gateway.process.kill()
         await gateway.process.wait()
-    with trio.move_on_after(5):
+    with trio.move_on_after(PATIENCE):
         # Killed processes that are not our children cannot be waited for, only looked for.
         while kill_all_with(gateway.mark):  # noqa: ASYNC110
             await trio.sleep(0.005)

@@ -10,12 +10,11 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
+from tests.support.patience import PATIENCE
+
 from .lasting_gateway import LastingGateway
 from .processes import open_descriptors
 from .raw_http import EVENTS_FIRST, LATEST, Connection, McpClient, Message
-
-PATIENCE = 60.0
-"""Seconds that one session may take on a slow machine."""
 
 
 @attrs.frozen
@@ -40,7 +39,7 @@ async def session_count(port: int) -> int:
         return count - 1
 
 
-async def footprint(gateway: LastingGateway, *, settle: float = 30.0) -> Footprint:
+async def footprint(gateway: LastingGateway, *, settle: float = PATIENCE) -> Footprint:
     """Return what the gateway holds once no session of ours is left, or `settle` has passed.
 
     A session that asks is opened and ended for it, and its connection closed before the count.

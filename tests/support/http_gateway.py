@@ -12,13 +12,11 @@ from pathlib import Path
 import attrs
 import trio
 
+from tests.support.patience import PATIENCE
 from tests.support.processes import WITHOUT_CAPABILITIES
 
 from .fakes import yaml_config
 from .processes import MARK, kill_all_with, processes_with
-
-STARTING = 30.0
-"""Seconds that it may take to listen on a slow machine."""
 
 
 @attrs.define(eq=False)
@@ -55,14 +53,14 @@ class HttpGateway:
 
     async def listening(self) -> None:
         """Wait until it listens."""
-        with trio.move_on_after(STARTING):
+        with trio.move_on_after(PATIENCE):
             await self._heard.wait()
         assert self.port, f"it does not listen:\n{self.log}"
 
     async def end(self) -> int:
         """Ask it to end, and return its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        with trio.move_on_after(15):
+        with trio.move_on_after(PATIENCE):
             return await self.process.wait()
         raise AssertionError(f"it does not end:\n{self.log[-3000:]}")
 
@@ -99,7 +97,7 @@ async def http_gateway(
             yield gateway
             if process.returncode is None:
                 assert 0 == await gateway.end(), gateway.log
-            with trio.move_on_after(5):
+            with trio.move_on_after(PATIENCE):
                 while processes_with(mark):  # noqa: ASYNC110 - the kernel tells nobody
                     await trio.sleep(0.02)
             assert [] == processes_with(mark)

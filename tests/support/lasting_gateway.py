@@ -14,13 +14,12 @@ from pathlib import Path
 
 import attrs
 
+from tests.support.patience import PATIENCE
 from tests.support.processes import WITHOUT_CAPABILITIES
 
 from .fakes import yaml_config
 from .processes import MARK, alive, kill_all_with, processes_with
 
-STARTING = 30.0
-ENDING = 15.0
 _LISTENING = re.compile(r"http\.listening.*url=http://[^/]*:(\d+)/mcp")
 
 
@@ -91,8 +90,8 @@ def lasting_gateway(
         yield gateway
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        assert 0 == process.wait(ENDING), gateway.log[-3000:]
-        deadline = time.monotonic() + 5
+        assert 0 == process.wait(PATIENCE), gateway.log[-3000:]
+        deadline = time.monotonic() + PATIENCE
         while processes_with(mark) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert [] == processes_with(mark)
@@ -105,7 +104,7 @@ def lasting_gateway(
 
 
 def _wait_until_it_listens(gateway: LastingGateway) -> None:
-    deadline = time.monotonic() + STARTING
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and gateway.process.poll() is None:
         if found := _LISTENING.search(gateway.log):
             gateway.port = int(found[1])

@@ -15,6 +15,7 @@ from mcpgw.protocol.channel import Arrived, Failed, Paused
 from mcpgw.transports.authorization import AuthorizationFailed
 from mcpgw.transports.http_client import HttpChannel
 from mcpgw.transports.network import Network
+from tests.support.patience import PATIENCE
 
 Message = dict[str, Any]
 HELLO: Message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}}
@@ -148,7 +149,7 @@ async def talking(handler: Handler, **options: Any) -> AsyncIterator[tuple[Serve
             name="one", url=options.pop("url", server.url), network=Network({}), **options
         )
         await nursery.start(channel.run)
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             yield server, channel
         nursery.cancel_scope.cancel()
 

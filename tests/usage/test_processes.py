@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from mcpgw.usage.store import UsageStore
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 
 DURATION = float(os.environ.get("MCPGW_TEST_WRITING", "3"))
 """Seconds for which processes write; the requirement is ten, of which this is the short form."""
 KILLS = 20
-PATIENCE = 60.0
 
 WRITER = """
 import sys, time

@@ -13,6 +13,7 @@ import pytest
 
 from mcpgw.state.database import Database
 from mcpgw.webhooks.store import WebhookStore
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.process
 
@@ -99,7 +100,7 @@ def finish(processes: list[subprocess.Popen[str]]) -> list[list[int]]:
         process.stdin.flush()
     found = []
     for process in processes:
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=PATIENCE)
         assert (0, "") == (process.returncode, errors)
         found.append([json.loads(line) for line in output.split()])
     return found
@@ -136,14 +137,14 @@ def test_killed(tmp_path: Path) -> None:
         process.stdin.write("\n")
         process.stdin.flush()
         before = sum(WebhookStore(Database(path)).waiting().values())
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE
         while sum(WebhookStore(Database(path)).waiting().values()) < before + 5 + chance.randrange(
             5
         ):
             assert time.monotonic() < end
             assert process.poll() is None
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
         # A claim of the one that was killed would hold up the next for half a minute.
         WebhookStore(Database(path)).database.write(
             lambda c: c.execute("DELETE FROM webhook_deliveries WHERE done = 0")

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.front.http.support import Client, Served, exchange, serving, to_bytes, tool
+from tests.support.patience import PATIENCE
 
 HEAD = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
@@ -106,14 +107,14 @@ class TestBodies:
 
     async def test_that_nobody_reads_block_nothing(self) -> None:
         """A long body to a page that answers without reading it leaves no connection behind."""
-        async with serving() as served:
+        async with serving(shutdown_grace=10 * PATIENCE) as served:
             body = b"x" * 3_000_000
             head = b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
             answer = await exchange(served.address, [head % len(body), body])
 
             assert answer.startswith(b"HTTP/1.1 404") or answer == b""
             served.shutdown.set()
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE):
                 await served.over.wait()
 
 
@@ -229,7 +230,7 @@ class TestClientsThatDoNotRead:
 
     async def test_do_not_hold_up_the_end(self) -> None:
         """The server ends although a client reads nothing of what it is sent."""
-        async with serving(shutdown_grace=0.05, write_timeout=60.0) as served:
+        async with serving(shutdown_grace=0.05, write_timeout=10 * PATIENCE) as served:
             client = await served.connect()
             await client.initialize()
             await client.send(
@@ -237,7 +238,7 @@ class TestClientsThatDoNotRead:
             )
             await served.gateway_api.started.wait()
             served.shutdown.set()
-            with trio.fail_after(10):
+            with trio.fail_after(PATIENCE):
                 await served.over.wait()
 
             assert served.over.is_set()
@@ -276,7 +277,7 @@ def test_any_bytes_get_an_answer_or_a_closed_connection(parts: list[bytes]) -> N
     """Whatever bytes come, the server answers or closes, and serves the next client."""
 
     async def check() -> None:
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             async with serving() as served:
                 answer = await exchange(served.address, parts)
                 assert b"" == answer or answer.startswith(b"HTTP/1.1 ")

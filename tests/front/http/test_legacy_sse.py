@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from tests.front.http.support import Client, Served, call, serving, to_bytes, tool
+from tests.support.patience import PATIENCE
 
 
 async def listen(served: Served, path: str = "/sse") -> tuple[Client, str]:
@@ -84,7 +85,7 @@ async def test_a_session_ends_with_its_stream() -> None:
         await poster.request("POST", address, to_bytes(tool("wait")))
         await served.gateway_api.started.wait()
         await listener.aclose()
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             while not served.gateway_api.ended:
                 await trio.lowlevel.checkpoint()
 
@@ -94,7 +95,7 @@ async def test_a_session_ends_with_its_stream() -> None:
 
 async def test_the_stream_ends_when_its_calls_are_answered() -> None:
     """At the shutdown calls in flight are answered, then the stream ends properly."""
-    async with serving() as served:
+    async with serving(shutdown_grace=10 * PATIENCE) as served:
         listener, address = await listen(served)
         poster = await served.connect()
         await poster.post(tool("wait"), path=address)
@@ -105,5 +106,5 @@ async def test_the_stream_ends_when_its_calls_are_answered() -> None:
 
         assert {"waited": {}} == (await listener.message())["result"]
         assert await listener.event() is None
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             await served.over.wait()

@@ -13,6 +13,7 @@ from mcpgw.front.http.server import CannotListen, PortTaken, serve
 from mcpgw.front.http.session_channel import SessionChannel
 from mcpgw.front.http.settings import HttpSettings
 from tests.front.http.support import TestDoors, call, serving, tool
+from tests.support.patience import PATIENCE
 
 
 class TestListening:
@@ -47,7 +48,7 @@ class TestListening:
 class TestShutdown:
     async def test_ends_streams_properly(self) -> None:
         """Standalone streams end with the last chunk, not with a broken connection."""
-        async with serving() as served:
+        async with serving(shutdown_grace=10 * PATIENCE) as served:
             client = await served.connect()
             await client.initialize()
             await client.listen()
@@ -55,13 +56,13 @@ class TestShutdown:
             served.shutdown.set()
 
             assert await client.event() is None
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE):
                 await served.over.wait()
             assert 1 == served.gateway_api.ended
 
     async def test_lets_calls_in_flight_finish(self) -> None:
         """A call that is under way is answered, and its stream ends after it."""
-        async with serving() as served:
+        async with serving(shutdown_grace=10 * PATIENCE) as served:
             client = await served.connect()
             await client.initialize()
             await client.start(tool("wait"))
@@ -71,7 +72,7 @@ class TestShutdown:
 
             assert {"waited": {}} == (await client.message())["result"]
             assert await client.event() is None
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE):
                 await served.over.wait()
 
     async def test_ends_properly_what_takes_too_long(self) -> None:
@@ -84,7 +85,7 @@ class TestShutdown:
             served.shutdown.set()
 
             assert await client.event() is None
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE):
                 await served.over.wait()
 
     async def test_refuses_new_requests(self) -> None:
@@ -118,7 +119,7 @@ async def test_sessions_that_come_and_go_leave_nothing_behind() -> None:
             assert 204 == (await other.request("DELETE")).status
             await other.aclose()
         served._clients.clear()
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             while served.gateway_api.ended < 30:
                 await trio.lowlevel.checkpoint()
         await trio.testing.wait_all_tasks_blocked()

@@ -19,6 +19,7 @@ from tests.front.http.support import (
     serving,
     tool,
 )
+from tests.support.patience import PATIENCE
 
 
 async def ask(client: Client, message: dict[str, Any], **headers: str | None) -> Any:
@@ -323,7 +324,7 @@ def to_json(message: Any) -> bytes:
 
 async def until(condition: Any) -> None:
     """Wait until something is so that no event tells of."""
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE):
         while not condition():
             await trio.lowlevel.checkpoint()
 

@@ -16,6 +16,7 @@ from trio_websocket import (
 )
 
 from tests.front.http.support import Served, call, serving, tool
+from tests.support.patience import PATIENCE
 
 
 @asynccontextmanager
@@ -141,7 +142,7 @@ async def test_a_session_ends_with_its_connection() -> None:
     async with serving() as served:
         async with connected(served) as socket:
             await ask(socket, tool("echo"))
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             while not served.gateway_api.ended:
                 await trio.lowlevel.checkpoint()
         await trio.testing.wait_all_tasks_blocked()
@@ -151,7 +152,7 @@ async def test_a_session_ends_with_its_connection() -> None:
 
 async def test_the_shutdown_waits_for_answers_and_says_so() -> None:
     """Calls in flight are answered, then the connection is closed with 1001."""
-    async with serving() as served, connected(served) as socket:
+    async with serving(shutdown_grace=10 * PATIENCE) as served, connected(served) as socket:
         await socket.send_message(json.dumps(tool("wait")))
         await served.gateway_api.started.wait()
         served.shutdown.set()
@@ -160,5 +161,5 @@ async def test_the_shutdown_waits_for_answers_and_says_so() -> None:
 
         assert {"waited": {}} == json.loads(await socket.get_message())["result"]
         assert 1001 == await closed(socket)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             await served.over.wait()
