@@ -24,8 +24,8 @@ from mcpgw.front.session_registry import SETTLE
 from mcpgw.gateway.client_requests import CLIENT_PATIENCE
 from mcpgw.gateway.gateway import Gateway
 from mcpgw.gateway.tree import SIGNAL_GRACE
-from mcpgw.meta import META_TOOLS
 from mcpgw.meta.context import LEARNING_PATIENCE
+from mcpgw.meta.registry import META_TOOLS
 from mcpgw.meta.tool import MetaTool
 from mcpgw.pipeline.call import Recovery
 from mcpgw.pipeline.stages.deadline import CEILING

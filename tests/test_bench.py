@@ -16,7 +16,7 @@ from mcpgw.config.schema import GatewayConfig
 from mcpgw.config.settings import Snapshot
 from mcpgw.config.trust import WebhooksConfig
 from mcpgw.gateway.gateway import Gateway
-from mcpgw.meta import listed
+from mcpgw.meta.registry import MetaToolRegistry
 from scripts import bench_tokens
 from scripts.benchlib.conversation import Broken, Calls
 from scripts.benchlib.figures import percentile, ratio, summary
@@ -125,12 +125,12 @@ def test_the_arithmetic_of_the_readme() -> None:
 def test_the_claimed_numbers_of_tools_are_those_listed() -> None:
     """The claims count what `tools/list` has: by default, and with webhooks."""
     context = Gateway(None, {}).context
-    plain = len(listed(context))
+    plain = len(MetaToolRegistry().listed(context))
     context.settings.current = Snapshot(GatewayConfig(webhooks=WebhooksConfig(enabled=True)))
     assert {
         "minimum": plain,
         "readme_benchmark": plain,
-        "with_webhook_status": len(listed(context)),
+        "with_webhook_status": len(MetaToolRegistry().listed(context)),
     } == CLAIMS["meta_tools"]
     assert CLAIMS["readme_token_savings"]["gateway_tools"] == plain
 

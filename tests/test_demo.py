@@ -15,12 +15,12 @@ from types import ModuleType
 import pytest
 
 from mcpgw.gateway.gateway import Gateway
-from mcpgw.meta import listed
+from mcpgw.meta.registry import MetaToolRegistry
 from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "scripts" / "demo.py"
-LISTED = listed(Gateway(None, {}).context)
+LISTED = MetaToolRegistry().listed(Gateway(None, {}).context)
 ESCAPE = "\x1b["
 
 

@@ -24,7 +24,7 @@ from mcpgw.config.loader import load
 from mcpgw.config.reference import settings_table
 from mcpgw.config.schema import GatewayConfig
 from mcpgw.gateway.gateway import Gateway
-from mcpgw.meta import META_TOOLS, listed
+from mcpgw.meta.registry import META_TOOLS, MetaToolRegistry
 from mcpgw.pipeline.call import Recovery
 from mcpgw.protocol.errors import ERROR_CODES
 from tests.support.patience import PATIENCE
@@ -241,7 +241,7 @@ class TestExamples:
 
     def test_the_readme_has_the_sixteen_tools_it_speaks_of(self) -> None:
         """The number of tools in the README's words is the number of tools that are listed."""
-        assert 16 == len(listed(Gateway(None, {}).context))
+        assert 16 == len(MetaToolRegistry().listed(Gateway(None, {}).context))
         assert "sixteen small tools" in (ROOT / "README.md").read_text("utf-8")
 
 

@@ -15,7 +15,7 @@ import json
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
 import trio
@@ -23,10 +23,7 @@ from outcome import Error, Outcome, Value
 
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import INTERNAL_ERROR, INVALID_PARAMS, RpcError
-from mcpgw.protocol.peer import Params, Request
-
-if TYPE_CHECKING:
-    from mcpgw.front.stateless import Exchange
+from mcpgw.protocol.peer import Client, Params, Request
 
 log = get_logger("mcpgw.front")
 
@@ -109,7 +106,7 @@ class ParkedCall:
         finally:
             del self._questions[name]
 
-    def take(self, exchange: Exchange, request: Request, answers: Mapping[str, Any]) -> None:
+    def take(self, exchange: ResumableClient, request: Request, answers: Mapping[str, Any]) -> None:
         """Go on with the client's next request and the answers that it brings.
 
         Answers to nothing are ignored; what is missing or misshapen is asked again.
@@ -164,6 +161,17 @@ class ParkedCall:
         self.parked_calls.forget(self)
 
 
+class ResumableClient(Client, Protocol):
+    """The client of a request that may be answered by `input_required`."""
+
+    parked: ParkedCall | None
+    """The call that its questions are sent for."""
+
+    @property
+    def principal(self) -> str:
+        """The authenticated identity of the client; empty without authentication."""
+
+
 @attrs.define(eq=False)
 class ParkedCalls:
     """The parked calls of a gateway, and the key that signs their states.
@@ -184,13 +192,13 @@ class ParkedCalls:
     def __len__(self) -> int:
         return len(self._parked)
 
-    async def serve(self, exchange: Exchange, request: Request, work: Work) -> Params:
+    async def serve(self, exchange: ResumableClient, request: Request, work: Work) -> Params:
         """Answer a request, or a further round of one.
 
         Raises:
           RpcError: the state that it brings is not ours, or expired, or of another request.
         """
-        about = _digest(exchange.session.principal, request)
+        about = _digest(exchange.principal, request)
         state = request.params.get("requestState")
         if state is None:
             parked = self._begin(exchange, request, work)
@@ -220,7 +228,7 @@ class ParkedCalls:
         """Take note that a call has ended."""
         self._parked.pop(parked.token, None)
 
-    def _begin(self, exchange: Exchange, request: Request, work: Work) -> ParkedCall:
+    def _begin(self, exchange: ResumableClient, request: Request, work: Work) -> ParkedCall:
         assert self._nursery is not None, "the rounds must run first"
         if len(self._parked) >= MOST_PARKED:
             raise RpcError(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from mcpgw import meta
 from mcpgw.front import aggregation
 from mcpgw.front.paging import page
-from mcpgw.front.session import Method, Session
+from mcpgw.front.services import Method
+from mcpgw.front.session import Session
 from mcpgw.meta import surfaced_tools
 from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
@@ -23,7 +23,7 @@ async def list_tools(session: Session, context: GatewayContext, request: Request
         await context.learn()
         found = surfaced_tools.filtered(ToolRequest(context, session.state, {}, request), query)
         return page(found, "tools", request.params)
-    return page(meta.definitions(context, session.state), "tools", request.params)
+    return page(context.meta_tools.definitions(context, session.state), "tools", request.params)
 
 
 async def resolve_tool(session: Session, context: GatewayContext, request: Request) -> Params:
@@ -43,7 +43,9 @@ async def call_tool(session: Session, context: GatewayContext, request: Request)
         arguments = {}
     elif not isinstance(arguments, dict):
         raise RpcError(INVALID_PARAMS, "'arguments' is an object")
-    return await meta.call(ToolRequest(context, session.state, arguments, request), name)
+    return await context.meta_tools.call(
+        ToolRequest(context, session.state, arguments, request), name
+    )
 
 
 async def list_resources(session: Session, context: GatewayContext, request: Request) -> Params:

@@ -17,7 +17,8 @@ from mcpgw.backends.states import Unavailable
 from mcpgw.front import aggregation, methods, tasks
 from mcpgw.front.paging import page
 from mcpgw.front.server_profile import ServerProfile
-from mcpgw.front.session import Method, Session
+from mcpgw.front.services import Method
+from mcpgw.front.session import Session
 from mcpgw.meta.context import GatewayContext
 from mcpgw.pipeline.call import Call, CallFailed, Recovery
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_PARAMS, RpcError

@@ -18,8 +18,8 @@ from mcpgw.protocol.errors import INVALID_PARAMS, RESOURCE_NOT_FOUND, Connection
 from mcpgw.protocol.peer import Params, Request
 
 if TYPE_CHECKING:
+    from mcpgw.front.client_session import ClientSession
     from mcpgw.meta.context import GatewayContext
-    from mcpgw.pipeline.session_state import SessionState
 
 log = get_logger("mcpgw.front")
 
@@ -29,18 +29,6 @@ class Subscriber(Protocol):
 
     def send(self, method: str, params: Params) -> bool:
         """Send a notification; return whether it was sent."""
-
-
-class SubscribingSession(Protocol):
-    """The session that subscribes."""
-
-    @property
-    def target(self) -> str | None:
-        """The one server that it shows; None if it shows the whole gateway."""
-
-    @property
-    def state(self) -> SessionState:
-        """Its state."""
 
 
 Key = tuple[str, str, str]
@@ -78,7 +66,7 @@ class ResourceSubscriptions:
     async def subscribe(
         self,
         context: GatewayContext,
-        session: SubscribingSession,
+        session: ClientSession,
         request: Request,
         subscriber: Subscriber,
         uri: object,
@@ -97,7 +85,7 @@ class ResourceSubscriptions:
     async def try_subscribe(
         self,
         context: GatewayContext,
-        session: SubscribingSession,
+        session: ClientSession,
         request: Request,
         subscriber: Subscriber,
         uri: str,
@@ -113,7 +101,7 @@ class ResourceSubscriptions:
     async def unsubscribe(
         self,
         context: GatewayContext,
-        session: SubscribingSession,
+        session: ClientSession,
         request: Request,
         subscriber: Subscriber,
         uri: object,
@@ -154,7 +142,7 @@ class ResourceSubscriptions:
 
 async def _ask(
     context: GatewayContext,
-    session: SubscribingSession,
+    session: ClientSession,
     instance: BackendInstance,
     method: str,
     uri: str,
@@ -166,7 +154,7 @@ async def _ask(
 
 
 async def _find(
-    context: GatewayContext, session: SubscribingSession, uri: object
+    context: GatewayContext, session: ClientSession, uri: object
 ) -> tuple[BackendInstance, str]:
     """Return the instance to subscribe at, and the server's own URI of the resource."""
     if not isinstance(uri, str) or not uri:

@@ -6,13 +6,19 @@ as they are; requests of the stateless era are translated by `mcpgw.front.statel
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
 
+from mcpgw.front.client_capabilities import (
+    is_wanted,
+    missing_capability,
+    with_logger,
+)
 from mcpgw.front.server_profile import GATEWAY_PROFILE, ServerProfile
+from mcpgw.front.services import Listener, SessionServices
 from mcpgw.protocol.errors import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -24,7 +30,6 @@ from mcpgw.protocol.jsonrpc import RequestId
 from mcpgw.protocol.mcp import (
     BATCH_VERSION,
     FORWARDED_CAPABILITIES,
-    LOG_LEVELS,
     SERVER_INFO_META,
     is_modern,
     negotiate,
@@ -32,10 +37,6 @@ from mcpgw.protocol.mcp import (
 from mcpgw.protocol.peer import Params, Peer, ProgressCallback, Request
 
 if TYPE_CHECKING:
-    from mcpgw.front.input_required import ParkedCalls
-    from mcpgw.front.resource_subscriptions import ResourceSubscriptions
-    from mcpgw.front.tasks import Tasks
-    from mcpgw.meta.context import GatewayContext
     from mcpgw.pipeline.session_state import SessionState
     from mcpgw.protocol.channel import ClientChannel
 
@@ -45,38 +46,6 @@ that is shorter."""
 
 RESUMES_SINCE: Final = "2025-11-25"
 """The revision from which clients come back for a stream that was closed in order."""
-
-Method = Callable[["Session", Any, Request], Awaitable[Params]]
-"""Answers a request of a session with the help of the surface."""
-
-
-class Methods(Protocol):
-    """The methods that a face serves."""
-
-    def get(self, name: str) -> Method | None:
-        """Return what answers a method, None where nothing does."""
-
-
-class Listener(Protocol):
-    """Somebody who is told of changes."""
-
-    def tell(self, method: str, params: Params | None = None) -> bool:
-        """Pass a notification on where it is wanted; False where it has to be told later."""
-
-
-@attrs.frozen
-class SessionServices:
-    """Parts of the gateway that answer the requests of a session.
-
-    `state` lives as long as the session, between its calls.
-    """
-
-    context: GatewayContext
-    state: SessionState
-    methods: Methods
-    parked_calls: ParkedCalls
-    resource_subscriptions: ResourceSubscriptions
-    tasks: Tasks
 
 
 @attrs.define(eq=False)
@@ -309,7 +278,7 @@ class Session:
             return
         about = request.id if request is not None else None
         self.peer.notify(
-            "notifications/message", named(self.server_profile, server, params), about=about
+            "notifications/message", with_logger(self.server_profile, server, params), about=about
         )
 
     def send(self, method: str, params: Params) -> bool:
@@ -327,60 +296,6 @@ class Session:
         for listener in tuple(self.listeners):
             told = listener.tell(method, params) and told
         return told
-
-
-def named(server_profile: ServerProfile, server: str, params: Params) -> Params:
-    """Return a log message that says which server it is of, where that is not clear anyway."""
-    if server_profile.target is not None:
-        return params
-    logger = params.get("logger")
-    return {
-        **params,
-        "logger": f"{server}/{logger}" if isinstance(logger, str) and logger else server,
-    }
-
-
-def is_wanted(level: object, wanted: str | None) -> bool:
-    """Tell whether a log message is at or above the level that is wanted; None wants all."""
-    if level not in LOG_LEVELS:
-        return False
-    return wanted is None or LOG_LEVELS.index(str(level)) >= LOG_LEVELS.index(wanted)
-
-
-def elicitation_modes(capabilities: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the modes of elicitation that a client declared; naming none means the form."""
-    declared = capabilities.get("elicitation")
-    return (declared or {"form": {}}) if isinstance(declared, dict) else {}
-
-
-_NEEDS: Final[Mapping[str, str]] = {
-    "sampling/createMessage": "sampling",
-    "elicitation/create": "elicitation",
-    "roots/list": "roots",
-}
-
-
-def missing_capability(
-    capabilities: Mapping[str, Any], method: str, params: Params
-) -> tuple[RpcError, Params] | None:
-    """Return the refusal of a question that the client did not declare to answer, and the
-    capabilities that it would take (MCP 2025-11-25, client features); None where it did."""
-    needed = _NEEDS.get(method)
-    if needed is None:
-        return RpcError(METHOD_NOT_FOUND, f"Method not found: {method}"), {}
-    declared = capabilities.get(needed)
-    if not isinstance(declared, dict):
-        refusal = RpcError(METHOD_NOT_FOUND, f"the client does not support {needed}")
-        return refusal, {needed: {}}
-    if needed == "elicitation":
-        mode = params.get("mode", "form")
-        if mode not in elicitation_modes(capabilities):
-            refusal = RpcError(INVALID_PARAMS, f"the client does not support elicitation by {mode}")
-            return refusal, {needed: {str(mode): {}}}
-    if method == "sampling/createMessage" and "tools" in params and "tools" not in declared:
-        refusal = RpcError(INVALID_PARAMS, "the client does not support sampling with tools")
-        return refusal, {needed: {"tools": {}}}
-    return None
 
 
 def _names_resource(method: str, error: RpcError) -> bool:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from mcpgw.config.revisions import MODERN_VERSION
-from mcpgw.front.session import (
-    Session,
+from mcpgw.front.client_capabilities import (
     elicitation_modes,
     is_wanted,
     missing_capability,
-    named,
+    with_logger,
 )
+from mcpgw.front.services import ServedSession
 from mcpgw.protocol.errors import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
@@ -107,7 +107,7 @@ def read_terms(params: Params) -> Terms:
     return Terms(capabilities, info if isinstance(info, dict) else {}, level)
 
 
-def discover(session: Session, params: Params) -> Params:
+def discover(session: ServedSession, params: Params) -> Params:
     """Answer `server/discover`."""
     read_terms(params)
     server_profile = session.server_profile
@@ -120,7 +120,7 @@ def discover(session: Session, params: Params) -> Params:
     return _newer(session, "server/discover", result)
 
 
-async def serve(session: Session, request: Request) -> Params:
+async def serve(session: ServedSession, request: Request) -> Params:
     """Answer a request of the stateless era.
 
     Raises:
@@ -150,7 +150,7 @@ async def serve(session: Session, request: Request) -> Params:
     return _newer(session, request.method, result)
 
 
-async def _answer(session: Session, exchange: Exchange, request: Request) -> Params:
+async def _answer(session: ServedSession, exchange: Exchange, request: Request) -> Params:
     if request.method in ROUND_METHODS and (
         not exchange.asks_nothing or "requestState" in request.params
     ):
@@ -163,12 +163,17 @@ async def _answer(session: Session, exchange: Exchange, request: Request) -> Par
 class Exchange:
     """One request of the stateless era as those who work on it see its client."""
 
-    session: Session
+    session: ServedSession
     terms: Terms
     parked: ParkedCall | None = None
     """Where its questions are put; None where it can answer none."""
     missing: RpcError | None = None
     """The refusal of a question that the client did not declare to answer."""
+
+    @property
+    def principal(self) -> str:
+        """The authenticated identity of the client; empty without authentication."""
+        return self.session.principal
 
     @property
     def capabilities(self) -> Mapping[str, Any]:
@@ -233,7 +238,7 @@ class Exchange:
         if request.peer.is_serving(request):
             request.peer.notify(
                 "notifications/message",
-                named(self.session.server_profile, server, params),
+                with_logger(self.session.server_profile, server, params),
                 about=request.id,
             )
 
@@ -264,7 +269,7 @@ def _without_terms(params: Params) -> Params:
     return {**kept, "_meta": meta} if meta else kept
 
 
-def _newer(session: Session, method: str, result: Params) -> Params:
+def _newer(session: ServedSession, method: str, result: Params) -> Params:
     """Add to a result what this era wants to see in it."""
     result = {"resultType": "complete", **result}
     if method in _CACHEABLE and result["resultType"] == "complete":

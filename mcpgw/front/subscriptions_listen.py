@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from mcpgw.front.session import Session
+from mcpgw.front.services import ServedSession
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.mcp import SUBSCRIPTION_META
 from mcpgw.protocol.peer import Params, Request
@@ -53,7 +53,7 @@ class Subscription:
         return self.request.peer.notify(method, {**params, "_meta": meta}, about=self.request.id)
 
 
-async def listen(session: Session, request: Request) -> Params:
+async def listen(session: ServedSession, request: Request) -> Params:
     """Acknowledge what can be granted, then stay open until the client or the gateway ends.
 
     Raises:
@@ -87,7 +87,7 @@ async def listen(session: Session, request: Request) -> Params:
     return {"resultType": "complete", "_meta": {SUBSCRIPTION_META: request.id}}
 
 
-def _granted(session: Session, asked: Mapping[str, Any]) -> Params:
+def _granted(session: ServedSession, asked: Mapping[str, Any]) -> Params:
     granted: Params = {}
     for flag, (capability, _method) in _FLAGS.items():
         declared = session.server_profile.capabilities.get(capability)

@@ -23,7 +23,7 @@ from mcpgw.protocol.mcp import MODERN_VERSION, RELATED_TASK_META, TASKS_EXTENSIO
 from mcpgw.protocol.peer import Params, Request
 
 if TYPE_CHECKING:
-    from mcpgw.front.session import Session
+    from mcpgw.front.client_session import ClientSession
 
 MOST_TASKS: Final = 10_000
 """Tasks that are remembered; the oldest are forgotten first."""
@@ -72,7 +72,7 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def begun(self, session: Session, instance: BackendInstance, told: Params) -> Task:
+    def begun(self, session: ClientSession, instance: BackendInstance, told: Params) -> Task:
         """Record a task that a server has created."""
         self._forget_old()
         connection = instance.connection
@@ -97,7 +97,7 @@ class Tasks:
         task.known = {key: value for key, value in named.items() if key not in _NOT_KEPT}
         return named
 
-    def find(self, session: Session, task_id: object) -> Task:
+    def find(self, session: ClientSession, task_id: object) -> Task:
         """Return a task of this client.
 
         Raises:
@@ -106,14 +106,14 @@ class Tasks:
         task = self._tasks.get(task_id) if isinstance(task_id, str) else None
         fits = (
             task is not None
-            and task.server == session.server_profile.target
+            and task.server == session.target
             and task.principal == session.principal
         )
         if task is None or not fits:
             raise RpcError(INVALID_PARAMS, f"unknown task {task_id!r:.80}, or it has expired")
         return task
 
-    def of(self, session: Session) -> list[Task]:
+    def of(self, session: ClientSession) -> list[Task]:
         """Return the tasks that a session has created, the newest first."""
         own = [task for task in self._tasks.values() if task.session == session.state.id]
         return own[::-1]
@@ -204,7 +204,7 @@ def _task_support(backend: BackendInstance, name: str) -> str:
 
 
 def created(
-    tasks: Tasks, session: Session, backend: BackendInstance, request: Request, result: Params
+    tasks: Tasks, session: ClientSession, backend: BackendInstance, request: Request, result: Params
 ) -> Params:
     """Return the answer to a call, with a task in it under our id and in the client's flavour."""
     told = result.get("task") if isinstance(result.get("task"), dict) else None

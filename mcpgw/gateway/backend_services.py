@@ -17,7 +17,7 @@ from mcpgw.backends.services import Instance
 from mcpgw.config.oauth import OAuthConfig
 from mcpgw.config.schema import BackendConfig
 from mcpgw.config.settings import Settings, Snapshot
-from mcpgw.front.session import elicitation_modes
+from mcpgw.front.client_capabilities import elicitation_modes
 from mcpgw.front.session_registry import SessionRegistry
 from mcpgw.protocol.errors import ConnectionLost, RpcError
 

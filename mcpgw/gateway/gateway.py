@@ -20,7 +20,8 @@ from mcpgw.config.settings import Settings, Snapshot
 from mcpgw.front import methods
 from mcpgw.front.input_required import ParkedCalls
 from mcpgw.front.resource_subscriptions import ResourceSubscriptions
-from mcpgw.front.session import END_GRACE, Methods, Session, SessionServices
+from mcpgw.front.services import Methods, SessionServices
+from mcpgw.front.session import END_GRACE, Session
 from mcpgw.front.session_registry import LIST_CHANGED, SessionRegistry
 from mcpgw.front.tasks import Tasks
 from mcpgw.gateway import housekeeping
@@ -30,6 +31,7 @@ from mcpgw.gateway.housekeeping import supervised
 from mcpgw.gateway.reload import ConfigReloader
 from mcpgw.meta.context import GatewayContext
 from mcpgw.meta.invoke import call_for_capability
+from mcpgw.meta.registry import MetaToolRegistry
 from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.pipeline import Pipeline
 from mcpgw.pipeline.session_state import SessionState
@@ -122,6 +124,7 @@ class Gateway:
             usage,
             self.reloader.reload_for_client,
             self._notify_tools_changed,
+            MetaToolRegistry(),
             sessions=sessions,
             settings=settings,
         )

@@ -37,6 +37,19 @@ Reload = Callable[[], Awaitable[Params]]
 `restart_reason`; raises RpcError where the file cannot be used."""
 
 
+class MetaTools(Protocol):
+    """The registry of the meta-tools, which call one another by name."""
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether a tool of this name is one of the gateway's own."""
+
+    def definitions(self, context: GatewayContext, session: SessionState) -> list[dict[str, Any]]:
+        """Return the answer of `tools/list`."""
+
+    async def call(self, tool_request: ToolRequest, name: str) -> Params:
+        """Call a meta-tool, or a tool that is listed beside them."""
+
+
 class SessionStates(Protocol):
     """The states of the live sessions."""
 
@@ -58,6 +71,7 @@ class GatewayContext:
     reload: Reload
     tell_tools_changed: Callable[[SessionState], None]
     """Tells the client of a session that its `tools/list` has changed."""
+    meta_tools: MetaTools
     sessions: SessionStates
     playbooks: PlaybookLibrary = attrs.field(factory=PlaybookLibrary)
     settings: Settings = attrs.field(factory=Settings)

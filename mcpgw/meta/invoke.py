@@ -191,14 +191,12 @@ def _promote(tool_request: ToolRequest, call: Call, result: Params) -> None:
 
 def _is_own(tool_request: ToolRequest, tool: str) -> bool:
     """Tell whether a tool of the server `gateway` is the gateway's own, and not a capability."""
-    from mcpgw.meta import is_meta_tool
-
     taken = tool_request.context.server_named(OWN)
     if tool_request.context.pool.get(taken) is None:
         return True
     capability_service = tool_request.context.capability_service
     inside = capability_service is not None and capability_service.name == taken
-    return inside and (tool == READ_RESULT or is_meta_tool(tool))
+    return inside and (tool == READ_RESULT or tool in tool_request.context.meta_tools)
 
 
 async def call_for_capability(
@@ -222,11 +220,9 @@ async def call_for_capability(
 
 async def _own(tool_request: ToolRequest, tool: str, arguments: Params) -> Params:
     """Call one of the gateway's own tools."""
-    from mcpgw.meta import call
-
     if tool == READ_RESULT:
         return read_result(tool_request.with_arguments(arguments))
-    return await call(tool_request.with_arguments(arguments), tool)
+    return await tool_request.context.meta_tools.call(tool_request.with_arguments(arguments), tool)
 
 
 def read_result(tool_request: ToolRequest) -> Params:

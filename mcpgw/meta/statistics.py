@@ -30,14 +30,12 @@ def tokens(definitions: list[dict[str, Any]]) -> int:
 
 async def get_stats(tool_request: ToolRequest) -> Params:
     """Return counters of calls, what the compact surface saves, and each breaker's state."""
-    from mcpgw.meta import definitions
-
     context, usage = tool_request.context, tool_request.context.usage
     price = tool_request.arguments.get("price_per_million", 15.0)
     if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < 1e9:
         raise RpcError(INVALID_PARAMS, f"'price_per_million' is a number >= 0, not {price!r:.40}")
     behind = tokens(_otherwise_shown(context))
-    shown = tokens(definitions(context, tool_request.session))
+    shown = tokens(context.meta_tools.definitions(context, tool_request.session))
     saved = max(0, behind - shown)
     tools = usage.tools()
     calls = sum(each.calls for each in tools.values())

@@ -240,7 +240,7 @@ def test_questions_find_the_shipped_skill(question: str, name: str) -> None:
 
 def test_what_the_shipped_skills_name_is_there() -> None:
     """The meta-tools and the skills that a shipped skill names exist, and its JSON is JSON."""
-    from mcpgw.meta import META_TOOLS
+    from mcpgw.meta.registry import META_TOOLS
 
     known = {tool.name for tool in META_TOOLS}
     library = shipped()

@@ -1,0 +1,80 @@
+"""Parts of the gateway that serve a session, and the session as the stateless era sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+import trio
+
+from mcpgw.front.server_profile import ServerProfile
+from mcpgw.protocol.peer import Params, Request
+
+if TYPE_CHECKING:
+    from mcpgw.front.input_required import ParkedCalls
+    from mcpgw.front.resource_subscriptions import ResourceSubscriptions
+    from mcpgw.front.tasks import Tasks
+    from mcpgw.meta.context import GatewayContext
+    from mcpgw.pipeline.session_state import SessionState
+
+Method = Callable[[Any, Any, Request], Awaitable[Params]]
+"""Answers a request: `(session, context, request)`."""
+
+
+class Methods(Protocol):
+    """The methods that a profile serves."""
+
+    def get(self, name: str) -> Method | None:
+        """Return the handler of a method; None if it is not served."""
+
+
+class Listener(Protocol):
+    """A receiver of change notifications."""
+
+    def tell(self, method: str, params: Params | None = None) -> bool:
+        """Forward a notification if it is wanted; return False if it must be sent again later."""
+
+
+@attrs.frozen
+class SessionServices:
+    """Parts of the gateway that answer the requests of a session.
+
+    `state` lives as long as the session, between its calls.
+    """
+
+    context: GatewayContext
+    state: SessionState
+    methods: Methods
+    parked_calls: ParkedCalls
+    resource_subscriptions: ResourceSubscriptions
+    tasks: Tasks
+
+
+class ServedSession(Protocol):
+    """A session, as far as requests of the stateless era need it."""
+
+    principal: str
+    shared: bool
+    server_profile: ServerProfile
+    seen_capabilities: Params
+    greeted: trio.Event
+    listeners: set[Listener]
+
+    @property
+    def target(self) -> str | None:
+        """The one server that it shows; None if it shows the whole gateway."""
+
+    @property
+    def state(self) -> SessionState:
+        """Its state between calls."""
+
+    @property
+    def inside(self) -> SessionServices:
+        """The parts that answer its requests; available once it is attached."""
+
+    async def attached(self) -> None:
+        """Wait until the gateway is ready."""
+
+    async def answer(self, request: Request) -> Params:
+        """Answer a request in the form of the handshake revisions."""
