@@ -21,6 +21,7 @@ from mcpgw.config.schema import BackendConfig, GatewayConfig
 from mcpgw.front import aggregation, input_required, session, tasks
 from mcpgw.front.http.settings import HttpSettings
 from mcpgw.front.session_registry import SETTLE
+from mcpgw.gateway import tree
 from mcpgw.gateway.client_requests import CLIENT_PATIENCE
 from mcpgw.gateway.gateway import Gateway
 from mcpgw.gateway.tree import SIGNAL_GRACE
@@ -393,3 +394,9 @@ def limits() -> list[str]:
          "older lines are forgotten; stderr is always read"),
     )  # fmt: skip
     return table(("What is limited", "Limit", "Setting", "Beyond it"), rows)
+
+
+def nursery_tree() -> list[str]:
+    """Return the drawing of the nursery tree, from the module that builds it."""
+    drawing = (tree.__doc__ or "").partition("\n\n")[2].strip("\n")
+    return ["```text", *drawing.splitlines(), "```"]

@@ -24,6 +24,7 @@ PARTS: Final[dict[str, Callable[[], list[str]]]] = {
     "exit-statuses": tables.exit_statuses,
     "recovery-codes": tables.recovery_codes,
     "token-savings": tables.token_savings,
+    "nursery-tree": tables.nursery_tree,
 }
 """The parts that other pages may have between markers."""
 SECTIONS: Final[tuple[tuple[str, str, Callable[[], list[str]]], ...]] = (

@@ -72,7 +72,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             ctx.exit(trio.run(_to_stdio, options["url"], _headers(options["headers"])))
         from mcpgw.gateway import tree
 
-        ctx.exit(trio.run(tree.serve, _serving(options)))
+        ctx.exit(trio.run(tree.run, _serve_options(options)))
     except KeyboardInterrupt:
         ctx.exit(INTERRUPTED)
 
@@ -106,7 +106,7 @@ async def _to_stdio(url: str, headers: Mapping[str, str]) -> int:
     )
 
 
-def _serving(options: Mapping[str, Any]) -> ServeOptions:
+def _serve_options(options: Mapping[str, Any]) -> ServeOptions:
     """Return how to run a gateway of this one server."""
     from mcpgw.config.failsafe import FailsafeConfig, RateLimitConfig
     from mcpgw.config.schema import GatewayConfig

@@ -51,7 +51,7 @@ def serve(*, config: str) -> int:
     gc.freeze()
     gc.enable()
     path = Path(config).expanduser() if config else None
-    return trio.run(tree.serve, tree.ServeOptions(path, dict(os.environ)))
+    return trio.run(tree.run, tree.ServeOptions(path, dict(os.environ)))
 
 
 def default_mode() -> str:

@@ -74,7 +74,7 @@ def command(
         host=host,
         port=port,
     )
-    ctx.exit(_run(tree.serve, serving))
+    ctx.exit(_run(tree.run, serving))
 
 
 def _run(main: Callable[..., Awaitable[int]], *arguments: object) -> int:

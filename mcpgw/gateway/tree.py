@@ -1,18 +1,34 @@
-"""The nursery tree: what runs in a gateway, and who waits for whom.
+"""The nursery tree: every task of a gateway, under the parent that waits for it.
 
-serve
-├── stdio channel       writes what is queued
-├── signals             SIGTERM, SIGINT and SIGHUP end the gateway
-├── front: stdio        the session; a task for each request in flight
-├── front: http         only when asked for: the server, and a task for each session
-└── core                begins after the first answer (mcpgw.gateway.gateway)
-    ├── backends        a supervised task for each backend
-    │   └── NAME        process or connection, reader, writer, lists, health, idle stop
-    ├── rounds          calls that wait for their client's next request
-    ├── watches         subscriptions that nobody needs any more are ended
-    ├── watcher         gateway.yaml and its env files
-    ├── announcer       tells the clients once of many changes
-    └── warm start      what `meta_mcp.warm_start` names
+run                            gateway/tree.py
+├── stdio channel              writes what could not be written at once
+├── signals                    SIGTERM, SIGINT, SIGHUP: stop reading, finish, end
+├── front: stdio               the session (front/session.py, protocol/peer.py)
+│   └── a task for each request in flight
+└── gateway                    starts after the first answer (gateway/gateway.py)
+    ├── backends               backends/pool.py
+    │   └── SERVER             backends/server.py: limits, breaker, kill switch
+    │       └── INSTANCE       backends/instance.py: waits for demand, starts, restarts;
+    │           │              one for all sessions, or with `scope: session` one for each
+    │           ├── endpoint       the child (exit, stderr, writer), or the network channel
+    │           ├── peer           its answers; a task for each of its own requests
+    │           ├── lists          tools, resources, prompts; again when they change
+    │           ├── notifications  the stream of a server of the stateless era
+    │           ├── health         pings while no answer proves that it is alive
+    │           ├── source watch   only with `watch`: a change restarts it
+    │           └── idle stop      only with `stop_when_idle_for`
+    ├── parked calls           calls that wait for their client's next request
+    ├── subscriptions          unsubscribes at servers when the last client leaves
+    ├── file watcher           gateway.yaml, capabilities, playbooks, skills, source files
+    ├── trust                  approvals: to state.db and back
+    ├── webhooks               events that other gateways of the user received
+    ├── notifications          one list_changed for many changes
+    ├── usage                  counters: to state.db and back, in a worker thread
+    ├── warm start             starts what `meta_mcp.warm_start` names
+    ├── preparation            imports and starts what the first call is likely to need
+    └── front: http            only on request (gateway/http.py, front/http)
+        ├── server             Hypercorn's protocols over our own listeners
+        └── a task for each session
 """
 
 from __future__ import annotations
@@ -43,17 +59,17 @@ MESSAGE_LIMIT: Final = 10 * 1024 * 1024
 
 @attrs.frozen
 class ServeOptions:
-    """How a gateway is to be run.
+    """Options of `mcp-gateway serve` and of commands that serve.
 
     Args:
-      config_path: gateway.yaml; None to look in the usual places. Where it is missing the
-        defaults are used, and it is loaded when it appears.
+      config_path: gateway.yaml; None to look in the usual places. If it is missing, the defaults
+        are used, and it is loaded when it appears.
       environ: the environment of the process.
-      stdio: whether there is a client at stdin and stdout; its end ends the gateway.
+      stdio: whether a client is connected at stdin and stdout; its end ends the gateway.
       http: whether to listen for clients by HTTP.
-      host, port: where to, over what the configuration says.
-      config: a configuration made by a command, in place of a file.
-      only: the one server that clients see, as if they had it before them (a bridge).
+      host, port: the address to listen on; overrides the configuration.
+      config: a configuration made by a command, instead of a file.
+      only: the one server that clients see, as if they were connected to it (a bridge).
     """
 
     config_path: Path | None
@@ -66,40 +82,40 @@ class ServeOptions:
     only: str | None = None
 
 
-async def serve(serving: ServeOptions) -> int:
-    """Run a gateway until its client has gone, or a signal ends it.
+async def run(options: ServeOptions) -> int:
+    """Run a gateway until its client disconnects, or a signal ends it.
 
     Returns:
-      The exit status: 0, or 1 where the configuration could not be loaded or the port is taken.
+      The exit status: 0, or 1 if the configuration could not be loaded or the port is taken.
     """
-    return await _Tree(serving).run()
+    return await _Tree(options).run()
 
 
 @attrs.define(eq=False)
 class _Tree:
-    serving: ServeOptions
+    options: ServeOptions
     session: Session | None = None
     problem: str = ""
     _stop: trio.Event = attrs.field(factory=trio.Event)
     _closed: trio.Event = attrs.field(factory=trio.Event)
 
     async def run(self) -> int:
-        channel = take_stdio(limit=MESSAGE_LIMIT) if self.serving.stdio else None
+        channel = take_stdio(limit=MESSAGE_LIMIT) if self.options.stdio else None
         if channel is not None:
             self.session = Session(channel, end_grace=END_GRACE)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._end_on_signal)
                 if channel is None or self.session is None:
-                    await self._core()
+                    await self._run_gateway()
                 else:
                     nursery.start_soon(channel.run)
-                    nursery.start_soon(self._core)
+                    nursery.start_soon(self._run_gateway)
                     await self.session.run()
                     self._stop.set()
                     with trio.move_on_after(SIGNAL_GRACE):
                         await channel.flush()
-                        if self.serving.http:
+                        if self.options.http:
                             await self._closed.wait()
                 nursery.cancel_scope.cancel()
         finally:
@@ -108,48 +124,48 @@ class _Tree:
                     await channel.aclose()
         return 1 if self.problem else 0
 
-    async def _core(self) -> None:
-        """Load what answers the requests, and listen where that is wanted."""
-        if self.session is not None and not self.serving.http:
+    async def _run_gateway(self) -> None:
+        """Load the gateway, and listen for HTTP clients on request."""
+        if self.session is not None and not self.options.http:
             # The imports take longer than all else; the first answer goes out before them.
             await self.session.greeted.wait()
         from mcpgw.gateway.gateway import Gateway
 
         gateway = Gateway(
-            self.serving.config_path,
-            self.serving.environ,
-            must_exist=not self.serving.stdio and self.serving.config_path is not None,
+            self.options.config_path,
+            self.options.environ,
+            must_exist=not self.options.stdio and self.options.config_path is not None,
             sessions=[self.session] if self.session is not None else [],
-            many_clients=self.serving.http,
-            given=self.serving.config,
+            many_clients=self.options.http,
+            given=self.options.config,
         )
-        not_listening = ""
+        listen_problem = ""
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(gateway.run)
-                if not self.serving.http:
+                if not self.options.http:
                     await trio.sleep_forever()
                 if gateway.problem and self.session is None:
-                    log.error("gateway.not_started", reason=gateway.problem)
+                    log.error("gateway.start_failed", reason=gateway.problem)
                 else:
-                    not_listening = await self._listen(gateway)
-                    if self.session is not None and not_listening:
+                    listen_problem = await self._listen(gateway)
+                    if self.session is not None and listen_problem:
                         await trio.sleep_forever()  # the client at stdin is served all the same
                 nursery.cancel_scope.cancel()
         finally:
-            self.problem = not_listening or gateway.problem
+            self.problem = listen_problem or gateway.problem
             self._closed.set()
 
     async def _listen(self, gateway: Gateway) -> str:
-        """Serve clients by HTTP until the gateway ends; return why that could not be done."""
+        """Serve HTTP clients until the gateway ends; return why that failed."""
         from mcpgw.gateway.http import listen
 
-        serving = self.serving
+        options = self.options
         why = await listen(
-            gateway, self._stop, host=serving.host, port=serving.port, only=serving.only
+            gateway, self._stop, host=options.host, port=options.port, only=options.only
         )
         if why:
-            log.error("http.not_listening", reason=why)
+            log.error("http.listen_failed", reason=why)
         return why
 
     async def _end_on_signal(self) -> None:
