@@ -1,1 +1,1 @@
-"""JSON-RPC peers and the words of MCP, with no input or output of their own."""
+"""JSON-RPC peers and MCP constants. Nothing here does input or output of its own."""

@@ -1,7 +1,6 @@
-"""JSON-RPC error codes in one table, and the exceptions that carry them.
+"""JSON-RPC error codes, and the exceptions that carry them.
 
-The table is read by the code and by the documentation generator, so that a code
-cannot be used without standing in the reference page.
+The documentation generator reads the same table, so every code that is used is documented.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import attrs
 
 
 class ErrorCode(int):
-    """A JSON-RPC error code that knows its name and meaning."""
+    """A JSON-RPC error code with its name and meaning."""
 
     name: str
     meaning: str
@@ -29,7 +28,7 @@ PARSE_ERROR = ErrorCode(-32700, "parse error", "the line is not JSON")
 INVALID_REQUEST = ErrorCode(
     -32600,
     "invalid request",
-    "JSON, but no valid request: a batch, a wrong or repeated id, a request before `initialize`,"
+    "JSON, but not a valid request: a batch, a wrong or repeated id, a request before `initialize`,"
     " a second `initialize`, a message over the size limit",
 )
 METHOD_NOT_FOUND = ErrorCode(
@@ -38,7 +37,7 @@ METHOD_NOT_FOUND = ErrorCode(
 INVALID_PARAMS = ErrorCode(
     -32602, "invalid params", "parameters of the wrong shape, an unknown tool, a missing argument"
 )
-INTERNAL_ERROR = ErrorCode(-32603, "internal error", "a fault of the gateway itself; see its log")
+INTERNAL_ERROR = ErrorCode(-32603, "internal error", "a fault of the gateway itself (see the log)")
 BACKEND_UNAVAILABLE = ErrorCode(
     -32000,
     "backend unavailable",
@@ -51,23 +50,24 @@ RESOURCE_NOT_FOUND = ErrorCode(
 HEADER_MISMATCH = ErrorCode(
     -32020,
     "header mismatch",
-    "a header of the request is missing or says something else than its body (MCP 2026-07-28)",
+    "a header of the request is missing or differs from its body (MCP 2026-07-28)",
 )
 MISSING_CAPABILITY = ErrorCode(
     -32021,
     "missing client capability",
-    "the request needs what the client did not declare; `data.requiredCapabilities` names it"
+    "the request needs a capability that the client did not declare;"
+    " `data.requiredCapabilities` names it"
     " (MCP 2026-07-28)",
 )
 UNSUPPORTED_VERSION = ErrorCode(
     -32022,
     "unsupported protocol version",
-    "`data.supported` names the revisions that are served (MCP 2026-07-28)",
+    "`data.supported` lists the supported revisions (MCP 2026-07-28)",
 )
 URL_ELICITATION_REQUIRED = ErrorCode(
     -32042,
     "URL elicitation required",
-    "a backend wants the person to open a URL first (MCP 2025-11-25); passed on as it came",
+    "a backend asks the user to open a URL first (MCP 2025-11-25); forwarded unchanged",
 )
 
 ERROR_CODES: tuple[ErrorCode, ...] = (
@@ -87,12 +87,12 @@ ERROR_CODES: tuple[ErrorCode, ...] = (
 
 
 class RpcError(Exception):
-    """An error answer of JSON-RPC, on its way out or as a peer sent it.
+    """A JSON-RPC error, to be sent or as received.
 
     Args:
       code: the JSON-RPC code.
-      message: one sentence for a person.
-      data: anything more, as the protocol carries it.
+      message: one sentence for people.
+      data: further details, any JSON value.
     """
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
@@ -113,7 +113,7 @@ class RpcError(Exception):
 
     @classmethod
     def from_wire(cls, error: Any) -> RpcError:
-        """Read the `error` object of a response; odd shapes become an internal error."""
+        """Parse the `error` object of a response; malformed ones become an internal error."""
         if not isinstance(error, Mapping):
             return cls(INTERNAL_ERROR, f"malformed error object: {error!r:.200}")
         code = error.get("code")
@@ -127,10 +127,10 @@ class RpcError(Exception):
 
 @attrs.frozen
 class ConnectionLost(Exception):
-    """The conversation ended while an answer was awaited.
+    """The conversation ended before a request was answered.
 
-    `sent` is False only where the request surely had no effect, because it never left this
-    process or was turned away unread, so that repeating it is safe whatever it does.
+    `sent` is False only if the request certainly had no effect, because it never left this process
+    or was refused unread. Then repeating it is safe, whatever it does.
     """
 
     peer: str
@@ -138,7 +138,7 @@ class ConnectionLost(Exception):
     reason: str = ""
 
     def __str__(self) -> str:
-        when = "while the answer was awaited" if self.sent else "before the request was sent"
+        when = "before the answer arrived" if self.sent else "before the request was sent"
         return f"the connection to {self.peer} was lost {when}" + (
             f": {self.reason}" if self.reason else ""
         )

@@ -1,4 +1,4 @@
-"""Parameters of a tool that are sent as HTTP headers too (MCP 2026-07-28, `x-mcp-header`)."""
+"""Tool parameters that are repeated as HTTP headers (MCP 2026-07-28, `x-mcp-header`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KINDS: Final = ("string", "integer", "boolean")
 
 @attrs.frozen
 class InvalidHeaderParams(Exception):
-    """An annotation that makes a tool unusable over HTTP."""
+    """An invalid annotation, which makes a tool unusable over HTTP."""
 
     reason: str
 
@@ -34,7 +34,7 @@ class InvalidHeaderParams(Exception):
 
 @attrs.frozen
 class HeaderParam:
-    """A parameter, by its way from the root of the arguments, and the name of its header."""
+    """A parameter, by its path from the root of the arguments, and the name of its header."""
 
     name: str
     path: tuple[str, ...]
@@ -45,20 +45,20 @@ def header_params(input_schema: Mapping[str, Any]) -> tuple[HeaderParam, ...]:
     """Return the annotated parameters of a tool.
 
     Raises:
-      InvalidHeaderParams: a name is no token (RFC 9110, section 5.6.2) or stands twice, or the
-        annotation is on something else than a string, an integer or a boolean that is reached
-        through `properties` alone.
+      InvalidHeaderParams: a name is not a token (RFC 9110, section 5.6.2) or is used twice, or an
+        annotated value is not a string, an integer or a boolean that is reached through
+        `properties` alone.
     """
     found: dict[str, HeaderParam] = {}
     for path, schema in _annotated(input_schema, (), 0):
         name, kind = schema[ANNOTATION], schema.get("type")
         where = ".".join(path)
         if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-            raise InvalidHeaderParams(f"'{where}': {name!r:.40} is no name for a header")
+            raise InvalidHeaderParams(f"'{where}': {name!r:.40} is not a valid header name")
         if kind not in _KINDS:
-            raise InvalidHeaderParams(f"'{where}': a header is for {', '.join(_KINDS)} alone")
+            raise InvalidHeaderParams(f"'{where}': its type must be one of {', '.join(_KINDS)}")
         if name.lower() in found:
-            raise InvalidHeaderParams(f"'{where}': the header {name} stands twice")
+            raise InvalidHeaderParams(f"'{where}': the header {name} is used twice")
         found[name.lower()] = HeaderParam(name, path, kind)
     return tuple(found.values())
 
@@ -69,7 +69,7 @@ _DEEPEST: Final = 32
 def _annotated(
     schema: Any, path: tuple[str, ...], depth: int
 ) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """Go through the annotated properties; refuse annotations anywhere else."""
+    """Yield the annotated properties; refuse annotations anywhere else."""
     if depth > _DEEPEST or not isinstance(schema, Mapping):
         return
     for key, value in schema.items():
@@ -79,25 +79,27 @@ def _annotated(
                     if ANNOTATION in below:
                         yield (*path, str(name)), below
                     yield from _annotated(below, (*path, str(name)), depth + 1)
-        elif key != ANNOTATION and _holds(value, depth + 1):
-            raise InvalidHeaderParams(f"'{key}' holds an annotation that no request can reach")
+        elif key != ANNOTATION and _has_annotation(value, depth + 1):
+            raise InvalidHeaderParams(f"'{key}' contains an annotation outside of `properties`")
 
 
 _NOT_SCHEMAS: Final = ("default", "const", "enum", "examples")
 
 
-def _holds(value: Any, depth: int) -> bool:
+def _has_annotation(value: Any, depth: int) -> bool:
     if depth > _DEEPEST:
         return False
     if isinstance(value, Mapping):
         return ANNOTATION in value or any(
-            _holds(below, depth + 1) for key, below in value.items() if key not in _NOT_SCHEMAS
+            _has_annotation(below, depth + 1)
+            for key, below in value.items()
+            if key not in _NOT_SCHEMAS
         )
-    return isinstance(value, list) and any(_holds(below, depth + 1) for below in value)
+    return isinstance(value, list) and any(_has_annotation(below, depth + 1) for below in value)
 
 
 def header_of(param: HeaderParam, arguments: Mapping[str, Any]) -> str | None:
-    """Return the header's value for a call; None where the argument is null or absent."""
+    """Return the header's value for a call; None if the argument is null or missing."""
     value: Any = arguments
     for name in param.path:
         if not isinstance(value, Mapping) or name not in value:
@@ -113,7 +115,7 @@ def header_of(param: HeaderParam, arguments: Mapping[str, Any]) -> str | None:
 
 
 def encode_header(value: str) -> str:
-    """Return text as a header may carry it: as it is where that is plain, else in base64."""
+    """Return a string as header value: unchanged if it is plain ASCII, else in base64."""
     looks_encoded = value.startswith(_PREFIX) and value.endswith(_SUFFIX)
     if _PLAIN.fullmatch(value) and value == value.strip(" \t") and not looks_encoded:
         return value
@@ -121,10 +123,10 @@ def encode_header(value: str) -> str:
 
 
 def decode_header(text: str) -> str:
-    """Return the text that a header carries.
+    """Return the string that a header value encodes.
 
     Raises:
-      ValueError: it says that it is base64 and is not.
+      ValueError: it is marked as base64 and is not valid.
     """
     if not (text.startswith(_PREFIX) and text.endswith(_SUFFIX)):
         return text
@@ -143,7 +145,7 @@ NAMED_BY: Final[Mapping[str, str]] = {
     "tasks/update": "taskId",
     "tasks/cancel": "taskId",
 }
-"""Which parameter of a method `Mcp-Name` repeats (MCP 2026-07-28, Streamable HTTP)."""
+"""The parameter of each method that `Mcp-Name` repeats (MCP 2026-07-28, Streamable HTTP)."""
 
 
 def modern_headers(
@@ -151,12 +153,12 @@ def modern_headers(
     params: Mapping[str, Any],
     tool_params: Mapping[str, tuple[HeaderParam, ...]],
 ) -> dict[str, str]:
-    """Return the headers that repeat a request of the stateless era.
+    """Return the headers that repeat parts of a request of the stateless era.
 
     Args:
       message: the request.
-      params: its parameters, with the revision in their `_meta`.
-      tool_params: the parameters of tools that go into headers too, by tool.
+      params: its params, with the revision in their `_meta`.
+      tool_params: the parameters with headers, by tool.
     """
     method = message["method"]
     headers = {"MCP-Protocol-Version": str(params["_meta"][VERSION_META]), "Mcp-Method": method}

@@ -1,7 +1,6 @@
-"""JSON-RPC 2.0 messages to and from bytes, and the shape that each must have.
+"""JSON-RPC 2.0 messages: encoding, decoding and validation.
 
-Messages stay plain dictionaries from the reader to the writer: what we do not know
-survives the way through.
+Messages stay plain dictionaries from the reader to the writer, so unknown members are kept.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def _make_encode(*, ascii_only: bool) -> Callable[[Any], str]:
     if make is None:
         return encoder.encode
     escape = json.encoder.encode_basestring_ascii if ascii_only else json.encoder.encode_basestring
-    # What `encode` makes anew for each message, made once: a third of its time.
+    # `encode` creates this encoder for every message, which takes a third of its time.
     chunks = make(None, encoder.default, escape, None, ":", ",", False, False, False)
     return lambda value: "".join(chunks(value, 0))
 
@@ -37,7 +36,7 @@ _encode_ascii = _make_encode(ascii_only=True)
 
 
 def _refuse_constant(word: str) -> Any:
-    raise ValueError(f"{word} is not JSON")
+    raise ValueError(f"{word} is not valid JSON")
 
 
 _decode_value = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
@@ -45,9 +44,13 @@ _decode_value = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
 
 @attrs.frozen
 class Malformed:
-    """A line that is no message: what is wrong with it, and its id where it could be read.
+    """A line that is not a valid message.
 
-    `answers` is True where the line was to be the answer to a request of ours.
+    Args:
+      code: the JSON-RPC error code.
+      reason: what is wrong with it.
+      id: its id, if that could be read.
+      answers: whether it was meant as the response to a request of ours.
     """
 
     code: int
@@ -60,25 +63,25 @@ def encode(message: Message) -> bytes:
     """Return the message as one line of UTF-8, newline included.
 
     Raises:
-      ValueError: the message holds what JSON cannot carry (NaN, an odd type, deep nesting).
+      ValueError: JSON cannot represent the message (NaN, an unsupported type, deep nesting).
     """
     try:
         return _encode(message).encode() + b"\n"
     except UnicodeEncodeError:
-        # A lone surrogate is legal in JSON text as an escape, but not in UTF-8.
+        # JSON can escape a lone surrogate; UTF-8 cannot encode it.
         return _encode_ascii(message).encode() + b"\n"
     except (TypeError, RecursionError) as error:
         raise ValueError(f"cannot be written as JSON: {error}") from error
 
 
 _STARTS: Final = frozenset(bytes([byte]) for byte in b'{["-0123456789tfn')
-"""What a JSON value may start with: a look at it saves the work for a flood of plain text."""
+"""The first bytes of JSON values: checking them first makes a flood of plain text cheap."""
 
 
 def decode(line: bytes) -> Message | list[Any] | Malformed:
-    """Read one line. Return an object, a batch as a list, or what is wrong with the line."""
+    """Return the message of a line, a batch as a list, or `Malformed`."""
     if line[:1] not in _STARTS:
-        return Malformed(PARSE_ERROR, "not JSON: no value starts like this")
+        return Malformed(PARSE_ERROR, "not JSON: a value cannot start like this")
     try:
         text = str(line, "utf-8")
         value, end = _decode_value(text)
@@ -92,30 +95,30 @@ def decode(line: bytes) -> Message | list[Any] | Malformed:
         return Malformed(PARSE_ERROR, f"not JSON: {error}")
     if isinstance(value, (dict, list)):
         return value
-    return Malformed(INVALID_REQUEST, "a message is a JSON object")
+    return Malformed(INVALID_REQUEST, "a message must be a JSON object")
 
 
 def valid_id(value: Any) -> bool:
-    """Tell whether a value may be a request's id in MCP: a string or an integer, never null."""
+    """Return whether a value is a valid request id in MCP: a string or an integer, never null."""
     return isinstance(value, (str, int)) and not isinstance(value, bool)
 
 
 def check(message: Message) -> RpcError | None:
-    """Return what is wrong with the shape of a message, or None (JSON-RPC 2.0, section 4)."""
+    """Return the error of an invalid message, None for a valid one (JSON-RPC 2.0, section 4)."""
     if message.get("jsonrpc") != "2.0":
-        return RpcError(INVALID_REQUEST, 'the message lacks "jsonrpc": "2.0"')
+        return RpcError(INVALID_REQUEST, 'a message must have "jsonrpc": "2.0"')
     if "id" in message and not valid_id(message["id"]):
         if "error" in message and message["id"] is None:
             return None
-        return RpcError(INVALID_REQUEST, "an id is a string or an integer")
+        return RpcError(INVALID_REQUEST, "an id must be a string or an integer")
     if "method" not in message:
         if "result" in message or "error" in message:
             return None
-        return RpcError(INVALID_REQUEST, "a message has a method, a result or an error")
+        return RpcError(INVALID_REQUEST, "a message must have a method, a result or an error")
     if not isinstance(message["method"], str):
-        return RpcError(INVALID_REQUEST, "a method is a string")
+        return RpcError(INVALID_REQUEST, "a method must be a string")
     if not isinstance(message.get("params", {}), dict):
-        return RpcError(INVALID_PARAMS, "params is an object")
+        return RpcError(INVALID_PARAMS, "params must be an object")
     return None
 
 
@@ -123,10 +126,10 @@ _ID_AT_END: Final = rb',\s*"id"\s*:\s*(-?\d{1,18}|"[^"\\]{0,256}")\s*}\s*$'
 
 
 def oversized(head: bytes, tail: bytes, size: int, limit: int) -> Malformed:
-    """Describe a line that was too large to keep, from its first and last bytes.
+    """Return `Malformed` for a line over the limit, from its first and last bytes.
 
-    The id is read where it stands before the large value or at the very end, so that the
-    one request can be answered and the pipe goes on.
+    The id can be read if it comes before the large value or at the very end. Then the request can
+    be answered, and the conversation goes on.
     """
     request_id, answers = _scan_head(head.decode("utf-8", "replace"))
     if request_id is None and (found := re.search(_ID_AT_END, tail)):
@@ -141,7 +144,8 @@ def oversized(head: bytes, tail: bytes, size: int, limit: int) -> Malformed:
 
 
 def _scan_head(text: str) -> tuple[RequestId | None, bool]:
-    """Read the leading members of a cut-off JSON object; return its id and if it answers."""
+    """Parse the first members of a truncated JSON object; return its id, and whether it is a
+    response."""
     request_id: RequestId | None = None
     answers = False
     position = _after_space(text, 0)
@@ -163,7 +167,7 @@ def _scan_head(text: str) -> tuple[RequestId | None, bool]:
             if text[position] != ",":
                 break
     except (ValueError, IndexError, RecursionError):
-        pass  # the head ends inside a value: what was read so far stands
+        pass  # the head ends inside a value: use the members before it
     return request_id, answers
 
 

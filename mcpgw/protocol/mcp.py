@@ -1,4 +1,4 @@
-"""The words of MCP that both faces of the gateway need."""
+"""MCP constants and small rules that both sides of the gateway need."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SUBSCRIPTION_META: Final = "io.modelcontextprotocol/subscriptionId"
 """The keys of `_meta` of the stateless era (MCP 2026-07-28, base protocol, `_meta`)."""
 
 TASKS_EXTENSION: Final = "io.modelcontextprotocol/tasks"
-"""The extension of the stateless era for calls whose answer is fetched later."""
+"""The extension of the stateless era for calls whose result is fetched later."""
 RELATED_TASK_META: Final = "io.modelcontextprotocol/related-task"
-"""The key of `_meta` that names the task a message belongs to (MCP 2025-11-25, tasks)."""
+"""The key of `_meta` that names a message's task (MCP 2025-11-25, tasks)."""
 
 FORWARDED_CAPABILITIES: Final = ("roots", "sampling", "elicitation")
-"""Client capabilities that backends may use through us."""
+"""Client capabilities that backends may use through the gateway."""
 
 BATCH_VERSION: Final = "2025-03-26"
-"""The one revision in which a client may send JSON-RPC batches."""
+"""The only revision with JSON-RPC batches."""
 
 LOG_LEVELS: Final = (
     "debug",
@@ -44,8 +44,8 @@ LOG_LEVELS: Final = (
 def negotiate(requested: object) -> str:
     """Return the revision to answer `initialize` with.
 
-    The client's own where we speak it, else our latest (MCP 2025-11-25, lifecycle, version
-    negotiation). A client that names none is taken for the first revision.
+    It is the requested one if it is supported, else our latest (MCP 2025-11-25, lifecycle, version
+    negotiation). A client that requests none is assumed to use the first revision.
     """
     if requested is None:
         return PROTOCOL_VERSIONS[-1]
@@ -55,28 +55,28 @@ def negotiate(requested: object) -> str:
 
 
 def is_modern(params: Mapping[str, Any]) -> bool:
-    """Tell whether the params of a request are of the stateless era: they name their revision."""
+    """Return whether a request is of the stateless era: its `_meta` names the revision."""
     meta = params.get("_meta")
     return isinstance(meta, dict) and VERSION_META in meta
 
 
 def is_complete(result: Mapping[str, Any]) -> bool:
-    """Tell whether a result is the whole answer, as all are before 2026-07-28."""
+    """Return whether a result is final, as all results before 2026-07-28 are."""
     return bool(result.get("resultType", "complete") == "complete")
 
 
 def reads_only(tool: Mapping[str, Any]) -> bool:
-    """Tell whether a tool declares that it changes nothing."""
+    """Return whether a tool declares itself read-only."""
     annotations = tool.get("annotations")
     return isinstance(annotations, dict) and annotations.get("readOnlyHint") is True
 
 
 def repeats_alike(tool: Mapping[str, Any]) -> bool:
-    """Tell whether a tool declares that a second call does no more than the first."""
+    """Return whether a tool declares itself idempotent."""
     annotations = tool.get("annotations")
     return isinstance(annotations, dict) and annotations.get("idempotentHint") is True
 
 
 def is_repeatable(tool: Mapping[str, Any]) -> bool:
-    """Tell whether calling a tool twice is declared to be the same as calling it once."""
+    """Return whether a tool declares that repeating a call has no further effect."""
     return reads_only(tool) or repeats_alike(tool)

@@ -1,7 +1,7 @@
 """One end of a JSON-RPC conversation over a channel of messages.
 
-The front session is a peer, and each backend connection is a peer: the same class
-numbers requests, matches answers, and carries progress and cancellation both ways.
+A client's session has a peer, and so has each backend connection: the same class numbers requests,
+matches responses, and handles progress and cancellation in both directions.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ if TYPE_CHECKING:
 log = get_logger("mcpgw.peer")
 
 BURST: Final = 8
-"""Conversations with this many requests under way write what they send in one go."""
+"""From this many requests in flight on, messages are collected and written together."""
 
 NOISE_REPORTED: Final = frozenset(10**exponent for exponent in range(10))
-"""Which of a backend's lines that are no messages are logged: the 1st, 10th, 100th ..."""
+"""The malformed lines of a backend that are logged: the 1st, 10th, 100th ..."""
 NOISE_BURST: Final = 500
 NOISE_PAUSE: Final = 0.025
-"""After every `NOISE_BURST` lines that are no messages, reading rests for so many seconds."""
+"""Seconds that reading pauses after every `NOISE_BURST` malformed lines."""
 
 MAX_IN_FLIGHT: Final = 4096
-"""Requests that one other side may have in flight; one more is answered with an error."""
+"""Requests that the other side may have in flight; further ones are refused."""
 
 
 RequestHandler = Callable[[Request], Awaitable[Params]]
 ImmediateHandler = Callable[[Params], Params]
 NotificationHandler = Callable[[str, Params, RequestId | None], None]
-"""Takes a method, its params, and our own request on whose stream it came, if that is known."""
+"""Takes the method, its params, and our own request on whose stream it came, if known."""
 
 
 @attrs.define(slots=True, eq=False)
@@ -57,15 +57,17 @@ class Peer:
     """One end of a JSON-RPC conversation.
 
     Args:
-      channel: where messages come from and go to. The opener closes it.
-      name: who the other side is, for logs and errors.
-      serve: answers a request; runs in a task of its own, so a slow one delays nobody.
-      immediate: requests answered in order, before the next message is read; for what must
-        not overtake (`initialize`) and what costs nothing (`ping`).
-      notified: told of each notification in order; must not wait.
-      answer_malformed: whether a line that is no message gets an error (the front) or is
-        only logged (a backend, which may print what it likes).
+      channel: carries the messages. Whoever opened it closes it.
+      name: the name of the other side, for logs and errors.
+      serve: returns the result of a request; runs in its own task, so requests run concurrently.
+      immediate: handlers that run in order, before the next message is read; for requests that
+        must not be overtaken (`initialize`) and cheap ones (`ping`).
+      notified: called for each notification, in order; must not block.
+      answer_malformed: whether a malformed line gets an error response (clients) or is only logged
+        (backends, which may print other output).
       end_grace: seconds for requests in flight to finish after the end of input.
+      accepts_batches: whether the negotiated revision has batches.
+      paused: called when the other side has closed the stream of a request of ours for a while.
     """
 
     channel: Channel
@@ -77,7 +79,6 @@ class Peer:
     end_grace: float = 0.0
     accepts_batches: bool = False
     paused: Callable[[RequestId], None] | None = None
-    """Told when the other side has closed the stream of a request of ours for a while."""
     _serving: dict[RequestId, Request] = attrs.field(factory=dict)
     _pending: dict[RequestId, trio.lowlevel.Task] = attrs.field(factory=dict)
     _progress: dict[RequestId, ProgressCallback] = attrs.field(factory=dict)
@@ -90,7 +91,7 @@ class Peer:
     _settled: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     malformed_lines: int = 0
     ending: trio.Event = attrs.field(factory=trio.Event)
-    """Set when no more is read: what waits for nothing in particular should end."""
+    """Set when reading has ended: open-ended requests should end too."""
 
     def __repr__(self) -> str:
         state = "ENDED" if self._ended else "OPEN"
@@ -100,26 +101,26 @@ class Peer:
         )
 
     async def drained(self) -> None:
-        """Wait until no request of ours waits for an answer."""
+        """Wait until all requests of ours are answered, except long-lived ones."""
         while self.pending:
             await self._settled.park()
 
     @property
     def pending(self) -> int:
-        """Requests of ours that wait for an answer, without those that stand open."""
+        """The number of unanswered requests of ours, without long-lived ones."""
         return len(self._pending) - len(self._long_lived)
 
     def is_serving(self, request: Request) -> bool:
-        """Tell whether a request of the other side is still unanswered."""
+        """Return whether a request of the other side is still unanswered."""
         return self._serving.get(request.id) is (request.represents or request)
 
     # -- the conversation ------------------------------------------------------------
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Converse until the other side ends its output.
+        """Read and serve messages until the other side ends its output.
 
-        Requests of ours that still wait then fail with `ConnectionLost`. Requests of the
-        other side have `end_grace` seconds to finish; their answers are still sent.
+        Then unanswered requests of ours fail with `ConnectionLost`. Requests of the other side
+        have `end_grace` seconds to finish; their responses are still sent.
         """
         try:
             async with trio.open_nursery() as nursery:
@@ -135,13 +136,13 @@ class Peer:
             self._nursery = None
             self.ending.set()
             self._fail_pending()
-            # They point back to who made us: without this the memory of every conversation would
-            # wait for the garbage collector, which seldom looks at what has lived for a while.
-            self.serve, self.notified, self.immediate = method_not_found, _unheard, {}
+            # Break the reference cycle with the owner, so that the memory of a conversation is
+            # freed now and not by a late run of the garbage collector.
+            self.serve, self.notified, self.immediate = method_not_found, _ignore, {}
             self.paused = None
 
     def finish(self, grace: float) -> None:
-        """Read no more; let requests in flight finish for up to `grace` seconds, then end."""
+        """Stop reading; give requests in flight up to `grace` seconds to finish, then end."""
         self.end_grace = min(self.end_grace, grace)
         self._reading.cancel()
         if self._ended and self._nursery is not None:
@@ -155,7 +156,7 @@ class Peer:
                 if message.__class__ is dict:
                     await self._dispatch(message)
                 else:
-                    await self._dispatch_oddity(message)
+                    await self._dispatch_special(message)
         except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
             return
 
@@ -171,15 +172,15 @@ class Peer:
             return
         method = message.get("method")
         if method is None:
-            self._answered(message)
+            self._match_response(message)
         elif "id" not in message:
-            self._notification(method, message.get("params") or {}, about)
+            self._handle_notification(method, message.get("params") or {}, about)
         elif (request := self._admit(message, about)).__class__ is Request:
             self._nursery.start_soon(self._serve, request)  # type: ignore[union-attr]
         else:
             await self.channel.send(request)  # type: ignore[arg-type]
 
-    async def _dispatch_oddity(self, message: Received) -> None:
+    async def _dispatch_special(self, message: Received) -> None:
         if isinstance(message, Arrived):
             await self._dispatch(message.message, message.about)
         elif isinstance(message, Failed):
@@ -193,8 +194,8 @@ class Peer:
         elif isinstance(message, list) and self.accepts_batches and message:
             self._nursery.start_soon(self._serve_batch, message)  # type: ignore[union-attr]
         else:
-            reason = "an empty batch" if message == [] else "this revision has no batches"
-            await self._malformed(Malformed(INVALID_REQUEST, f"{reason}: send one message a line"))
+            reason = "the batch is empty" if message == [] else "this revision has no batches"
+            await self._malformed(Malformed(INVALID_REQUEST, f"{reason}; send single messages"))
 
     async def _refuse(self, message: Message, fault: RpcError) -> None:
         if "id" in message or "method" not in message:
@@ -221,13 +222,13 @@ class Peer:
                 "line.ignored", peer=self.name, reason=line.reason, count=self.malformed_lines
             )
         elif self.malformed_lines % NOISE_BURST == 0:
-            # A program that prints without end gets no more of our time than this.
+            # Bound the processor time that a program's endless output can take.
             await trio.sleep(NOISE_PAUSE)
 
     # -- requests of the other side ----------------------------------------------------
 
     def _admit(self, message: Message, about: RequestId | None = None) -> Request | Message:
-        """Return the request to serve, or the response that answers it at once."""
+        """Return the request to serve, or the immediate response to it."""
         request_id: RequestId = message["id"]
         params = message.get("params") or {}
         if request_id in self._serving:
@@ -243,7 +244,7 @@ class Peer:
         if len(self._serving) >= MAX_IN_FLIGHT:
             fault = RpcError(
                 INTERNAL_ERROR,
-                f"{MAX_IN_FLIGHT} requests are in flight already; wait for answers first",
+                f"{MAX_IN_FLIGHT} requests are in flight, which is the limit; wait for responses",
             )
             return _error_response(request_id, fault)
         request = Request(self, request_id, message["method"], params, about=about)
@@ -261,11 +262,11 @@ class Peer:
             try:
                 await self.channel.send(response, together=len(self._serving) >= BURST)
             except ValueError as error:
-                # An infinite number, or nesting without end: a server's answer may hold it.
-                fault = RpcError(INTERNAL_ERROR, f"the answer {error}")
+                # A server's result may contain an infinite number, or be nested too deeply.
+                fault = RpcError(INTERNAL_ERROR, f"the result is not valid JSON: {error}")
                 await self.channel.send(_error_response(request.id, fault))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                # Nobody reads our answers any more: the conversation is over.
+                # The other side reads no more responses: the conversation is over.
                 self._nursery.cancel_scope.cancel()  # type: ignore[union-attr]
 
     async def _respond(self, request: Request) -> Message | None:
@@ -287,14 +288,14 @@ class Peer:
             if request.cancelled:
                 return None
             log.error("request.crashed", peer=self.name, method=request.method, exc_info=error)
-            fault = RpcError(INTERNAL_ERROR, "internal error of the gateway; its log has the cause")
+            fault = RpcError(INTERNAL_ERROR, "internal gateway error (see the log)")
             return _error_response(request.id, fault)
         finally:
             self._serving.pop(request.id, None)
         return None
 
     async def _serve_batch(self, messages: list[Any]) -> None:
-        """Answer a batch with an array of its answers (JSON-RPC 2.0, section 6)."""
+        """Answer a batch with an array of its responses (JSON-RPC 2.0, section 6)."""
         responses: list[Message] = []
 
         async def respond(request: Request) -> None:
@@ -304,13 +305,13 @@ class Peer:
         async with trio.open_nursery() as nursery:
             for message in messages:
                 if not isinstance(message, dict):
-                    fault = RpcError(INVALID_REQUEST, "a message is a JSON object")
+                    fault = RpcError(INVALID_REQUEST, "a message must be a JSON object")
                     responses.append(_error_response(None, fault))
                 elif (problem := check(message)) is not None:
                     known = message.get("id")
                     responses.append(_error_response(known if valid_id(known) else None, problem))
                 elif message.get("method") == "initialize":
-                    fault = RpcError(INVALID_REQUEST, "initialize never comes in a batch")
+                    fault = RpcError(INVALID_REQUEST, "a batch must not contain initialize")
                     responses.append(_error_response(message.get("id"), fault))
                 elif "method" in message and "id" in message:
                     admitted = self._admit(message)
@@ -323,7 +324,7 @@ class Peer:
         if responses:
             await self.channel.send(responses)
 
-    def _notification(self, method: str, params: Params, about: RequestId | None) -> None:
+    def _handle_notification(self, method: str, params: Params, about: RequestId | None) -> None:
         if method == "notifications/cancelled":
             request_id = params.get("requestId")
             if valid_id(request_id) and request_id in self._serving:
@@ -347,18 +348,18 @@ class Peer:
         owner: object = None,
         long_lived: bool = False,
     ) -> Params:
-        """Send a request and return the `result` of its answer.
+        """Send a request and return the `result` of its response.
 
         Args:
-          method, params: what to ask.
-          on_progress: told of each progress report; asks for them where it is given.
-          about: the request of the other side for whose sake it is sent.
-          owner: whom it is for; `owners` tells it while the answer is awaited.
-          standing: it is answered at its end only, such as a subscription; nobody waits for it.
+          method, params: the request.
+          on_progress: called with each progress notification; requests them if it is given.
+          about: the request of the other side that caused it.
+          owner: the object that it is sent for; see `owner` and `owners`.
+          long_lived: the response comes at the end only, such as that of a subscription; `drained`
+            does not wait for it.
 
-        When the caller is cancelled, or its deadline passes, the other side is told by
-        `notifications/cancelled` (except for `initialize`, which is never cancelled) and a
-        late answer is dropped.
+        If the caller is cancelled, or its deadline passes, `notifications/cancelled` is sent
+        (except for `initialize`, which is never cancelled), and a late response is dropped.
 
         Raises:
           RpcError: the other side answered with an error.
@@ -380,7 +381,7 @@ class Peer:
                 raise ConnectionLost(self.name, sent=True)
 
             def abandon(_: Any) -> trio.lowlevel.Abort:
-                # Before the task runs again: an answer that arrives now must find nobody.
+                # Before the task runs again: a response that arrives now must not match.
                 del self._pending[request_id]
                 return trio.lowlevel.Abort.SUCCEEDED
 
@@ -390,7 +391,7 @@ class Peer:
             if sent and method != "initialize":
                 self.notify(
                     "notifications/cancelled",
-                    {"requestId": request_id, "reason": "the caller stopped waiting"},
+                    {"requestId": request_id, "reason": "cancelled by the caller"},
                     about=about,
                 )
             raise
@@ -422,34 +423,33 @@ class Peer:
     def _resolve(self, request_id: RequestId, outcome: Value[Params] | Error) -> None:
         trio.lowlevel.reschedule(self._pending.pop(request_id), outcome)
 
-    def _answered(self, message: Message) -> None:
+    def _match_response(self, message: Message) -> None:
         task = self._pending.pop(message.get("id"), None)  # type: ignore[arg-type]
         if task is None:
-            log.debug("answer.unexpected", peer=self.name, id=message.get("id"))
+            log.debug("response.unexpected", peer=self.name, id=message.get("id"))
         elif "error" in message:
             trio.lowlevel.reschedule(task, Error(RpcError.from_wire(message["error"])))
         elif message["result"].__class__ is dict:
             trio.lowlevel.reschedule(task, Value(message["result"]))
         else:
-            fault = RpcError(INTERNAL_ERROR, f"{self.name} gave a result that is no object")
+            fault = RpcError(INTERNAL_ERROR, f"the result from {self.name} must be an object")
             trio.lowlevel.reschedule(task, Error(fault))
 
     def owner(self, about: RequestId) -> object:
-        """Return whom a request of ours is for, while its answer is awaited."""
+        """Return the owner of an unanswered request of ours."""
         return self._owners.get(about)
 
     @property
     def owners(self) -> tuple[object, ...]:
-        """Whom our requests are for that wait for an answer, the oldest first."""
+        """The owners of all unanswered requests of ours, the oldest request first."""
         return tuple(self._owners.values())
 
     def notify(
         self, method: str, params: Params | None = None, *, about: RequestId | None = None
     ) -> bool:
-        """Send a notification without waiting. False where it was dropped.
+        """Send a notification without waiting; return False if it was dropped.
 
-        It is dropped where the conversation has ended, or the other side reads so slowly
-        that too much is queued for it.
+        It is dropped if the conversation has ended, or if too much is queued for a slow reader.
         """
         if self._ended and not self._serving:
             return False
@@ -471,9 +471,9 @@ def _error_response(request_id: RequestId | None, error: RpcError) -> Message:
 
 
 async def method_not_found(request: Request) -> Params:
-    """Refuse a request whose method nobody serves."""
+    """Refuse a request whose method has no handler."""
     raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
 
 
-def _unheard(_method: str, _params: Params, _about: RequestId | None) -> None:
-    """Drop a notification of a conversation that is over."""
+def _ignore(_method: str, _params: Params, _about: RequestId | None) -> None:
+    """Drop a notification of a conversation that has ended."""

@@ -1,1 +1,1 @@
-"""Channels of JSON-RPC messages over byte streams."""
+"""Transports: channels of JSON-RPC messages over pipes, HTTP and WebSocket."""

@@ -1,4 +1,4 @@
-"""Which network addresses may be reached: the kinds of address, and what an operator allows."""
+"""SSRF protection: kinds of network addresses, and the ones that an operator allows."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mcpgw.config.loopback import LOCALHOST, LOOPBACK_ADDRESSES
 
 Address = IPv4Address | IPv6Address
 
-RESOLVING: Final = 10.0
+RESOLVE_TIMEOUT: Final = 10.0
 """Seconds for resolving a name."""
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = IPv6Network("::/96")
 _CLOUD: Final = (IPv4Address("168.63.129.16"),)
-"""Addresses of clouds' own services that stand in public ranges (Azure's WireServer)."""
+"""Addresses of cloud-internal services in public ranges (Azure's WireServer)."""
 _SPECIAL: Final = tuple(
     ip_network(text)
     for text in (
@@ -25,19 +25,19 @@ _SPECIAL: Final = tuple(
         *("64:ff9b:1::/48", "100:0:0:1::/64", "2620:4f:8000::/48", "3fff::/20", "5f00::/16"),
     )
 )
-"""Ranges of the IANA registries of special addresses that `ipaddress` takes for public."""
+"""Ranges of the IANA special-purpose registries that `ipaddress` treats as public."""
 
 
 class Unreachable(Exception):
-    """An address must not be reached, or a name has none; the text is for a person."""
+    """An address is not allowed, or a name has no address; the message is for people."""
 
 
 class Refused(Unreachable):
-    """An address inside of this machine or network, which nobody has allowed."""
+    """An address of this machine or its network that the operator has not allowed."""
 
 
 def real(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 address stands for, if it does."""
+    """Return the IPv4 address that an IPv6 address embeds, else the address itself."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped
@@ -51,7 +51,7 @@ def real(address: Address) -> Address:
 
 
 def kind(address: Address) -> str:
-    """Name the kind of an address: public, loopback, link-local, private or reserved."""
+    """Return the kind of an address: public, loopback, link-local, private or reserved."""
     found = real(address)
     if found.is_loopback:
         return "loopback"
@@ -65,7 +65,7 @@ def kind(address: Address) -> str:
 
 
 def is_loopback_host(host: str) -> bool:
-    """Tell whether a host of a URL is a name or address of this machine alone."""
+    """Return whether the host of a URL is a loopback name or address."""
     name = host.lower().rstrip(".")
     if name in (LOCALHOST, "ip6-localhost") or name.endswith(f".{LOCALHOST}"):
         return True
@@ -76,32 +76,34 @@ def is_loopback_host(host: str) -> bool:
 
 
 async def resolve(host: str, port: int) -> list[Address]:
-    """Return all addresses of a host, in the order of the system.
+    """Return all addresses of a host, in the system's order.
 
     Raises:
-      Unreachable: it has none, or none came in time.
+      Unreachable: it has no address, or resolving it took too long.
     """
     try:
         return [ip_address(host)]
     except ValueError:
         pass
     if is_loopback_host(host):
-        # RFC 6761: such names mean this machine, whatever a resolver says.
+        # Such names mean this machine, whatever a resolver returns (RFC 6761, section 6.3).
         return [ip_address(address) for address in LOOPBACK_ADDRESSES]
     try:
-        with trio.fail_after(RESOLVING):
+        with trio.fail_after(RESOLVE_TIMEOUT):
             found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise Unreachable(f"the host {host} is not known") from None
+        raise Unreachable(f"the host {host} cannot be resolved") from None
     except trio.TooSlowError:
-        raise Unreachable(f"the host {host} was not found within {RESOLVING:g} s") from None
+        raise Unreachable(
+            f"the host {host} could not be resolved within {RESOLVE_TIMEOUT:g} s"
+        ) from None
     texts = dict.fromkeys(str(each[4][0]).partition("%")[0] for each in found)
     return [ip_address(text) for text in texts]
 
 
 @attrs.frozen
 class Reach:
-    """What may be reached: public addresses, and those inside that an operator has named.
+    """The allowed addresses: public ones, and internal ones that an operator has listed.
 
     Args:
       inside: networks such as `10.0.0.0/8`, hosts such as `localhost` or `*.corp.example`, and
@@ -121,27 +123,28 @@ class Reach:
         object.__setattr__(self, "_networks", tuple(networks))
 
     def allows(self, host: str, address: Address) -> bool:
-        """Tell whether a host may be reached at an address."""
+        """Return whether a host may be reached at an address."""
         if kind(address) == "public":
             return True
-        return self._named(host) or any(
+        return self._is_listed(host) or any(
             real(address) in network
             for network in self._networks
             if network.version == real(address).version
         )
 
-    def _named(self, host: str) -> bool:
+    def _is_listed(self, host: str) -> bool:
         from fnmatch import fnmatchcase
 
         name = host.lower().rstrip(".")
         return any(entry == "*" or fnmatchcase(name, entry.lower()) for entry in self.inside)
 
     async def addresses(self, host: str, port: int) -> tuple[str, ...]:
-        """Return the addresses of a host. All of them must be allowed: a name that also leads
-        inside is not to be trusted with the choice.
+        """Return the addresses of a host, all of which must be allowed.
+
+        A name with public and internal addresses is refused: whoever controls it could choose.
 
         Raises:
-          Unreachable: it has none, or one that must not be reached.
+          Unreachable: it has no address, or one that is not allowed.
         """
         found = await resolve(host, port)
         for address in found:
@@ -149,19 +152,19 @@ class Reach:
         return tuple(str(address) for address in found)
 
     def check(self, host: str, address: Address) -> None:
-        """Raise Unreachable where a host must not be reached at an address."""
+        """Raise Refused if a host must not be reached at an address."""
         if not self.allows(host, address):
             where = str(address) if host == str(address) else f"{host} ({address})"
             raise Refused(
-                f"{where} is a {kind(address)} address: refused, so that nobody can be led into"
-                " this machine or its network"
+                f"{where} is a {kind(address)} address: requests into this machine or its network"
+                " are refused"
             )
 
     def check_literal(self, host: str) -> None:
-        """Check what can be seen of a host without resolving it, for requests that a proxy makes.
+        """Check a host without resolving it, for requests that a proxy makes.
 
         Raises:
-          Unreachable: it is written as an address, or as a name, that must not be reached.
+          Refused: it is a loopback name, or an address that is not allowed.
         """
         if is_loopback_host(host):
             self.check(host, ip_address("127.0.0.1"))

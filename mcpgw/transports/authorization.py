@@ -1,4 +1,4 @@
-"""What gives the requests of a network transport their credentials."""
+"""The interface through which network transports get their credentials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import attrs
 
 @attrs.frozen
 class AuthorizationFailed(Exception):
-    """There are no credentials and none can be had now; `reason` says what to do."""
+    """Credentials are missing and cannot be obtained now; `reason` says what to do."""
 
     reason: str
 
@@ -19,22 +19,22 @@ class AuthorizationFailed(Exception):
 
 
 class Authorizer(Protocol):
-    """Gives credentials, and gets new ones when a server refuses them."""
+    """Provides credentials, and obtains new ones when a server refuses them."""
 
     async def headers(self) -> Mapping[str, str]:
-        """Return what to add to a request, renewed where it is about to expire.
+        """Return the headers to add to a request, renewed if they are about to expire.
 
         Raises:
-          AuthorizationFailed: there is nothing to add that the server would take.
+          AuthorizationFailed: there are no credentials that the server would accept.
         """
 
     async def challenged(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Take note that a request was refused; True where it should be sent once more.
+        """Handle a refused request; return whether to send it again.
 
         Args:
           status: 401 or 403.
-          headers: those of the refusal, names in lower case.
+          headers: the headers of the response, names in lower case.
 
         Raises:
-          AuthorizationFailed: no other credentials can be had.
+          AuthorizationFailed: other credentials cannot be obtained.
         """

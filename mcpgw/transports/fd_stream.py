@@ -1,7 +1,7 @@
-"""Byte streams over file descriptors, made for pipes that carry one conversation.
+"""Byte streams over file descriptors, optimized for pipes that carry one conversation.
 
-They differ from `trio.lowlevel.FdStream` in what a call costs: a read waits for data first
-instead of trying, failing and then waiting, and a write can be tried without a checkpoint.
+A call costs less than with `trio.lowlevel.FdStream`: a read waits for data first instead of
+trying, failing and then waiting, and a write can be tried without a checkpoint.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ READ_SIZE: Final = 65536
 
 @attrs.define(slots=True, eq=False)
 class PipeReader(trio.abc.ReceiveStream):
-    """Read from a descriptor: a pipe or socket, or a file or device that is always ready.
+    """Reads from a descriptor: a pipe or socket, or a file or device that is always ready.
 
-    The descriptor keeps its blocking mode, since it may be shared with other processes; it
-    is read only when it has data.
+    The descriptor keeps its blocking mode, since other processes may share it; it is read only
+    when it has data.
     """
 
     fd: int
     _always_ready: bool = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Return what is there, waiting for at least a byte; b"" at the end of input."""
+        """Return the available bytes, waiting for at least one; b"" at the end of input."""
         if self.fd < 0:
             raise trio.ClosedResourceError("the descriptor is closed")
         if self._always_ready:
@@ -45,17 +45,17 @@ class PipeReader(trio.abc.ReceiveStream):
             raise _translate(error) from error
 
     async def aclose(self) -> None:
-        """Close the descriptor; a reader that waits on it gets `trio.ClosedResourceError`."""
+        """Close the descriptor; a waiting `receive_some` raises `trio.ClosedResourceError`."""
         _close(self)
         await trio.lowlevel.checkpoint()
 
 
 @attrs.define(slots=True, eq=False)
 class PipeWriter(trio.abc.SendStream):
-    """Write to a descriptor, which is non-blocking while this stream is open.
+    """Writes to a descriptor, which is non-blocking while this stream is open.
 
-    Non-blocking mode belongs to the open file description, which other processes may share;
-    so the mode that was found is restored on close, and a terminal is left as it is.
+    Non-blocking mode belongs to the open file description, which other processes may share. So
+    the original mode is restored on close, and the mode of a terminal is not changed.
     """
 
     fd: int
@@ -67,14 +67,14 @@ class PipeWriter(trio.abc.SendStream):
             os.set_blocking(self.fd, False)
 
     def write_now(self, data: bytes) -> int:
-        """Write what fits at once; raise BlockingIOError when nothing does."""
+        """Write what fits at once and return its length; raise BlockingIOError if nothing fits."""
         return os.write(self.fd, data)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Write all of the data, waiting for room; no checkpoint where there is enough.
+        """Write all of the data, waiting for room; not a checkpoint if there is enough.
 
         Raises:
-          trio.BrokenResourceError: nobody reads any more.
+          trio.BrokenResourceError: the reading end is closed.
         """
         with memoryview(data) as view:
             sent = 0
@@ -89,7 +89,7 @@ class PipeWriter(trio.abc.SendStream):
                     raise _translate(error) from error
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait until there is room for a byte."""
+        """Wait until at least one byte can be written."""
         if self.fd < 0:
             raise trio.ClosedResourceError("the descriptor is closed")
         await trio.lowlevel.wait_writable(self.fd)
@@ -103,19 +103,19 @@ class PipeWriter(trio.abc.SendStream):
 
 
 class TerminalReader(trio.abc.ReceiveStream):
-    """Read a terminal in a worker thread: its mode is shared with the person's shell."""
+    """Reads a terminal in a worker thread, since its mode is shared with the user's shell."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Return the next line typed; b"" at the end of input."""
+        """Return the next typed line; b"" at the end of input."""
         return await trio.to_thread.run_sync(
             os.read, self.fd, max_bytes or READ_SIZE, abandon_on_cancel=True
         )
 
     async def aclose(self) -> None:
-        """Leave the terminal open: it is not ours."""
+        """Leave the terminal open: the shell owns it."""
         await trio.lowlevel.checkpoint()
 
 

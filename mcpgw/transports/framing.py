@@ -1,4 +1,4 @@
-"""Newline-delimited framing: bytes to lines, whatever the chunks (MCP, transports, stdio)."""
+"""Newline-delimited framing: chunks of bytes to lines (MCP, transports, stdio)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _KEEP: Final = 4096
 
 @attrs.define(slots=True)
 class LineSplitter:
-    r"""Cut a stream of bytes into lines at `\n` alone, with a limit for each line.
+    r"""Splits a stream of bytes into lines at `\n` only, with a limit for each line.
 
-    Empty lines are skipped and a `\r` before the `\n` belongs to the line end. Of a line over
-    the limit only its beginning and end are kept, enough to find whose request it was; the
+    Empty lines are skipped, and a `\r` before the `\n` belongs to the line end. Of a line over the
+    limit only the beginning and the end are kept, in which the request's id can be found; the
     stream goes on after it.
     """
 
@@ -28,7 +28,7 @@ class LineSplitter:
     _dropping: bool = False
 
     def feed(self, data: bytes) -> list[bytes | Malformed]:
-        """Take the next chunk; return the lines that it completes."""
+        """Add the next chunk; return the lines that it completes."""
         first, *rest = data.split(b"\n")
         if not rest:
             self._add(first)
@@ -47,7 +47,7 @@ class LineSplitter:
         return lines
 
     def end(self) -> list[bytes | Malformed]:
-        """Return what stands after the last newline, as a line: a file may lack the last one."""
+        """Return the bytes after the last newline as a line: a file may lack the last newline."""
         lines: list[bytes | Malformed] = []
         if self._size:
             self._finish(lines)

@@ -1,7 +1,7 @@
-"""An HTTP client that reaches only what it may. Imported where the first request is made.
+"""An HTTP client that connects only to allowed addresses. Imported with the first request.
 
-The guard stands where a connection is made, behind the resolving of names: what was checked is
-what is connected to, at every hop, and a name cannot change its meaning in between.
+The check is made between resolving a name and connecting, for every hop: the checked address is
+the one that is connected to, so DNS rebinding has no effect.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ KEPT_FOR = 90.0
 def guarded_client(network: Network, reach: Reach, *, headers: Mapping[str, str]) -> Any:
     """Return an `httpx.AsyncClient` whose every connection is checked; the caller closes it.
 
-    It follows no redirects, reads nothing of the process's environment and keeps no cookies.
-    A request that may not be made raises Unreachable.
+    It does not follow redirects, read the process's environment or keep cookies. A request to an
+    address that is not allowed raises Unreachable.
     """
     return httpx.AsyncClient(
         transport=Route(network, reach),
@@ -38,53 +38,53 @@ def guarded_client(network: Network, reach: Reach, *, headers: Mapping[str, str]
 
 
 class Route(httpx.AsyncBaseTransport):
-    """Directly through the guard, or by a proxy, which resolves names itself."""
+    """Sends requests directly with checked addresses, or through a proxy, which resolves names."""
 
     def __init__(self, network: Network, reach: Reach) -> None:
         self._network = network
         self._reach = reach
-        self._ways: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request by the way that its URL has.
+        """Send a request through the proxy of its URL, or directly.
 
         Raises:
-          Unreachable: it may not be made.
+          Unreachable: the address is not allowed.
         """
         proxy = self._network.proxy_for(str(request.url))
         if proxy is not None:
             self._reach.check_literal(request.url.host)
-        way = self._ways.get(proxy)
-        if way is None:
-            way = self._ways[proxy] = self._by(proxy) if proxy else self._directly()
-        return await way.handle_async_request(request)
+        transport = self._transports.get(proxy)
+        if transport is None:
+            transport = self._transports[proxy] = self._through(proxy) if proxy else self._direct()
+        return await transport.handle_async_request(request)
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for way in self._ways.values():
-            await way.aclose()
+        for transport in self._transports.values():
+            await transport.aclose()
 
-    def _by(self, proxy: str) -> httpx.AsyncHTTPTransport:
+    def _through(self, proxy: str) -> httpx.AsyncHTTPTransport:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=KEPT_ALIVE)
         return httpx.AsyncHTTPTransport(
             verify=self._network.tls(), trust_env=False, limits=limits, proxy=proxy
         )
 
-    def _directly(self) -> httpx.AsyncHTTPTransport:
+    def _direct(self) -> httpx.AsyncHTTPTransport:
         transport = httpx.AsyncHTTPTransport(verify=self._network.tls(), trust_env=False)
-        # httpx has no argument for it; a test holds that the guard is really asked.
+        # httpx has no argument for a network backend; a test verifies that this one is used.
         transport._pool = httpcore.AsyncConnectionPool(
             ssl_context=self._network.tls(),
             max_connections=None,
             max_keepalive_connections=KEPT_ALIVE,
             keepalive_expiry=KEPT_FOR,
-            network_backend=_Connecting(self._reach),
+            network_backend=_CheckedBackend(self._reach),
         )
         return transport
 
 
-class _Connecting(httpcore.AsyncNetworkBackend):
-    """Connects to addresses that were checked, and to no name."""
+class _CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Connects to checked addresses only."""
 
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
@@ -114,7 +114,7 @@ class _Connecting(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        raise Unreachable("sockets of this machine are not reached by a URL")
+        raise Unreachable("Unix sockets are not allowed")
 
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)

@@ -1,8 +1,8 @@
-"""The client half of Streamable HTTP (MCP 2025-11-25 and 2026-07-28, transports).
+"""The client side of Streamable HTTP (MCP 2025-11-25 and 2026-07-28, transports).
 
-Each message is a POST of its own; its answers come back as JSON or as a stream of events, which
-is resumed where it breaks. Which era a request is of, it says itself. Servers that speak only
-the older pair of endpoints are found out and spoken to in that way (`sse_client`).
+Each message is its own POST; the response is JSON or an event stream, which is resumed if it
+breaks. The params of a request show its era. Servers that support only the legacy HTTP+SSE
+transport are detected and used in that way.
 """
 
 from __future__ import annotations
@@ -48,27 +48,37 @@ if TYPE_CHECKING:
 log = get_logger("mcpgw.http")
 
 STREAM_FIRST: Final = 0.5
-"""Seconds that requests wait at the beginning for the server's own stream to be open: what it
-asks on that stream before would be lost."""
+"""Seconds that the first requests wait for the server's standalone stream to open: requests that
+the server sends on it earlier would be lost."""
 MOST_RESUMES: Final = 6
-"""Tries in a row to resume a stream that bring nothing new, until its request is given up."""
+"""Consecutive attempts to resume a stream without a new event before its request fails."""
 CLOSE_PATIENCE: Final = 2.0
-"""Seconds for telling the server that the session ends."""
+"""Seconds for the DELETE that ends the session."""
 LINGER: Final = 0.2
-"""Seconds that a server has to end a stream after the answer, before we do."""
+"""Seconds that a server has to end a stream after the response before we close it."""
 
 _NEWER_ERRORS: Final = (HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION)
-_OLDER: Final = (400, 404, 405)
-"""What a server without this transport answers to a first POST."""
+_LEGACY_STATUSES: Final = (400, 404, 405)
+"""The statuses with which a server without this transport answers the first POST."""
 
 
 @attrs.define(eq=False)
 class HttpChannel:
     """A conversation with a server over HTTP.
 
-    `run` must be running while messages are sent. When the conversation has ended, `ending` says
-    why in words, and `expired` whether it was only that the server has forgotten the session.
-    `tool_params` are the parameters that go into headers too, by tool; its owner fills it.
+    `run` must be running while messages are sent. After the end of the conversation `ending` is the
+    reason, and `expired` is True if the server no longer knows the session.
+
+    Args:
+      name: the server's name, for logs and errors.
+      url: the endpoint.
+      network: TLS and proxies.
+      headers: further headers of every request.
+      authorizer: provides credentials, if the server needs any.
+      limit: the largest message accepted, in bytes.
+      timeouts: the time limits.
+      kind: the transport; `auto` detects it.
+      tool_params: the parameters with headers, by tool; filled by the owner.
     """
 
     name: str = attrs.field(kw_only=True)
@@ -95,7 +105,7 @@ class HttpChannel:
     _session: str | None = attrs.field(init=False, default=None)
     _version: str | None = attrs.field(init=False, default=None)
     _post_url: str = attrs.field(init=False)
-    _older: bool = attrs.field(init=False, default=False)
+    _legacy: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         self._post_url = self.url
@@ -104,7 +114,7 @@ class HttpChannel:
 
     def __repr__(self) -> str:
         state = "ENDED" if self._ended else "OPEN"
-        transport = "HTTP+SSE" if self._older else "Streamable HTTP"
+        transport = "HTTP+SSE" if self._legacy else "Streamable HTTP"
         return (
             f"<HttpChannel {self.name!r} {described(self.url)} {transport} {state}"
             f" session={self._session is not None} running={len(self._running)}>"
@@ -123,13 +133,13 @@ class HttpChannel:
                     with trio.CancelScope(
                         shield=True, deadline=trio.current_time() + CLOSE_PATIENCE
                     ):
-                        await self._say_goodbye()
+                        await self._delete_session()
         finally:
             self._end(self.ending)
             self._gone.set()
 
-    async def _say_goodbye(self) -> None:
-        """End the session at the server, if there is one."""
+    async def _delete_session(self) -> None:
+        """End the session on the server, if there is one."""
         if self._session is None or self.expired:
             return
         try:
@@ -139,7 +149,7 @@ class HttpChannel:
             log.debug("http.session_not_ended", server=self.name, reason=str(error))
 
     async def receive(self) -> Received:
-        """Return the next message of the server, or what became of one of ours.
+        """Return the next message of the server, or the failure of a request of ours.
 
         Raises:
           trio.EndOfChannel: the conversation has ended.
@@ -157,7 +167,7 @@ class HttpChannel:
         together: bool = False,
         about: RequestId | None = None,
     ) -> None:
-        """Begin to send a message; what becomes of a request is received.
+        """Start sending a message; if it is a request, `receive` returns its response or failure.
 
         Raises:
           trio.BrokenResourceError: the conversation has ended.
@@ -165,15 +175,15 @@ class HttpChannel:
         self._begin(message)
 
     def send_nowait(self, message: Message, *, about: RequestId | None = None) -> bool:
-        """Begin to send a message without waiting."""
+        """Start sending a message without waiting; always True."""
         self._begin(message)
         return True
 
     def pause(self, request: RequestId) -> None:
-        """Do nothing: a server's requests have no connections of their own."""
+        """Do nothing: a server's requests do not have their own connections."""
 
     async def aclose(self) -> None:
-        """End the conversation, and wait until the server was told."""
+        """End the conversation and the session on the server."""
         self._closing.set()
         if self._nursery is not None:
             await self._gone.wait()
@@ -200,7 +210,7 @@ class HttpChannel:
             params: dict[str, Any] = message.get("params") or {}
             running = self._running.get(params.get("requestId", ""))
             if running is not None:
-                # In the stateless era the end of its stream is a request's cancellation.
+                # In the stateless era closing its stream cancels a request.
                 running.cancel()
                 return
         first, self._began = not self._began, True
@@ -213,15 +223,15 @@ class HttpChannel:
     async def _carry(
         self, message: Message, after: trio.Event, done: trio.Event | None, first: bool
     ) -> None:
-        """POST a message when its turn has come, and see its answers through; a task."""
+        """POST a message in its turn and process the response; runs as a task."""
         method = message.get("method")
         request = message.get("id") if method is not None else None
         try:
             await after.wait()
-            if first and self._speaks_older_first():
-                await self._open_older()
+            if first and self._is_legacy_url():
+                await self._open_legacy()
             await self._post(message, request, first=first)
-            if method == "notifications/initialized" and not self._older:
+            if method == "notifications/initialized" and not self._legacy:
                 await self._open_stream()
         except RequestLost as lost:
             self._lose(request, lost)
@@ -254,19 +264,19 @@ class HttpChannel:
             with scope:
                 body = encode(message)[:-1]
                 async with self._exchange.open("POST", self._post_url, headers, body) as response:
-                    await self._answered(response, message, request, first=first)
+                    await self._process(response, message, request, first=first)
         finally:
             if modern and request is not None:
                 self._running.pop(request, None)
 
-    async def _answered(
+    async def _process(
         self, response: httpx.Response, message: Message, request: RequestId | None, *, first: bool
     ) -> None:
         status = response.status_code
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if status >= 400:
-            await self._refused(response, message, request, first=first)
-        elif request is None or self._older:
+            await self._process_error(response, message, request, first=first)
+        elif request is None or self._legacy:
             if status == 200 and kind == "application/json":
                 await read_whole(response, self.limit)
         elif kind == "text/event-stream":
@@ -277,53 +287,54 @@ class HttpChannel:
             for found in _messages(await read_whole(response, self.limit)):
                 self._take(found, request, message)
         else:
-            raise RequestLost(f"HTTP {status} with {kind or 'no content'} in place of an answer")
+            reason = f"HTTP {status} with {kind or 'no content'} instead of a response"
+            raise RequestLost(reason)
 
-    async def _refused(
+    async def _process_error(
         self, response: httpx.Response, message: Message, request: RequestId | None, *, first: bool
     ) -> None:
         status = response.status_code
         body = await read_whole(response, self.limit)
-        told = [found for found in _messages(body) if "error" in found or "result" in found]
+        answers = [found for found in _messages(body) if "error" in found or "result" in found]
         if status == 404 and self._session is not None and message.get("method") != "initialize":
             self.expired = True
-            raise Fatal("the server has forgotten the session", sent=False)
-        if first and self._may_be_older(status, told) and request is not None:
+            raise Fatal("the server no longer knows the session", sent=False)
+        if first and self._may_be_legacy(status, answers) and request is not None:
             try:
-                await self._open_older()
-            except (RequestLost, Fatal) as neither:
-                log.debug("http.no_older_transport", server=self.name, reason=str(neither))
+                await self._open_legacy()
+            except (RequestLost, Fatal) as error:
+                log.debug("http.legacy_transport_failed", server=self.name, reason=str(error))
             else:
                 await self._post(message, request, first=False)
                 return
-        if told and request is not None:
-            self._take({**told[0], "id": request}, request, message)
+        if answers and request is not None:
+            self._take({**answers[0], "id": request}, request, message)
             return
         reason = f"HTTP {status} {response.reason_phrase}".rstrip()
         line = body.decode("utf-8", "replace").strip().partition("\n")[0][:200]
         reason += f": {line}" if line and not line.startswith("<") else ""
         if message.get("method") == "server/discover" and status < 500:
-            error = {"code": int(METHOD_NOT_FOUND), "message": reason}
-            self._deliver({"jsonrpc": "2.0", "id": request, "error": error})
+            fault = {"code": int(METHOD_NOT_FOUND), "message": reason}
+            self._deliver({"jsonrpc": "2.0", "id": request, "error": fault})
             return
         raise RequestLost(reason, sent=status >= 500)
 
-    def _may_be_older(self, status: int, told: list[Message]) -> bool:
-        """Tell whether a first refusal may come from a server of HTTP+SSE alone.
+    def _may_be_legacy(self, status: int, answers: list[Message]) -> bool:
+        """Return whether the first POST may have failed because the server has only HTTP+SSE.
 
-        An error of the stateless era shows that it is not (MCP 2026-07-28, transports,
-        backwards compatibility).
+        An error code of the stateless era rules that out (MCP 2026-07-28, transports, backwards
+        compatibility).
         """
-        errors = [each["error"] for each in told if isinstance(each.get("error"), dict)]
+        errors = [each["error"] for each in answers if isinstance(each.get("error"), dict)]
         newer = any(error.get("code") in _NEWER_ERRORS for error in errors)
-        return self.kind == "auto" and status in _OLDER and not newer
+        return self.kind == "auto" and status in _LEGACY_STATUSES and not newer
 
     def _greeted(self, message: Message, response: httpx.Response) -> None:
         if message.get("method") == "initialize":
             self._session = response.headers.get("mcp-session-id")
 
     def _take(self, found: Message, request: RequestId | None, asked: Message | None) -> None:
-        """Hand a message of the server up."""
+        """Pass a message of the server to the peer."""
         if asked is not None and asked.get("method") == "initialize":
             result = found.get("result")
             if isinstance(result, dict) and found.get("id") == request:
@@ -347,10 +358,10 @@ class HttpChannel:
     # -- streams -----------------------------------------------------------------------------
 
     async def _follow(self, response: httpx.Response, request: RequestId, message: Message) -> None:
-        """Take the events of a request's stream to its answer, resuming it where it ends early.
+        """Process a request's event stream up to the response, resuming it if it ends early.
 
         Raises:
-          RequestLost: the answer can not be had any more.
+          RequestLost: the response can no longer be received.
         """
         stream = SseStream(self.limit)
         if await self._drain(response, stream, request, message):
@@ -360,10 +371,10 @@ class HttpChannel:
         resumes = 0
         while True:
             if stream.last is None:
-                raise RequestLost(stream.why or "its stream ended before the answer")
+                raise RequestLost(stream.ending or "its stream ended before the response")
             if resumes >= MOST_RESUMES:
-                raise RequestLost(f"its stream could not be resumed: {stream.why}")
-            await trio.sleep(stream.rest(resumes))
+                raise RequestLost(f"its stream could not be resumed: {stream.ending}")
+            await trio.sleep(stream.delay(resumes))
             resumes += 1
             headers = {**self._legacy_headers(), "Last-Event-ID": stream.last}
             before, opened = stream.events, False
@@ -379,7 +390,7 @@ class HttpChannel:
             except (Fatal, RequestLost) as lost:
                 if opened:
                     raise
-                stream.why = lost.reason  # it may be there again at the next try
+                stream.ending = lost.reason  # the next attempt may succeed
             if stream.events > before:
                 resumes = 0
 
@@ -390,10 +401,10 @@ class HttpChannel:
         request: RequestId | None,
         message: Message | None,
     ) -> bool:
-        """Take events until the answer has come (True) or the stream ends (False).
+        """Process events until the response (True) or the end of the stream (False).
 
-        A stream is left by its end or by cancellation, never by walking away: so nothing of it
-        stays half read, and its connection can be used again where the server ends it soon.
+        The loop ends with the stream or by cancellation, never by `break`. So the stream is read
+        to its end if the server ends it soon, and its connection can be reused.
         """
         stream.begin()
         answered = False
@@ -410,17 +421,17 @@ class HttpChannel:
                         quiet.cancel()
                     if answered:
                         quiet.deadline = trio.current_time() + LINGER
-                stream.why, stream.complete = "it ended before the answer", True
+                stream.ending, stream.complete = "it ended before the response", True
         except self._exchange.broken as error:
-            stream.why = f"it broke: {error}"
+            stream.ending = f"it broke: {error}"
         if too_large is not None:
-            raise RequestLost(f"its answer is too large: {too_large} (server.max_body_size)")
+            raise RequestLost(f"the response is too large: {too_large} (server.max_body_size)")
         if quiet.cancelled_caught:
-            stream.why = f"nothing came for {self.timeouts.idle:g} s"
+            stream.ending = f"nothing was received for {self.timeouts.idle:g} s"
         return answered
 
     def _event(self, event: Event, request: RequestId | None, message: Message | None) -> bool:
-        """Hand an event's message up; True where it is the answer."""
+        """Pass an event's message to the peer; return whether it is the response."""
         if not event.data or event.event != "message":
             return False
         answered = False
@@ -431,7 +442,7 @@ class HttpChannel:
         return answered
 
     async def _open_stream(self) -> None:
-        """Open the server's own stream; others wait for it, but not for long."""
+        """Open the server's standalone stream; wait up to `STREAM_FIRST` seconds for it."""
         assert self._nursery is not None
         opened = trio.Event()
         self._nursery.start_soon(self._listen, opened)
@@ -439,7 +450,7 @@ class HttpChannel:
             await opened.wait()
 
     async def _listen(self, opened: trio.Event) -> None:
-        """Keep the server's own stream open as long as it offers one; a task."""
+        """Keep the server's standalone stream open, if it offers one; runs as a task."""
         stream = SseStream(self.limit)
         tries = 0
         try:
@@ -452,7 +463,7 @@ class HttpChannel:
                     async with self._exchange.open("GET", self.url, headers) as response:
                         kind = response.headers.get("content-type", "")
                         if response.status_code != 200 or "text/event-stream" not in kind:
-                            return  # the server has none, which is its right
+                            return  # the stream is optional
                         opened.set()
                         await self._drain(response, stream, None, None)
                 except (RequestLost, Fatal, AuthorizationFailed) as error:
@@ -460,26 +471,26 @@ class HttpChannel:
                 tries = 0 if stream.events > before else tries + 1
                 if tries > MOST_RESUMES:
                     return
-                await trio.sleep(stream.rest(tries))
+                await trio.sleep(stream.delay(tries))
         finally:
             opened.set()
 
-    # -- the older pair of endpoints -----------------------------------------------------------
+    # -- legacy HTTP+SSE ----------------------------------------------------------------------
 
-    def _speaks_older_first(self) -> bool:
+    def _is_legacy_url(self) -> bool:
         path = self.url.partition("?")[0].rstrip("/")
         return self.kind == "sse" or (self.kind == "auto" and path.endswith("/sse"))
 
-    async def _open_older(self) -> None:
-        """Open the stream of HTTP+SSE, and learn where to POST (MCP 2024-11-05, transports).
+    async def _open_legacy(self) -> None:
+        """Open the HTTP+SSE stream, and learn the URL to POST to (MCP 2024-11-05, transports).
 
         Raises:
-          RequestLost, Fatal: the server has no such stream.
+          RequestLost, Fatal: the server does not offer this stream.
         """
         assert self._nursery is not None
-        await self._nursery.start(self._listen_older)
+        await self._nursery.start(self._listen_legacy)
 
-    async def _listen_older(self, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _listen_legacy(self, *, task_status: trio.TaskStatus[None]) -> None:
         stream = SseStream(self.limit)
         opened = False
         problem: EventTooLarge | Fatal | None = None
@@ -487,7 +498,8 @@ class HttpChannel:
             async with self._exchange.open("GET", self.url, {}) as response:
                 kind = response.headers.get("content-type", "")
                 if response.status_code != 200 or "text/event-stream" not in kind:
-                    raise RequestLost(f"no event stream: HTTP {response.status_code}", sent=False)
+                    reason = f"no event stream: HTTP {response.status_code}"
+                    raise RequestLost(reason, sent=False)
                 stream.begin()
                 with trio.CancelScope() as reading:
                     async for chunk in response.aiter_bytes():
@@ -495,7 +507,7 @@ class HttpChannel:
                             for event in stream.take(chunk):
                                 if event.event == "endpoint" and not opened:
                                     self._post_url = self._endpoint(event.data)
-                                    self._older = opened = True
+                                    self._legacy = opened = True
                                     task_status.started()
                                 elif opened:
                                     self._event(event, None, None)
@@ -508,9 +520,9 @@ class HttpChannel:
         if isinstance(problem, Fatal):
             raise problem
         if problem is not None:
-            self._end(f"a message of the server is too large: {problem}")
+            self._end(f"a message from the server is too large: {problem}")
         if not opened:
-            raise RequestLost("the event stream named no endpoint", sent=False)
+            raise RequestLost("the event stream sent no endpoint", sent=False)
         self._end("the server ended its event stream")
 
     def _endpoint(self, given: str) -> str:
@@ -519,7 +531,7 @@ class HttpChannel:
         endpoint = urljoin(self.url, given.strip())
         if not same_origin(self.url, endpoint):
             raise Fatal(
-                f"the server names an endpoint at another origin, {described(endpoint)};"
+                f"the server sent an endpoint at another origin, {described(endpoint)};"
                 " credentials are not sent there",
                 sent=False,
             )
@@ -527,12 +539,12 @@ class HttpChannel:
 
 
 def _messages(body: bytes) -> list[Message]:
-    """Return the messages in a body or an event; what is none is left out and logged."""
+    """Return the messages in a body or an event; anything else is logged and dropped."""
     if not body.strip():
         return []
     value = decode(body.strip())
     if isinstance(value, Malformed):
-        log.debug("http.no_message", reason=value.reason)
+        log.debug("http.message_malformed", reason=value.reason)
         return []
     found = value if isinstance(value, list) else [value]
     return [each for each in found if isinstance(each, dict)]

@@ -1,4 +1,4 @@
-"""One HTTP request to a server: its credentials, its redirects, and what can go wrong."""
+"""HTTP requests to a server: credentials, redirects, time limits and errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_REDIRECTS: Final = 5
 MOST_CHALLENGES: Final = 3
-"""Refusals for want of credentials after which a request is given up."""
+"""The number of 401 and 403 responses that are answered with new credentials."""
 WRITE_PATIENCE: Final = 60.0
 """Seconds that one write may wait for the server."""
 _ACCEPT: Final = {"POST": "application/json, text/event-stream", "GET": "text/event-stream"}
@@ -29,12 +29,12 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @attrs.frozen
 class HttpTimeouts:
-    """How long things may take, in seconds.
+    """Time limits in seconds.
 
     Args:
-      connect: until there is a connection.
-      first_byte: until the head of an answer has come; None for as long as the request waits.
-      idle: without any sign of life on an open stream.
+      connect: for connecting.
+      first_byte: until the head of the response; None for no limit but the caller's.
+      idle: without any data on an open stream.
     """
 
     connect: float = 10.0
@@ -44,8 +44,13 @@ class HttpTimeouts:
 
 @attrs.frozen
 class RequestLost(Exception):
-    """One request gets no answer; `sent` is False where it surely had no effect, and
-    `unanswered` is True where the connection ended without a word."""
+    """A request failed without a response.
+
+    Args:
+      reason: why.
+      sent: False if the request certainly had no effect.
+      unanswered: the connection ended before the first byte of a response.
+    """
 
     reason: str
     sent: bool = True
@@ -57,7 +62,7 @@ class RequestLost(Exception):
 
 @attrs.frozen
 class Fatal(Exception):
-    """The server cannot be reached: the whole conversation is over."""
+    """The server cannot be reached, which ends the whole conversation."""
 
     reason: str
     sent: bool
@@ -68,7 +73,7 @@ class Fatal(Exception):
 
 @attrs.define(eq=False)
 class Exchange:
-    """Makes the requests of one conversation; it is entered while they are made."""
+    """The requests of one conversation, which are made inside of `async with`."""
 
     network: Network
     headers: Mapping[str, str] = attrs.field(repr=False)
@@ -76,7 +81,7 @@ class Exchange:
     timeouts: HttpTimeouts
     _client: httpx.AsyncClient | None = None
     broken: tuple[type[Exception], ...] = ()
-    """What reading from a connection that breaks raises."""
+    """The exceptions that reading from a broken connection raises."""
 
     async def __aenter__(self) -> Exchange:
         import httpx
@@ -103,15 +108,14 @@ class Exchange:
     async def open(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> AsyncIterator[httpx.Response]:
-        """Make a request and give its response, whose body is not read yet.
+        """Send a request and yield its response, whose body has not been read.
 
-        Refusals for want of credentials are answered by the authorizer; redirects are followed
-        within the same origin.
+        The authorizer handles 401 and 403; redirects are followed within the same origin.
 
         Raises:
           Fatal: the server cannot be reached.
-          RequestLost: the request was made and broke, or is redirected elsewhere.
-          AuthorizationFailed: there are no credentials that the server takes.
+          RequestLost: the connection broke, or the server redirects to another origin.
+          AuthorizationFailed: there are no credentials that the server accepts.
         """
         response = await self._settle(method, url, headers, body)
         try:
@@ -130,17 +134,17 @@ class Exchange:
             except RequestLost as lost:
                 if method != "GET" or not lost.unanswered:
                     raise
-                # A kept connection may end just when it is used again; to GET twice does no
-                # harm (RFC 9110, section 9.2.2).
+                # The server may close an idle connection just as it is reused. Repeating a GET is
+                # safe (RFC 9110, section 9.2.2).
                 response = await self._send(method, url, headers, body)
             status = response.status_code
             if status in (401, 403) and self.authorizer is not None:
                 challenges += 1
-                told = {name.lower(): value for name, value in response.headers.items()}
+                lowered = {name.lower(): value for name, value in response.headers.items()}
                 if challenges > MOST_CHALLENGES:
                     return response
                 await response.aclose()
-                if await self.authorizer.challenged(status, told):
+                if await self.authorizer.challenged(status, lowered):
                     continue
                 raise RequestLost(f"HTTP {status}: the server refuses our credentials", sent=False)
             if status in (301, 302, 307, 308) and "location" in response.headers:
@@ -151,8 +155,8 @@ class Exchange:
                     raise RequestLost("too many redirects", sent=False)
                 if not same_origin(url, target):
                     raise RequestLost(
-                        f"the server redirects to another origin, {described(target)}; write that"
-                        " as the URL if it is right",
+                        f"the server redirects to another origin, {described(target)}; if that is"
+                        " correct, configure it as the URL",
                         sent=False,
                     )
                 url = target
@@ -185,10 +189,10 @@ class Exchange:
             with trio.fail_after(float("inf") if limit is None else limit):
                 return await self._client.send(request, stream=True)
         except trio.TooSlowError:
-            raise RequestLost(f"no answer began within {limit:g} s") from None
+            raise RequestLost(f"the response did not start within {limit:g} s") from None
         except httpx.ConnectTimeout:
             raise Fatal(
-                f"{where} took longer than {self.timeouts.connect:g} s to connect", sent=False
+                f"connecting to {where} took longer than {self.timeouts.connect:g} s", sent=False
             ) from None
         except (httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
             raise Fatal(f"cannot connect to {where}: {_cause(error)}", sent=False) from None
@@ -200,7 +204,7 @@ class Exchange:
 
 
 def _cause(error: BaseException) -> str:
-    """Return the innermost reason of a connection's failure, in words."""
+    """Return the message of the innermost cause of a connection error."""
     seen: BaseException | None = error
     text = str(error)
     while seen is not None:
@@ -216,7 +220,7 @@ async def read_whole(response: httpx.Response, limit: int) -> bytes:
     """Return the body of a response.
 
     Raises:
-      RequestLost: it is larger than `limit` bytes, or breaks off.
+      RequestLost: it is larger than `limit` bytes, or the connection broke.
     """
     import httpx
 
@@ -230,14 +234,14 @@ async def read_whole(response: httpx.Response, limit: int) -> bytes:
                     reading.cancel()
                 parts.append(chunk)
     except (httpx.TransportError, httpx.DecodingError) as error:
-        raise RequestLost(f"the answer broke off: {_cause(error)}") from None
+        raise RequestLost(f"the connection broke during the response: {_cause(error)}") from None
     if size > limit:
-        raise RequestLost(f"the answer has more than {limit} bytes (server.max_body_size)")
+        raise RequestLost(f"the response has more than {limit} bytes (server.max_body_size)")
     return b"".join(parts)
 
 
 def described(url: str) -> str:
-    """Return a URL that may be shown: without user, password, query and fragment."""
+    """Return a URL for logs and errors: without user, password, query and fragment."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = f":{parts.port}" if parts.port else ""
@@ -245,7 +249,7 @@ def described(url: str) -> str:
 
 
 def same_origin(one: str, other: str) -> bool:
-    """Tell whether two URLs have the same scheme, host and port."""
+    """Return whether two URLs have the same scheme, host and port."""
     return _origin(one) == _origin(other)
 
 

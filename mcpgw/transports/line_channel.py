@@ -1,4 +1,4 @@
-"""A channel of JSON-RPC messages over a pair of byte streams, one message a line."""
+"""A channel of JSON-RPC messages over two byte streams, one message per line."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ QUEUE_LIMIT: Final = 8 * 1024 * 1024
 class LineChannel:
     """Newline-delimited JSON over two byte streams.
 
-    `run` must be running while messages are sent: it moves what could not be written at
-    once. A message is written whole or not at all, also when its sender is cancelled.
+    `run` must be running while messages are sent: it writes what could not be written at once. A
+    message is written whole or not at all, also if its sender is cancelled.
 
     Args:
       reader, writer: the streams; `aclose` closes both.
-      limit: the largest line accepted, in bytes; may be changed while open.
-      write_now: writes without waiting and returns the bytes taken, raising
-        BlockingIOError when none fit; None where the writer has no such way.
+      limit: the largest line accepted, in bytes; see `set_limit`.
+      write_now: writes without waiting and returns the number of bytes written, or raises
+        BlockingIOError if none fit; None if the writer does not support this.
     """
 
     reader: trio.abc.ReceiveStream
@@ -49,11 +49,11 @@ class LineChannel:
         self._splitter = LineSplitter(self.limit)
 
     def set_limit(self, limit: int) -> None:
-        """Change the largest line accepted, in bytes, for what is read from now on."""
+        """Change the largest line accepted, in bytes, for all further input."""
         self.limit = self._splitter.limit = limit
 
     async def receive(self) -> Message | list[Any] | Malformed:
-        """Return the next message, or what is wrong with a line.
+        """Return the next message, or `Malformed` for an invalid line.
 
         Raises:
           trio.EndOfChannel: the other side closed its output.
@@ -77,28 +77,28 @@ class LineChannel:
         together: bool = False,
         about: RequestId | None = None,
     ) -> None:
-        """Hand over a message; wait only while `QUEUE_LIMIT` bytes are queued already.
+        """Send a message; wait only while more than `QUEUE_LIMIT` bytes are queued.
 
-        With `together` it is written with all else that is handed over in this turn of the
-        scheduler: one system call for a burst, at the price of a turn for a lone message.
+        With `together` it is written together with all other messages of this scheduler tick: one
+        system call for a burst, at the cost of one tick for a single message.
 
         Raises:
-          trio.BrokenResourceError: the other side no longer reads.
+          trio.BrokenResourceError: the other side has closed its input.
         """
         while self._queued_bytes > QUEUE_LIMIT and not self._broken:
             await self._room.park()
-        self._hand_over(message, together)
+        self._enqueue(message, together)
 
     def send_nowait(self, message: Message, *, about: RequestId | None = None) -> bool:
-        """Hand over a message without waiting; False where `QUEUE_LIMIT` bytes are queued."""
+        """Send a message without waiting; return False if too much is queued."""
         if self._queued_bytes > QUEUE_LIMIT:
             return False
-        self._hand_over(message, together=False)
+        self._enqueue(message, together=False)
         return True
 
-    def _hand_over(self, message: Any, together: bool) -> None:
+    def _enqueue(self, message: Any, together: bool) -> None:
         if self._broken:
-            raise trio.BrokenResourceError("the other side no longer reads")
+            raise trio.BrokenResourceError("the other side has closed its input")
         data = encode(message)
         if not together and self.write_now is not None and not self._queue and not self._writing:
             try:
@@ -107,7 +107,7 @@ class LineChannel:
                 taken = 0
             except OSError as error:
                 self._broken = True
-                raise trio.BrokenResourceError("the other side no longer reads") from error
+                raise trio.BrokenResourceError("the other side has closed its input") from error
             if taken == len(data):
                 return
             data = data[taken:]
@@ -118,10 +118,10 @@ class LineChannel:
             self._work.unpark_all()
 
     def pause(self, request: RequestId) -> None:
-        """Do nothing: there is one pipe for all."""
+        """Do nothing: all requests share one pipe."""
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Write what is queued, bursts in one go, until cancelled or the reader is gone."""
+        """Write queued messages, bursts in one go, until cancelled or the reader has closed."""
         task_status.started()
         try:
             while True:
@@ -146,7 +146,7 @@ class LineChannel:
             self._room.unpark_all()
 
     async def flush(self) -> None:
-        """Wait until everything handed over is written, or cannot be any more."""
+        """Wait until all queued messages are written, or can no longer be."""
         while (self._queue or self._writing) and not self._broken:
             await self._room.park()
 

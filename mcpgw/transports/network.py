@@ -1,4 +1,4 @@
-"""What all network connections share: one TLS context, and the proxies of the environment."""
+"""Shared settings of network connections: one TLS context, and the environment's proxies."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     import httpx
 
 _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-_SAME: Final = {"ws": "http", "wss": "https"}
+_HTTP_SCHEMES: Final = {"ws": "http", "wss": "https"}
 
 
 @attrs.define(eq=False)
 class Network:
-    """Makes connections by the settings of one environment.
+    """TLS and proxy settings from one environment.
 
     Args:
-      environ: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY in both cases, SSL_CERT_FILE and
-        SSL_CERT_DIR are read from it, and never from the process's own.
+      environ: the source of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY (upper or lower case),
+        SSL_CERT_FILE and SSL_CERT_DIR. The process's own environment is not read.
     """
 
     environ: Mapping[str, str] = attrs.field(repr=False)
     _tls: ssl.SSLContext | None = None
 
     def tls(self) -> ssl.SSLContext:
-        """Return the TLS context, made once: the usual authorities and the environment's own."""
+        """Return the shared TLS context: certifi's authorities and those of the environment."""
         if self._tls is None:
             import ssl
 
@@ -50,7 +50,7 @@ class Network:
         timeout: httpx.Timeout | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.AsyncClient:
-        """Return a client; the caller closes it. Redirects are not followed."""
+        """Return a client that does not follow redirects; the caller closes it."""
         import httpx
 
         return httpx.AsyncClient(
@@ -62,9 +62,9 @@ class Network:
         )
 
     def proxy_for(self, url: str) -> str | None:
-        """Return the proxy to reach a URL by; None where it is reached directly."""
+        """Return the proxy for a URL; None for a direct connection."""
         parts = urlsplit(url)
-        proxy = self._configured(_SAME.get(parts.scheme, parts.scheme))
+        proxy = self._configured(_HTTP_SCHEMES.get(parts.scheme, parts.scheme))
         return proxy if proxy and not self._bypassed(url) else None
 
     def _configured(self, scheme: str) -> str | None:
@@ -78,10 +78,10 @@ class Network:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme)
         listed = self.environ.get("no_proxy") or self.environ.get("NO_PROXY") or ""
-        return any(_fits(entry.strip().lower(), host, port) for entry in listed.split(","))
+        return any(_matches(entry.strip().lower(), host, port) for entry in listed.split(","))
 
 
-def _fits(entry: str, host: str, port: int | None) -> bool:
+def _matches(entry: str, host: str, port: int | None) -> bool:
     if not entry:
         return False
     if entry == "*":
@@ -100,28 +100,28 @@ def _fits(entry: str, host: str, port: int | None) -> bool:
 
 
 def _route(network: Network) -> httpx.AsyncBaseTransport:
-    """Return a transport that reaches each URL by its proxy, or directly."""
+    """Return a transport that sends each request through its proxy, or directly."""
     import httpx
 
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
 
     class Route(httpx.AsyncBaseTransport):
-        """Transports by proxy, made when the first request needs one."""
+        """One transport for each proxy, created by the first request that needs it."""
 
         def __init__(self) -> None:
-            self.ways: dict[str | None, httpx.AsyncHTTPTransport] = {}
+            self.transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
 
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             proxy = network.proxy_for(str(request.url))
-            way = self.ways.get(proxy)
-            if way is None:
-                way = self.ways[proxy] = httpx.AsyncHTTPTransport(
+            transport = self.transports.get(proxy)
+            if transport is None:
+                transport = self.transports[proxy] = httpx.AsyncHTTPTransport(
                     verify=network.tls(), trust_env=False, limits=limits, proxy=proxy
                 )
-            return await way.handle_async_request(request)
+            return await transport.handle_async_request(request)
 
         async def aclose(self) -> None:
-            for way in self.ways.values():
-                await way.aclose()
+            for transport in self.transports.values():
+                await transport.aclose()
 
     return Route()

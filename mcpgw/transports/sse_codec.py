@@ -7,17 +7,17 @@ from typing import Final
 import attrs
 
 COMMENT: Final = b": \n\n"
-"""A sign of life that carries nothing."""
+"""An empty comment, to keep a connection alive."""
 _BOM: Final = b"\xef\xbb\xbf"
 
 
 class EventTooLarge(ValueError):
-    """An event is larger than what may be kept of it."""
+    """An event is larger than the parser's limit."""
 
 
 @attrs.frozen
 class Event:
-    """One event. `retry` is in milliseconds; `id` None leaves the last id as it was."""
+    """One event. `retry` is in milliseconds; with `id` None the last id stays in effect."""
 
     data: str
     event: str = "message"
@@ -27,19 +27,18 @@ class Event:
 
 @attrs.define
 class EventParser:
-    r"""Cuts a stream of bytes into events, wherever its chunks are cut.
+    r"""Parses chunks of bytes into events.
 
     Lines end with LF, CRLF or CR; comments are skipped; several `data` lines are joined by `\n`.
-    An event without data is given too, since its id counts (SEP-1699, priming events).
+    An event without data is returned too, since its id counts (SEP-1699, priming events).
 
     Args:
-      limit: bytes of one event that are kept; `feed` raises EventTooLarge beyond.
+      limit: the largest event in bytes; `feed` raises EventTooLarge above it.
     """
 
     limit: int = 64 * 1024 * 1024
     _unfinished: list[bytes] = attrs.field(factory=list)
-    """The pieces of a line whose end has not come; joined once, so that a long one costs its
-    length and not its square."""
+    """The pieces of an incomplete line; joined only once, so that a long line takes linear time."""
     _held: int = 0
     _after_cr: bool = False
     _begun: bool = False
@@ -51,7 +50,7 @@ class EventParser:
     _seen: bool = False
 
     def feed(self, chunk: bytes) -> list[Event]:
-        """Take the next chunk; return the events that it completes.
+        """Add the next chunk; return the events that it completes.
 
         Raises:
           EventTooLarge: an event has more than `limit` bytes.
@@ -121,7 +120,7 @@ class EventParser:
 
 
 def encode_event(event: Event) -> bytes:
-    """Return the event as bytes; an empty `data` is written out, for it primes a client."""
+    """Return the event as bytes; an empty `data` is included, since it primes a client."""
     lines: list[str] = []
     if event.event != "message":
         lines.append(f"event: {event.event}")

@@ -1,4 +1,4 @@
-"""One stream of events over all the connections that it takes, and when to try the next one."""
+"""One event stream over several connections, and the delay before each reconnect."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import attrs
 from mcpgw.transports.sse_codec import Event, EventParser
 
 RETRY: Final = 1.0
-"""Seconds until a stream that ended is resumed, where the server did not say."""
+"""Seconds until an ended stream is resumed, if the server sent no `retry`."""
 LONGEST_RETRY: Final = 30.0
 EVENTS_KEPT: Final = 1_000
-"""Ids of events that are remembered, so that none is taken twice."""
+"""Ids of events that are remembered, so that no event is processed twice."""
 
 
 @attrs.define
 class SseStream:
-    """What is known of one stream of events over all its connections.
+    """The state of one event stream over all its connections.
 
     Args:
       limit: bytes of the largest event.
@@ -28,28 +28,28 @@ class SseStream:
 
     limit: int
     last: str | None = None
-    """The id of the last event, by which the stream is resumed."""
+    """The id of the last event, for `Last-Event-ID`."""
     retry: float | None = None
-    """Seconds until the next try, as the server said."""
+    """Seconds until the next attempt, as sent by the server."""
     events: int = 0
-    why: str = ""
+    ending: str = ""
     """How the last connection ended."""
     complete: bool = False
-    """Whether a connection of it was closed in order, and did not break."""
+    """Whether one of its connections was closed properly by the server."""
     _seen: deque[str] = attrs.field(factory=lambda: deque(maxlen=EVENTS_KEPT))
     _parser: EventParser = attrs.field(factory=EventParser)
 
     def begin(self) -> None:
-        """Begin with another connection."""
+        """Start parsing a new connection."""
         self._parser = EventParser(self.limit)
 
     def take(self, chunk: bytes) -> list[Event]:
-        """Return the events that a chunk completes and that were not taken before.
+        """Return the events that a chunk completes, without those that were returned before.
 
         Raises:
           EventTooLarge: an event is larger than the limit.
         """
-        fresh: list[Event] = []
+        new: list[Event] = []
         for event in self._parser.feed(chunk):
             if event.retry is not None:
                 self.retry = event.retry / 1000
@@ -59,11 +59,11 @@ class SseStream:
                 self._seen.append(event.id)
                 self.last = event.id
             self.events += 1
-            fresh.append(event)
-        return fresh
+            new.append(event)
+        return new
 
-    def rest(self, tries: int) -> float:
-        """Return the seconds until the next try: what the server said, or ever longer."""
+    def delay(self, tries: int) -> float:
+        """Return the seconds until the next attempt: the server's `retry`, or growing delays."""
         if self.retry is not None and tries == 0:
             return self.retry
         base = RETRY if self.retry is None else self.retry

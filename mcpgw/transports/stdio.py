@@ -1,4 +1,4 @@
-"""The process's own stdin and stdout as the channel of an MCP session."""
+"""The MCP channel on the process's own stdin and stdout."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from mcpgw.transports.line_channel import LineChannel
 
 
 def take_stdio(*, limit: int) -> LineChannel:
-    """Take the real stdin and stdout away from everybody else and return their channel.
+    """Reserve the real stdin and stdout for MCP and return their channel.
 
-    Descriptor 0 then reads nothing and descriptor 1 is stderr, so that a stray `print` or
-    `input`, of ours or of a library, cannot touch the conversation (MCP, transports, stdio:
-    nothing but messages on stdout).
+    Afterwards descriptor 0 is empty and descriptor 1 is stderr, so a stray `print` or `input` in
+    any library cannot corrupt the conversation (MCP, transports, stdio: stdout carries messages
+    only).
 
     Args:
       limit: the largest message accepted, in bytes.

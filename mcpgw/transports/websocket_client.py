@@ -1,4 +1,4 @@
-"""A channel of JSON-RPC messages to a WebSocket server: one text frame, one message."""
+"""A channel of JSON-RPC messages to a WebSocket server: one text message each."""
 
 from __future__ import annotations
 
@@ -36,49 +36,49 @@ log = get_logger("mcpgw.websocket")
 CLOSE_GRACE: Final = 2.0
 """Seconds for the last messages and the closing handshake."""
 PING_PAUSE: Final = 20.0
-"""Seconds of silence before a ping, or a third of the `idle` time where that is less; proxies
-on the way commonly cut what is silent for a minute."""
+"""Seconds without data before a ping, or a third of the `idle` time if that is less. Proxies
+commonly cut connections that are silent for a minute."""
 
 _NORMAL: Final = 1000
 _NOT_TEXT: Final = 1003
 _TOO_BIG: Final = 1009
-_PARTING_WORDS: Final = {
+_CLOSE_REASONS: Final = {
     _NORMAL: "",
     _NOT_TEXT: "MCP messages are text",
     _TOO_BIG: "message too big",
 }
-"""Close codes (RFC 6455, section 7.4.1) and what is said with them."""
+"""Our close codes (RFC 6455, section 7.4.1) and the reasons that are sent with them."""
 _CODE_NAMES: Final = {
-    1000: "normal end",
+    1000: "normal closure",
     1001: "going away",
     1002: "protocol error",
-    1003: "it does not take such data",
-    1005: "no reason given",
-    1006: "without a closing handshake",
-    1007: "text that is not UTF-8",
-    1008: "against its policy",
-    1009: "a message was too big",
-    1011: "internal error of the server",
-    1012: "the server restarts",
+    1003: "unsupported data",
+    1005: "no close code",
+    1006: "no closing handshake",
+    1007: "invalid UTF-8",
+    1008: "policy violation",
+    1009: "message too big",
+    1011: "internal server error",
+    1012: "service restart",
     1013: "try again later",
 }
 
 
 class Timeouts(Protocol):
-    """The deadlines of a connection, in seconds; `HttpTimeouts` will do."""
+    """Time limits of a connection, in seconds; `HttpTimeouts` has both."""
 
     @property
     def connect(self) -> float:
-        """From the first packet to the end of the opening handshake."""
+        """For connecting and the opening handshake."""
 
     @property
     def idle(self) -> float:
-        """Silence, not even an answer to a ping, after which the server counts as gone."""
+        """Without any data, not even a pong, after which the connection is closed."""
 
 
 @attrs.frozen(kw_only=True)
 class WebSocketTimeouts:
-    """Deadlines for a caller that has no others; see `Timeouts`."""
+    """The default time limits; see `Timeouts`."""
 
     connect: float = 10.0
     idle: float = 300.0
@@ -86,7 +86,7 @@ class WebSocketTimeouts:
 
 @attrs.frozen
 class _Queued:
-    """A message that waits to be written; `request` is its id where it is a request."""
+    """A queued message; `request` is its id if it is a request."""
 
     text: str
     size: int
@@ -97,18 +97,18 @@ class _Queued:
 class WebSocketChannel:
     """The client's end of a conversation over a WebSocket.
 
-    `run` connects, reads and writes; what is sent before the connection stands waits for it. A
-    message is written whole or not at all, also when its sender is cancelled. Requests that
-    were surely not sent are handed up as `Failed` at the end.
+    `run` connects, reads and writes; messages that are sent earlier wait for the connection. A
+    message is written whole or not at all, also if its sender is cancelled. At the end `receive`
+    returns `Failed` for requests that were certainly not sent.
 
     Args:
-      name: whom it leads to, for errors.
+      name: the server's name, for logs and errors.
       url: `ws:` or `wss:`.
       network: TLS and proxies.
       headers: further headers of the handshake.
-      authorizer: gives the headers that prove who we are, if any.
+      authorizer: provides credentials, if the server needs any.
       limit: the largest message accepted, in bytes; a larger one ends the connection (1009).
-      timeouts: how long what may take.
+      timeouts: the time limits.
     """
 
     name: str
@@ -119,7 +119,7 @@ class WebSocketChannel:
     limit: int
     timeouts: Timeouts = attrs.field(factory=WebSocketTimeouts)
     ending: str = attrs.field(default="", init=False)
-    """Why it ended, in words for a person; empty while it has not."""
+    """The reason of the end, for people; empty before it."""
     _code: int | None = attrs.field(default=None, init=False)
     _limit: MessageLimit = attrs.field(init=False)
     _queue: deque[_Queued] = attrs.field(factory=deque, init=False)
@@ -148,13 +148,13 @@ class WebSocketChannel:
             state = "OPEN" if self._open else "CONNECTING"
         return f"<WebSocketChannel {self.name!r} {state} queued={self._queued_bytes}>"
 
-    # -- what a peer needs -------------------------------------------------------------
+    # -- the channel -------------------------------------------------------------------
 
     async def receive(self) -> Received:
-        """Return the next message, or what is wrong with a frame.
+        """Return the next message, or `Malformed` for an invalid one.
 
         Raises:
-          trio.EndOfChannel: the conversation is over; `ending` says why.
+          trio.EndOfChannel: the conversation is over; `ending` is the reason.
         """
         try:
             return await self._incoming.receive()
@@ -170,24 +170,24 @@ class WebSocketChannel:
         together: bool = False,
         about: RequestId | None = None,
     ) -> None:
-        """Hand over a message; wait only while `QUEUE_LIMIT` bytes are queued already.
+        """Queue a message; wait only while more than `QUEUE_LIMIT` bytes are queued.
 
         Raises:
           trio.BrokenResourceError: the conversation is over.
-          ValueError: the message holds what JSON cannot carry.
+          ValueError: JSON cannot represent the message.
         """
         while self._queued_bytes > QUEUE_LIMIT and not self._stopped.is_set():
             await self._room.park()
-        self._hand_over(message)
+        self._enqueue(message)
 
     def send_nowait(self, message: Message, *, about: RequestId | None = None) -> bool:
-        """Hand over a message without waiting; False where `QUEUE_LIMIT` bytes are queued."""
+        """Queue a message without waiting; return False if too much is queued."""
         if self._queued_bytes > QUEUE_LIMIT and not self._stopped.is_set():
             return False
-        self._hand_over(message)
+        self._enqueue(message)
         return True
 
-    def _hand_over(self, message: Any) -> None:
+    def _enqueue(self, message: Any) -> None:
         if self._stopped.is_set():
             raise trio.BrokenResourceError(self.ending)
         data = encode(message)[:-1]
@@ -198,12 +198,12 @@ class WebSocketChannel:
         self._work.unpark_all()
 
     def pause(self, request: RequestId) -> None:
-        """Do nothing: there is one connection for all."""
+        """Do nothing: all requests share one connection."""
 
     async def aclose(self) -> None:
-        """Write what is queued, close with 1000 and wait for the end; do nothing after it.
+        """Write the queued messages, close with 1000 and wait for the end.
 
-        It takes `CLOSE_GRACE` seconds at most, unless the caller's deadline is nearer.
+        It takes at most `CLOSE_GRACE` seconds. After the end it does nothing.
         """
         self._stop(_NORMAL, "the gateway closed the connection")
         if self._running:
@@ -215,10 +215,10 @@ class WebSocketChannel:
     # -- the connection ------------------------------------------------------------------
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Connect, then read and write until either side ends it.
+        """Connect, then read and write until either side ends the conversation.
 
-        It reports itself as started at once, and returns when the conversation is over, with
-        the reason in `ending`; trouble with the network is never raised.
+        It reports itself as started at once. At the end `ending` is the reason; network errors are
+        never raised.
         """
         self._running = True
         task_status.started()
@@ -231,7 +231,7 @@ class WebSocketChannel:
             self._settle()
 
     def _stop(self, code: int | None, ending: str) -> None:
-        """Decide that it ends, why, and by which close code of ours; the first word counts."""
+        """End the conversation with a reason and our close code; only the first call counts."""
         if self._stopped.is_set():
             return
         self._code, self.ending = code, ending
@@ -269,11 +269,11 @@ class WebSocketChannel:
         return await self.authorizer.challenged(refusal.status, refusal.headers)
 
     async def _attempt(self) -> Head | None:
-        """Have one connection, to its end. Return the head of the answer that refused it.
+        """Run one connection to its end; return the head of the response if it was refused.
 
         Raises:
-          AuthorizationFailed: there are no credentials to be had.
-          Unreachable: there is no connection to be had.
+          AuthorizationFailed: credentials cannot be obtained.
+          Unreachable: connecting or the handshake failed.
         """
         credentials = await self.authorizer.headers() if self.authorizer else {}
         target = Target.parse(self.url)
@@ -297,7 +297,7 @@ class WebSocketChannel:
     # -- the conversation ------------------------------------------------------------------
 
     async def _talk(self, connection: WebSocketConnection, wire: Wire) -> None:
-        """Read and write until either side ends it, and close."""
+        """Read and write until either side ends the conversation, then close."""
         self._open = True
         log.debug("websocket.open", server=self.name, subprotocol=connection.subprotocol)
         async with trio.open_nursery() as nursery:
@@ -315,10 +315,10 @@ class WebSocketChannel:
         if code == _NORMAL:
             while self._queue and connection.closed is None:
                 await self._room.park()
-        await connection.aclose(code, _PARTING_WORDS[code])
+        await connection.aclose(code, _CLOSE_REASONS[code])
         if self._limit.exceeded:
-            # The library has said why. Were the socket closed with the rest of the message in
-            # it, the server would be reset before it reads that.
+            # The library has sent the close frame. If the socket were closed with unread input,
+            # the server would get a reset before it reads that frame.
             await wire.ended.wait()
 
     async def _read(self, connection: WebSocketConnection) -> None:
@@ -359,13 +359,13 @@ class WebSocketChannel:
                 await connection.send_message(queue[0].text)
             except ConnectionClosed:
                 self._room.unpark_all()
-                return  # the reader tells why
-            # Only now: a message that was cut off never was one for the other side.
+                return  # `_read` sets the reason
+            # Only now: the server never received a message that was cut off.
             self._queued_bytes -= queue.popleft().size
             self._room.unpark_all()
 
     async def _ping(self, connection: WebSocketConnection, wire: Wire) -> None:
-        """Ping a silent server, so that a living one is heard of."""
+        """Ping a silent server, to see whether it is alive."""
         from trio_websocket import ConnectionClosed
 
         pause = min(PING_PAUSE, self.timeouts.idle / 3)
@@ -379,20 +379,20 @@ class WebSocketChannel:
                 return
 
     async def _watch(self, wire: Wire) -> None:
-        """End the conversation with a server that gives no sign of life."""
+        """End the conversation if the server sends nothing for the `idle` time."""
         while (left := self.timeouts.idle - wire.silence()) > 0:  # noqa: ASYNC110 - time is awaited
             await trio.sleep(left)
         self._stop(
             None,
-            f"no sign of life from the server for {self.timeouts.idle:g} s, not even an answer to"
-            " a ping (stream_idle_timeout)",
+            f"the server sent nothing for {self.timeouts.idle:g} s, not even a pong"
+            " (stream_idle_timeout)",
         )
 
 
 def _closed(reason: CloseReason | None) -> str:
-    """Say how the other side ended it."""
+    """Return how the other side closed the WebSocket."""
     if reason is None or reason.code == 1006:
-        return "the connection broke off, without a closing handshake"
+        return "the connection broke without a closing handshake"
     name = _CODE_NAMES.get(reason.code)
     words = f"the WebSocket was closed with code {reason.code}" + (f" ({name})" if name else "")
     return f"{words}: {reason.reason:.200}" if reason.reason else words

@@ -1,4 +1,4 @@
-"""The byte stream to a WebSocket server: TCP, a proxy's tunnel where there is one, TLS."""
+"""The byte stream to a WebSocket server: TCP, the tunnel of a proxy, TLS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mcpgw.transports.network import Network
 
 HEAD_LIMIT: Final = 64 * 1024
-"""Bytes of an HTTP head that are read; no honest one is as long."""
+"""The largest HTTP head that is read, in bytes."""
 
 _PATH_SAFE: Final = "/%:=&?~+!$,;'@()*[]"
 _DEFAULT_PORTS: Final = {"ws": 80, "wss": 443, "http": 80, "https": 443}
@@ -26,7 +26,7 @@ _DEFAULT_PORTS: Final = {"ws": 80, "wss": 443, "http": 80, "https": 443}
 
 @attrs.frozen
 class Unreachable(Exception):
-    """There is no way to the server; `reason` says why, without secrets of its address."""
+    """The server cannot be reached; `reason` is why, without secrets from its URL."""
 
     reason: str
 
@@ -36,12 +36,12 @@ class Unreachable(Exception):
 
 @attrs.frozen
 class Target:
-    """Where a URL leads.
+    """A parsed URL.
 
     Args:
       scheme: ws, wss, http or https, the latter two for proxies.
-      host, port: where to connect.
-      path: what to ask for, with its query.
+      host, port: the address to connect to.
+      path: the request target, with the query.
       credentials: the URL's user and password as a value for `Authorization`, or "".
     """
 
@@ -53,23 +53,23 @@ class Target:
 
     @classmethod
     def parse(cls, url: str) -> Target:
-        """Read a URL.
+        """Parse a URL.
 
         Raises:
-          Unreachable: its scheme is another, or it has no host or no valid port.
+          Unreachable: the scheme is not supported, or the host or port is missing or invalid.
         """
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError as error:
-            raise Unreachable(f"its URL cannot be read: {error}") from error
+            raise Unreachable(f"its URL is not valid: {error}") from error
         if parts.scheme not in _DEFAULT_PORTS:
             raise Unreachable(
-                f"its URL begins with '{parts.scheme}:', not with one of"
+                f"its URL starts with '{parts.scheme}:'; it must start with one of"
                 f" {', '.join(f'{scheme}:' for scheme in _DEFAULT_PORTS)}"
             )
         if not host:
-            raise Unreachable("its URL names no host")
+            raise Unreachable("its URL lacks a host")
         path = quote(parts.path or "/", safe=_PATH_SAFE)
         if parts.query:
             path += "?" + quote(parts.query, safe=_PATH_SAFE)
@@ -78,18 +78,18 @@ class Target:
 
     @property
     def secure(self) -> bool:
-        """Whether it is reached through TLS."""
+        """Whether TLS is used."""
         return self.scheme in ("wss", "https")
 
     @property
     def place(self) -> str:
-        """Host and port, as CONNECT and people want them."""
+        """Host and port, for CONNECT and for messages."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
     @property
     def authority(self) -> str:
-        """What the `Host` header says: the port only where it is not the usual one."""
+        """The value of the `Host` header: without the port if that is the default."""
         if self.port == _DEFAULT_PORTS[self.scheme]:
             return self.place.removesuffix(f":{self.port}")
         return self.place
@@ -99,11 +99,11 @@ def _ascii_host(host: str) -> str:
     try:
         return host if host.isascii() else host.encode("idna").decode()
     except UnicodeError as error:
-        raise Unreachable(f"its host {host!r:.100} is no valid name: {error}") from error
+        raise Unreachable(f"its host {host!r:.100} is not a valid name: {error}") from error
 
 
 def _basic(parts: SplitResult) -> str:
-    """Return the userinfo of a URL as basic credentials (RFC 7617), "" where there is none."""
+    """Return the userinfo of a URL as basic credentials (RFC 7617), "" if there is none."""
     if not parts.username and not parts.password:
         return ""
     pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
@@ -112,7 +112,7 @@ def _basic(parts: SplitResult) -> str:
 
 @attrs.frozen
 class Head:
-    """Status and headers of an HTTP answer; header names are lower-case."""
+    """Status and headers of an HTTP response; header names are lower-case."""
 
     status: int
     reason: str
@@ -120,7 +120,7 @@ class Head:
 
     @classmethod
     def parse(cls, data: bytes) -> Head | None:
-        """Read the head that stands at the beginning of `data`; None where it is none."""
+        """Parse the head at the beginning of `data`; return None if it is not valid."""
         lines = re.split(rb"\r?\n\r?\n", data, maxsplit=1)[0].decode("latin-1").splitlines()
         found = re.match(r"HTTP/1\.[01] (\d{3})(?: (.*))?\Z", lines[0]) if lines else None
         if found is None:
@@ -134,20 +134,20 @@ class Head:
 
 
 def head_ends(data: bytes | bytearray) -> int:
-    """Return where the head at the beginning of `data` ends, or -1 where it goes on."""
+    """Return the index after the head at the beginning of `data`, -1 if it is incomplete."""
     found = re.search(rb"\r?\n\r?\n", data)
     return found.end() if found else -1
 
 
 async def open_stream(target: Target, network: Network) -> trio.abc.Stream:
-    """Connect to a server, through the proxy that the environment names for it.
+    """Connect to a server, through its proxy if the environment sets one.
 
     The caller sets the deadline and closes the stream.
 
     Raises:
-      Unreachable: no connection, no tunnel, or no trust in the server's certificate.
+      Unreachable: connecting, the proxy's tunnel or TLS failed.
     """
-    # Proxies are named for HTTP; a WebSocket begins as HTTP (RFC 6455, section 4.1).
+    # The proxy settings for HTTP apply: a WebSocket starts as HTTP (RFC 6455, section 4.1).
     as_http = f"{'https' if target.secure else 'http'}://{target.place}{target.path}"
     proxy_url = network.proxy_for(as_http)
     if proxy_url is None:
@@ -161,18 +161,20 @@ async def _connect(target: Target, what: str) -> trio.abc.Stream:
     try:
         return await trio.open_tcp_stream(target.host, target.port)
     except OSError as error:
-        raise Unreachable(f"connecting to {what} {target.place} failed: {_words(error)}") from error
+        raise Unreachable(
+            f"connecting to {what} {target.place} failed: {_system_message(error)}"
+        ) from error
 
 
-def _words(error: OSError) -> str:
-    """Return what the system says, of the first of several attempts."""
+def _system_message(error: OSError) -> str:
+    """Return the system's error message, that of the first attempt if there were several."""
     cause: BaseException | None = error.__cause__
     while isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]
-    told = cause if isinstance(cause, OSError) else error
-    if isinstance(told, socket.gaierror):
-        return f"the name is not known ({told.strerror})"
-    return os.strerror(told.errno) if told.errno else str(told)
+    first = cause if isinstance(cause, OSError) else error
+    if isinstance(first, socket.gaierror):
+        return f"the name cannot be resolved ({first.strerror})"
+    return os.strerror(first.errno) if first.errno else str(first)
 
 
 async def _secure(stream: trio.abc.Stream, target: Target, network: Network) -> trio.abc.Stream:
@@ -183,19 +185,19 @@ async def _secure(stream: trio.abc.Stream, target: Target, network: Network) -> 
         await secured.do_handshake()
     except trio.BrokenResourceError as error:
         await trio.aclose_forcefully(stream)
-        raise Unreachable(f"TLS with {target.place} failed: {_tls_words(error)}") from error
+        raise Unreachable(f"TLS with {target.place} failed: {_tls_message(error)}") from error
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
     return secured
 
 
-def _tls_words(error: trio.BrokenResourceError) -> str:
+def _tls_message(error: trio.BrokenResourceError) -> str:
     cause = error.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
         return (
             f"its certificate is not trusted, {cause.verify_message}"
-            " (SSL_CERT_FILE names further authorities)"
+            " (SSL_CERT_FILE can add authorities)"
         )
     if isinstance(cause, ssl.SSLError):
         return cause.reason or str(cause)
@@ -203,7 +205,7 @@ def _tls_words(error: trio.BrokenResourceError) -> str:
 
 
 async def _tunnel(proxy: Target, target: Target, network: Network) -> trio.abc.Stream:
-    """Have a proxy connect us (RFC 9110, section 9.3.6)."""
+    """Open a tunnel through a proxy (RFC 9110, section 9.3.6)."""
     stream = await _connect(proxy, "the proxy")
     if proxy.secure:
         stream = await _secure(stream, proxy, network)
@@ -222,16 +224,16 @@ async def _tunnel(proxy: Target, target: Target, network: Network) -> trio.abc.S
     if head is not None and 200 <= head.status < 300:
         return stream
     await trio.aclose_forcefully(stream)
-    said = "nothing that is HTTP" if head is None else f"{head.status} {head.reason:.100}".strip()
-    raise Unreachable(f"the proxy {proxy.place} answered CONNECT {target.place} with {said}")
+    answer = "invalid HTTP" if head is None else f"{head.status} {head.reason:.100}".strip()
+    raise Unreachable(f"the proxy {proxy.place} answered CONNECT {target.place} with {answer}")
 
 
 async def _read_head(stream: trio.abc.Stream) -> Head | None:
-    """Read exactly a head; None where it is none, too long, or more comes with it."""
+    """Read a response head; None if it is invalid, too long, or followed by more bytes."""
     data = b""
     while (end := head_ends(data)) < 0:
         if len(data) > HEAD_LIMIT or not (more := await stream.receive_some(4096)):
             return None
         data += more
-    # The server waits for us to speak first, so whatever follows the head is not the server's.
+    # The server waits for the client to send first, so bytes after the head are not from it.
     return Head.parse(data) if end == len(data) else None

@@ -1,4 +1,4 @@
-"""How a WebSocket begins: the opening handshake, and what a refusal of it means."""
+"""The opening handshake of a WebSocket, and explanations of its refusals."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ log = get_logger("mcpgw.websocket")
 SUBPROTOCOL: Final = "mcp"
 _READ_SIZE: Final = 65536
 _ARRIVING: Final = 16
-"""Messages that may wait to be read; the server is not read from meanwhile."""
+"""Messages that may wait to be read before reading from the server pauses."""
 _SLICE: Final = 65536
-_OURS: Final = frozenset(
+_RESERVED: Final = frozenset(
     ("host", "connection", "upgrade", "content-length", "transfer-encoding", "keep-alive", "te")
 )
-"""Headers of the handshake that are not for the configuration to set, besides Sec-WebSocket-*."""
+"""Headers of the handshake that the configuration cannot set, besides Sec-WebSocket-*."""
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _NOT_IN_VALUES: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ADVICE: Final = {
-    401: "it wants credentials, or others: log in, or give them in `headers`",
-    403: "it does not allow this: neither the credentials nor an Origin in `headers` may do",
+    401: "it requires (other) credentials: log in, or set them in `headers`",
+    403: "it does not allow this: check the credentials, and an Origin in `headers`",
     404: "there is no WebSocket at this path: check ws_url",
-    407: "a proxy on the way wants credentials",
-    426: "it speaks another version of WebSocket, or none here",
+    407: "a proxy requires credentials",
+    426: "it supports another version of WebSocket, or none at this path",
 }
 
 
@@ -65,27 +65,27 @@ class MessageLimit(int):
 
 @attrs.define(slots=True, eq=False)
 class Wire(trio.abc.Stream):
-    """The byte stream under a WebSocket, which knows for how long nothing has moved on it.
+    """The byte stream under a WebSocket, with the time since the last progress.
 
-    It also reads along the answer to the handshake: of a refusal, which may come with a page of
-    any length, only the head is let in.
+    It also parses the response to the handshake: of a refusal, which may have a body of any length,
+    only the head is read.
     """
 
     stream: trio.abc.Stream
     answer: Head | None = None
     ended: trio.Event = attrs.field(factory=trio.Event)
-    """Set when the other side has sent its last byte."""
+    """Set when the input has ended."""
     _head: bytearray = attrs.field(factory=bytearray)
     _reading_since: float = math.inf
     _writing_since: float = math.inf
 
     @property
     def refusal(self) -> Head | None:
-        """The answer to the handshake where it is a refusal."""
+        """The response to the handshake, if it is a refusal."""
         return None if self.answer is None or self.answer.status == 101 else self.answer
 
     def silence(self) -> float:
-        """Return for how many seconds a read, or a write, has waited for the other side."""
+        """Return the seconds for which a read or write has been waiting."""
         return max(0.0, trio.current_time() - min(self._reading_since, self._writing_since))
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
@@ -99,9 +99,9 @@ class Wire(trio.abc.Stream):
             self._reading_since = math.inf
         if not data:
             self.ended.set()
-        return self._read_along(data) if self.answer is None else data
+        return self._parse_answer(data) if self.answer is None else data
 
-    def _read_along(self, data: bytes | bytearray) -> bytes | bytearray:
+    def _parse_answer(self, data: bytes | bytearray) -> bytes | bytearray:
         self._head += data
         if head_ends(self._head) >= 0:
             self.answer = Head.parse(bytes(self._head))
@@ -113,7 +113,7 @@ class Wire(trio.abc.Stream):
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        # In slices, so that a long message on a slow line is seen to move.
+        # In slices, so that a long message on a slow connection counts as progress.
         try:
             with memoryview(data) as view:
                 for start in range(0, len(view), _SLICE):
@@ -131,10 +131,10 @@ class Wire(trio.abc.Stream):
 
 @attrs.define(slots=True, eq=False)
 class _Reader:
-    """The nursery that the library starts its reader in: it takes note of the reader's end.
+    """A stand-in for the nursery in which the library starts its reader; it sees the reader end.
 
-    A reader that ends before the handshake is done tells nobody, so the wait is ended here. One
-    that stops at a message over the limit leaves the rest of it unread; that is read away.
+    The library does not report a reader that ends before the handshake is done, so this ends the
+    wait. A reader that stops at a message over the limit leaves the rest unread; this discards it.
     """
 
     nursery: trio.Nursery
@@ -161,10 +161,10 @@ class _Reader:
 
 
 def handshake_headers(target: Target, *sources: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    """Return the headers to send; later sources replace what earlier ones say.
+    """Return the headers to send; later sources override earlier ones.
 
     Raises:
-      Unreachable: a header holds what no header may hold (RFC 9110, section 5.5).
+      Unreachable: a header contains characters that are not allowed (RFC 9110, section 5.5).
     """
     merged = {"user-agent": f"mcp-gateway/{__version__}"}
     if target.credentials:
@@ -173,24 +173,24 @@ def handshake_headers(target: Target, *sources: Mapping[str, str]) -> list[tuple
         merged |= {name.lower(): value for name, value in source.items()}
     for name, value in merged.items():
         if not _NAME.fullmatch(name) or _NOT_IN_VALUES.search(value):
-            raise Unreachable(f"the header {name!r:.60} holds characters that no header may hold")
+            raise Unreachable(f"the header {name!r:.60} contains characters that are not allowed")
     return [
         (name.encode(), value.strip(" \t").encode())
         for name, value in merged.items()
-        if name not in _OURS and not name.startswith("sec-websocket-")
+        if name not in _RESERVED and not name.startswith("sec-websocket-")
     ]
 
 
 async def connect(target: Target, network: Network, *, deadline: float) -> Wire:
-    """Connect to a server; the caller closes what is returned.
+    """Connect to a server; the caller closes the stream.
 
     Raises:
-      Unreachable: there is no connection, or none before the deadline.
+      Unreachable: connecting failed, or took longer than the deadline.
     """
     scope = trio.CancelScope(deadline=deadline)
     with scope:
         return Wire(await open_stream(target, network))
-    raise Unreachable(f"no connection to {target.place} in time (connect_timeout)")
+    raise Unreachable(f"connecting to {target.place} timed out (connect_timeout)")
 
 
 async def shake_hands(
@@ -202,17 +202,17 @@ async def shake_hands(
     limit: MessageLimit,
     deadline: float,
 ) -> WebSocketConnection | str:
-    """Open a WebSocket on a connection. Return it, or in words why there is none.
+    """Open a WebSocket on a connection. Return it, or the reason of the failure.
 
-    Where the server refused, `wire.refusal` has its answer. The library reads in the nursery,
-    which the caller cancels at the end.
+    If the server refused, `wire.refusal` is its response. The caller cancels the nursery at the
+    end.
 
     Args:
-      nursery: where the library's reader runs.
-      wire, target: the connection, and where it leads.
-      headers: what `handshake_headers` gave.
+      nursery: runs the library's reader.
+      wire, target: the connection and its server.
+      headers: the result of `handshake_headers`.
       limit: the largest message accepted.
-      deadline: until when the server is to have answered.
+      deadline: the time by which the server must have answered.
     """
     from trio_websocket import wrap_client_stream
 
@@ -232,26 +232,26 @@ async def shake_hands(
     if reader.failure is not None:
         return f"the handshake failed: {_root(reader.failure)}"
     if not reader.ended:
-        return f"{target.place} did not answer the handshake in time (connect_timeout)"
+        return f"the handshake with {target.place} timed out (connect_timeout)"
     if wire.answer is None:
-        return f"{target.place} closed the connection without an answer to the handshake"
+        return f"{target.place} closed the connection during the handshake"
     return (
-        "the answer to the handshake is not valid: a wrong Sec-WebSocket-Accept, or a subprotocol"
-        " or extension that was not offered (RFC 6455, section 4.1)"
+        "the response to the handshake is not valid: a wrong Sec-WebSocket-Accept, or a"
+        " subprotocol or extension that was not offered (RFC 6455, section 4.1)"
     )
 
 
 def _root(failure: BaseException) -> BaseException:
-    """Return what came first: the library stumbles once more over what it stumbled over."""
+    """Return the first error: the library raises another one while it handles that."""
     while failure.__context__ is not None:
         failure = failure.__context__
     return failure
 
 
 def refusal_words(head: Head) -> str:
-    """Say what a refusal of the handshake means, and what to do."""
+    """Return an explanation of a refused handshake, with advice."""
     words = f"the server refused the handshake with {head.status} {head.reason:.100}".rstrip()
     if 300 <= head.status < 400:
-        return f"{words}: redirects are not followed, so ws_url must name where it leads"
+        return f"{words}: redirects are not followed; set ws_url to the final URL"
     advice = _ADVICE.get(head.status)
     return f"{words}; {advice}" if advice else words

@@ -486,7 +486,9 @@ providers:
         async with executor(tmp_path, inside=LOCAL) as calls:
             assert {"ok": 1} == value_of(await calls.call(capability(alone + more), {}))
             said = text_of(await calls.call(capability(alone), {}))
-        assert "nobody.invalid cannot be reached: the host nobody.invalid is not known." == said
+        assert (
+            "nobody.invalid cannot be reached: the host nobody.invalid cannot be resolved." == said
+        )
 
     async def test_what_is_refused_can_be_allowed(self, stage: Playback, tmp_path: Path) -> None:
         """The refusal says how, and where."""

@@ -517,7 +517,7 @@ class TestReading:
             answer.status_code,
             answer.headers["content-type"],
         )
-        assert "There is no server 'wep'; there are: web, down." == answer.json()["detail"]
+        assert "No server is called 'wep'; there are: web, down." == answer.json()["detail"]
 
     async def test_server_that_does_not_start(self) -> None:
         """Where a server's tools cannot be had, the reason is told."""
@@ -579,15 +579,20 @@ class TestCalls:
         ("body", "headers", "status", "words"),
         [
             (b"{", {}, 400, "The body is not JSON: "),
-            (b'{"a": NaN}', {}, 400, "NaN is no number of JSON"),
+            (b'{"a": NaN}', {}, 400, "NaN is not a JSON number"),
             (b'{"a": "\xff"}', {}, 400, "The body is not JSON: "),
             (b" " * 1001, {}, 413, "larger than 1000 bytes"),
-            (b"[]", {}, 400, "The body is a JSON object"),
+            (b"[]", {}, 400, "The body must be a JSON object"),
             (b"{}", {"content-type": "text/plain"}, 415, "Content-Type: application/json"),
             (b"", {"content-type": "text/plain"}, 415, "Content-Type: application/json"),
             (b"{}", {"content-type": ""}, 415, "Content-Type: application/json"),
             (b"", {"content-type": "", "sec-fetch-site": "cross-site"}, 415, "Content-Type"),
-            (b"{}", {"content-type": "application/json;charset=latin-1"}, 415, "JSON is UTF-8"),
+            (
+                b"{}",
+                {"content-type": "application/json;charset=latin-1"},
+                415,
+                "charset must be UTF-8",
+            ),
             (b"{}", {"content-encoding": "gzip"}, 415, "Content-Encoding"),
         ],
     )
@@ -622,7 +627,7 @@ class TestCalls:
             url = "http://gateway/openapi/web/search"
             request = httpx.Request("POST", url, headers=headers, stream=Spaces(20))
             answer = await client.send(request)
-        assert (408, "The body did not come within 30 s.") == (
+        assert (408, "The body took longer than 30 s.") == (
             answer.status_code,
             answer.json()["detail"],
         )

@@ -92,7 +92,7 @@ async def test_a_server_inside_may_name_its_neighbours(own: str) -> None:
 
 async def test_a_name_that_nobody_knows_is_refused() -> None:
     """The error names the host."""
-    with pytest.raises(Refused, match=r"host nowhere\.example is not known"):
+    with pytest.raises(Refused, match=r"host nowhere\.example cannot be resolved"):
         await guard_of("https://public.example/mcp").addresses("nowhere.example", 443)
 
 

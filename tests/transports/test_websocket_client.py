@@ -322,7 +322,7 @@ class TestEndings:
     @pytest.mark.parametrize(
         ("code", "reason", "ending"),
         [
-            (1000, "", "the WebSocket was closed with code 1000 (normal end)"),
+            (1000, "", "the WebSocket was closed with code 1000 (normal closure)"),
             (1001, "moving", "the WebSocket was closed with code 1001 (going away): moving"),
             (4321, "odd", "the WebSocket was closed with code 4321: odd"),
         ],
@@ -346,7 +346,7 @@ class TestEndings:
 
         async with serving(serving_once(vanish)) as url:
             ending = await ending_of(url)
-        assert "the connection broke off, without a closing handshake" == ending
+        assert "the connection broke without a closing handshake" == ending
 
     async def test_binary_message(self) -> None:
         """A binary message is no MCP: the connection is closed with 1003."""
@@ -391,7 +391,7 @@ class TestEndings:
 
         async with serving(serving_once(garble)) as url:
             ending = await ending_of(url)
-        assert ending.startswith("the WebSocket was closed with code 1007 (text that is not UTF-8)")
+        assert ending.startswith("the WebSocket was closed with code 1007 (invalid UTF-8)")
 
     async def test_unsent_requests_are_handed_up(self) -> None:
         """Requests that never left are told as such, so that they can be repeated safely."""
@@ -429,7 +429,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("status", "words"),
         [
-            (401, "with 401 Unauthorized; it wants credentials, or others"),
+            (401, "with 401 Unauthorized; it requires (other) credentials"),
             (403, "with 403 Forbidden; it does not allow this"),
             (404, "with 404 Not Found; there is no WebSocket at this path: check ws_url"),
             (307, "with 307 Temporary Redirect: redirects are not followed"),
@@ -460,7 +460,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("data", "words"),
         [
-            (b"", "closed the connection without an answer to the handshake"),
+            (b"", "closed the connection during the handshake"),
             (b"220 mail.example ESMTP\r\n\r\n", "the handshake failed: "),
             (UPGRADED % b"bm90IGl0", "the handshake failed: Bad accept token"),
             (b"x" * 200_000, "the handshake failed: "),
@@ -481,16 +481,19 @@ class TestRefusals:
 
         async with trio.open_nursery() as nursery:
             memory_network(monkeypatch, nursery, never)
-            assert "did not answer the handshake in time" in await ending_of("ws://a/")
+            assert "the handshake with a:80 timed out" in await ending_of("ws://a/")
             assert 5.0 == trio.current_time()
             nursery.cancel_scope.cancel()
 
     @pytest.mark.parametrize(
         ("url", "words"),
         [
-            ("http+unix://x/", "its URL begins with 'http+unix:', not with one of ws:, wss:"),
-            ("ws:///mcp", "its URL names no host"),
-            ("ws://a:port/", "its URL cannot be read: "),
+            (
+                "http+unix://x/",
+                "its URL starts with 'http+unix:'; it must start with one of ws:, wss:",
+            ),
+            ("ws:///mcp", "its URL lacks a host"),
+            ("ws://a:port/", "its URL is not valid: "),
         ],
     )
     async def test_useless_urls(self, url: str, words: str) -> None:
@@ -500,7 +503,7 @@ class TestRefusals:
     async def test_headers_that_cannot_be_sent(self) -> None:
         """A header that would break the request is refused, its value not told."""
         ending = await ending_of("ws://a/", headers={"X-Key": "secret\r\nX-More: 1"})
-        assert "the header 'x-key' holds characters that no header may hold" == ending
+        assert "the header 'x-key' contains characters that are not allowed" == ending
 
 
 @attrs.define
@@ -650,7 +653,7 @@ class TestLiveness:
             memory_network(monkeypatch, nursery, die)
             async with running(make_channel("ws://a/")) as channel:
                 assert [] == await at_end(channel)
-                assert "no sign of life from the server for 60 s" in channel.ending
+                assert "the server sent nothing for 60 s" in channel.ending
                 assert 60 <= trio.current_time() <= 90
             nursery.cancel_scope.cancel()
 
@@ -723,8 +726,8 @@ class TestProxies:
         ("answer", "said"),
         [
             (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "407 Proxy Authentication"),
-            (b"HTTP/1.1 204 Yes\r\n\r\nand more", "nothing that is HTTP"),
-            (b"who is there", "nothing that is HTTP"),
+            (b"HTTP/1.1 204 Yes\r\n\r\nand more", "invalid HTTP"),
+            (b"who is there", "invalid HTTP"),
         ],
     )
     async def test_proxy_that_refuses(self, answer: bytes, said: str) -> None:
@@ -738,7 +741,7 @@ class TestProxies:
     async def test_unknown_kind_of_proxy(self) -> None:
         """A proxy that is no HTTP proxy is refused by name of its scheme."""
         ending = await ending_of("ws://a/", network=Network("socks5://127.0.0.1:1080"))
-        assert ending.startswith("its URL begins with 'socks5:'")
+        assert ending.startswith("its URL starts with 'socks5:'")
 
 
 class TestTls:

@@ -1,1 +1,1 @@
-"""Each server as a REST API below `/openapi`."""
+"""Each server as a REST API with OpenAPI document and page, below `/openapi`."""

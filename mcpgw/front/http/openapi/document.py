@@ -1,4 +1,4 @@
-"""One MCP server as an OpenAPI document: each tool a POST."""
+"""OpenAPI documents of MCP servers: each tool is a POST operation."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ OPENAPI: Final = "3.1.0"
 SCHEMAS: Final = "#/components/schemas/"
 
 _NAME: Final = re.compile(r"[^A-Za-z0-9._-]")
-"""What the name of a component may not have (OpenAPI 3.1, components object)."""
+"""Characters that are not allowed in the name of a component (OpenAPI 3.1, components)."""
 
 _FAULTS: Final[Mapping[str, str]] = {
-    "400": "The body is not JSON, or the arguments do not fit the tool.",
-    "401": "There is no token, or a wrong one.",
+    "400": "The body is not JSON, or the arguments are not valid for the tool.",
+    "401": "The token is missing or wrong.",
     "403": "This client may not use the tool.",
     "404": "There is no such server or tool.",
     "409": "The same call is still being answered.",
-    "413": "The body is larger than the server takes.",
-    "415": "The body is not marked as application/json.",
-    "422": "The tool ran and failed; `detail` has its own words.",
-    "429": "Too many calls for now; `Retry-After` may say when to call again.",
-    "500": "A fault of the gateway itself; its log has the cause.",
+    "413": "The body is too large.",
+    "415": "The Content-Type is not application/json.",
+    "422": "The tool ran and failed; `detail` is its own message.",
+    "429": "Too many calls; `Retry-After` may give the time to wait.",
+    "500": "Internal gateway error (see the log).",
     "502": "The server behind the gateway failed.",
     "503": "The server behind the gateway cannot be reached.",
     "504": "The server behind the gateway did not answer in time.",
@@ -40,19 +40,19 @@ _PROBLEM: Final[Mapping[str, Any]] = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What happened and what to do next."},
-        "code": {"type": "integer", "description": "The JSON-RPC error code, where there is one."},
-        "reason": {"type": "string", "description": "The kind of failure, for a program."},
-        "data": {"description": "The server's own `data` of the error."},
-        "content": {"type": "array", "description": "MCP content that is more than text."},
+        "code": {"type": "integer", "description": "The JSON-RPC error code, if there is one."},
+        "reason": {"type": "string", "description": "The kind of failure, for programs."},
+        "data": {"description": "The `data` of the server's error."},
+        "content": {"type": "array", "description": "MCP content other than text."},
     },
 }
 
 _ANSWER: Final[Mapping[str, Any]] = {
     "description": (
-        "The tool declares no schema for its result. A result that is one text with a JSON object"
-        ' or array is that JSON; another text is `{"text": ...}`. A single image or audio clip'
-        " comes as itself where `Accept` prefers its media type. Anything else is MCP content:"
-        " one block as an object, several or none as an array."
+        "The tool does not declare a schema for its result. A single text block with a JSON object"
+        ' or array is returned as that JSON, any other text as `{"text": ...}`. A single image or'
+        " audio clip is returned as such if `Accept` prefers its media type. Anything else is MCP"
+        " content: one block as an object, several or none as an array."
     ),
     "type": ["object", "array"],
 }
@@ -68,14 +68,14 @@ def document(
 ) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of a server's tools.
 
-    The tools' schemas stand under `components.schemas`, `NAME.arguments` and `NAME.result`, and
-    mean there what they mean in MCP; see `embed` for what becomes of references.
+    The tools' schemas are `NAME.arguments` and `NAME.result` under `components.schemas`, with the
+    same meaning as in MCP; see `embed` for their references.
 
     Args:
       server: the server's name.
-      info: what it says of itself: `title`, `name`, `version`, `instructions`, `description`.
-      tools: its tools, as `tools/list` gives them.
-      base_url: what stands before `/{tool}`; may be a path alone.
+      info: its own `title`, `name`, `version`, `instructions` and `description`.
+      tools: its tools, as in the result of `tools/list`.
+      base_url: the URL before `/{tool}`; may be a path alone.
       secured: whether requests need a bearer token.
     """
     schemas: dict[str, Any] = {"Problem": dict(_PROBLEM), "Answer": dict(_ANSWER)}
@@ -103,9 +103,9 @@ def tool_path(name: str) -> str:
 
 
 def operation_names(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Give each tool the id of its operation: its name, as far as OpenAPI can say it.
+    """Return the tools by operation id: the tool's name in the characters that OpenAPI allows.
 
-    What has no name, or the name of an earlier tool, is left out: it cannot be called.
+    Tools without a name, or with the name of an earlier tool, are left out: they cannot be called.
     """
     named: dict[str, Mapping[str, Any]] = {}
     seen: set[str] = set()
@@ -124,21 +124,21 @@ def operation_names(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str
 
 
 def title_of(tool: Mapping[str, Any]) -> str:
-    """Return what people call a tool."""
+    """Return the display name of a tool."""
     annotations = tool.get("annotations")
     hinted = annotations.get("title") if isinstance(annotations, Mapping) else None
     return _text(tool.get("title")) or _text(hinted) or _text(tool.get("name"))
 
 
 def _info(server: str, info: Mapping[str, Any]) -> dict[str, Any]:
-    told = {
+    described = {
         "title": _text(info.get("title")) or _text(info.get("name")) or server,
         "version": _text(info.get("version")) or "0",
     }
-    words = _text(info.get("description")), _text(info.get("instructions"))
-    if any(words):
-        told["description"] = "\n\n".join(filter(None, words))
-    return told
+    parts = _text(info.get("description")), _text(info.get("instructions"))
+    if any(parts):
+        described["description"] = "\n\n".join(filter(None, parts))
+    return described
 
 
 def _operation(
@@ -155,7 +155,7 @@ def _operation(
         "operationId": name,
         "summary": title_of(tool),
         "requestBody": {
-            "description": "The arguments; no body is the same as `{}`.",
+            "description": "The arguments; an empty body is the same as `{}`.",
             "required": bool(taken.get("required")),
             "content": _json({"$ref": f"{SCHEMAS}{name}.arguments"}),
         },
@@ -174,7 +174,7 @@ def _operation(
 
 
 def _mcp(server: str, tool: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what OpenAPI has no word for."""
+    """Return the properties of a tool that OpenAPI has no field for."""
     kept = {key: tool[key] for key in ("annotations", "icons", "execution") if tool.get(key)}
     return {"server": server, "tool": tool["name"], **kept}
 

@@ -1,4 +1,4 @@
-"""The pages below `/openapi`: the servers, and the tools of one with a form for each."""
+"""HTML pages below `/openapi`: the list of servers, and the tools of one with a form for each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mcpgw.front.http.openapi.samples import Field, fields, sample
 
 
 def content_security_policy(nonce: str) -> str:
-    """Return the policy of a page: its own script and style, requests to its own origin."""
+    """Return the CSP of a page: its own script and style, and requests to its own origin."""
     return (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}';"
         " connect-src 'self'; img-src blob: data:; media-src blob:; base-uri 'none';"
@@ -23,10 +23,10 @@ def content_security_policy(nonce: str) -> str:
 
 
 def list_page(servers: Sequence[Mapping[str, str]], *, nonce: str) -> str:
-    """Return the page of the servers, each with `name`, `title`, `docs` and `openapi`."""
+    """Return the page that lists the servers, each with `name`, `title`, `docs` and `openapi`."""
     items = "".join(
         f'<li class="card"><span class="name">{escape(server["name"])}</span>'
-        f'<span class="lead">{escape(_unlike(server["title"], server["name"]))}</span>'
+        f'<span class="lead">{escape(_distinct_title(server["title"], server["name"]))}</span>'
         f'<span class="links"><a href="{escape(server["docs"])}">Tools</a>'
         f'<a href="{escape(server["openapi"])}">OpenAPI</a></span></li>'
         for server in servers
@@ -51,13 +51,13 @@ def tools_page(
 ) -> str:
     """Return the page of one server's tools.
 
-    All that a server says is shown as text. The page needs nothing but itself; its forms call
-    the tools below the page's own address.
+    All strings of a server are escaped. The page is self-contained; its forms call the tools below
+    the page's own address.
 
     Args:
       server, info, tools: see `document`.
-      nonce: allows the page's own script and style; new for each answer.
-      secured: whether to ask for a token, which is kept nowhere.
+      nonce: allows the page's own script and style; new for each response.
+      secured: whether to ask for a token, which the page does not store.
     """
     title = _text(info.get("title")) or _text(info.get("name")) or server
     version = _text(info.get("version"))
@@ -83,7 +83,7 @@ def tools_page(
         f' type="search" placeholder="Filter tools" autocomplete="off"></label>{key}</div>'
     )
     cards = "".join(_card(tool) for tool in named.values())
-    none = "No tool fits." if named else "The server offers no tools."
+    none = "No tool matches." if named else "The server has no tools."
     shown = f'<p class="none" id="nothing"{" hidden" if named else ""}>{none}</p>'
     return _page(f"{title}: tools", f"{head}<main>{bar}{cards}{shown}</main>", nonce)
 
@@ -106,8 +106,8 @@ def _asset(name: str) -> str:
 
 def _card(tool: Mapping[str, Any]) -> str:
     name, description = str(tool["name"]), _text(tool.get("description")).strip()
-    title = _unlike(title_of(tool), name)
-    # Without a title the description's first line stands in, until the whole of it is seen.
+    title = _distinct_title(title_of(tool), name)
+    # Without a title a closed card shows the first line of the description.
     kind, line = ("title", title) if title else ("title echo", description.partition("\n")[0])
     words = f"{name} {title_of(tool)} {description}".lower()
     schema = tool.get("inputSchema")
@@ -126,7 +126,7 @@ def _card(tool: Mapping[str, Any]) -> str:
 def _reading(description: str, taken: Sequence[Field]) -> str:
     text = f'<p class="words">{escape(description)}</p>' if description else ""
     if not taken:
-        return text + '<h3>Arguments</h3><p class="lead">It takes none.</p>'
+        return text + '<h3>Arguments</h3><p class="lead">None.</p>'
     return f"{text}<h3>Arguments</h3><dl>{''.join(map(_field, taken))}</dl>"
 
 
@@ -173,7 +173,7 @@ def _form(name: str, schema: Any) -> str:
 
 
 def _marks(tool: Mapping[str, Any]) -> str:
-    """Say what the tool claims of itself, where it claims anything (MCP, tool annotations)."""
+    """Return labels for the hints that the tool declares (MCP, tool annotations)."""
     hints = tool.get("annotations")
     if not isinstance(hints, Mapping):
         return ""
@@ -187,8 +187,8 @@ def _marks(tool: Mapping[str, Any]) -> str:
     return "".join(marks)
 
 
-def _unlike(title: str, name: str) -> str:
-    """Return the title where it says more than the name."""
+def _distinct_title(title: str, name: str) -> str:
+    """Return the title, "" if it is the same as the name."""
     return "" if title == name else title
 
 

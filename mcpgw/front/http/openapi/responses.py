@@ -1,4 +1,4 @@
-"""What a tool gave, or how it failed, as an answer of HTTP."""
+"""HTTP responses from tool results and errors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _STATUS_OF_RECOVERY: Final[Mapping[Recovery, int]] = {
     Recovery.SERVER_DISABLED: 503,
     Recovery.TOOL_DISABLED: 503,
     Recovery.NOT_ALLOWED: 403,
-    # It is the gateway's credentials that the server refuses, not the client's.
+    # The server refuses the gateway's credentials, not the client's.
     Recovery.NOT_AUTHORIZED: 502,
     Recovery.BUDGET_EXCEEDED: 429,
     Recovery.DUPLICATE_REQUEST: 409,
@@ -58,13 +58,13 @@ _STATUS_OF_CODE: Final[Mapping[int, int]] = {
 _OTHER_CODE: Final = 502
 
 _MEDIA: Final = re.compile(r"(image|audio)/[A-Za-z0-9][A-Za-z0-9.+_-]{0,99}")
-_SHUT: Final[Mapping[str, str]] = {"content-security-policy": "default-src 'none'; sandbox"}
-"""For bytes of a server's making: an SVG, opened as a page, could run scripts here."""
+_SANDBOX: Final[Mapping[str, str]] = {"content-security-policy": "default-src 'none'; sandbox"}
+"""For files that a server made: an SVG, opened as a page, could run scripts on our origin."""
 
 
 @attrs.frozen
 class Answer:
-    """A whole answer; what every answer has besides is added where it is sent."""
+    """A complete response; `routes` adds the headers that all responses have."""
 
     status: int
     body: bytes
@@ -73,16 +73,16 @@ class Answer:
 
 
 def from_result(result: Mapping[str, Any], accept: str = "") -> Answer:
-    """Answer with a tool's result.
+    """Return the response for a tool's result.
 
-    - A result with `isError` is a problem with status 422 and the tool's own words.
-    - `structuredContent`, where there is any, is the answer.
-    - Else, of one content block: a text that is a JSON object or array is that JSON, another
-      text is `{"text": ...}`; an image or audio clip is sent as itself where `accept` prefers
-      its media type to JSON. Any other block is sent as MCP has it.
-    - Else, of several blocks or none: the array of them.
+    - A result with `isError` becomes a problem with status 422 and the tool's own message.
+    - `structuredContent`, if present, is the body.
+    - Else, with one content block: a text that is a JSON object or array is that JSON, any other
+      text is `{"text": ...}`; an image or audio clip is sent as such if `accept` prefers its
+      media type to JSON. Any other block is sent in its MCP form.
+    - Else, with several blocks or none: the array of them.
 
-    So a declared `outputSchema` holds, and without one the answer is an object or an array.
+    So the body matches a declared `outputSchema`, and is an object or an array without one.
     """
     found = dict(result)
     if found.get("isError") is True:
@@ -94,11 +94,11 @@ def from_result(result: Mapping[str, Any], accept: str = "") -> Answer:
         return json_answer(content)
     block = content[0]
     if is_text(block):
-        return json_answer(_spoken(block["text"]))
+        return json_answer(_text_body(block["text"]))
     return _raw(block, accept) or json_answer(block)
 
 
-def _spoken(text: str) -> Any:
+def _text_body(text: str) -> Any:
     try:
         found = parse(text)
     except RecursionError:
@@ -107,7 +107,7 @@ def _spoken(text: str) -> Any:
 
 
 def _raw(block: Any, accept: str) -> Answer | None:
-    """Return an image or audio clip as itself, None where it is none or JSON will do."""
+    """Return an image or audio clip as such, None for other blocks or if JSON is preferred."""
     if not isinstance(block, Mapping) or block.get("type") not in ("image", "audio"):
         return None
     media, data = block.get("mimeType"), block.get("data")
@@ -116,25 +116,25 @@ def _raw(block: Any, accept: str) -> Answer | None:
     if quality(accept, media) <= quality(accept, JSON):
         return None
     try:
-        return Answer(200, base64.b64decode(data, validate=True), media, _SHUT)
+        return Answer(200, base64.b64decode(data, validate=True), media, _SANDBOX)
     except binascii.Error:
         return None
 
 
 def _failed(result: dict[str, Any]) -> Answer:
-    said = "\n".join(texts(result)) or "The tool failed and does not say why."
+    message = "\n".join(texts(result)) or "The tool failed without a message."
     more: dict[str, Any] = {}
     if result.get("structuredContent") is not None:
         more["data"] = result["structuredContent"]
     if others := [block for block in blocks(result) if not is_text(block)]:
         more["content"] = others
-    return problem(422, said, title="The tool failed", **more)
+    return problem(422, message, title="The tool failed", **more)
 
 
 def from_error(error: RpcError) -> Answer:
-    """Answer with an error; a `CallFailed` that is its cause tells the status best.
+    """Return the response for an error; the kind of a `CallFailed` cause decides the status.
 
-    `Retry-After` is given where the way of the call knows it.
+    `Retry-After` is set if a rate limit caused the error.
     """
     cause = error.__cause__
     headers: dict[str, str] = {}
@@ -158,19 +158,19 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Answer:
-    """Answer with a problem (RFC 9457) of the kind that its status names."""
-    told = {
+    """Return a problem response (RFC 9457)."""
+    body = {
         "type": "about:blank",
         "title": title or HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         **more,
     }
-    return Answer(status, _json(told), PROBLEM, headers or {})
+    return Answer(status, _json(body), PROBLEM, headers or {})
 
 
 def json_answer(value: Any, status: int = 200) -> Answer:
-    """Answer with JSON."""
+    """Return a JSON response."""
     return Answer(status, _json(value))
 
 
@@ -178,14 +178,14 @@ def _json(value: Any) -> bytes:
     try:
         return dump(value).encode()
     except UnicodeEncodeError:
-        # A lone surrogate can be an escape in JSON, but no part of UTF-8.
+        # JSON can escape a lone surrogate; UTF-8 cannot encode it.
         return json.dumps(value, separators=(",", ":")).encode()
 
 
 def quality(accept: str, media_type: str) -> float:
-    """Return how welcome a media type is, from 0 to 1 (RFC 9110, section 12.5.1).
+    """Return the quality value of a media type, from 0 to 1 (RFC 9110, section 12.5.1).
 
-    The most precise range that names it counts; an empty header takes all there is.
+    The most specific matching range counts; an empty header accepts everything.
     """
     if not accept.strip():
         return 1.0

@@ -1,4 +1,4 @@
-"""One MCP server as a REST API: its tools as POST routes, with a document and a page for them."""
+"""REST routes of MCP servers: each tool as a POST, an OpenAPI document and a page."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ log = get_logger("mcpgw.openapi")
 PREFIX: Final = "/openapi"
 HTML: Final = "text/html; charset=utf-8"
 BODY_PATIENCE: Final = 30.0
-"""Seconds for a body to come."""
+"""Seconds that the body of a request may take."""
 
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _ON_ALL: Final[Mapping[str, str]] = {
@@ -53,7 +53,7 @@ Handler = Callable[["Request"], Awaitable[Answer]]
 
 @attrs.frozen
 class _Refused(Exception):
-    """A request that is answered with a problem."""
+    """A request is answered with a problem response."""
 
     answer: Answer
 
@@ -63,16 +63,16 @@ class OpenApiRoutes:
     """The routes below `/openapi`.
 
     Args:
-      servers: the names of the servers that there are.
-      tools: gives a server's tools; raises LookupError for a server that is not there, and
-        RpcError where it cannot tell.
-      info: gives what a server says of itself, as far as that is known.
-      call: calls a tool (server, tool, arguments, principal) and gives its MCP result; raises
-        RpcError, best from the `CallFailed` behind it, whose kind decides the status.
-      secured: whether requests need a bearer token; somebody else checks it.
+      servers: returns the names of all servers.
+      tools: returns a server's tools; raises LookupError for an unknown server, and RpcError if
+        they cannot be listed.
+      info: returns a server's information about itself, as far as it is known.
+      call: calls a tool (server, tool, arguments, principal) and returns its MCP result; raises
+        RpcError, from a `CallFailed` if possible, whose kind decides the status.
+      secured: whether requests need a bearer token; the access checks verify it.
       limit: the largest body accepted, in bytes.
-      public_url: where the front is reached from outside, with no slash at the end; documents
-        name their server by path alone without it.
+      public_url: the external URL of the front, without a slash at the end; if it is empty,
+        documents name their server by path alone.
     """
 
     servers: Callable[[], Sequence[str]]
@@ -84,7 +84,7 @@ class OpenApiRoutes:
     public_url: str = ""
 
     def routes(self) -> list[Route]:
-        """Return the routes, the ones of fixed names first."""
+        """Return the routes, fixed paths before the path of a tool."""
         from starlette.routing import Route
 
         one = f"{PREFIX}/{{backend}}"
@@ -96,7 +96,7 @@ class OpenApiRoutes:
             Route(f"{one}/{{tool:path}}", _endpoint(self._tool), methods=list(_METHODS)),
         ]
 
-    # -- what there is to read --------------------------------------------------------------
+    # -- documents and pages ----------------------------------------------------------------
 
     async def _list(self, request: Request) -> Answer:
         start = _root(request) + PREFIX
@@ -147,7 +147,7 @@ class OpenApiRoutes:
 
     def _no_server(self, server: str) -> Answer:
         known = ", ".join(self.servers()) or "none"
-        return problem(404, f"There is no server {server!r:.100}; there are: {known}.")
+        return problem(404, f"No server is called {server!r:.100}; there are: {known}.")
 
     # -- calls --------------------------------------------------------------------------------
 
@@ -157,15 +157,17 @@ class OpenApiRoutes:
         if not any(tool.get("name") == name for tool in tools):
             hint = did_you_mean(name, [str(tool.get("name")) for tool in tools])
             detail = f"Server '{server}' has no tool {name!r:.100}.{hint}"
-            return problem(404, f"{detail} {PREFIX}/{server}/docs shows them all.")
+            return problem(404, f"{detail} {PREFIX}/{server}/docs lists its tools.")
         allow = {"allow": "POST, OPTIONS"}
         if request.method == "OPTIONS":
             return Answer(204, b"", JSON, allow)
         if request.method != "POST":
-            return problem(405, "A tool is called by POST.", headers=allow)
+            return problem(405, "A tool must be called by POST.", headers=allow)
         arguments = _arguments(request, await self._body(request))
         principal = str(request.scope.get("state", {}).get("principal", ANONYMOUS))
-        return await _unless_gone(request, lambda: self._call(request, name, arguments, principal))
+        return await _until_disconnect(
+            request, lambda: self._call(request, name, arguments, principal)
+        )
 
     async def _call(
         self, request: Request, name: str, arguments: dict[str, Any], principal: str
@@ -190,8 +192,8 @@ class OpenApiRoutes:
                     raise _Refused(self._too_large())
                 if not event.get("more_body", False):
                     return bytes(body)
-            raise _Refused(problem(400, "The body ended early."))
-        raise _Refused(problem(408, f"The body did not come within {BODY_PATIENCE:g} s."))
+            raise _Refused(problem(400, "The connection closed before the whole body arrived."))
+        raise _Refused(problem(408, f"The body took longer than {BODY_PATIENCE:g} s."))
 
     def _too_large(self) -> Answer:
         detail = f"The body is larger than {self.limit} bytes (server.max_body_size)."
@@ -199,10 +201,10 @@ class OpenApiRoutes:
 
 
 def _arguments(request: Request, body: bytes) -> dict[str, Any]:
-    """Read the arguments of a call; an empty body is none.
+    """Return the arguments of a call; {} for an empty body.
 
-    Whatever has a media type must be JSON. A page of another site can have a browser send a body
-    without one, or none at all, unasked; only with the type does the browser ask us first.
+    The media type must be JSON. A page of another site can make a browser send a body with another
+    type, or none at all, without asking; for JSON the browser sends a CORS preflight request first.
     """
     media, _, parameters = request.headers.get("content-type", "").partition(";")
     media = media.strip().lower()
@@ -211,29 +213,29 @@ def _arguments(request: Request, body: bytes) -> dict[str, Any]:
         raise _Refused(problem(415, f"Send the arguments as Content-Type: {JSON}."))
     charset = parameters.strip().lower().replace('"', "")
     if charset.startswith("charset=") and charset not in ("charset=utf-8", "charset=us-ascii"):
-        raise _Refused(problem(415, "JSON is UTF-8; leave the charset out."))
+        raise _Refused(problem(415, "The charset must be UTF-8; omit it."))
     if request.headers.get("content-encoding", "identity") != "identity":
-        raise _Refused(problem(415, "Send the body as it is, without a Content-Encoding."))
+        raise _Refused(problem(415, "The body must not have a Content-Encoding."))
     if not body.strip():
         return {}
     try:
         arguments = json.loads(body.decode(), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        words = str(error) or "nested too deeply"
-        raise _Refused(problem(400, f"The body is not JSON: {words:.200}.")) from error
+        reason = str(error) or "nested too deeply"
+        raise _Refused(problem(400, f"The body is not JSON: {reason:.200}.")) from error
     if not isinstance(arguments, dict):
-        detail = "The body is a JSON object with the tool's arguments by name."
+        detail = "The body must be a JSON object with the tool's arguments by name."
         raise _Refused(problem(400, detail))
     return arguments
 
 
 def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no number of JSON")
+    raise ValueError(f"{word} is not a JSON number")
 
 
-async def _unless_gone(request: Request, work: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Do the work; stop it when the client goes away."""
-    answer = problem(408, "The client went away.")
+async def _until_disconnect(request: Request, work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Do the work; cancel it when the client disconnects."""
+    answer = problem(408, "The client disconnected.")
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -248,7 +250,7 @@ async def _unless_gone(request: Request, work: Callable[[], Awaitable[Answer]]) 
 
 
 def _endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """Make a handler an endpoint of Starlette."""
+    """Return a Starlette endpoint that runs a handler."""
 
     async def endpoint(request: Request) -> Response:
         from starlette.responses import Response
@@ -259,7 +261,7 @@ def _endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             answer = refused.answer
         except Exception as error:
             log.error("openapi.crashed", path=request.url.path, exc_info=error)
-            answer = problem(500, "Internal error of the gateway; its log has the cause.")
+            answer = problem(500, "Internal gateway error (see the log).")
         headers = {**_ON_ALL, **answer.headers}
         if answer.body:
             headers["content-type"] = answer.media_type

@@ -1,4 +1,4 @@
-"""Words and sample values for schemas, as a person wants to see them on a page."""
+"""Descriptions and sample values of JSON schemas for the pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import attrs
 
 DEEPEST: Final = 8
-"""Levels of a sample; below it stands nothing."""
+"""Levels of a sample; deeper values are left out."""
 MOST_PROPERTIES: Final = 60
 
 _OF_FORMAT: Final[Mapping[str, str]] = {
@@ -27,7 +27,7 @@ _OF_FORMAT: Final[Mapping[str, str]] = {
 
 @attrs.frozen
 class Field:
-    """One argument of a tool, for a person."""
+    """One argument of a tool, as a page shows it."""
 
     name: str
     type: str
@@ -59,7 +59,7 @@ def fields(schema: Any) -> list[Field]:
 
 
 def type_words(schema: Any, root: Any, depth: int = 0) -> str:
-    """Say in a few words what a schema takes."""
+    """Return the type of a schema in a few words."""
     seen = _resolved(schema, root)
     if depth > 3 or not seen:
         return "any"
@@ -82,10 +82,10 @@ def type_words(schema: Any, root: Any, depth: int = 0) -> str:
 
 
 def sample(schema: Any, *, everything: bool = False) -> Any:
-    """Return a value of the form that a schema asks for.
+    """Return a sample value for a schema.
 
-    Its own examples, defaults and choices come first. Objects get their required properties,
-    or `everything`.
+    Its own constants, defaults, examples and choices come first. Objects get their required
+    properties, or all of them with `everything`.
     """
     return _sample(schema, schema, 0, everything)
 
@@ -118,7 +118,7 @@ _NOTHING: Final = object()
 
 
 def _documented(schema: Mapping[str, Any]) -> Any:
-    """Return a value that the schema names itself."""
+    """Return a value that the schema itself gives."""
     for keyword in ("const", "default", "example"):
         if schema.get(keyword) is not None:
             return schema[keyword]
@@ -165,7 +165,7 @@ def _least(value: Any) -> float:
 
 
 def _resolved(schema: Any, root: Any) -> Mapping[str, Any]:
-    """Follow references within the tool's own schema, and put the parts of `allOf` together."""
+    """Resolve references within the tool's own schema, and merge the parts of `allOf`."""
     for _ in range(DEEPEST):
         if not isinstance(schema, Mapping):
             return {}

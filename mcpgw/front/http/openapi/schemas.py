@@ -1,4 +1,4 @@
-"""A tool's schema as a part of a larger document: its references lead to where it stands there."""
+"""Embedding of a tool's JSON schema in a larger document, with its references rewritten."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import attrs
 Schema = dict[str, Any]
 
 DEEPEST: Final = 64
-"""Levels of nesting; what is deeper stands as a schema that allows anything."""
+"""Levels of nesting; deeper subschemas are replaced by one that allows anything."""
 
 UNRESOLVED: Final = "x-unresolved-ref"
-"""What stands for a `$ref` that leads nowhere, or out of its schema."""
+"""The keyword that replaces a `$ref` whose target is missing or outside of its schema."""
 INVALID: Final = "x-invalid-schema"
-"""Where a schema that is none is kept as it came, as a text of JSON."""
+"""The keyword that keeps an invalid schema, as a string of JSON."""
 DIALECT: Final = "x-schema-dialect"
-"""Where a `$schema` that nobody knows is kept."""
+"""The keyword that keeps an unknown `$schema`."""
 
 _BY_NAME: Final = frozenset(
     ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
 )
-"""Keywords whose values hold schemas by names that are no keywords."""
+"""Keywords whose values map arbitrary names to schemas."""
 _DATA: Final = frozenset(("default", "const", "enum", "examples", "example"))
 _REFERENCES: Final = ("$ref", "$dynamicRef")
 _NAMES: Final = ("$anchor", "$dynamicAnchor")
 _DROPPED: Final = frozenset((*_REFERENCES, *_NAMES, "$id", "$schema", "discriminator"))
-"""What is written anew, or would mean something else in the document around it."""
+"""Keywords that are rewritten, or would have another meaning in the surrounding document."""
 
 _KNOWN_DIALECT: Final = re.compile(
     r"https?://json-schema\.org/(?:(draft-0[467])/schema#?|(draft/(?:2019-09|2020-12))/schema#?)"
@@ -39,21 +39,24 @@ _FRAGMENT_SAFE: Final = "/~!$&'()*+,;=:@?-._"
 
 
 def embed(schema: Any, place: str) -> Schema:
-    """Return a copy of a tool's schema that means the same at `place` of a document.
+    """Return a copy of a tool's schema that has the same meaning at `place` of a document.
 
-    Unknown keywords are kept. References within the schema lead to their target's new place,
-    whether they name it by a pointer, an anchor or an `$id`; identifiers are left out then, as
-    those of two tools may be alike. A reference to anything else becomes `x-unresolved-ref`, so
-    that no reader of the document fetches what a server names. A schema that is not valid
-    becomes one that allows any object, with what came under `x-invalid-schema`: one odd tool
-    does not spoil the document.
+    Unknown keywords are kept. References within the schema are rewritten to their target's new
+    place, whether by pointer, anchor or `$id`; identifiers are dropped, since those of two tools
+    may collide. Any other reference becomes `x-unresolved-ref`, so no reader of the document
+    fetches a URL that a server chose. An invalid schema becomes one that allows any object, with
+    the original under `x-invalid-schema`: one invalid tool must not make the document invalid.
 
     Args:
-      schema: what the tool declares.
-      place: where it will stand, as `#` and a JSON pointer.
+      schema: the schema that the tool declares.
+      place: its place in the document, as `#` and a JSON pointer.
     """
     if not isinstance(schema, dict):
-        return {"type": "object"} if schema in (None, True) else _invalid(schema, "no object")
+        return (
+            {"type": "object"}
+            if schema in (None, True)
+            else _invalid(schema, "it must be an object")
+        )
     embedding = _Embedding(schema, place)
     embedding.index(schema, "", "", 0)
     copy: Schema = embedding.copied(schema, "", 0)
@@ -78,18 +81,18 @@ def _fault(schema: Schema) -> str | None:
 
 
 def _invalid(schema: Any, fault: str) -> Schema:
-    words = f"The server declares a schema that is not valid: {fault:.300}"
-    # As text, for many readers follow whatever looks like a reference, wherever it stands.
-    return {"type": "object", "description": words, INVALID: json.dumps(schema)}
+    description = f"The server declares an invalid schema: {fault:.300}"
+    # As a string, since many readers resolve anything that looks like a reference.
+    return {"type": "object", "description": description, INVALID: json.dumps(schema)}
 
 
 @attrs.define
 class _Embedding:
-    """A schema on its way to another place.
+    """The state of embedding one schema.
 
     Args:
       root: the schema.
-      place: where it goes.
+      place: its place in the document.
       resources: the pointer of each `$id`.
       anchors: the pointer of each anchor, by the `$id` around it and its name.
     """
@@ -99,10 +102,10 @@ class _Embedding:
     resources: dict[str, str] = attrs.field(factory=lambda: {"": ""})
     anchors: dict[tuple[str, str], str] = attrs.field(factory=dict)
     bases: dict[str, str] = attrs.field(factory=dict)
-    """The `$id` that is in force from a pointer on."""
+    """The `$id` that applies from a pointer on."""
 
     def index(self, node: Any, pointer: str, base: str, depth: int) -> None:
-        """Take note of what can be referred to by name, in `node` and below."""
+        """Record the identifiers and anchors in `node` and below."""
         if depth > DEEPEST:
             return
         if isinstance(node, list):
@@ -110,7 +113,7 @@ class _Embedding:
                 self.index(item, f"{pointer}/{number}", base, depth + 1)
         if not isinstance(node, dict):
             return
-        base = self._note(node, pointer, base)
+        base = self._record(node, pointer, base)
         for keyword, value in node.items():
             below = f"{pointer}/{_escaped(keyword)}"
             if keyword in _BY_NAME and isinstance(value, dict):
@@ -119,8 +122,8 @@ class _Embedding:
             elif keyword not in _DATA:
                 self.index(value, below, base, depth + 1)
 
-    def _note(self, node: Schema, pointer: str, base: str) -> str:
-        """Take note of the names of one schema; return the `$id` in force within it."""
+    def _record(self, node: Schema, pointer: str, base: str) -> str:
+        """Record the names of one schema; return the `$id` that applies within it."""
         if isinstance(identifier := node.get("$id"), str):
             named, anchor = urldefrag(_joined(base, identifier))
             if anchor and not identifier.partition("#")[0]:
@@ -150,7 +153,7 @@ class _Embedding:
         for keyword, value in node.items():
             below = f"{pointer}/{_escaped(keyword)}"
             if keyword in _DROPPED:
-                self._renew(copy, keyword, value, base)
+                self._rewrite(copy, keyword, value, base)
             elif keyword in _DATA:
                 copy[keyword] = value
             elif keyword in _BY_NAME and isinstance(value, dict):
@@ -162,19 +165,19 @@ class _Embedding:
                 copy[keyword] = self.copied(value, base, depth + 1, below)
         return copy
 
-    def _renew(self, copy: Schema, keyword: str, value: Any, base: str) -> None:
+    def _rewrite(self, copy: Schema, keyword: str, value: Any, base: str) -> None:
         if keyword in _REFERENCES:
             target = self._target(value, base) if isinstance(value, str) else None
             if target is None:
                 copy[UNRESOLVED] = value
             else:
-                # One resource is all there is, so a dynamic reference is a plain one.
+                # There is only one resource, so a dynamic reference is a plain one.
                 copy["$ref" if "$ref" not in copy else keyword] = target
         elif keyword == "discriminator":
             copy[keyword] = self._discriminator(value, base)
 
     def _discriminator(self, value: Any, base: str) -> Any:
-        """Rewrite OpenAPI's word for the choice of a variant, which common libraries write."""
+        """Rewrite OpenAPI's `discriminator`, which common libraries generate."""
         if not isinstance(value, dict) or not isinstance(value.get("mapping"), dict):
             return value
         mapping = {
@@ -184,7 +187,7 @@ class _Embedding:
         return {**value, "mapping": mapping}
 
     def _target(self, reference: str, base: str) -> str | None:
-        """Return where a reference leads in the document, None where it leads out or nowhere."""
+        """Return a reference's target in the document, None if it is outside or missing."""
         resource, fragment = urldefrag(_joined(base, reference))
         fragment = unquote(fragment)
         start = self.resources.get(resource)
@@ -212,7 +215,7 @@ class _Embedding:
 
 
 def _joined(base: str, reference: str) -> str:
-    # `urljoin` knows nothing of bases like `urn:`, on which a fragment can stand all the same.
+    # `urljoin` does not support bases such as `urn:`, which can have a fragment all the same.
     return base + reference if reference.startswith("#") else urljoin(base, reference)
 
 
