@@ -13,12 +13,12 @@ _INDEX: Final = re.compile(r"\[(-?[0-9]{0,9})\]")
 
 
 class PathError(ValueError):
-    """A text that is no path; its message names the place."""
+    """An invalid path; the message names the position."""
 
 
 @attrs.frozen
 class JsonPath:
-    """A parsed path: keys of objects as text, places in arrays as numbers, None for all of them."""
+    """A parsed path: object keys as strings, array indexes as numbers, None for all items."""
 
     text: str
     steps: tuple[str | int | None, ...]
@@ -29,17 +29,16 @@ class JsonPath:
         return None in self.steps
 
     def select(self, data: Any) -> list[Any]:
-        """Return every value that the path leads to, in order; a step that is not there ends."""
+        """Return every value that the path selects, in order; missing steps select nothing."""
         found = [data]
         for step in self.steps:
             found = [inner for value in found for inner in _step(value, step)]
         return found
 
     def pick(self, data: Any, default: Any = None) -> Any:
-        """Return the value: one as it is, several as a list, `default` where there is none.
+        """Return a single value as it is, several values as a list, `default` if there are none.
 
-        A path with `[]` gives a list only where it selects more than one value, so that what
-        is written for one result works for one.
+        A path with `[]` returns a list only if it selects more than one value.
         """
         found = self.select(data)
         if not found:
@@ -48,10 +47,10 @@ class JsonPath:
 
 
 def parse_path(text: str) -> JsonPath:
-    """Read a path; "" is the whole.
+    """Parse a path; the empty path selects the whole document.
 
     Raises:
-      PathError: it is none, with the place.
+      PathError: the text is not a path.
     """
     steps: list[str | int | None] = []
     place = 0
@@ -59,7 +58,9 @@ def parse_path(text: str) -> JsonPath:
         if text[place] == "[":
             index = _INDEX.match(text, place)
             if index is None:
-                raise PathError(f"{text!r}: '[' at {place + 1} wants a number or nothing, then ']'")
+                raise PathError(
+                    f"{text!r}: '[' at position {place + 1} must be followed by ']' or a number and ']'"
+                )
             steps.append(int(index[1]) if index[1] not in ("", "-") else None)
             place = index.end()
             continue
@@ -67,7 +68,7 @@ def parse_path(text: str) -> JsonPath:
             place += 1
         key = _KEY.match(text, place)
         if key is None:
-            raise PathError(f"{text!r}: a name is missing at {place + 1}")
+            raise PathError(f"{text!r}: a name is missing at position {place + 1}")
         steps.append(key[0])
         place = key.end()
     if text.endswith("."):
