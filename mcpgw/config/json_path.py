@@ -59,7 +59,8 @@ def parse_path(text: str) -> JsonPath:
             index = _INDEX.match(text, place)
             if index is None:
                 raise PathError(
-                    f"{text!r}: '[' at position {place + 1} must be followed by ']' or a number and ']'"
+                    f"{text!r}: '[' at position {place + 1} must be followed by ']' or a number"
+                    " and ']'"
                 )
             steps.append(int(index[1]) if index[1] not in ("", "-") else None)
             place = index.end()

@@ -132,11 +132,17 @@ failsafe:
         ("env_files: {}", "gateway.yaml:1: env_files: must be a list, not a map."),
         (
             "failsafe:\n  circuit_breaker:\n    failure_threshold: 0",
-            "gateway.yaml:3: failsafe.circuit_breaker.failure_threshold: must be at least 1, not 0.",
+            (
+                "gateway.yaml:3: failsafe.circuit_breaker.failure_threshold:"
+                " must be at least 1, not 0."
+            ),
         ),
         (
             "failsafe: {rate_limit: {requests_per_second: 0}}",
-            "gateway.yaml:1: failsafe.rate_limit.requests_per_second: must be greater than 0, not 0.",
+            (
+                "gateway.yaml:1: failsafe.rate_limit.requests_per_second:"
+                " must be greater than 0, not 0."
+            ),
         ),
         (
             "failsafe: {retry: {multiplier: .nan}}",
@@ -294,7 +300,10 @@ backends:
         "gateway.yaml:3: key_server.sub: unknown key, ignored.",
         "gateway.yaml:5: server.ws_port: is not supported by this version and is ignored.",
         "gateway.yaml:7: backends.a.weather: unknown key, ignored.",
-        "gateway.yaml:7: backends.a.runtime_profile: is not supported by this version and is ignored.",
+        (
+            "gateway.yaml:7: backends.a.runtime_profile: is not supported by this version and is"
+            " ignored."
+        ),
         (
             "gateway.yaml:7: backends.a.transport: is ignored."
             " 'command', 'http_url' or 'ws_url' determines the transport."
