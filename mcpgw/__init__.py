@@ -1,3 +1,3 @@
-"""A gateway that shows one compact MCP server for any number of MCP servers."""
+"""MCP gateway: any number of MCP servers behind one compact MCP server."""
 
 __version__ = "0.1.0"

@@ -234,7 +234,9 @@ class TestExamples:
 
     def test_every_mark_is_known(self) -> None:
         """A misspelt mark would leave its example untested."""
-        known = r"generated: [\w-]+|file: [\w./]+|run(: exit \d+)?|prints|loads|client|the demo prints"
+        known = (
+            r"generated: [\w-]+|file: [\w./]+|run(: exit \d+)?|prints|loads|client|the demo prints"
+        )
         marks = [block.mark for page in PAGES for block in blocks(page) if block.mark]
         assert [] == [mark for mark in marks if not re.fullmatch(known, mark)]
         assert {"run", "prints", "loads", "client"} <= set(marks)

@@ -1,1 +1,1 @@
-"""gateway.yaml as attrs classes."""
+"""Settings of gateway.yaml: schema, loading, validation and change detection."""

@@ -1,4 +1,4 @@
-"""From a backend as it stands in the file to the plain data of a `BackendConfig`."""
+"""Conversion of a backend as written in gateway.yaml to the plain data of a `BackendConfig`."""
 
 from __future__ import annotations
 
@@ -24,25 +24,26 @@ _ENV_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
 
 @attrs.frozen
 class BackendForms:
-    """Reads the backends of one file; what it finds wrong goes to `found`."""
+    """Parser for the backends of one file; problems are added to `found`."""
 
     environ: Mapping[str, str] = attrs.field(repr=False)
     failsafe: FailsafeConfig
     found: Findings
 
     def prepare(self, name: str, raw: object) -> dict[str, object] | None:
-        """Return the settings of one backend, expanded, or None where that makes no sense.
+        """Return the expanded settings of one backend, or None if they are not a map.
 
-        `command` and `args` become one list of words, and a partial failsafe section is laid over
-        the global one. Values of a wrong type pass through, to be told of when they are read.
+        `command` and `args` are joined to one list of words, and a partial failsafe section is
+        merged with the global one. Values of a wrong type pass through; they are reported when
+        the settings are read.
         """
         path: Path = ("backends", name)
         self._check_name(name, path)
         if raw is not None and not isinstance(raw, Mapping):
             self.found.error(
                 path,
-                f"wants a map of settings, and this is {noun(raw)}",
-                "Give at least 'command: ...' or 'http_url: ...' below the name.",
+                f"must be a map of settings, not {noun(raw)}",
+                "Set at least 'command' or 'http_url' below the name.",
             )
             return None
         form: dict[str, Any] = {key: item for key, item in (raw or {}).items() if item is not None}
@@ -78,79 +79,83 @@ class BackendForms:
         return {**form, "name": name}
 
     def _check_name(self, name: str, path: Path) -> None:
-        hint = f"A name is 1 to {_LONGEST_NAME} of: letters a-z A-Z, digits, '-', '_', '.'."
-        strange = dict.fromkeys(letter for letter in name if letter not in _NAME_CHARACTERS)
+        hint = f"Use 1 to {_LONGEST_NAME} letters (a-z, A-Z), digits, '-', '_' or '.'."
+        invalid = dict.fromkeys(letter for letter in name if letter not in _NAME_CHARACTERS)
         if not name:
-            self.found.error(path, "the name of a backend is empty", hint)
+            self.found.error(path, "the name of a backend must not be empty", hint)
         elif len(name) > _LONGEST_NAME:
-            self.found.error(path, f"the name has {len(name)} characters", hint)
-        elif strange:
-            letters = ", ".join(map(repr, strange))
-            self.found.error(path, f"the name holds {letters}", hint)
+            self.found.error(
+                path,
+                f"the name has {len(name)} characters; at most {_LONGEST_NAME} are allowed",
+                hint,
+            )
+        elif invalid:
+            letters = ", ".join(map(repr, invalid))
+            self.found.error(path, f"the name must not contain {letters}", hint)
 
     def _check_transport(self, form: Mapping[str, Any], path: Path, *, quiet: bool) -> None:
         given = [key for key in _TRANSPORTS if form.get(key) not in (None, "", [])]
         if not given:
             self.found.error(
                 path,
-                "nothing says how to reach this backend",
-                "Give 'command' (a program to start), 'http_url' or 'ws_url'.",
+                "the backend has no transport",
+                "Set 'command' (a program to start), 'http_url' or 'ws_url'.",
             )
         elif len(given) > 1:
             keys = " and ".join(map(repr, given))
-            self.found.error(path, f"{keys} stand together", "Keep one, or make a backend of each.")
+            self.found.error(
+                path, f"{keys} exclude each other", "Keep one, or define a backend for each."
+            )
         elif given != ["command"]:
             for key in ("args", "cwd", "env", "watch", "stop_when_idle_for"):
                 if key in form:
                     note = self.found.error if key == "stop_when_idle_for" else self.found.warn
-                    note((*path, key), "has a meaning only together with 'command'")
+                    note((*path, key), "is only valid with 'command'")
             if given == ["a2a_url"] and not quiet:
-                message = f"backend {path[1]!r}: A2A agents are not served by this version"
+                message = f"backend {path[1]!r}: A2A agents are not supported by this version"
                 self.found.warn((*path, given[0]), message)
         if form.get("passthrough", False) is not False:
             self.found.warn(
                 (*path, "passthrough"),
-                "not honoured: calls to this backend pass every guard, as all others do",
-                "Take the key out.",
+                "is ignored: calls to this backend pass through all guards",
+                "Remove the key.",
             )
 
     def _check_urls(self, form: Mapping[str, Any], path: Path) -> None:
         for key, schemes in _SCHEMES.items():
             url = form.get(key)
             if isinstance(url, str) and url and not _is_url(url, schemes):
-                hint = f"It begins with {' or '.join(f'{scheme}://' for scheme in schemes)}"
-                self.found.error(
-                    (*path, key), "is not a URL that can be used", f"{hint} and a host."
-                )
+                hint = f"It must start with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+                self.found.error((*path, key), "is not a valid URL", f"{hint}, followed by a host.")
 
     def _words(self, form: Mapping[str, Any], path: Path, expansion: _Expansion) -> object:
-        """Make one list of `command` and `args`; what is not text stays, for its reader to see."""
+        """Join `command` and `args`; values that are not strings stay, and are reported later."""
         command = form["command"]
         at = (*path, "command")
         if isinstance(command, str):
             try:
                 command = split_command(command)
             except ValueError as error:
-                self.found.error(at, str(error), "Or write the command as a list of words.")
+                self.found.error(
+                    at, str(error), "Correct it, or write the command as a list of words."
+                )
                 return []
             if not command and form["command"]:
-                self.found.error(at, "holds no word")
+                self.found.error(at, "must not be blank")
         elif not isinstance(command, list):
-            self.found.error(at, f"wants text or a list of words, and this is {noun(command)}")
+            self.found.error(at, f"must be a string or a list of strings, not {noun(command)}")
             return []
         words = expansion.words(command, at)
         if words and isinstance(words[0], str) and not words[0].strip():
-            self.found.error(at, "the program to start is empty text")
+            self.found.error(at, "the program to start must not be blank")
         args = form.get("args", [])
         if not isinstance(args, list):
             hint = "Put it in brackets: [...]." if isinstance(args, str) else ""
-            self.found.error(
-                (*path, "args"), f"wants a list of words, and this is {noun(args)}", hint
-            )
+            self.found.error((*path, "args"), f"must be a list of strings, not {noun(args)}", hint)
             args = []
         for index, item in enumerate(args):
             if not isinstance(item, str):
-                message = f"wants text, and this is {noun(item)}"
+                message = f"must be a string, not {noun(item)}"
                 self.found.error((*path, "args", index), message, "Put it in quotes.")
         texts = [item for item in args if isinstance(item, str)]
         return [*words, *expansion.words(texts, (*path, "args"))]
@@ -158,7 +163,7 @@ class BackendForms:
 
 @attrs.frozen
 class _Expansion:
-    """Expands references and tells, once for each key and variable, of those not set."""
+    """Expansion of references; reports unset variables, once for each key and variable."""
 
     environ: Mapping[str, str]
     found: Findings
@@ -168,7 +173,7 @@ class _Expansion:
         return self._expanded(text, path, " and counts as empty")[0]
 
     def secret(self, text: str, path: Path) -> str:
-        """Expand text that may also be `env:NAME`, as the reference's examples have it."""
+        """Expand text that may also be `env:NAME`, as in the examples of the reference."""
         if _ENV_REFERENCE.fullmatch(text):
             text = f"${{{text.removeprefix('env:')}}}"
         return self.text(text, path)
@@ -183,7 +188,7 @@ class _Expansion:
                 kept[name] = text
                 continue
             then = (
-                ", so this entry is left out of the child's environment"
+                ", so the entry is left out of the environment of the program"
                 if drop
                 else " and counts as empty"
             )
@@ -191,8 +196,8 @@ class _Expansion:
             if whole or not drop:
                 kept[name] = value
             if _ENV_REFERENCE.fullmatch(text) and not self.quiet:
-                message = "'env:' is plain text here, and passed on as it is"
-                self.found.warn((*path, str(name)), message, "Write ${NAME} for a variable.")
+                message = "'env:' has no meaning here and is passed on unchanged"
+                self.found.warn((*path, str(name)), message, "Use ${NAME} for a variable.")
         return kept
 
     def _expanded(self, text: str, path: Path, then: str) -> tuple[str, bool]:
@@ -202,11 +207,11 @@ class _Expansion:
                 self.found.warn(
                     path,
                     f"backend {path[1]!r}: the variable {variable} is not set{then}",
-                    f"Set it, or give a default: ${{{variable}:-...}}.",
+                    f"Set it, or add a default: ${{{variable}:-...}}.",
                 )
             if malformed(text):
                 message = (
-                    "a '${' that is not of the form ${NAME} or ${NAME:-default} stays as it is"
+                    "a '${' that is not of the form ${NAME} or ${NAME:-default} is not expanded"
                 )
                 self.found.warn(path, message)
         return result.text, not result.unset

@@ -1,4 +1,4 @@
-"""What differs between two configurations, and what becomes of each difference."""
+"""Comparison of two configurations: changed backends and sections, and how they take effect."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ NO_CHANGES = "no changes detected"
 
 @attrs.frozen
 class SectionChange:
-    """One section outside `backends` that differs: its changed keys, and what they need.
+    """A changed section outside `backends`.
 
-    `keys` are dotted and below the section. With `restart`, at least one of them waits for the
-    next start; those that do are in `waiting`.
+    Args:
+      name: the section.
+      outcome: `restart` if at least one change takes effect only at the next start.
+      keys: the changed keys, dotted, relative to the section.
+      waiting: those that take effect only at the next start.
     """
 
     name: str
@@ -31,7 +34,7 @@ class SectionChange:
 
 @attrs.frozen
 class Changes:
-    """The differences between two configurations, all names sorted."""
+    """The differences between two configurations; all names are sorted."""
 
     backends_added: tuple[str, ...] = ()
     backends_removed: tuple[str, ...] = ()
@@ -39,18 +42,18 @@ class Changes:
     sections: tuple[SectionChange, ...] = ()
 
     def __bool__(self) -> bool:
-        """Tell whether anything differs."""
+        """Return true if there are any changes."""
         return bool(
             self.backends_added or self.backends_removed or self.backends_modified or self.sections
         )
 
     @property
     def restart_required(self) -> bool:
-        """Whether something of it waits for the next start."""
+        """Whether a change takes effect only at the next start."""
         return any(section.outcome == "restart" for section in self.sections)
 
     def describe(self) -> str:
-        """Say it in one line, parts joined by `; `, as the reload tool answers."""
+        """Return the changes in one line, separated by `; `, as the reload tool reports them."""
         parts = [
             f"{verb} backends: [{', '.join(names)}]"
             for verb, names in (
@@ -70,9 +73,9 @@ class Changes:
 def diff(old: GatewayConfig, new: GatewayConfig) -> Changes:
     """Compare two configurations.
 
-    A backend that goes off counts as removed, one that comes on as added. One is modified when
-    its own settings or the failsafe settings that hold for it differ, so a change of a global
-    failsafe section modifies those backends that do not override it.
+    A backend that becomes disabled counts as removed, one that becomes enabled as added. A
+    backend is modified if its own settings or its effective failsafe settings differ, so a change
+    of a global failsafe section modifies the backends that do not override it.
     """
     before, after = _enabled(old), _enabled(new)
     both = before.keys() & after.keys()
@@ -102,7 +105,7 @@ def _sections(old: GatewayConfig, new: GatewayConfig) -> Iterable[SectionChange]
 
 
 def _changed(field: attrs.Attribute[Any], old: object, new: object, key: str) -> dict[str, str]:
-    """Map each changed setting in or at a field to its way of reload."""
+    """Map each changed setting of a field to its kind of reload."""
     if old == new:
         return {}
     part = field.metadata.get("section")

@@ -1,4 +1,4 @@
-"""Reading files of `NAME=value` lines."""
+"""Parser for dotenv files (`NAME=value` lines)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\n": ""}
 
 @attrs.frozen
 class Dotenv:
-    """What a file said: its variables, later lines over earlier ones, and its bad lines."""
+    """The variables of a dotenv file (later lines win) and its invalid lines."""
 
     variables: dict[str, str] = attrs.field(repr=False)
     faults: tuple[tuple[int, str], ...]
 
 
 def parse_dotenv(text: str) -> Dotenv:
-    """Read the text of a dotenv file; never raises, bad lines are passed over and told of.
+    """Parse the text of a dotenv file. Never raises: invalid lines are skipped and reported.
 
-    Understood are `NAME=value`, `export NAME=value`, comments from `#` (at the start or after a
-    blank), single quotes (taken literally), double quotes (with backslash escapes); quoted
-    values may run over several lines. Nothing is expanded. Faults are (line from 1, what is
-    wrong), without the values.
+    The syntax: `NAME=value`, `export NAME=value`, comments from `#` (at the start of a line or
+    after a blank), single quotes (literal), double quotes (with backslash escapes). Quoted values
+    may span several lines. Nothing is expanded. Each fault is a line number, counted from 1, and
+    a message without the value.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     variables: dict[str, str] = {}
@@ -41,12 +41,14 @@ def parse_dotenv(text: str) -> Dotenv:
         line = text.count("\n", 0, place) + 1
         start = _LINE_START.match(text, place)
         if start is None:
-            faults.append((line, "not of the form NAME=value; the line is passed over"))
+            faults.append((line, "not of the form NAME=value; line skipped"))
             place = _line_end(text, place)
             continue
         read = _value(text, start.end())
         if read is None:
-            faults.append((line, "text follows a closing quote, or a quote is left open"))
+            faults.append(
+                (line, "unbalanced quotes, or text after the closing quote; line skipped")
+            )
             place = _line_end(text, place)
             continue
         variables[start[1]], place = read
@@ -54,7 +56,7 @@ def parse_dotenv(text: str) -> Dotenv:
 
 
 def _value(text: str, place: int) -> tuple[str, int] | None:
-    """Read one value; return it with the place of the next line, or None if it is malformed."""
+    """Return a value and the position of the next line, or None if the value is malformed."""
     if text[place : place + 1] in ("'", '"'):
         quoted = _QUOTED.match(text, place)
         rest = _BLANK.match(text, quoted.end()) if quoted is not None else None

@@ -1,10 +1,10 @@
-"""Every environment variable that the program reads, by name and meaning."""
+"""Environment variables that the program reads, with their docs."""
 
 from __future__ import annotations
 
 
 class Variable(str):
-    """The name of an environment variable that also knows its sentence for the docs."""
+    """The name of an environment variable, with its description and default for the docs."""
 
     doc: str
     default: str
@@ -19,24 +19,24 @@ class Variable(str):
 OVERRIDE_PREFIX = "MCP_GATEWAY_"
 
 CONFIG = Variable(
-    "MCP_GATEWAY_CONFIG", "The gateway.yaml to read, as `--config`; the option comes first."
+    "MCP_GATEWAY_CONFIG", "The gateway.yaml to read, like `--config`, which takes precedence."
 )
 HOME = Variable(
-    "MCP_GATEWAY_HOME", "The folder in which the gateway keeps what it learns.", "~/.mcp-gateway"
+    "MCP_GATEWAY_HOME", "The state folder: logins, approvals, counters, skills.", "~/.mcp-gateway"
 )
 CONFIG_DIR = Variable(
-    "MCP_GATEWAY_CONFIG_DIR", "The reference's name for MCP_GATEWAY_HOME, which comes first."
+    "MCP_GATEWAY_CONFIG_DIR", "Alias of MCP_GATEWAY_HOME, which takes precedence."
 )
 LOG_LEVEL = Variable(
-    "MCP_GATEWAY_LOG_LEVEL", "The least important log lines to write, as `--log-level`.", "info"
+    "MCP_GATEWAY_LOG_LEVEL", "Minimum level of log lines, like `--log-level`.", "info"
 )
-LOG_FORMAT = Variable("MCP_GATEWAY_LOG_FORMAT", "The form of log lines, as `--log-format`.")
+LOG_FORMAT = Variable("MCP_GATEWAY_LOG_FORMAT", "Format of log lines, like `--log-format`.")
 OVERRIDE = Variable(
     f"{OVERRIDE_PREFIX}<SECTION>__<KEY>",
-    "Sets one key of gateway.yaml over the file, such as MCP_GATEWAY_META_MCP__CACHE_TTL=1m;"
-    " each `__` goes one map deeper, the value is a YAML scalar or `[list]`.",
+    "Overrides one key of gateway.yaml, for example MCP_GATEWAY_META_MCP__CACHE_TTL=1m; `__`"
+    " separates the levels of maps, and the value is a YAML scalar or `[list]`.",
 )
-NO_COLOR = Variable("NO_COLOR", "Set to anything, it keeps colours out of what is printed.")
+NO_COLOR = Variable("NO_COLOR", "If set to any value, disables colours in the output.")
 
 ENVIRONMENT: tuple[Variable, ...] = (
     CONFIG,

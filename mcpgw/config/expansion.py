@@ -1,4 +1,4 @@
-"""`${NAME}` and `${NAME:-default}` in the text of a backend's settings."""
+"""Expansion of `${NAME}` and `${NAME:-default}` in the settings of backends."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from collections.abc import Mapping
 
 import attrs
 
-# Capitals, digits and underscore are the reference's rule; small letters are ours besides.
+# The reference implementation accepts upper-case names only; lower-case ones are our extension.
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _MARK = "\0"
 
 
 @attrs.frozen
 class Expanded:
-    """Text with its references replaced, and the variables that were not set."""
+    """Text with its references replaced, and the names of the unset variables."""
 
     text: str
     unset: tuple[str, ...] = ()
 
 
 def expand(text: str, environ: Mapping[str, str]) -> Expanded:
-    """Replace each reference by its variable's value, else by its default, else by nothing.
+    """Replace each reference by the variable's value, its default, or the empty string.
 
-    One pass: what a value holds is not expanded again. A variable that is set and empty counts
-    as set. There is no escape; anything that is not a reference stays as it is.
+    Expansion is a single pass: references in values are not expanded again. A variable that is
+    set to an empty value counts as set. There is no escape; other text is left unchanged.
     """
     if "${" not in text:
         return Expanded(text)
@@ -44,28 +44,30 @@ def expand(text: str, environ: Mapping[str, str]) -> Expanded:
 
 
 def malformed(text: str) -> bool:
-    """Tell whether text holds a `${` that is no reference and so would be passed on as it is."""
+    """Return true if the text contains a `${` that is not a valid reference."""
     return "${" in REFERENCE.sub("", text)
 
 
 def split_command(text: str) -> list[str]:
-    """Split a command into words by the quoting rules of a POSIX shell, references kept whole.
+    """Split a command into words by the quoting rules of a POSIX shell.
 
-    So a default with a blank, or a value with one, never becomes two words. Raises ValueError
-    when a quote is left open, or the text holds a NUL.
+    References are kept whole, so that a value or default with a blank stays one word.
+
+    Raises:
+      ValueError: a quote is not closed, or the text contains NUL.
     """
     if _MARK in text:
-        raise ValueError("a NUL character cannot be part of a command")
+        raise ValueError("must not contain NUL")
     references: list[str] = []
 
-    def put_away(match: re.Match[str]) -> str:
+    def replace_by_mark(match: re.Match[str]) -> str:
         references.append(match[0])
         return f"{_MARK}{len(references) - 1}{_MARK}"
 
     try:
-        words = shlex.split(REFERENCE.sub(put_away, text))
+        words = shlex.split(REFERENCE.sub(replace_by_mark, text))
     except ValueError:
-        raise ValueError("a quote or a backslash at the end is left open") from None
+        raise ValueError("has an unclosed quote, or a backslash at its end") from None
     return [
         re.sub(f"{_MARK}(\\d+){_MARK}", lambda match: references[int(match[1])], word)
         for word in words
@@ -73,8 +75,8 @@ def split_command(text: str) -> list[str]:
 
 
 def expand_home(path: str, environ: Mapping[str, str]) -> str:
-    """Replace a leading `~` by HOME, and `~user` by that user's folder."""
+    """Replace a leading `~` by HOME, or `~user` by the home folder of that user."""
     home = environ.get("HOME")
     if home and (path == "~" or path.startswith("~/")):
         return home.rstrip("/") + path[1:] or "/"
-    return os.path.expanduser(path)  # noqa: PTH111  # an unknown user is left alone, not an error
+    return os.path.expanduser(path)  # noqa: PTH111  # an unknown user is left unchanged

@@ -1,4 +1,4 @@
-"""The settings of the guards around every backend."""
+"""Settings of the guards around backends: circuit breaker, retries, limits, health checks."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from mcpgw.config.value_types import FLAG, Kind, SettingError, duration, number,
 
 @attrs.frozen
 class CircuitBreakerConfig:
-    """When calls to a failing backend are refused at once instead of tried."""
+    """Circuit breaker: refuses calls to a failing backend at once."""
 
-    enabled: bool = setting(True, "Guard the backend with a circuit breaker.", FLAG)
+    enabled: bool = setting(True, "Enable the circuit breaker.", FLAG)
     failure_threshold: int = setting(
-        5, "Failures in a row that open the breaker.", whole(minimum=1)
+        5, "Consecutive failures that open the circuit breaker.", whole(minimum=1)
     )
     success_threshold: int = setting(
-        3, "Successes, once half open, that close it again.", whole(minimum=1)
+        3, "Consecutive successes in the half-open state that close it again.", whole(minimum=1)
     )
     reset_timeout: float = setting(
-        30.0, "How long an open breaker refuses calls before it lets a trial through.", duration()
+        30.0,
+        "How long an open circuit breaker refuses calls before it allows a trial call.",
+        duration(),
     )
 
 
 @attrs.frozen
 class RetryConfig:
-    """How a failed call that is safe to repeat is tried again."""
+    """Retries of failed calls that are safe to repeat."""
 
-    enabled: bool = setting(True, "Repeat failed calls that are safe to repeat.", FLAG)
+    enabled: bool = setting(True, "Retry failed calls that are safe to repeat.", FLAG)
     max_attempts: int = setting(
         3,
-        "Attempts in total, the first one included; 0 is taken as 1.",
+        "Maximum number of attempts, including the first; 0 means 1.",
         Kind(
             "whole number",
             lambda value: max(1, whole(minimum=0).read(value)),
@@ -40,21 +42,22 @@ class RetryConfig:
         ),
     )
     initial_backoff: float = setting(
-        0.1, "The wait before the second attempt.", duration(above_zero=False)
+        0.1, "Delay before the second attempt.", duration(above_zero=False)
     )
     max_backoff: float = setting(
-        10.0, "The longest wait between two attempts.", duration(above_zero=False)
+        10.0, "Maximum delay between two attempts.", duration(above_zero=False)
     )
     multiplier: float = setting(
-        2.0, "By how much each wait is longer than the one before.", number(minimum=1)
+        2.0, "Factor by which the delay grows with each attempt.", number(minimum=1)
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a largest wait that is shorter than the first one (SettingError)."""
+        """Raise SettingError if the maximum delay is shorter than the first one."""
         if self.max_backoff < self.initial_backoff:
             raise SettingError(
-                f"{format_duration(self.max_backoff)} is shorter than initial_backoff"
-                f" ({format_duration(self.initial_backoff)})",
+                f"must not be shorter than initial_backoff"
+                f" ({format_duration(self.initial_backoff)}), not"
+                f" {format_duration(self.max_backoff)}",
                 "Raise max_backoff or lower initial_backoff.",
                 key=("max_backoff",),
             )
@@ -62,60 +65,62 @@ class RetryConfig:
 
 @attrs.frozen
 class RateLimitConfig:
-    """How many calls a backend is given per second."""
+    """Rate limit of the calls to a backend."""
 
-    enabled: bool = setting(True, "Limit the rate of calls to each backend.", FLAG)
+    enabled: bool = setting(True, "Enable the rate limit.", FLAG)
     requests_per_second: float = setting(
-        100.0, "Calls a second to one backend over time.", number(minimum=0, above=True)
+        100.0, "Sustained rate of calls to one backend, per second.", number(minimum=0, above=True)
     )
     burst_size: int = setting(
-        50, "Calls that may come at once before the rate counts.", whole(minimum=1)
+        50, "Number of calls that may exceed the rate in a burst.", whole(minimum=1)
     )
 
 
 @attrs.frozen
 class ConcurrencyConfig:
-    """How many calls a backend is given at the same time."""
+    """Limit of the concurrent calls to a backend."""
 
-    enabled: bool = setting(True, "Limit the calls in flight to each backend.", FLAG)
+    enabled: bool = setting(True, "Enable the limit.", FLAG)
     max_in_flight: int = setting(
-        256, "Calls in flight to one backend; others wait in line.", whole(minimum=1)
+        256,
+        "Maximum number of concurrent calls to one backend; further calls are queued.",
+        whole(minimum=1),
     )
 
 
 @attrs.frozen
 class HealthCheckConfig:
-    """How started backends are asked whether they are well."""
+    """Health checks of running backends."""
 
-    enabled: bool = setting(True, "Ping started backends from time to time.", FLAG)
+    enabled: bool = setting(True, "Ping running backends periodically.", FLAG)
     interval: float = setting(
         30.0,
-        "Time between two pings. (The reference's code says 10s, its examples 30s.)",
+        "Interval between two pings.",
         duration(),
     )
-    timeout: float = setting(5.0, "How long an answer to a ping may take.", duration())
+    timeout: float = setting(5.0, "Timeout of a ping.", duration())
 
 
 @attrs.frozen
 class FailsafeConfig:
-    """What keeps one bad backend from hurting the rest; a backend may override each section."""
+    """Guards around every backend; a backend may override each section."""
 
     circuit_breaker: CircuitBreakerConfig = attrs.field(
         factory=CircuitBreakerConfig,
-        metadata=section(CircuitBreakerConfig, "When a failing backend is left alone for a while."),
+        metadata=section(CircuitBreakerConfig, "Circuit breaker."),
     )
     retry: RetryConfig = attrs.field(
-        factory=RetryConfig, metadata=section(RetryConfig, "How failed calls are repeated.")
+        factory=RetryConfig, metadata=section(RetryConfig, "Retries of failed calls.")
     )
     rate_limit: RateLimitConfig = attrs.field(
         factory=RateLimitConfig,
-        metadata=section(RateLimitConfig, "How many calls a second are let out."),
+        metadata=section(RateLimitConfig, "Rate limit."),
     )
     concurrency: ConcurrencyConfig = attrs.field(
         factory=ConcurrencyConfig,
-        metadata=section(ConcurrencyConfig, "How many calls are let out at the same time."),
+        metadata=section(ConcurrencyConfig, "Limit of concurrent calls."),
     )
     health_check: HealthCheckConfig = attrs.field(
         factory=HealthCheckConfig,
-        metadata=section(HealthCheckConfig, "How started backends are watched."),
+        metadata=section(HealthCheckConfig, "Health checks."),
     )

@@ -1,4 +1,4 @@
-"""The settings of what a client is shown beside the servers: playbooks, code mode, search."""
+"""Settings of playbooks, code mode, search and other features of the client surface."""
 
 from __future__ import annotations
 
@@ -10,61 +10,65 @@ from mcpgw.config.value_types import FLAG, TEXT, TEXTS, duration, whole
 
 @attrs.frozen
 class SurfacedToolConfig:
-    """A backend's tool that stands in `tools/list` beside the meta-tools."""
+    """A backend's tool that is listed in `tools/list` beside the meta-tools."""
 
-    server: str = setting("", "The server.", TEXT)
-    tool: str = setting("", "The tool, by the name under which it is offered.", TEXT)
+    server: str = setting("", "Name of the server.", TEXT)
+    tool: str = setting("", "Name of the tool, as the gateway offers it.", TEXT)
 
 
 @attrs.frozen
 class PlaybooksConfig:
-    """Calls in a row under one name."""
+    """Playbooks: sequences of tool calls under one name."""
 
-    enabled: bool = setting(True, "Offer playbooks, the built-in ones included.", FLAG)
+    enabled: bool = setting(True, "Enable playbooks, including the built-in ones.", FLAG)
     directories: tuple[str, ...] = setting(
         ("playbooks",),
-        "Folders of playbook files (`*.yaml`), relative to the folder of gateway.yaml; they are"
-        " watched. Later ones win where names are the same.",
+        "Folders of playbook files (`*.yaml`), relative to the folder of gateway.yaml. They are"
+        " watched for changes. If two playbooks have the same name, the later folder wins.",
         TEXTS,
     )
 
 
 @attrs.frozen
 class CodeModeConfig:
-    """A surface of two tools, for clients that write code."""
+    """Code mode: a surface of two tools, for clients that write code."""
 
-    enabled: bool = setting(False, "Show only `gateway_search` and `gateway_execute`.", FLAG)
+    enabled: bool = setting(False, "List only `gateway_search` and `gateway_execute`.", FLAG)
 
 
 @attrs.frozen
 class SpecPreviewConfig:
-    """Parts of the protocol that are still proposals."""
+    """Previews of proposed protocol features."""
 
     enabled: bool = setting(
-        False, "Put tools that were called with success into the session's `tools/list`.", FLAG
+        False, "Add successfully called tools to the `tools/list` of the session.", FLAG
     )
     max_promoted: int = setting(
-        10, "How many of them; the one called longest ago goes first.", whole(minimum=1)
+        10,
+        "Maximum number of added tools; the least recently called one is dropped.",
+        whole(minimum=1),
     )
 
 
 @attrs.frozen
 class SearchConfig:
-    """How tools are found."""
+    """Tool search."""
 
     synonyms: tuple[str, ...] = setting(
         (),
-        "Files of words that mean the same, in the form of the built-in table, relative to the"
-        " folder of gateway.yaml.",
+        "Files of synonyms, in the format of the built-in table, relative to the folder of"
+        " gateway.yaml.",
         TEXTS,
     )
 
 
 @attrs.frozen
 class ToolProfilesConfig:
-    """Counters of each tool, kept over restarts and shared by all gateways of a person."""
+    """Usage counters of each tool, shared by all gateways of a user."""
 
-    enabled: bool = setting(True, "Keep them on disk; else in memory.", FLAG, reload="restart")
+    enabled: bool = setting(
+        True, "Keep counters on disk; if false, in memory only.", FLAG, reload="restart"
+    )
     persistence_interval: float = setting(
-        10.0, "How often what is new is written.", duration(), reload="restart"
+        10.0, "Interval at which new counts are written.", duration(), reload="restart"
     )

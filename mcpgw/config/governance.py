@@ -1,4 +1,4 @@
-"""The settings of what a call may do and cost: cache, idempotency, budgets, sandbox."""
+"""Settings that govern calls: cache, idempotency, error budgets, costs, sandbox, profiles."""
 
 from __future__ import annotations
 
@@ -34,49 +34,57 @@ _MODES: Mapping[object, CacheMode] = {True: "on", False: "off", "auto": "auto"}
 def _read_mode(value: object) -> CacheMode:
     if isinstance(value, (bool, str)) and value in _MODES:
         return _MODES[value]
-    raise SettingError("wants true, false or auto", "Write it without quotes.")
+    raise SettingError("must be true, false or auto", "Write it without quotes.")
 
 
 @attrs.frozen
 class CacheConfig:
-    """Answers that are given again without asking the backend."""
+    """Response cache."""
 
     enabled: CacheMode = setting(
         "auto",
-        "`auto` keeps answers of tools that declare themselves both read-only and idempotent;"
-        " `true` those of every read-only tool; `false` none, except where"
-        " `backends.<name>.tools.<tool>.cache_ttl` says so. Errors are never kept, and a call"
-        " of a tool that is not read-only drops what is kept of its server.",
+        "`auto` caches results of tools that declare themselves both read-only and idempotent;"
+        " `true` those of every read-only tool; `false` none, unless"
+        " `backends.<name>.tools.<tool>.cache_ttl` is set. Errors are never cached. A call of a"
+        " tool that is not read-only clears the cache of its server.",
         Kind(
             "true, false or auto",
             _read_mode,
             lambda mode: {"on": "true", "off": "false", "auto": "auto"}[mode],
         ),
     )
-    default_ttl: float = setting(60.0, "How long an answer is given again.", duration())
+    default_ttl: float = setting(60.0, "How long a cached result is valid.", duration())
     max_entries: int = setting(
-        10_000, "Answers kept; the oldest go first. 0 is without a bound.", whole(minimum=0)
+        10_000,
+        "Maximum number of cached results; the oldest are dropped first. 0 means no limit.",
+        whole(minimum=0),
     )
 
 
 @attrs.frozen
 class IdempotencyConfig:
-    """Calls that carry an `idempotency_key`: done once, answered as often as asked."""
+    """Idempotency keys: a call with an `idempotency_key` is executed only once."""
 
-    keep: float = setting(24 * 3600.0, "How long the answer to a key is given again.", duration())
-    max_entries: int = setting(1_000, "Keys remembered; the oldest go first.", whole(minimum=1))
+    keep: float = setting(
+        24 * 3600.0, "How long the result of a key is returned again.", duration()
+    )
+    max_entries: int = setting(
+        1_000, "Maximum number of keys; the oldest are dropped first.", whole(minimum=1)
+    )
 
 
 @attrs.frozen
 class ErrorWindowConfig:
-    """When a share of failures takes something out of use for a while."""
+    """The error rate that disables a tool or server, and for how long."""
 
     threshold: float = setting(
-        0.8, "The share of failures from which it is disabled.", number(minimum=0, above=True)
+        0.8, "Error rate (0 to 1) from which it is disabled.", number(minimum=0, above=True)
     )
-    window_calls: int = setting(50, "The latest calls that are looked at.", whole(minimum=1))
-    window: float = setting(300.0, "How old a call may be to be looked at.", duration())
-    min_samples: int = setting(5, "Calls below which nothing is judged.", whole(minimum=1))
+    window_calls: int = setting(50, "Number of latest calls that are considered.", whole(minimum=1))
+    window: float = setting(300.0, "Maximum age of the calls that are considered.", duration())
+    min_samples: int = setting(
+        5, "Minimum number of calls in the window before anything is disabled.", whole(minimum=1)
+    )
     cooldown: float = setting(300.0, "How long it stays disabled.", duration())
 
 
@@ -86,13 +94,15 @@ def _server_window() -> ErrorWindowConfig:
 
 @attrs.frozen
 class ErrorBudgetConfig:
-    """Tools and servers that mostly fail are disabled, and come back by themselves.
+    """Error budgets: tools and servers with a high error rate are disabled temporarily.
 
-    Only what is the backend's fault counts: time-outs, lost connections, answers with a
-    server error. Wrong arguments and unknown names never do.
+    Only failures of the backend count: timeouts, lost connections, server errors. Invalid
+    arguments and unknown names do not.
     """
 
-    enabled: bool = setting(True, "Disable what mostly fails, for a while.", FLAG)
+    enabled: bool = setting(
+        True, "Temporarily disable tools and servers with a high error rate.", FLAG
+    )
     tool: ErrorWindowConfig = attrs.field(
         factory=ErrorWindowConfig, metadata=section(ErrorWindowConfig, "For each tool.")
     )
@@ -103,67 +113,75 @@ class ErrorBudgetConfig:
 
 @attrs.frozen
 class SandboxProfileConfig:
-    """What one client session may do before it is over."""
+    """Limits of one client session."""
 
-    max_calls: int = setting(0, "Calls of a session; 0 is without a bound.", whole(minimum=0))
+    max_calls: int = setting(
+        0, "Maximum number of calls of a session; 0 means no limit.", whole(minimum=0)
+    )
     max_duration: float = setting(
         0.0,
-        "How long after its beginning a session may call; 0 is without a bound.",
+        "How long after its start a session may call tools; 0 means no limit.",
         duration(above_zero=False, whole_seconds=True),
     )
     allowed_backends: tuple[str, ...] | None = setting(
-        None, "The only servers that may be called (`*` allowed); all if unset.", optional(TEXTS)
+        None,
+        "Servers that may be called (`*` matches any characters); all if unset.",
+        optional(TEXTS),
     )
     denied_tools: tuple[str, ...] = setting(
-        (), "Tools that may not be called: `tool` or `server:tool` (`*` allowed).", TEXTS
+        (),
+        "Tools that must not be called: `tool` or `server:tool`, `*` matches any characters.",
+        TEXTS,
     )
     max_payload_bytes: int = setting(
-        0, "Size of a call's arguments as JSON; 0 is without a bound.", whole(minimum=0)
+        0, "Maximum size of the arguments of a call as JSON; 0 means no limit.", whole(minimum=0)
     )
 
 
 @attrs.frozen
 class SandboxConfig:
-    """Limits of a session, against an agent that runs away."""
+    """Session limits against runaway agents."""
 
     default_profile: str = setting(
         "default",
-        "The profile of every session; without a profile of this name nothing is limited.",
+        "The sandbox profile of every session; if it is not configured, nothing is limited.",
         TEXT,
     )
     profiles: Mapping[str, SandboxProfileConfig] = attrs.field(
-        default=NOTHING, metadata=named(SandboxProfileConfig, "The profiles, by name.")
+        default=NOTHING, metadata=named(SandboxProfileConfig, "Sandbox profiles, by name.")
     )
 
     @property
     def active(self) -> SandboxProfileConfig | None:
-        """The limits that hold, None where there are none."""
+        """The limits in force, or None if there are none."""
         return self.profiles.get(self.default_profile)
 
 
 @attrs.frozen
 class BudgetsConfig:
-    """What may be spent in a day (UTC), in the currency of the prices."""
+    """Budgets of a day (UTC), in the currency of the prices."""
 
-    daily: float | None = setting(None, "For all calls together.", optional(number(minimum=0)))
-    per_tool: Mapping[str, float] = setting(
-        NOTHING, "For each tool: `tool` or `server:tool`.", NUMBER_MAP
+    daily: float | None = setting(
+        None, "Budget of all calls together.", optional(number(minimum=0))
     )
-    per_server: Mapping[str, float] = setting(NOTHING, "For each server.", NUMBER_MAP)
-    per_key: Mapping[str, float] = setting(NOTHING, "For each caller, by its name.", NUMBER_MAP)
+    per_tool: Mapping[str, float] = setting(
+        NOTHING, "Budget of each tool: `tool` or `server:tool`.", NUMBER_MAP
+    )
+    per_server: Mapping[str, float] = setting(NOTHING, "Budget of each server.", NUMBER_MAP)
+    per_key: Mapping[str, float] = setting(NOTHING, "Budget of each caller, by name.", NUMBER_MAP)
     per_session: float | None = setting(
-        None, "For one client session, whatever the day.", optional(number(minimum=0))
+        None, "Budget of one client session, regardless of the day.", optional(number(minimum=0))
     )
 
 
 @attrs.frozen
 class AlertConfig:
-    """What happens when a share of a budget is reached."""
+    """Action when a share of a budget is reached."""
 
-    at_percent: float = setting(100.0, "The share of the budget.", number(minimum=0))
+    at_percent: float = setting(100.0, "Share of the budget, in percent.", number(minimum=0))
     action: str = setting(
         "block",
-        "`log` writes a line, `notify` adds a warning to the answer, `block` refuses the call.",
+        "`log` writes a log line, `notify` adds a warning to the result, `block` refuses the call.",
         choice("log", "notify", "block"),
     )
 
@@ -173,66 +191,70 @@ DEFAULT_ALERTS = (AlertConfig(50, "log"), AlertConfig(80, "notify"), AlertConfig
 
 @attrs.frozen
 class CostConfig:
-    """What calls cost, and what may be spent."""
+    """Prices of calls, and budgets."""
 
     enabled: bool = setting(
-        False, "Hold the budgets. Costs are counted wherever a price is known.", FLAG
+        False, "Enforce the budgets. Costs are counted in any case if a price is known.", FLAG
     )
-    currency: str = setting("USD", "The currency of all prices, for the reports.", TEXT)
-    default_cost: float = setting(0.0, "Price of a call that has no other.", number(minimum=0))
+    currency: str = setting("USD", "Currency of all prices, for reports.", TEXT)
+    default_cost: float = setting(
+        0.0, "Price of a call without a more specific price.", number(minimum=0)
+    )
     tool_costs: Mapping[str, float] = setting(
-        NOTHING, "Price of a call of a tool: `tool` or `server:tool` (`*` allowed).", NUMBER_MAP
+        NOTHING,
+        "Price of a call of a tool: `tool` or `server:tool`, `*` matches any characters.",
+        NUMBER_MAP,
     )
     server_costs: Mapping[str, float] = setting(
         NOTHING, "Price of a call of any tool of a server.", NUMBER_MAP
     )
     token_costs: Mapping[str, float] = setting(
         NOTHING,
-        "Price of a million tokens, for servers or `server:tool` whose answers tell their"
-        " `usage`; other answers count a token for 4 characters.",
+        "Price of a million tokens, for servers or `server:tool`. Tokens are taken from the `usage`"
+        " of a result, or estimated as one for 4 characters.",
         NUMBER_MAP,
     )
     budgets: BudgetsConfig = attrs.field(
-        factory=BudgetsConfig, metadata=section(BudgetsConfig, "What may be spent.")
+        factory=BudgetsConfig, metadata=section(BudgetsConfig, "Budgets.")
     )
     alerts: tuple[AlertConfig, ...] = attrs.field(
         default=DEFAULT_ALERTS,
-        metadata=listed(AlertConfig, "What happens on the way to a budget's end."),
+        metadata=listed(AlertConfig, "Actions as a budget is used up."),
     )
     alternatives: Mapping[str, tuple[str, ...]] = setting(
         NOTHING,
-        "Tools (`tool` or `server:tool`) of the same use, by the name of the use: where one is"
-        " called that costs more than another, the answer names the cheaper one.",
+        "Interchangeable tools (`tool` or `server:tool`), by purpose. If the called tool costs more"
+        " than another one of its purpose, the result names the cheaper one.",
         TEXTS_MAP,
     )
 
 
 @attrs.frozen
 class RoutingProfileConfig:
-    """Which servers and tools a session works with."""
+    """The servers and tools that a session may use."""
 
-    description: str = setting("", "What the profile is for; shown to the client.", TEXT)
+    description: str = setting("", "Purpose of the profile; shown to the client.", TEXT)
     allow_backends: tuple[str, ...] | None = setting(
-        None, "The only servers; all if unset. `*` stands for any characters.", optional(TEXTS)
+        None, "Allowed servers; all if unset. `*` matches any characters.", optional(TEXTS)
     )
     deny_backends: tuple[str, ...] | None = setting(
-        None, "Servers that are left out of those allowed.", optional(TEXTS)
+        None, "Servers excluded from the allowed ones.", optional(TEXTS)
     )
     allow_tools: tuple[str, ...] | None = setting(
-        None, "The only tools: `tool` or `server:tool`; all if unset.", optional(TEXTS)
+        None, "Allowed tools: `tool` or `server:tool`; all if unset.", optional(TEXTS)
     )
     deny_tools: tuple[str, ...] | None = setting(
-        None, "Tools that are left out of those allowed.", optional(TEXTS)
+        None, "Tools excluded from the allowed ones.", optional(TEXTS)
     )
 
     def allows_server(self, server: str) -> bool:
-        """Tell whether a session of this profile may use a server."""
+        """Return true if a session with this profile may use a server."""
         if self.allow_backends is not None and not any_matches(self.allow_backends, server):
             return False
         return not any_matches(self.deny_backends or (), server)
 
     def allows(self, server: str, tool: str) -> bool:
-        """Tell whether a session of this profile may use a tool; allow first, then deny."""
+        """Return true if a session with this profile may use a tool. Deny overrides allow."""
         if not self.allows_server(server):
             return False
         names = (tool, f"{server}:{tool}")

@@ -21,12 +21,12 @@ Step = str | int | None
 
 
 class PathError(ValueError):
-    """A text that cannot be parsed as a path; the message gives the position."""
+    """An invalid path; the message names the position."""
 
 
 @attrs.frozen
 class JsonPath:
-    """A parsed path and the text that it was parsed from."""
+    """A parsed path: object keys as strings, array indexes as numbers, None for all items."""
 
     text: str
     steps: tuple[Step, ...]
@@ -37,17 +37,16 @@ class JsonPath:
         return None in self.steps
 
     def select(self, data: Any) -> list[Any]:
-        """Return every value that the path leads to, in order; missing ones are left out."""
+        """Return every value that the path selects, in order; missing steps select nothing."""
         found = [data]
         for step in self.steps:
             found = [value[key] for value in found for key in selected(value, step)]
         return found
 
     def pick(self, data: Any, default: Any = None) -> Any:
-        """Return the selected value: one as it is, several as a list, none as `default`.
+        """Return a single value as it is, several values as a list, `default` if there are none.
 
-        A path with `[]` gives a list only if it selects more than one value, so that a template
-        written for a single result works with one.
+        A path with `[]` returns a list only if it selects more than one value.
         """
         found = self.select(data)
         if not found:
@@ -56,7 +55,7 @@ class JsonPath:
 
 
 def parse_path(text: str) -> JsonPath:
-    """Parse a path; the empty text selects the data itself.
+    """Parse a path; the empty path selects the whole document.
 
     Raises:
       PathError: the text is not a path.
@@ -68,7 +67,8 @@ def parse_path(text: str) -> JsonPath:
             index = _INDEX.match(text, place)
             if index is None:
                 raise PathError(
-                    f"{text!r}: '[' at {place + 1} must hold a number or nothing, then ']'"
+                    f"{text!r}: '[' at position {place + 1} must be followed by ']' or a number"
+                    " and ']'"
                 )
             steps.append(int(index[1]) if index[1] not in ("", "-") else None)
             place = index.end()
@@ -77,7 +77,7 @@ def parse_path(text: str) -> JsonPath:
             place += 1
         key = _KEY.match(text, place)
         if key is None:
-            raise PathError(f"{text!r}: a name is missing at {place + 1}")
+            raise PathError(f"{text!r}: a name is missing at position {place + 1}")
         steps.append(key[0])
         place = key.end()
     if text.endswith("."):

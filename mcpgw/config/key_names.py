@@ -1,4 +1,4 @@
-"""Checking the names of keys: slips of the pen are errors, keys of other versions are not."""
+"""Validation of key names: misspelt keys are errors, unsupported ones are warnings."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mcpgw.config.problems import Findings, Level, Path
 from mcpgw.config.schema import BACKEND_FORM_KEYS, GatewayConfig
 from mcpgw.text.did_you_mean import correction
 
-# Keys of this beginning, at the top, are the person's own: a place for YAML anchors.
 OWN_PREFIX = "x-"
+"""Prefix of top-level keys that are ignored, as a place for YAML anchors."""
 
 
 @attrs.frozen
 class _Advice:
-    """What to say of a key that people write and that has a better name, or none."""
+    """Advice on a key that is often written by mistake."""
 
     level: Level
     message: str
@@ -27,13 +27,13 @@ class _Advice:
 _BACKEND = ("backends", ANY_NAME)
 _ADVICE: Mapping[tuple[str, ...], _Advice] = {
     ("mcpServers",): _Advice(
-        "error", "this is a key of AI clients", "Here servers stand under 'backends'."
+        "error", "belongs to the configuration of AI clients", "Define servers below 'backends'."
     ),
     (*_BACKEND, "idle_timeout"): _Advice(
-        "warning", "retired, and ignored", "Use 'stop_when_idle_for'."
+        "warning", "is obsolete and ignored", "Use 'stop_when_idle_for'."
     ),
     (*_BACKEND, "transport"): _Advice(
-        "warning", "ignored", "The transport follows from 'command', 'http_url' or 'ws_url'."
+        "warning", "is ignored", "'command', 'http_url' or 'ws_url' determines the transport."
     ),
     (*_BACKEND, "url"): _Advice(
         "error", "unknown key", "Use 'http_url' (HTTP, SSE) or 'ws_url' (WebSocket)."
@@ -42,15 +42,15 @@ _ADVICE: Mapping[tuple[str, ...], _Advice] = {
 
 
 def check_names(data: Mapping[object, object], found: Findings) -> None:
-    """Report each key of a whole gateway.yaml that nothing reads, once, at its topmost place."""
+    """Report each unused key of a gateway.yaml once, at its highest level."""
     _Walk(found).map(data, USED_KEYS, KNOWN_KEYS, (), ())
 
 
 @attrs.frozen
 class _Walk:
-    """One walk over the data, along the keys that the code reads and those that are known.
+    """Walk over the data, along the keys that the code reads and those that are known.
 
-    `path` names the keys as the file has them; `shape` has `*` for names of free choice.
+    `path` has the keys as written in the file; `shape` has `*` for arbitrary names.
     """
 
     found: Findings
@@ -68,7 +68,7 @@ class _Walk:
         for key, value in data.items():
             if not isinstance(key, str):
                 self.found.error(
-                    (*path, str(key)), "the name of a key is not text", "Put it in quotes."
+                    (*path, str(key)), "the name of a key must be a string", "Put it in quotes."
                 )
                 continue
             free = ANY_NAME in (used or known or {})
@@ -80,7 +80,7 @@ class _Walk:
     def _read(
         self, key: str, name: str, used: Tree, known: Tree, path: Path, shape: tuple[str, ...]
     ) -> bool:
-        """Report a key that nothing reads; say whether to look at what it holds."""
+        """Report an unused key. Return true if its value is to be checked too."""
         is_known = known is not None and name in known
         if name == ANY_NAME or (used is not None and name in used):
             return True
@@ -92,9 +92,9 @@ class _Walk:
             note((*path, key), advice.message, advice.hint)
             return False
         if is_known:
-            # Below a part that is not used, the part itself has been told of.
+            # Within an unused section, the section itself has been reported.
             if used is not None:
-                self.found.warn((*path, key), "known, but this version does not use it yet")
+                self.found.warn((*path, key), "is not supported by this version and is ignored")
             return True
         near = correction(key, {*(used or ()), *(known or ())})
         if near is None:

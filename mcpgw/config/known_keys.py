@@ -1,7 +1,7 @@
-"""The keys that a gateway.yaml of the reference may hold, so that none of them is called unknown.
+"""Keys of the reference implementation's gateway.yaml, which are not reported as unknown.
 
-A leaf is None. A map with the one key `*` has names of the person's own choice; one with the
-one key `[]` is a list of such maps.
+A leaf is None. A map with the single key `*` has arbitrary names; one with the single key `[]` is
+a list of maps.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ _RUNTIME = _keys(
     "default_provider",
     availability=_keys(_PROVIDERS),
     profiles=_named(
-        # `network_egress` is a word or a map with an allow list; both are left to its reader.
+        # `network_egress` is a string or a map with an allow list.
         "provider executable image data_class env_keys guarded_env_keys network_egress privileged",
         mounts=_each("source target mode"),
         resources=_keys("cpu_cores memory_mb timeout_secs"),
@@ -157,7 +157,7 @@ KNOWN_KEYS = _keys(
     mtls=_MTLS,
     runtime=_RUNTIME,
     control_plane=_CONTROL_PLANE,
-    # These four stand in an example file of the reference, and nothing reads them there.
+    # These four are in an example file of the reference, whose code does not read them.
     semantic_search=_keys("enabled max_results min_score feedback_enabled feedback_decay"),
     tool_profiles=_TOOL_PROFILES,
     discovery=_keys(

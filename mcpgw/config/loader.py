@@ -1,4 +1,4 @@
-"""Finding and reading gateway.yaml: file, dotenv files and override variables in, settings out."""
+"""Loader for gateway.yaml: merges the file, dotenv files and override variables into settings."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ from mcpgw.text.did_you_mean import correction
 
 @attrs.frozen
 class Loaded:
-    """A configuration that can be used, with what it was made of.
+    """A valid configuration and its sources.
 
-    `environ` is the layered environment: the process's own with the dotenv files over it.
-    `watched` are the files whose change asks for a reload, absolute, whether they exist or not.
+    Args:
+      config: the settings.
+      path: the gateway.yaml; None for the defaults.
+      warnings: problems that do not prevent loading.
+      watched: the files whose change requires a reload, as absolute paths; they may not exist.
+      environ: the environment of the process, overridden by the dotenv files.
     """
 
     config: GatewayConfig
@@ -37,10 +41,14 @@ class Loaded:
 
 
 def load(path: Path | None, *, environ: Mapping[str, str]) -> Loaded:
-    """Read a gateway.yaml, or with None only the override variables over the defaults.
+    """Load a gateway.yaml; with None, only the override variables over the defaults.
 
-    The environment given is read and never changed. Raises ConfigError with all the problems
-    of the file; anything that stops nothing is in `warnings`.
+    Args:
+      path: the file.
+      environ: the environment of the process; it is not changed.
+
+    Raises:
+      ConfigError: the configuration is not valid; it has all problems of the file.
     """
     text = "" if path is None else _read_text(path)
     data = {} if path is None else _parse(path, text)
@@ -52,7 +60,7 @@ def load(path: Path | None, *, environ: Mapping[str, str]) -> Loaded:
     problems = [
         *env_problems,
         *overridden.problems,
-        *_Places(path, text, overridden).locate(found),
+        *_Locations(path, text, overridden).locate(found),
     ]
     if any(problem.level == "error" for problem in problems):
         raise ConfigError(problems)
@@ -66,7 +74,7 @@ def load(path: Path | None, *, environ: Mapping[str, str]) -> Loaded:
 
 
 def places(environ: Mapping[str, str], cwd: Path) -> tuple[Path, ...]:
-    """Return the usual places of a gateway.yaml, the first to look at first."""
+    """Return the default locations of gateway.yaml, in the order of the search."""
     return (
         cwd / "gateway.yaml",
         cwd / "config.yaml",
@@ -76,10 +84,10 @@ def places(environ: Mapping[str, str], cwd: Path) -> tuple[Path, ...]:
 
 
 def find(environ: Mapping[str, str], cwd: Path) -> Path | None:
-    """Return the first gateway.yaml of the usual places, or None.
+    """Return the first gateway.yaml in the default locations, or None.
 
-    `config.yaml` is a name that many programs use: it is ours only if it is a map with at least
-    one of our top-level keys.
+    Many programs have a `config.yaml`: it counts only if it is a map with at least one known
+    top-level key.
     """
     for place in places(environ, cwd):
         if _is_file(place) and (place.name == "gateway.yaml" or _is_ours(place)):
@@ -110,15 +118,15 @@ def _read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        problem = Problem(name, None, "", "there is no such file", "Look at the path given.")
+        problem = Problem(name, None, "", "the file does not exist", "Check the path.")
     except IsADirectoryError:
-        hint = "Give the path of the gateway.yaml in it."
+        hint = "Specify the path of the gateway.yaml in it."
         problem = Problem(name, None, "", "this is a folder, not a file", hint)
     except PermissionError:
-        problem = Problem(name, None, "", "the file may not be read", "Look at its permissions.")
+        problem = Problem(name, None, "", "permission denied", "Check the permissions of the file.")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        problem = Problem(name, line, "", "the text is not UTF-8", "Save the file as UTF-8.")
+        problem = Problem(name, line, "", "the file is not valid UTF-8", "Save it as UTF-8.")
     except OSError as error:
         problem = Problem(name, None, "", f"the file cannot be read: {error.strerror}")
     raise ConfigError([problem])
@@ -135,14 +143,14 @@ def _parse(path: Path, text: str) -> Mapping[object, object]:
     if data is None:
         return {}
     if not isinstance(data, Mapping):
-        message = f"the file wants a map of keys at its top, and holds {noun(data)}"
-        hint = "It begins like 'backends:', with names and settings below it."
+        message = f"the top level of the file must be a map, not {noun(data)}"
+        hint = "Start with 'backends:', and put names and settings below it."
         raise ConfigError([Problem(str(path), 1, "", message, hint)])
     return data
 
 
 def _env_files(data: Mapping[object, object], environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """List the dotenv files; an entry of a wrong type is told of when the settings are read."""
+    """Return the dotenv files; entries of a wrong type are reported when settings are read."""
     listed = data.get("env_files")
     names: list[object] = listed if isinstance(listed, list) else []
     return tuple(
@@ -165,10 +173,10 @@ def _layered(
         except (FileNotFoundError, NotADirectoryError):
             continue
         except UnicodeDecodeError:
-            warn(file, None, "the text is not UTF-8; the file is passed over")
+            warn(file, None, "the file is not valid UTF-8; file skipped")
             continue
         except OSError as error:
-            warn(file, None, f"the file cannot be read ({error.strerror}) and is passed over")
+            warn(file, None, f"the file cannot be read ({error.strerror}); file skipped")
             continue
         parsed = parse_dotenv(text)
         layered |= parsed.variables
@@ -180,14 +188,14 @@ def _layered(
 def _build(
     data: Mapping[object, object], environ: Mapping[str, str], found: Findings
 ) -> GatewayConfig:
-    """Check and read everything; with a fault in `found`, the result is not to be used."""
+    """Validate and convert the data; if `found` has errors, the result is not valid."""
     check_names(data, found)
     config = _structured(data, GatewayConfig, (), found) or GatewayConfig()
     raw_backends = data.get("backends")
     if raw_backends is not None and not isinstance(raw_backends, Mapping):
         found.error(
             ("backends",),
-            f"wants a map of names to settings, and this is {noun(raw_backends)}",
+            f"must be a map of names to settings, not {noun(raw_backends)}",
             "Write each backend as 'name:' with its settings below it.",
         )
         raw_backends = None
@@ -223,12 +231,12 @@ def _check_warm_start(
             near = correction(name, (key for key in backends if isinstance(key, str)))
             hint = f"Did you mean {near!r}?" if near is not None else ""
             path = ("meta_mcp", "warm_start", names.index(name))
-            found.warn(path, f"there is no backend {name!r}", hint)
+            found.warn(path, f"unknown backend {name!r}", hint)
 
 
 @attrs.frozen
-class _Places:
-    """Tells for each finding where it stands: a line of the file, or a variable."""
+class _Locations:
+    """Locates findings: the line in the file, or the variable."""
 
     file: Path | None
     text: str = attrs.field(repr=False)

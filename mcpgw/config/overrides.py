@@ -1,4 +1,4 @@
-"""Settings that come from environment variables of the form `MCP_GATEWAY_SECTION__KEY`."""
+"""Overrides of settings by environment variables: `MCP_GATEWAY_SECTION__KEY`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NESTED = "__"
 
 @attrs.frozen
 class Overridden:
-    """Data with the variables laid over it, and which key each variable set."""
+    """Data with its overrides, and the variable that set each key."""
 
     data: Mapping[object, object] = attrs.field(repr=False)
     variables: Mapping[Path, str]
@@ -22,11 +22,11 @@ class Overridden:
 
 
 def apply_overrides(data: Mapping[object, object], environ: Mapping[str, str]) -> Overridden:
-    """Lay every override variable over the data of a file, and leave that data as it is.
+    """Return a copy of the data with every override variable applied.
 
-    Names are lower-cased and `__` goes one map deeper; where a key of the data differs from
-    that only in capitals, or has `-` or `.` for `_`, that key is meant. An empty value counts as
-    not given. Values are read as `read_value` does.
+    Names are lower-cased, and `__` separates the levels of maps. If a key of the data differs
+    from a name only in case, or has `-` or `.` instead of `_`, it is that key. An empty value
+    counts as unset. `read_value` parses the values.
     """
     variables: dict[Path, str] = {}
     problems: list[Problem] = []
@@ -34,12 +34,12 @@ def apply_overrides(data: Mapping[object, object], environ: Mapping[str, str]) -
     for name in sorted(names):
         parts = name.removeprefix(OVERRIDE_PREFIX).lower().split(_NESTED)
         if not all(parts):
-            message = "a name is missing beside '__'; the variable is ignored"
+            message = "a name is missing before or after '__'; variable ignored"
             problems.append(Problem(name, None, "", message, level="warning"))
             continue
         try:
             value = read_value(environ[name])
-            path, data = _laid(data, tuple(parts), value)
+            path, data = _with_override(data, tuple(parts), value)
         except ValueError as error:
             problems.append(Problem(name, None, ".".join(parts), str(error)))
             continue
@@ -48,10 +48,13 @@ def apply_overrides(data: Mapping[object, object], environ: Mapping[str, str]) -
 
 
 def read_value(text: str) -> object:
-    """Read the value of an override variable.
+    """Parse the value of an override variable.
 
-    Text that begins with `[` or `{` is a YAML list or map (ValueError if it is malformed). Other
-    text is a YAML scalar where it can be one (true, a number), else it is taken as it stands.
+    A value that starts with `[` or `{` is a YAML list or map. Any other value is a YAML scalar
+    (true, a number) if it can be parsed as one, otherwise a string.
+
+    Raises:
+      ValueError: a malformed list or map.
     """
     from mcpgw.config.yamlfile import YamlSyntaxError, parse
 
@@ -65,20 +68,20 @@ def read_value(text: str) -> object:
     return text if isinstance(value, dict | list) else value
 
 
-def _laid(
+def _with_override(
     data: Mapping[object, object], parts: tuple[str, ...], value: object
 ) -> tuple[Path, Mapping[object, object]]:
-    key = _meant(data, parts[0])
+    key = _matching_key(data, parts[0])
     if len(parts) == 1:
         return (key,), {**data, key: value}
     inner = data.get(key)
     if inner is not None and not isinstance(inner, Mapping):
-        raise ValueError(f"cannot set a key of {key!r}, which is no map in the file")
-    path, laid = _laid(inner or {}, parts[1:], value)
-    return (key, *path), {**data, key: laid}
+        raise ValueError(f"cannot set a key of {key!r}, which is not a map in the file")
+    path, inner = _with_override(inner or {}, parts[1:], value)
+    return (key, *path), {**data, key: inner}
 
 
-def _meant(data: Mapping[object, object], part: str) -> str:
+def _matching_key(data: Mapping[object, object], part: str) -> str:
     if part in data:
         return part
     alike = [key for key in data if isinstance(key, str) and _plain(key) == part]

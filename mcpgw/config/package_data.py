@@ -1,4 +1,4 @@
-"""Where the data is that comes with the package: capability files, skills."""
+"""Location of the data files in the package: capabilities, skills."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped_folder(name: str) -> Path | None:
-    """Return a folder of data by its name, None where a package was stripped of it.
+    """Return a data folder by name, or None if the package does not contain it.
 
-    In an installed package it is `mcpgw/_data/NAME`, where the wheel puts it; in a checkout it is
-    `NAME` beside the package, known by the project's file beside it, so that no stranger's folder
-    of this name in an environment is taken for it.
+    In an installed package it is `mcpgw/_data/NAME`. In a checkout it is `NAME` beside the
+    package; a `pyproject.toml` there distinguishes it from an unrelated folder of this name.
     """
     shipped = _PACKAGE / "_data" / name
     if shipped.is_dir():

@@ -1,4 +1,4 @@
-"""Reading a value of gateway.yaml part by part, so that every fault is told with its key."""
+"""Readers for structured values of gateway.yaml, which report every fault with its key."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 @attrs.define
 class Faults:
-    """What is wrong with a value, collected so that a person hears of all of it at once."""
+    """Collected faults of a value, so that all of them are reported together."""
 
     found: list[SettingError] = attrs.field(factory=list)
 
     @contextmanager
     def at(self, *key: str | int) -> Iterator[None]:
-        """Collect the faults of what is read inside, as faults below a key."""
+        """Collect the faults raised in the block as faults of the given key."""
         try:
             yield
         except (SettingError, ExceptionGroup) as error:
@@ -32,11 +32,11 @@ class Faults:
             ]
 
     def check(self) -> None:
-        """Raise what was found, if anything."""
+        """Raise the collected faults, if any."""
         if len(self.found) == 1:
             raise self.found[0]
         if self.found:
-            raise ExceptionGroup("parts that do not fit", self.found)
+            raise ExceptionGroup("invalid parts", self.found)
 
 
 def _each_fault(error: Exception) -> Iterator[SettingError]:
@@ -50,9 +50,9 @@ def _each_fault(error: Exception) -> Iterator[SettingError]:
 
 
 def read_keys(value: object, readers: Mapping[str, Callable[[object], Any]]) -> dict[str, Any]:
-    """Read a map whose keys are fixed; a key without a value counts as not given."""
+    """Read a map with fixed keys; a key without a value counts as unset."""
     if not isinstance(value, Mapping):
-        raise SettingError(f"wants a map of {', '.join(readers)}, and this is {noun(value)}")
+        raise SettingError(f"must be a map of {', '.join(readers)}, not {noun(value)}")
     read: dict[str, Any] = {}
     faults = Faults()
     for key, item in value.items():
@@ -66,28 +66,28 @@ def read_keys(value: object, readers: Mapping[str, Callable[[object], Any]]) -> 
 
 
 def unknown_key(key: str, known: Iterable[str]) -> SettingError:
-    """Make the fault of a key that has no meaning here, with the nearest one that has."""
+    """Return the fault of an unknown key, with a suggestion."""
     near = correction(key, known)
-    hint = f"Did you mean {near!r}?" if near else f"What can stand here: {', '.join(known)}."
+    hint = f"Did you mean {near!r}?" if near else f"Known keys: {', '.join(known)}."
     return SettingError("unknown key", hint)
 
 
 def read_some_text(value: object) -> str:
-    """Read a text that is not empty."""
+    """Read a string that is not blank."""
     text = TEXT.read(value)
     if not text.strip():
-        raise SettingError("is empty")
+        raise SettingError("must not be blank")
     return text
 
 
 def read_pairs(
     value: object, read: Callable[[object], str], what: str
 ) -> tuple[tuple[str, str], ...]:
-    """Read a map of names of free choice, in the order written."""
+    """Read a map of arbitrary names, as pairs in the order written."""
     if not isinstance(value, Mapping):
-        raise SettingError(f"wants a map of {what}, and this is {noun(value)}")
+        raise SettingError(f"must be a map of {what}, not {noun(value)}")
     if not value:
-        raise SettingError("is empty", f"It wants a map of {what}.")
+        raise SettingError(f"must be a map of {what}, and not empty")
     pairs: list[tuple[str, str]] = []
     faults = Faults()
     for name, item in value.items():
@@ -98,9 +98,9 @@ def read_pairs(
 
 
 def read_list(value: object, read: Callable[[object], T], example: str) -> tuple[T, ...]:
-    """Read a list that has at least one item, none twice."""
+    """Read a list of at least one item, without duplicates."""
     if not isinstance(value, list | tuple):
-        raise SettingError(f"wants a list, and this is {noun(value)}", f"Example: `{example}`.")
+        raise SettingError(f"must be a list, not {noun(value)}", f"Example: `{example}`.")
     items: list[T] = []
     faults = Faults()
     for index, item in enumerate(value):
@@ -108,16 +108,16 @@ def read_list(value: object, read: Callable[[object], T], example: str) -> tuple
             items.append(read(item))
     faults.check()
     if not items:
-        raise SettingError("is empty", f"Leave it out, or fill it: `{example}`.")
-    check_distinct(items, "this")
+        raise SettingError("must not be empty", f"Remove it, or add items: `{example}`.")
+    check_distinct(items, "this item")
     return tuple(items)
 
 
 def check_distinct(items: Sequence[object], what: str) -> None:
-    """Refuse an item that equals an earlier one."""
+    """Raise the faults of items that equal an earlier one."""
     faults = Faults()
     for index, item in enumerate(items):
         if item in items[:index]:
             with faults.at(index):
-                raise SettingError(f"{what} stands here twice", "Leave one of them out.")
+                raise SettingError(f"{what} is a duplicate", "Remove one of them.")
     faults.check()

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, said so that a person can put it right."""
+"""Problems of a configuration: where they are, what they are, and how to fix them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Path = tuple[str | int, ...]
 
 
 def dotted(path: Path) -> str:
-    """Write the path of a key as `backends.github.args[0]`."""
+    """Return the path of a key as `backends.github.args[0]`."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -24,10 +24,17 @@ def dotted(path: Path) -> str:
 
 @attrs.frozen
 class Problem:
-    """One fault: where it is, what it is, and what to do about it.
+    """One problem, with its location and a hint.
 
-    `file` is the name of the file, or of the environment variable, that holds the fault; `line`
-    counts from 1. No text of a problem holds a value of `env` or `headers`.
+    No text of a problem contains a value of `env` or `headers`.
+
+    Args:
+      file: the name of the file or environment variable.
+      line: the line, counted from 1, if known.
+      key: the dotted key; may be empty.
+      message: what is wrong.
+      hint: how to fix it; may be empty.
+      level: `error` prevents loading, `warning` does not.
     """
 
     file: str
@@ -38,7 +45,7 @@ class Problem:
     level: Level = "error"
 
     def __str__(self) -> str:
-        """Write the problem as one paragraph, beginning with its place."""
+        """Return the problem as one paragraph that starts with its location."""
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         head = ": ".join(part for part in (place, self.key, self.message) if part)
         text = head if head.endswith((".", "?", "!")) else f"{head}."
@@ -46,7 +53,7 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `problems` says why, errors first, all of them."""
+    """The configuration is not valid; `problems` has all problems, errors first."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(problems)
@@ -55,14 +62,14 @@ class ConfigError(Exception):
         )
 
     def __str__(self) -> str:
-        """Write the errors, one paragraph each; the warnings stay in `problems`."""
+        """Return the errors, one paragraph each; the warnings are only in `problems`."""
         errors = [str(problem) for problem in self.problems if problem.level == "error"]
         return "\n\n".join(errors)
 
 
 @attrs.frozen
 class Finding:
-    """A problem as it is met: it knows its key, and not yet its file and line."""
+    """A problem that is not yet located in a file."""
 
     path: Path
     message: str
@@ -72,18 +79,18 @@ class Finding:
 
 @attrs.define
 class Findings:
-    """The problems of one load, collected so that a person hears of each of them, and once."""
+    """The problems of one load, without duplicates."""
 
     _found: dict[Finding, None] = attrs.field(factory=dict, init=False)
 
     def __iter__(self) -> Iterator[Finding]:
-        """Go through what was found, in the order in which it was met."""
+        """Iterate over the findings, in the order in which they were added."""
         return iter(self._found)
 
     def error(self, path: Path, message: str, hint: str = "") -> None:
-        """Note a fault that makes the configuration unusable."""
+        """Add an error, which makes the configuration invalid."""
         self._found[Finding(path, message, hint, "error")] = None
 
     def warn(self, path: Path, message: str, hint: str = "") -> None:
-        """Note something that a person should know and that stops nothing."""
+        """Add a warning, which does not prevent loading."""
         self._found[Finding(path, message, hint, "warning")] = None

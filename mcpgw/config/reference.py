@@ -1,4 +1,4 @@
-"""The table of all settings, read off the schema, for the docs generator."""
+"""Table of all settings, generated from the schema for the docs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EACH_NAME = "<name>"
 
 @attrs.frozen
 class Row:
-    """One setting: its dotted key, kind in words, default as YAML, sentence, way of reload."""
+    """One setting: dotted key, type, default as YAML, description, kind of reload."""
 
     key: str
     type: str
@@ -23,7 +23,7 @@ class Row:
 
 
 def settings_table() -> list[Row]:
-    """Return a row for every key that gateway.yaml may have, in the order of the schema."""
+    """Return a row for every key of gateway.yaml, in the order of the schema."""
     return list(_rows(GatewayConfig, ""))
 
 

@@ -1,4 +1,4 @@
-"""How a setting is declared: its default, its sentence for the docs, its kind of value."""
+"""Declaration of settings as attrs fields with metadata."""
 
 from __future__ import annotations
 
@@ -21,25 +21,29 @@ def setting(
     reload: Reload = "live",
     show: bool | Callable[[Any], str] = True,
 ) -> T:
-    """Declare one setting: its default, its sentence for the docs, its kind of value.
+    """Declare one setting.
 
-    `reload` says whether a change takes effect in the running gateway; `show` whether (or how)
-    the value appears in a repr, for settings that may hold secrets.
+    Args:
+      default: its default.
+      doc: its description for the docs.
+      kind: its kind of value.
+      reload: `live` if a change takes effect in a running gateway, otherwise `restart`.
+      show: whether, or how, the value appears in a repr; for settings that may contain secrets.
     """
     metadata = {"doc": doc, "kind": kind, "reload": reload}
     return attrs.field(default=default, repr=show, metadata=metadata)
 
 
 def section(of: type[object], doc: str) -> dict[str, object]:
-    """Make the metadata of a field that is a map of settings of its own."""
+    """Return the metadata of a field that is a section of settings."""
     return {"doc": doc, "section": of}
 
 
 def named(of: type[object], doc: str) -> dict[str, object]:
-    """Make the metadata of a field that maps names of free choice to settings of their own."""
+    """Return the metadata of a field that maps arbitrary names to sections of settings."""
     return {"doc": doc, "named": of, "reload": "live"}
 
 
 def listed(of: type[object], doc: str) -> dict[str, object]:
-    """Make the metadata of a field that is a list of settings of their own."""
+    """Return the metadata of a field that is a list of sections of settings."""
     return {"doc": doc, "listed": of, "reload": "live"}

@@ -1,4 +1,4 @@
-"""cattrs set up so that it reads plain data into the schema and every fault keeps its key."""
+"""Conversion of plain data to the schema by cattrs; every fault keeps its key."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ T = TypeVar("T")
 
 
 def structure(data: object, of: type[T]) -> T:
-    """Make a class of the schema from plain data; None at any key counts as not given.
+    """Return an instance of a schema class, made from plain data.
 
-    Keys that the class does not have are passed over (`names.check_names` tells of them). Raises
-    an exception group of all that does not fit; see `faults`.
+    A value of None counts as unset. Unknown keys are ignored; `key_names.check_names` reports them.
+
+    Raises:
+      ExceptionGroup: values are not valid; `faults` lists them.
     """
     return _converter().structure(data, of)
 
 
 def faults(error: Exception, path: Path) -> Iterator[tuple[Path, SettingError]]:
-    """Give each fault of a failed `structure` with the path of its key below `path`.
+    """Yield each fault of a failed `structure`, with the path of its key below `path`.
 
-    An exception that is no SettingError is a fault of ours and is raised as it is.
+    Any exception other than SettingError is a bug and is raised again.
     """
     from cattrs.errors import ClassValidationError
 
@@ -65,7 +67,7 @@ def _converter() -> Converter:
 
         def hook(value: object, to: Any) -> Any:
             if value is not None and not isinstance(value, Mapping):
-                raise SettingError(f"wants a map of keys, and this is {noun(value)}")
+                raise SettingError(f"must be a map, not {noun(value)}")
             given = {key: item for key, item in (value or {}).items() if item is not None}
             return fill(given, to)
 
@@ -77,7 +79,7 @@ def _converter() -> Converter:
 
 
 def _reader(metadata: Mapping[str, Any], converter: Converter) -> Callable[[Any, Any], Any] | None:
-    """Choose what reads a field: its kind, or the hook of its section."""
+    """Return the reader of a field: that of its kind or of its section."""
     if "kind" in metadata:
         read = metadata["kind"].read
         return lambda value, _: read(value)
@@ -92,22 +94,22 @@ def _reader(metadata: Mapping[str, Any], converter: Converter) -> Callable[[Any,
 
 
 def _named(value: object, of: type[T], converter: Converter) -> Mapping[str, T]:
-    """Read a map of names of free choice to settings; None below a name is the defaults."""
+    """Read a map of arbitrary names to sections; None below a name means the defaults."""
     if not isinstance(value, Mapping):
-        raise SettingError(f"wants a map of names to settings, and this is {noun(value)}")
+        raise SettingError(f"must be a map of names to settings, not {noun(value)}")
     return MappingProxyType(dict(_each(value.items(), of, converter)))
 
 
 def _listed(value: object, of: type[T], converter: Converter) -> tuple[T, ...]:
     if not isinstance(value, list):
-        raise SettingError(f"wants a list of maps, and this is {noun(value)}")
+        raise SettingError(f"must be a list of maps, not {noun(value)}")
     return tuple(item for _, item in _each(enumerate(value), of, converter))
 
 
 def _each(
     items: Iterable[tuple[Any, object]], of: type[T], converter: Converter
 ) -> Iterator[tuple[Any, T]]:
-    """Read every item; the faults of all are raised together, each with its own key."""
+    """Read every item; raise the faults of all items together, each with its key."""
     found: list[Exception] = []
     for key, item in items:
         try:
@@ -118,4 +120,4 @@ def _each(
                 for path, fault in faults(error, (key,))
             ]
     if found:
-        raise ExceptionGroup("entries that do not fit", found)
+        raise ExceptionGroup("invalid entries", found)

@@ -1,4 +1,4 @@
-"""The `transform` settings: what a backend's tools and answers look like to clients."""
+"""The `transform` settings, which change how clients see a backend's tools and results."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from mcpgw.config.patterns import any_matches
 from mcpgw.config.value_types import TEXT, TEXTS, Kind, SettingError, choice, noun
 
 REDACTED: Final = "[REDACTED]"
-"""What stands in place of a redacted value where no other text is given."""
+"""Default replacement of redacted values."""
 
 PLACE: Final = r"\{\{([^{}]*)\}\}"
-"""A place in a template, as a regular expression: `{{path}}`, spaces inside allowed."""
+"""Regular expression of a placeholder in a template: `{{path}}`, with optional spaces."""
 
-# Patterns stay text until they are used: a file without transforms need not wait for them.
+# Patterns are compiled when used, so that files without transforms load faster.
 _TOOL_NAME: Final = r"[A-Za-z0-9_.\-]{1,128}"
-_NAME_RULE: Final = "A tool's name has 1 to 128 of the characters A-Z, a-z, 0-9, '_', '-' and '.'."
+_NAME_RULE: Final = "Use 1 to 128 letters (A-Z, a-z), digits, '_', '-' or '.'."
 
 _PATH_RULE: Final = "Write it as `title`, `author.name`, `items[0].id` or `items[].id`."
 
 
 @attrs.frozen
 class Namespace:
-    """A prefix before the name of every tool."""
+    """A prefix of the name of every tool."""
 
     prefix: str
     separator: str = "_"
@@ -44,34 +44,34 @@ class Namespace:
 
 @attrs.frozen
 class Filter:
-    """Which tools are offered: those that `allow` fits, all if it is empty, but none of `deny`."""
+    """Selection of tools: those that match `allow` (all if empty) and do not match `deny`."""
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
 
     def passes(self, name: str) -> bool:
-        """Tell whether a tool of this name is offered."""
+        """Return true if a tool of this name is offered."""
         allowed = not self.allow or any_matches(self.allow, name)
         return allowed and not any_matches(self.deny, name)
 
 
 @attrs.frozen
 class Rename:
-    """Other names for single tools, as pairs of old and new in the order written."""
+    """New names of tools, as pairs of old and new name in the order written."""
 
     names: tuple[tuple[str, str], ...]
 
 
 @attrs.frozen
 class Describe:
-    """Other descriptions for single tools, as pairs of name and description."""
+    """New descriptions of tools, as pairs of name and description."""
 
     texts: tuple[tuple[str, str], ...]
 
 
 @attrs.frozen
 class Projection:
-    """A value to keep of an answer: where it is, and the key it gets; "" for the path's own."""
+    """A value to keep of a result: its path and new key; "" keeps the key of the path."""
 
     path: str
     name: str = ""
@@ -79,7 +79,7 @@ class Projection:
 
 @attrs.frozen
 class Redaction:
-    """A regular expression over every text of an answer, and what to put for a match."""
+    """A regular expression for the texts of a result, and the replacement of matches."""
 
     pattern: str
     replacement: str = REDACTED
@@ -87,7 +87,7 @@ class Redaction:
 
 @attrs.frozen
 class Format:
-    """The form of the answer: `flat`, `nested` (as it is) or `template`."""
+    """The form of a result: `flat`, `nested` (unchanged) or `template`."""
 
     type: str
     template: str = ""
@@ -95,12 +95,12 @@ class Format:
 
 @attrs.frozen(cache_hash=True)
 class ResponseTransform:
-    """What becomes of an answer: project, then rename, then redact, then format."""
+    """Transformation of results: project, then rename, then redact, then format."""
 
     project: tuple[Projection, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()
     redact: tuple[str | Redaction, ...] = ()
-    """Names of fields, hidden at any depth, and regular expressions."""
+    """Names of fields, which are redacted at any depth, and regular expressions."""
     format: Format | None = None
 
 
@@ -110,7 +110,7 @@ Transform: TypeAlias = Namespace | Filter | Rename | Describe | ResponseTransfor
 def _read_name(value: object) -> str:
     text = TEXT.read(value)
     if not re.fullmatch(_TOOL_NAME, text):
-        raise SettingError(f"{text!r:.60} cannot be the name of a tool", _NAME_RULE)
+        raise SettingError(f"{text!r:.60} is not a valid tool name", _NAME_RULE)
     return text
 
 
@@ -123,11 +123,11 @@ def _read_renames(
     for old, new in pairs:
         with faults.at(old):
             if old == new:
-                raise SettingError("is renamed to itself", "Leave the line out.")
+                raise SettingError("must not be renamed to itself", "Remove the line.")
             if new in taken:
                 raise SettingError(
-                    f"{new!r} is the new name of {taken[new]!r} already",
-                    "Two of one name cannot be told apart.",
+                    f"{new!r} is already the new name of {taken[new]!r}",
+                    "Choose another name.",
                 )
             taken[new] = old
     faults.check()
@@ -141,10 +141,10 @@ def _read_namespace(value: object) -> Namespace:
     else:
         space = Namespace(TEXT.read(value))
     if not space.prefix:
-        raise SettingError("has no prefix", "Write it as `namespace: gmail`.")
+        raise SettingError("must have a prefix", "Write it as `namespace: gmail`.")
     if not re.fullmatch(_TOOL_NAME, f"{space.prefix}{space.separator}x"):
         shown = f"{space.prefix}{space.separator}"
-        raise SettingError(f"{shown!r:.60} cannot begin the name of a tool", _NAME_RULE)
+        raise SettingError(f"{shown!r:.60} is not a valid prefix of tool names", _NAME_RULE)
     return space
 
 
@@ -152,8 +152,8 @@ def _read_patterns(value: object) -> tuple[str, ...]:
     patterns = TEXTS.read(value)
     if not patterns:
         raise SettingError(
-            "is empty, which would be as if it did not stand here",
-            "Leave it out, or write `deny: ['*']` to hide every tool.",
+            "must not be empty",
+            "Remove it, or write `deny: ['*']` to hide every tool.",
         )
     faults = Faults()
     for index, pattern in enumerate(patterns):
@@ -167,7 +167,7 @@ def _read_patterns(value: object) -> tuple[str, ...]:
 def _read_filter(value: object) -> Filter:
     read = read_keys(value, {"allow": _read_patterns, "deny": _read_patterns})
     if not read:
-        raise SettingError("says neither 'allow' nor 'deny'", "Example: `allow: ['send_*']`.")
+        raise SettingError("must have 'allow' or 'deny'", "Example: `allow: ['send_*']`.")
     return Filter(**read)
 
 
@@ -184,7 +184,7 @@ def _read_path(value: object) -> str:
     try:
         parse_path(text)
     except ValueError as error:
-        raise SettingError(f"is no path: {error}", _PATH_RULE) from None
+        raise SettingError(f"is not a valid path: {error}", _PATH_RULE) from None
     return text
 
 
@@ -194,7 +194,7 @@ def _read_projection(value: object) -> Projection:
     read = read_keys(value, {"as": read_some_text, "path": _read_path})
     if missing := [key for key in ("as", "path") if key not in read]:
         raise SettingError(
-            f"lacks {missing[0]!r}", "Write it as `{as: author, path: author.name}`."
+            f"must have {missing[0]!r}", "Write it as `{as: author, path: author.name}`."
         )
     return Projection(read["path"], read["as"])
 
@@ -208,8 +208,8 @@ def _read_project(value: object) -> tuple[Projection, ...]:
         with faults.at(index):
             if item.name and (item.name in named or item.name in plain):
                 raise SettingError(
-                    f"{item.name!r} is the key of another path already",
-                    "Give one of them another name with 'as'.",
+                    f"{item.name!r} is already the key of another path",
+                    "Set another name with 'as'.",
                 )
         named.add(item.name)
     faults.check()
@@ -221,7 +221,9 @@ def _read_redaction(value: object) -> str | Redaction:
         return read_some_text(value)
     read = read_keys(value, {"pattern": read_some_text, "replacement": TEXT.read})
     if "pattern" not in read:
-        raise SettingError("lacks 'pattern'", "Write it as `{pattern: '...', replacement: '...'}`.")
+        raise SettingError(
+            "must have 'pattern'", "Write it as `{pattern: '...', replacement: '...'}`."
+        )
     redaction = Redaction(**read)
     _check_redaction(redaction)
     return redaction
@@ -234,11 +236,11 @@ def _check_redaction(redaction: Redaction) -> None:
             compiled = re.compile(redaction.pattern)
         except (re.error, RecursionError, OverflowError) as error:
             raise SettingError(
-                f"is no regular expression: {error}", "It is read as Python's `re` does."
+                f"is not a valid regular expression: {error}", "Use the syntax of Python's `re`."
             ) from None
         if compiled.search(""):
             raise SettingError(
-                "fits even where there is nothing", "Write '+' in place of '*', say '.+' for all."
+                "must not match the empty string", "Use '+' instead of '*', such as '.+'."
             )
     faults.check()
     with faults.at("replacement"):
@@ -246,13 +248,13 @@ def _check_redaction(redaction: Redaction) -> None:
         known = {*compiled.groupindex, *(str(number + 1) for number in range(compiled.groups))}
         if wrong := [name for name in meant if name in known]:
             raise SettingError(
-                f"'${wrong[0]}' would stand there as it is", r"A group is written \1 or \g<name>."
+                f"'${wrong[0]}' is not a group reference", r"Refer to a group as \1 or \g<name>."
             )
         try:
             compiled.sub(redaction.replacement, "")
         except (re.error, IndexError) as error:
             raise SettingError(
-                f"cannot be filled in: {error}", r"A group is written \1 or \g<name>."
+                f"is not a valid replacement: {error}", r"Refer to a group as \1 or \g<name>."
             ) from None
     faults.check()
 
@@ -262,10 +264,10 @@ def _read_format(value: object) -> Format:
         value, {"type": choice("flat", "nested", "template").read, "template": _read_template}
     )
     if "type" not in read:
-        raise SettingError("lacks 'type'", "It is one of flat, nested, template.")
+        raise SettingError("must have 'type'", "It must be one of flat, nested, template.")
     if (read["type"] == "template") != ("template" in read):
         raise SettingError(
-            "'type: template' and 'template' go together",
+            "must have 'template' if, and only if, it has 'type: template'",
             "Example: `{type: template, template: '{{title}} by {{author.name}}'}`.",
         )
     return Format(**read)
@@ -275,7 +277,7 @@ def _read_template(value: object) -> str:
     text = TEXT.read(value)
     places = [place.strip() for place in re.findall(PLACE, text)]
     if not places or "{{" in re.sub(PLACE, "", text):
-        raise SettingError("has no place to fill in, or one that does not end", "Write {{a.b}}.")
+        raise SettingError("must have placeholders, and each must be closed", "Example: {{a.b}}.")
     for place in places:
         _read_path(place)
     return text
@@ -292,7 +294,7 @@ def _read_response(value: object) -> ResponseTransform:
         },
     )
     if not read:
-        raise SettingError("is empty", "It wants project, rename, redact or format.")
+        raise SettingError("must have project, rename, redact or format")
     return ResponseTransform(**read)
 
 
@@ -308,7 +310,7 @@ _READERS: Final[Mapping[str, Callable[[object], Transform]]] = {
 def _read_transform(value: object) -> Transform:
     words = ", ".join(_READERS)
     if not isinstance(value, Mapping):
-        raise SettingError(f"wants one of {words} with its settings, and this is {noun(value)}")
+        raise SettingError(f"must be a map of one of {words}, not {noun(value)}")
     faults = Faults()
     for key in value:
         with faults.at(str(key)):
@@ -316,10 +318,10 @@ def _read_transform(value: object) -> Transform:
                 raise unknown_key(str(key), _READERS)
     faults.check()
     if not value:
-        raise SettingError(f"is empty; it wants one of {words}")
+        raise SettingError(f"must have one of {words}")
     if len(value) > 1:
         raise SettingError(
-            f"holds {len(value)} transforms", "Make a list item of each: their order counts."
+            f"must have one transform, not {len(value)}", "Make a list item of each; order matters."
         )
     key, settings = next(iter(value.items()))
     read: list[Transform] = []
@@ -332,8 +334,8 @@ def _read_transform(value: object) -> Transform:
 def _read_transforms(value: object) -> tuple[Transform, ...]:
     if not isinstance(value, list | tuple):
         raise SettingError(
-            f"wants a list, and this is {noun(value)}",
-            "Begin each transform with a dash: `- namespace: gmail`.",
+            f"must be a list, not {noun(value)}",
+            "Start each transform with a dash: `- namespace: gmail`.",
         )
     transforms: list[Transform] = []
     faults = Faults()
@@ -347,7 +349,7 @@ def _read_transforms(value: object) -> tuple[Transform, ...]:
 
 
 def _check_chain(transforms: Sequence[Transform]) -> None:
-    """Refuse a rename to a name that an earlier rename has given to another tool."""
+    """Raise the faults of renames to a name that an earlier rename gave to another tool."""
     faults = Faults()
     given: set[str] = set()
     for index, transform in enumerate(transforms):
@@ -361,8 +363,8 @@ def _check_chain(transforms: Sequence[Transform]) -> None:
                 with faults.at(index, "rename", old):
                     if new in given and new not in names:
                         raise SettingError(
-                            f"an earlier rename has given the name {new!r} to another tool",
-                            "Two tools of one name cannot be told apart.",
+                            f"an earlier rename gives the name {new!r} to another tool",
+                            "Choose another name.",
                         )
             given = {names.get(name, name) for name in given} | set(names.values())
     faults.check()
@@ -376,4 +378,4 @@ TRANSFORMS: Final[Kind[tuple[Transform, ...]]] = Kind(
 RESPONSE: Final[Kind[ResponseTransform]] = Kind(
     "map of project, rename, redact and format", _read_response, lambda _: "{...}"
 )
-"""The kind of the `transform` of a single tool: what becomes of its answers."""
+"""The kind of the `transform` of a single tool, which transforms its results."""

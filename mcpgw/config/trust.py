@@ -1,4 +1,4 @@
-"""The settings of capabilities and webhooks, and of what definitions are trusted with."""
+"""Settings of capabilities, webhooks and the vetting of definitions."""
 
 from __future__ import annotations
 
@@ -11,74 +11,70 @@ from mcpgw.config.value_types import FLAG, TEXT, TEXTS, choice, optional, whole
 
 @attrs.frozen
 class CapabilitiesConfig:
-    """Tools that are YAML files: REST, GraphQL and JSON-RPC APIs, other tools, commands."""
+    """Capabilities: tools defined by YAML files (REST, GraphQL, JSON-RPC, tools, commands)."""
 
-    enabled: bool = setting(True, "Offer them, as the tools of one server.", FLAG)
-    name: str = setting("gateway", "The name of that server.", TEXT)
+    enabled: bool = setting(True, "Offer capabilities, as tools of one server.", FLAG)
+    name: str = setting("gateway", "Name of that server.", TEXT)
     directories: tuple[str, ...] = setting(
         (),
-        "Folders of capability files, with all that is below them, relative to the folder of"
-        " gateway.yaml; they are watched. Later ones win where names are the same. Where none is"
-        " named, the built-in files are used.",
+        "Folders of capability files, including subfolders, relative to the folder of gateway.yaml."
+        " They are watched for changes. If two files have the same name, the later folder wins. If"
+        " empty, the built-in files are used.",
         TEXTS,
     )
     builtin: bool | None = setting(
         None,
-        "Use the built-in files too where `directories` names some, or leave them out where it"
-        " names none.",
+        "Whether to use the built-in files; if unset, only if `directories` is empty.",
         optional(FLAG),
     )
     allow_private: tuple[str, ...] = setting(
         (),
-        "Networks (`10.0.0.0/8`) and hosts (`localhost`, `*.corp.example`) inside, which files"
-        " with `network: {allow_private: true}` may reach.",
+        "Private networks (`10.0.0.0/8`) and hosts (`localhost`, `*.corp.example`) that files with"
+        " `network: {allow_private: true}` may reach.",
         TEXTS,
     )
     allow_commands: tuple[str, ...] = setting(
         (),
-        "Folders and files whose capabilities may run commands, and pins (`sha256:...`) of single"
-        " files.",
+        "Folders, files and pins (`sha256:...`) of files whose capabilities may run commands.",
         TEXTS,
     )
     transform: tuple[Transform, ...] = setting(
         (),
-        "What its tools and answers look like to clients; as `backends.<name>.transform`.",
+        "Transforms of its tools and results, like `backends.<name>.transform`.",
         TRANSFORMS,
     )
 
 
 @attrs.frozen
 class WebhooksConfig:
-    """Events from outside, which become notifications. They come by the HTTP front."""
+    """Webhooks: events received by the HTTP front, which become notifications."""
 
     enabled: bool = setting(
-        False, "Receive them, and list `gateway_webhook_status`.", FLAG, reload="restart"
+        False, "Receive webhooks, and list `gateway_webhook_status`.", FLAG, reload="restart"
     )
-    base_path: str = setting(
-        "/webhooks", "What the path of every endpoint begins with.", TEXT, reload="restart"
-    )
-    require_signature: bool = setting(
-        True, "Refuse endpoints whose file says `signature: none`.", FLAG
-    )
+    base_path: str = setting("/webhooks", "Path prefix of all endpoints.", TEXT, reload="restart")
+    require_signature: bool = setting(True, "Refuse endpoints with `signature: none`.", FLAG)
     rate_limit: int = setting(
-        100, "Requests a minute to one endpoint; 0 is without a bound.", whole(minimum=0)
+        100,
+        "Maximum number of requests to one endpoint per minute; 0 means no limit.",
+        whole(minimum=0),
     )
 
 
 @attrs.frozen
 class SecurityConfig:
-    """What is done about definitions that are not what they should be."""
+    """Vetting of the definitions that servers offer."""
 
     tool_poisoning: str = setting(
         "block",
-        "What becomes of definitions whose text tries to talk a model into something: `block`"
-        " withholds those that surely do, `warn` only says so, `off` does not look.",
+        "Handling of definitions whose text tries to manipulate a model: `block` withholds clear"
+        " cases, `warn` only warns, `off` disables the check.",
         choice("block", "warn", "off"),
     )
     definition_changes: str = setting(
         "warn",
-        "What becomes of a server's definition that is not what it was when it was first seen:"
-        " `warn` says so and uses it, `quarantine` withholds it until `mcp-gateway approvals"
-        " accept`, `block` withholds all of that server.",
+        "Handling of definitions that changed after they were first seen: `warn` warns and uses"
+        " them, `quarantine` withholds them until `mcp-gateway approvals accept`, `block` withholds"
+        " the whole server.",
         choice("warn", "quarantine", "block"),
     )

@@ -1,4 +1,4 @@
-"""The kinds of value a setting may have: how each is read, checked, and shown in the docs."""
+"""Kinds of setting values: how each is read, validated and shown in the docs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ T = TypeVar("T")
 
 
 class SettingError(ValueError):
-    """A value that does not fit its setting; `key` is the way from the setting to the fault.
+    """An invalid value of a setting.
 
-    Its text never holds a value that could be a secret.
+    The text never contains a value that could be a secret.
+
+    Args:
+      message: what is wrong, as a predicate of the setting ("must be a list, not a string").
+      hint: how to correct it.
+      key: the path from the setting to the invalid part.
     """
 
     def __init__(self, message: str, hint: str = "", *, key: tuple[str | int, ...] = ()) -> None:
@@ -36,9 +41,9 @@ class Kind(Generic[T]):
 
 
 def noun(value: object) -> str:
-    """Name the YAML type of a value, without the value."""
+    """Return the YAML type of a value, with its article."""
     if value is None:
-        return "nothing"
+        return "null"
     for types, word in _NOUNS:
         if isinstance(value, types):
             return word
@@ -46,18 +51,20 @@ def noun(value: object) -> str:
 
 
 _NOUNS: tuple[tuple[type | tuple[type, ...], str], ...] = (
-    (bool, "true or false"),
+    (bool, "a boolean"),
     ((int, float), "a number"),
-    (str, "text"),
+    (str, "a string"),
     ((list, tuple, set), "a list"),
-    (dict, "a map of keys"),
+    (dict, "a map"),
 )
 
 
 def duration(*, above_zero: bool = True, whole_seconds: bool = False) -> Kind[float]:
-    """Make the kind of a length of time, kept in seconds; zero only where it has a meaning.
+    """Return the kind of a duration, stored in seconds.
 
-    With `whole_seconds` a plain number is understood too, as seconds.
+    Args:
+      above_zero: whether zero is refused.
+      whole_seconds: whether a plain integer is accepted too, as seconds.
     """
 
     def read(value: object) -> float:
@@ -67,40 +74,40 @@ def duration(*, above_zero: bool = True, whole_seconds: bool = False) -> Kind[fl
             seconds = parse_duration(value)
         except ValueError as error:
             raise SettingError(
-                f"{_quoted(value)}: {error}", "Write it as 500ms, 30s, 5m, 2h or 1m30s."
+                f"{error}, not {_quoted(value)}", "Write it as 500ms, 30s, 5m, 2h or 1m30s."
             ) from None
         if seconds < 0 or (above_zero and seconds == 0):
-            bound = "more than 0" if above_zero else "0 or more"
-            raise SettingError(f"{_quoted(value)}: must be {bound}")
+            bound = "greater than 0" if above_zero else "at least 0"
+            raise SettingError(f"must be {bound}, not {_quoted(value)}")
         return seconds
 
     return Kind("duration", read, format_duration)
 
 
 def whole(*, minimum: int, words: str = "whole number") -> Kind[int]:
-    """Make the kind of a whole number with a smallest value."""
+    """Return the kind of a whole number with a minimum."""
 
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise SettingError(f"{_quoted(value)}: wants a whole number, without quotes")
+            raise SettingError(f"must be a whole number without quotes, not {_quoted(value)}")
         if value < minimum:
-            raise SettingError(f"{_quoted(value)}: must be {minimum} or more")
+            raise SettingError(f"must be at least {minimum}, not {_quoted(value)}")
         return value
 
     return Kind(words, read, str)
 
 
 def number(*, minimum: float, above: bool = False) -> Kind[float]:
-    """Make the kind of a number with a smallest value, or, with `above`, a bound below it."""
+    """Return the kind of a number with a minimum, which `above` excludes."""
 
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise SettingError(f"{_quoted(value)}: wants a number, without quotes")
+            raise SettingError(f"must be a number without quotes, not {_quoted(value)}")
         if not abs(value) <= 1e12:
-            raise SettingError("is not a number to count with")
+            raise SettingError("must be a finite number of at most 1e12")
         if value < minimum or (above and value == minimum):
-            bound = f"more than {minimum:g}" if above else f"{minimum:g} or more"
-            raise SettingError(f"{_quoted(value)}: must be {bound}")
+            bound = f"greater than {minimum:g}" if above else f"at least {minimum:g}"
+            raise SettingError(f"must be {bound}, not {_quoted(value)}")
         return float(value)
 
     return Kind("number", read, lambda value: f"{value:g}")
@@ -109,57 +116,59 @@ def number(*, minimum: float, above: bool = False) -> Kind[float]:
 def _read_flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise SettingError(
-            f"{_quoted(value)}: wants true or false, without quotes",
-            "This is YAML 1.2, where yes, no, on and off are plain text.",
+            f"must be true or false without quotes, not {_quoted(value)}",
+            "In YAML 1.2, yes, no, on and off are strings.",
         )
     return value
 
 
 def _read_text(value: object) -> str:
     if not isinstance(value, str):
-        raise SettingError(f"{_quoted(value)}: wants text", "Put it in quotes.")
+        raise SettingError(f"must be a string, not {_quoted(value)}", "Put it in quotes.")
     if "\0" in value:
-        raise SettingError("holds a NUL character")
+        raise SettingError("must not contain NUL")
     return value
 
 
 def _read_texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         hint = "Put it in brackets: [...]." if isinstance(value, str) else ""
-        raise SettingError(f"wants a list, and this is {noun(value)}", hint)
+        raise SettingError(f"must be a list, not {noun(value)}", hint)
     faults = [
         fault for index, item in enumerate(value) if (fault := _item_fault(item, index)) is not None
     ]
     if faults:
-        raise ExceptionGroup("items that are not text", faults)
+        raise ExceptionGroup("invalid items", faults)
     return tuple(value)
 
 
 def _read_text_map(value: object) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
-        raise SettingError(f"wants a map of names to text, and this is {noun(value)}")
+        raise SettingError(f"must be a map of names to strings, not {noun(value)}")
     faults = []
     for name, item in value.items():
         if not isinstance(name, str):
-            faults.append(SettingError(f"the name {name!r} is not text", "Put it in quotes."))
+            faults.append(SettingError(f"the name {name!r} must be a string", "Put it in quotes."))
         elif not name or "=" in name or "\0" in name:
-            faults.append(SettingError("a name is empty, or holds '=' or NUL", key=(name,)))
+            faults.append(
+                SettingError("a name must not be empty or contain '=' or NUL", key=(name,))
+            )
         elif (fault := _item_fault(item, name)) is not None:
             faults.append(fault)
     if faults:
-        raise ExceptionGroup("entries that are not text", faults)
+        raise ExceptionGroup("invalid entries", faults)
     return MappingProxyType(dict(value))
 
 
 def _item_fault(item: object, key: str | int) -> SettingError | None:
     if isinstance(item, str):
-        return SettingError("holds a NUL character", key=(key,)) if "\0" in item else None
-    hint = 'Write "" for an empty value.' if item is None else "Put it in quotes."
-    return SettingError(f"wants text, and this is {noun(item)}", hint, key=(key,))
+        return SettingError("must not contain NUL", key=(key,)) if "\0" in item else None
+    hint = 'Write "" for an empty string.' if item is None else "Put it in quotes."
+    return SettingError(f"must be a string, not {noun(item)}", hint, key=(key,))
 
 
 def _quoted(value: object) -> str:
-    """Show a plain value; a long one, or one with keys, only by its type."""
+    """Return a short plain value as written, and the type of any other value."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) and abs(value) >= 10**18:
@@ -170,39 +179,41 @@ def _quoted(value: object) -> str:
 
 
 def optional(kind: Kind[T]) -> Kind[T | None]:
-    """Make the kind of a setting that may also be left unset."""
+    """Return the kind of a setting that may also be unset."""
     return Kind(kind.words, kind.read, lambda value: "none" if value is None else kind.show(value))
 
 
 def choice(*words: str) -> Kind[str]:
-    """Make the kind of a setting that is one of a few words, in any case."""
+    """Return the kind of a setting that is one of a few words; case is ignored."""
 
     def read(value: object) -> str:
         if isinstance(value, str) and value.lower() in words:
             return value.lower()
-        raise SettingError(f"{_quoted(value)}: wants one of {', '.join(words)}")
+        raise SettingError(f"must be one of {', '.join(words)}, not {_quoted(value)}")
 
     return Kind(f"one of {', '.join(words)}", read, str)
 
 
 def map_of(kind: Kind[T]) -> Kind[Mapping[str, T]]:
-    """Make the kind of a map of names of free choice to values of one kind."""
+    """Return the kind of a map of arbitrary names to values of one kind."""
 
     def read(value: object) -> Mapping[str, T]:
         if not isinstance(value, Mapping):
-            raise SettingError(f"wants a map of names to values, and this is {noun(value)}")
+            raise SettingError(f"must be a map of names to values, not {noun(value)}")
         result: dict[str, T] = {}
         faults = []
         for name, item in value.items():
             if not isinstance(name, str) or not name:
-                faults.append(SettingError(f"the name {name!r} is not text", "Put it in quotes."))
+                faults.append(
+                    SettingError(f"the name {name!r} must be a string", "Put it in quotes.")
+                )
                 continue
             try:
                 result[name] = kind.read(item)
             except SettingError as fault:
                 faults.append(SettingError(fault.message, fault.hint, key=(name, *fault.key)))
         if faults:
-            raise ExceptionGroup("entries that do not fit", faults)
+            raise ExceptionGroup("invalid entries", faults)
         return MappingProxyType(result)
 
     def show(value: Mapping[str, T]) -> str:
@@ -212,12 +223,12 @@ def map_of(kind: Kind[T]) -> Kind[Mapping[str, T]]:
 
 
 FLAG: Kind[bool] = Kind("true or false", _read_flag, lambda value: "true" if value else "false")
-TEXT: Kind[str] = Kind("text", _read_text, lambda value: value or '""')
+TEXT: Kind[str] = Kind("string", _read_text, lambda value: value or '""')
 TEXTS: Kind[tuple[str, ...]] = Kind(
-    "list of text", _read_texts, lambda value: f"[{', '.join(value)}]"
+    "list of strings", _read_texts, lambda value: f"[{', '.join(value)}]"
 )
 TEXT_MAP: Kind[Mapping[str, str]] = Kind(
-    "map of names to text", _read_text_map, lambda value: "{}" if not value else "{...}"
+    "map of names to strings", _read_text_map, lambda value: "{}" if not value else "{...}"
 )
 NUMBER_MAP: Kind[Mapping[str, float]] = map_of(number(minimum=0))
 TEXTS_MAP: Kind[Mapping[str, tuple[str, ...]]] = map_of(TEXTS)

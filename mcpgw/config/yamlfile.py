@@ -1,4 +1,4 @@
-"""Reading YAML text as plain data, and finding the line on which a key stands."""
+"""YAML parser for plain data, with readable errors and the line numbers of keys."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 DEEPEST: Final = 2_000
-"""Brackets in one another; the reader crashes at some tens of thousands."""
+"""Maximum nesting of brackets; the parser crashes at some tens of thousands."""
 SLOW_AT_MOST: Final = 2_000_000
-"""Characters of a text that is tried by the slow reader too."""
+"""Maximum length of a text, in characters, that the slow parser tries too."""
 _BRACKET: Final = re.compile(r"[\[\]{}]")
 _DEEP_LINE: Final = re.compile(r"(?:[-?:][ \t]+){500}")
-"""Lists in lists, or keys of keys, that begin on one line."""
+"""Deeply nested lists or keys on one line."""
 
 
 class YamlSyntaxError(ValueError):
-    """Text that is not YAML; `line` and `column` count from 1 where they are known."""
+    """Text that is not YAML; `line` and `column` are counted from 1, and None if unknown."""
 
     def __init__(self, message: str, *, line: int | None = None, column: int | None = None) -> None:
         super().__init__(message)
@@ -36,9 +36,10 @@ class YamlSyntaxError(ValueError):
 
 
 def parse(text: str) -> object:
-    """Return the plain data of one YAML 1.2 document; dates stay text, nothing is None.
+    """Return the plain data of one YAML 1.2 document; dates stay strings, an empty text is None.
 
-    Raises YamlSyntaxError, whose text names keys and never values.
+    Raises:
+      YamlSyntaxError: the text is not YAML. The message may name keys but no values.
     """
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -46,25 +47,25 @@ def parse(text: str) -> object:
     try:
         return _reader().load(text)
     except MarkedYAMLError as error:
-        return _by_the_slow_reader(text, error)
+        return _parse_slowly(text, error)
     except YAMLError:
         raise _forbidden_character(text) from None
     except RecursionError:
         raise YamlSyntaxError("maps and lists are nested too deeply") from None
     except ValueError:
-        # From a number or an explicit !!int or !!float that its own reader refuses.
-        raise YamlSyntaxError("a number cannot be read; put it in quotes if it is text") from None
+        # Raised for invalid numbers, also those with an explicit !!int or !!float.
+        raise YamlSyntaxError("invalid number; put it in quotes if it is a string") from None
 
 
 @attrs.frozen
 class Lines:
-    """Where the keys of a YAML text stand. Made only when there is something to report."""
+    """Line numbers of the keys of a YAML text; created only to report problems."""
 
     _root: Any
 
     @classmethod
     def of(cls, text: str) -> Lines:
-        """Compose the nodes of a text that `parse` has read without a fault."""
+        """Compose the nodes of a text that `parse` accepts."""
         from ruamel.yaml.error import MarkedYAMLError
 
         try:
@@ -73,7 +74,7 @@ class Lines:
             return cls(_reader(pure=True).compose(text))
 
     def find(self, path: Path) -> int | None:
-        """Return the line of a key or list item, counted from 1, or None if it is not there."""
+        """Return the line of a key or list item, counted from 1, or None if it is missing."""
         node, line = self._root, None
         for part in path:
             step = _step(node, part)
@@ -105,9 +106,14 @@ def _step(node: Any, part: str | int) -> tuple[int, Any] | None:
     return None
 
 
-def _by_the_slow_reader(text: str, fault: MarkedYAMLError) -> object:
-    """Read what the quick reader, which is of YAML 1.1, did not understand: in YAML 1.2 plain
-    text may hold `:` inside of `{}` and `[]`, as in `{key: env:NAME}`."""
+def _parse_slowly(text: str, fault: MarkedYAMLError) -> object:
+    """Parse a text that the fast YAML 1.1 parser refused.
+
+    In YAML 1.2, plain strings may contain `:` inside of `{}` and `[]`, as in `{key: env:NAME}`.
+
+    Raises:
+      YamlSyntaxError: the text is not YAML 1.2 either; explains the `fault`.
+    """
     from ruamel.yaml.error import YAMLError
 
     if len(text) <= SLOW_AT_MOST:
@@ -119,9 +125,9 @@ def _by_the_slow_reader(text: str, fault: MarkedYAMLError) -> object:
 
 
 def _check_depth(text: str) -> None:
-    """Refuse what is nested so deeply that the reader, written in C, would crash the process.
+    """Raise YamlSyntaxError for a nesting that would crash the parser, which is written in C.
 
-    Brackets in quotes count too, so the bound is far above what anybody writes.
+    Brackets in quotes count too, so the limit is far above any practical nesting.
     """
     deep = _DEEP_LINE.search(text)
     depth = 0
@@ -145,7 +151,7 @@ def _reader(*, pure: bool = False) -> YAML:
 
 @functools.cache
 def _constructor() -> type:
-    """Make the constructor that keeps dates as text: JSON has no dates, and versions look so."""
+    """Return the constructor that keeps dates as strings, because JSON has no dates."""
     from ruamel.yaml.constructor import SafeConstructor
 
     class PlainConstructor(SafeConstructor):
@@ -157,40 +163,39 @@ def _constructor() -> type:
     return PlainConstructor
 
 
-_TAB = "a tab: YAML is indented with spaces"
+_TAB = "tabs are not allowed; indent with spaces"
 _PLAIN: Mapping[str, str] = {
-    "mapping values are not allowed": "a ':' does not fit here; text that holds ': ' needs quotes,"
-    " and keys of one map need the same indentation",
-    "found unexpected ':'": "a ':' does not fit here; text that holds ':' inside {} or [] needs"
-    " quotes",
+    "mapping values are not allowed": "unexpected ':'; strings that contain ': ' need quotes, and"
+    " all keys of a map need the same indentation",
+    "found unexpected ':'": "unexpected ':'; strings that contain ':' inside {} or [] need quotes",
     "found character '\\t'": _TAB,
     "found a tab character": _TAB,
-    "did not find expected key": "this line does not fit: look at its indentation, and at quotes"
-    " left open above it",
-    "expected <block end>": "this line does not fit: look at its indentation",
-    "did not find expected '-'": "a list item that begins with '- ' is expected here",
+    "did not find expected key": "unexpected text; check the indentation, and unclosed quotes above"
+    " this line",
+    "expected <block end>": "unexpected indentation",
+    "did not find expected '-'": "a list item that starts with '- ' is expected here",
     "did not find expected ',' or ']'": "a '[' above is not closed by ']', or a ',' is missing",
     "expected ',' or ']'": "a '[' above is not closed by ']', or a ',' is missing",
     "did not find expected ',' or '}'": "a '{' above is not closed by '}', or a ',' is missing",
     "expected ',' or '}'": "a '{' above is not closed by '}', or a ',' is missing",
-    "found unexpected end of stream": "a quote is opened and never closed",
-    "could not find expected ':'": "a key without ':' after it",
-    "found undefined alias": "an alias (*name) of which no anchor (&name) stands above it",
-    "found unknown escape": "an unknown escape with a backslash; single quotes take it literally",
-    "could not determine a constructor": "a tag (!name) that is not understood here",
-    "second occurrence": "an anchor (&name) of a name that is already used above",
-    "did not find expected node content": "a value is missing before this place",
-    "but found another document": "a second document ('---'); only one is read",
+    "found unexpected end of stream": "unclosed quote",
+    "could not find expected ':'": "':' is missing after a key",
+    "found undefined alias": "unknown alias (*name): its anchor (&name) is missing above",
+    "found unknown escape": "unknown backslash escape; use single quotes for a literal backslash",
+    "could not determine a constructor": "unsupported tag (!name)",
+    "second occurrence": "duplicate anchor (&name)",
+    "did not find expected node content": "a value is missing here",
+    "but found another document": "a second document ('---') is not allowed",
 }
 
 
 def _explained(error: Any, text: str) -> YamlSyntaxError:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (None, None)
-    problem: str = error.problem or error.context or "this is not YAML"
+    problem: str = error.problem or error.context or "invalid YAML"
     repeated = re.match(r'found duplicate key "(.*?)" with value', problem, re.DOTALL)
     if repeated:
-        message = f"the key {repeated[1]!r} stands twice in the same map"
+        message = f"duplicate key {repeated[1]!r}"
         return YamlSyntaxError(message, line=line, column=column)
     if "cannot start any token" in problem:
         return YamlSyntaxError(_bad_start(text, mark), line=line, column=column)
@@ -203,15 +208,19 @@ def _explained(error: Any, text: str) -> YamlSyntaxError:
 def _bad_start(text: str, mark: Any) -> str:
     lines = text.splitlines()
     character = lines[mark.line][mark.column :][:1] if mark.line < len(lines) else ""
-    return _TAB if character == "\t" else f"text cannot begin with {character}; put it in quotes"
+    return (
+        _TAB
+        if character == "\t"
+        else f"a plain string must not start with {character}; put it in quotes"
+    )
 
 
 def _forbidden_character(text: str) -> YamlSyntaxError:
     found = re.search(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text)
     if found is None:
-        return YamlSyntaxError("this is not YAML")
+        return YamlSyntaxError("invalid YAML")
     line = text.count("\n", 0, found.start()) + 1
     column = found.start() - text.rfind("\n", 0, found.start())
     return YamlSyntaxError(
-        f"the control character {found[0]!r} cannot stand in YAML", line=line, column=column
+        f"the control character {found[0]!r} is not allowed in YAML", line=line, column=column
     )

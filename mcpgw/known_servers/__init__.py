@@ -1,4 +1,4 @@
-"""MCP servers that are known by name, and how each is started or reached."""
+"""Catalogue of well-known MCP servers, and how to start or reach them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DATA: Final = Path(__file__).parent / "servers.yaml"
 
 @attrs.frozen
 class ArgumentHint:
-    """What a person has to append to the command."""
+    """An argument that the user appends to the command."""
 
     name: str
     description: str
@@ -24,10 +24,10 @@ class ArgumentHint:
 
 @attrs.frozen
 class KnownServer:
-    """One server of the registry.
+    """One well-known server.
 
-    `package` is the name in the `registry` (npm or pypi), "" for a remote server. `verified` is
-    the day on which it was found there, as YYYY-MM-DD, "" where it cannot be looked up.
+    `package` is its name in the `registry` (npm or pypi), "" for a remote server. `verified` is
+    the date on which it was last found there, as YYYY-MM-DD, "" if it cannot be looked up.
     """
 
     name: str
@@ -50,13 +50,13 @@ class KnownServer:
 
     @property
     def needs_arguments(self) -> tuple[ArgumentHint, ...]:
-        """What must be appended to the command."""
+        """Arguments that must be appended to the command."""
         return tuple(hint for hint in self.args_hint if hint.required)
 
 
 @functools.cache
 def known_servers() -> tuple[KnownServer, ...]:
-    """Return all known servers, by name."""
+    """Return all known servers."""
     from mcpgw.config.yamlfile import parse
 
     data: Any = parse(DATA.read_text("utf-8"))
@@ -73,20 +73,22 @@ def _by_name() -> Mapping[str, KnownServer]:
 
 
 def find(name: str) -> KnownServer | None:
-    """Return the server of a name or alias, in any case."""
+    """Return the server with a name or alias, ignoring case, or None."""
     return _by_name().get(name.strip().lower())
 
 
 def nearest_names(name: str) -> list[str]:
-    """Return names that may have been meant."""
+    """Return similar names and aliases."""
     from mcpgw.text.did_you_mean import nearest
 
-    return list(nearest(name, _by_name()))
+    return nearest(name, _by_name())
 
 
 def search(query: str) -> list[KnownServer]:
-    """Return the servers in whose name, title, category or description all words stand; those
-    with a word in their name first."""
+    """Return the servers that have all words in their name, title, category or description.
+
+    Servers with a word in their name come first.
+    """
     words = query.lower().split()
 
     def texts(server: KnownServer) -> str:
@@ -98,7 +100,7 @@ def search(query: str) -> list[KnownServer]:
 
 
 def backend_settings(server: KnownServer, extra_args: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what stands in gateway.yaml for a server. Secrets are references, never values."""
+    """Return the settings of a server for gateway.yaml. Secrets are references, never values."""
     settings: dict[str, Any] = {}
     if server.transport == "http":
         settings["http_url"] = server.url
@@ -112,7 +114,7 @@ def backend_settings(server: KnownServer, extra_args: Sequence[str] = ()) -> dic
 
 
 def missing_env(server: KnownServer, environ: Mapping[str, str]) -> list[str]:
-    """Return the required variables that are not set."""
+    """Return the required environment variables that are not set."""
     return [name for name in server.required_env if not environ.get(name)]
 
 

@@ -1,1 +1,1 @@
-"""Logs and counters."""
+"""Structured logging, and redaction of secrets."""

@@ -1,7 +1,7 @@
-"""Structured log lines on stderr, without the price of a logging library at the start.
+"""Structured logging to stderr that does not slow down the start.
 
-`get_logger` gives a light front for structlog, which is imported with the first line that is
-really written. Lines below the level cost one comparison.
+`get_logger` returns a light wrapper of structlog, which is imported when the first line is written.
+Lines below the level cost one comparison.
 """
 
 from __future__ import annotations
@@ -26,17 +26,20 @@ class _Settings:
     logger: Any = None
 
 
-# Like every logging library, this module keeps the process-wide settings of its output.
+# Like every logging library, this module has process-wide settings.
 _settings = _Settings()
 
 
 def configure(*, level: str = "info", form: str = "text", output: IO[str] | None = None) -> None:
-    """Set level, form and output of all log lines of this process.
+    """Set level, format and output of all log lines of this process.
 
     Args:
-      level: trace, debug, info, warning (or warn) or error; anything else raises ValueError.
-      form: one of `FORMS`; `json` gives one JSON object a line.
-      output: where lines go; stderr where None.
+      level: trace, debug, info, warning (or warn) or error.
+      form: one of `FORMS`; `json` writes one JSON object per line.
+      output: the stream to write to; None for stderr.
+
+    Raises:
+      ValueError: the level is not known.
     """
     if level.lower() not in LEVELS:
         raise ValueError(f"unknown log level {level!r}; choose one of {', '.join(LEVELS)}")
@@ -53,26 +56,26 @@ class Logger:
     name: str
 
     def enabled(self, level: str) -> bool:
-        """Tell whether lines of this level are written."""
+        """Return true if lines of this level are written."""
         return LEVELS[level] >= _settings.threshold
 
     def debug(self, event: str, **data: Any) -> None:
-        """Write a line for somebody who looks for a fault."""
+        """Write a line that helps to find faults."""
         if _settings.threshold <= 10:
             _write("debug", self.name, event, data)
 
     def info(self, event: str, **data: Any) -> None:
-        """Write a line about a normal change of state."""
+        """Write a line about a normal event."""
         if _settings.threshold <= 20:
             _write("info", self.name, event, data)
 
     def warning(self, event: str, **data: Any) -> None:
-        """Write a line about something that a person may want to change."""
+        """Write a line about an event that may need attention."""
         if _settings.threshold <= 30:
             _write("warning", self.name, event, data)
 
     def error(self, event: str, **data: Any) -> None:
-        """Write a line about something that failed."""
+        """Write a line about a failure."""
         _write("error", self.name, event, data)
 
 
@@ -88,10 +91,10 @@ def _write(level: str, name: str, event: str, data: dict[str, Any]) -> None:
 
 
 class _Output(io.TextIOBase):
-    """Where log lines go: the stderr of the moment. A reader that is gone loses lines only."""
+    """Stream for log lines that writes to the current stderr and ignores write errors."""
 
     def write(self, text: str) -> int:
-        """Write a line, or drop it where nobody can take it."""
+        """Write a line, or drop it if the stream is closed."""
         with contextlib.suppress(OSError, ValueError):
             output = _settings.output or sys.stderr
             output.write(text)
@@ -100,14 +103,14 @@ class _Output(io.TextIOBase):
 
 
 def prepare() -> None:
-    """Import what writes lines, which blocks for a moment, before the first line has to wait."""
+    """Import structlog in advance, so that the first log line is not delayed."""
     _structlog()
 
 
 def _structlog() -> Any:
-    """Import structlog, without what it would take along for tracebacks that we do not show.
+    """Import structlog without its optional dependencies, which are only used for tracebacks.
 
-    Where `rich` happens to be installed, that is 6 MB and most of the import's time.
+    If `rich` is installed, it would take 6 MB and most of the time of the import.
     """
     unwanted = [name for name in ("rich", "better_exceptions") if name not in sys.modules]
     sys.modules.update(dict.fromkeys(unwanted))  # type: ignore[arg-type]

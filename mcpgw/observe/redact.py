@@ -1,4 +1,4 @@
-"""Blanking of credentials in text that people or programs will read: logs, errors, reports."""
+"""Redaction of credentials in logs, errors and reports."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Final
 
 PLACEHOLDER: Final = "[redacted]"
 
-# Each pattern cuts out its group `secret`. Text of any kind must take linear time, and what was
-# cut once must stay as it is the second time. Hence the rules for all patterns:
-# - a repetition without a bound is entered at most a few times for the same run of characters;
-# - a cut ends where no `-` or word character follows, so that what comes after it does not turn
-#   into the start of a token (`_START`) by standing alone;
-# - a match does not depend on what comes after it, and none is found in what is kept of it.
+# The group `secret` of each pattern is replaced. Redaction must take linear time for any text, and
+# redacting twice must change nothing more. Hence the rules for all patterns:
+# - an unbounded repetition is entered at most a few times for the same run of characters;
+# - a secret is not followed by `-` or a word character, so that the remaining text does not start
+#   with a token (`_START`) after the replacement;
+# - a match does not depend on the text after it, and its remaining text contains no match.
 _START: Final = r"(?:(?<![\w-])|(?<=\\[nrt]))"
-"""The start of a word, also right after a line end that was written as an escape."""
+"""The start of a word, also right after an escaped line end."""
 
 _TOKEN: Final = "|".join(
     (
-        r"sk-(?=[\w-]*\d)[\w-]{16,}",  # OpenAI, Anthropic and those that follow them
+        r"sk-(?=[\w-]*\d)[\w-]{16,}",  # OpenAI, Anthropic and others
         r"[sr]k_(?:live|test)_\w{16,}[\w-]*",  # Stripe
         r"gh[pousr]_\w{16,}[\w-]*|github_pat_\w{16,}[\w-]*",
         r"glpat-[\w-]{16,}",
@@ -41,9 +41,9 @@ _PLAIN_WORD: Final = (
     r"(?:null|none|true|false|undefined|missing|required|invalid|expired|not|is|must|to|and|or"
     r"|for|option|flag|argument|value|if|when|with|\d{1,3})(?:[\s,;&.)}\]]|$)"
 )
-"""What stands after `token:` or `--token` in messages, and is worth reading."""
+"""Words after `token:` or `--token` in messages that are not secrets."""
 _REFERENCE: Final = r"\$\{"
-"""The start of a reference to a variable, which tells a reader more than a blank."""
+"""The start of a reference to a variable, which is not a secret."""
 _VALUE: Final = (
     rf"(?P<quote>[\"'])?(?!{_REFERENCE}|<)(?P<secret>(?(quote)(?:(?!(?P=quote))[^\\\n]|\\.)++"
     rf"|(?!{_PLAIN_WORD})(?:[^\s\"'\\,;&)}}\]>]|\\(?![nrt\"']))+))"
@@ -55,14 +55,14 @@ _PRIVATE_KEY: Final = (
 _USER_OF_URL: Final = r"://(?P<secret>[^\s/?#:@\"'<>]*:[^\s/?#\"'<>]*)@"
 _AUTHORIZATION: Final = (
     r"authorization\\{0,3}[\"']?[ \t]{0,4}[=:][ \t]{0,4}\\{0,3}[\"']?"
-    # A scheme that is not known goes with the secret. A known one stays, and is never taken
-    # for the secret itself, or a second pass would cut it out.
+    # An unknown scheme is redacted with the secret. A known one is kept, and never taken for the
+    # secret itself, or a second pass would redact it.
     r"(?:(?:bearer|basic|digest|negotiate|token|api-?key)[ \t]+)?+"
     rf"(?!{_REFERENCE})(?P<secret>[^\s\"',;\\]{{6,}}(?:[ \t]+[^\s\"',;\\]+)?)"
 )
 _BEARER: Final = (
     r"(?:bearer|basic)[ \t]{1,3}"
-    # A digit, or more letters than a word has: "basic authentication" is no credential.
+    # A digit, or more letters than a word has: "basic authentication" is not a credential.
     r"(?P<secret>(?=[\w.~+/=-]*\d)[\w.~+/=-]{8,}|[\w.~+/=-]{24,})"
 )
 _JSON_IN_A_STRING: Final = (
@@ -73,32 +73,32 @@ _OPTION: Final = rf"--(?:[a-z0-9]{{1,16}}-){{0,3}}{_KEY}(?:[\"'],[ \t]{{0,3}}|[ 
 
 
 def redact(text: str, secrets: Collection[str] = ()) -> str:
-    """Return a text with `[redacted]` in place of credentials.
+    """Replace credentials in a text by `[redacted]`.
 
-    These are the given values, and what looks like a credential: bearer tokens and other
-    `Authorization` headers, the tokens of well-known services, JSON web tokens, private keys in
-    PEM form, the user and password of a URL, and values that are assigned to a password, secret,
-    token or API key (`key=value`, `key: value`, `"key": "value"`, `--key value`).
+    Credentials are the given values, and text that looks like one: bearer tokens and other
+    `Authorization` headers, tokens of well-known services, JSON Web Tokens, private keys in PEM
+    format, user and password in URLs, and values assigned to a password, secret, token or API key
+    (`key=value`, `key: value`, `"key": "value"`, `--key value`).
 
-    It is the last net, not the first: a credential of no known shape is only found where it is
-    given. A second pass changes nothing, and the time is linear in the length of the text.
+    This is a second line of defence: a credential of unknown form is found only if it is given.
+    A second pass changes nothing, and the time is linear in the length of the text.
 
     Args:
       text: any text.
-      secrets: values to blank wherever they stand. So that text stays readable, values count
-        from 8 characters on, and from 6 on where they have both letters and digits.
+      secrets: values to replace everywhere. To keep the text readable, only values of at least 8
+        characters are replaced, or 6 if they have both letters and digits.
     """
     pieces = text.split(PLACEHOLDER)
-    for secret in sorted({value for value in secrets if _counts(value)}, key=len, reverse=True):
+    for secret in sorted({value for value in secrets if _is_secret(value)}, key=len, reverse=True):
         pieces = [part for piece in pieces for part in piece.split(secret)]
     for pattern in _patterns():
-        pieces = [part for piece in pieces for part in _cut(pattern, piece)]
+        pieces = [part for piece in pieces for part in _without_secrets(pattern, piece)]
     return PLACEHOLDER.join(pieces)
 
 
 @functools.cache
 def _patterns() -> tuple[re.Pattern[str], ...]:
-    """Return the patterns, compiled once they are needed: that takes longer than some starts."""
+    """Return the patterns, compiled on first use, because that would slow down the start."""
     exact = (_PRIVATE_KEY, _USER_OF_URL, rf"{_START}(?P<secret>{_TOKEN})")
     any_case = (_AUTHORIZATION, _BEARER, _JSON_IN_A_STRING, _ASSIGNMENT, _OPTION)
     return (
@@ -107,15 +107,15 @@ def _patterns() -> tuple[re.Pattern[str], ...]:
     )
 
 
-def _counts(value: str) -> bool:
-    """Tell whether a value is long enough to be a secret and not a number, flag or word."""
+def _is_secret(value: str) -> bool:
+    """Return true if a value is too long to be just a number, flag or word."""
     if len(value) >= 8:
         return True
     return len(value) >= 6 and any(map(str.isalpha, value)) and any(map(str.isdigit, value))
 
 
-def _cut(pattern: re.Pattern[str], text: str) -> Iterator[str]:
-    """Return what is left of a text around the secrets that a pattern finds."""
+def _without_secrets(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+    """Yield the parts of a text around the secrets that a pattern matches."""
     start = 0
     for match in pattern.finditer(text):
         first, end = match.span("secret")

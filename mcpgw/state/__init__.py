@@ -1,1 +1,1 @@
-"""What is kept on disk between runs."""
+"""Persistent state: the state folder, atomic files, and the database."""

@@ -1,7 +1,7 @@
-"""The state database: one SQLite file that all gateways of a user read and write.
+"""State database: one SQLite file that all gateways of a user read and write.
 
-Each use opens it anew for one short transaction: so nothing is held between uses, the file may
-be removed at any time, and the last one to close folds the write-ahead log into the file.
+Each operation opens the file for one short transaction. Nothing is held between operations, so the
+file may be deleted at any time, and the last process to close it checkpoints the write-ahead log.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 log = get_logger("mcpgw.state")
 
 PATIENCE: Final = 15.0
-"""Seconds for which a use insists while others hold the file."""
+"""Seconds for which an operation is retried while other processes lock the file."""
 BUSY: Final = 5.0
-"""Seconds for which SQLite itself waits for the lock; past that the use begins anew."""
+"""Seconds for which SQLite itself waits for the lock; then the operation is retried."""
 LOG_PAGES: Final = 4000
-"""Pages of the write-ahead log at which it is folded into the file while in use. It is far more
-than short uses leave behind; so the folding happens at the last closing, where nobody else is
-there, and SQLite's rare fault of two foldings at once (https://sqlite.org/wal.html#walresetbug)
-has no occasion."""
+"""Size of the write-ahead log, in pages, that triggers a checkpoint while the file is in use. Short
+operations stay far below it, so that checkpoints only happen when the last process closes the
+file. This avoids a rare SQLite bug with two checkpoints at once
+(https://sqlite.org/wal.html#walresetbug)."""
 
 _LOCKED: Final = {5: "SQLITE_BUSY", 6: "SQLITE_LOCKED", 15: "SQLITE_PROTOCOL"}
 _BROKEN: Final = {11: "SQLITE_CORRUPT", 26: "SQLITE_NOTADB"}
-_NOT_TO_BE_WRITTEN: Final = {8: "SQLITE_READONLY", 14: "SQLITE_CANTOPEN"}
+_READ_ONLY: Final = {8: "SQLITE_READONLY", 14: "SQLITE_CANTOPEN"}
 _HEADER: Final = 100
-"""Bytes that every database begins with."""
-_MOVED: Final = 1032  # SQLITE_READONLY_DBMOVED: somebody set the file aside just now
+"""Size of the header of a database, in bytes."""
+_MOVED: Final = 1032  # SQLITE_READONLY_DBMOVED: another process has just moved the file
 
 Result = TypeVar("Result")
 
@@ -48,10 +48,10 @@ class StateError(Exception):
     """The state file cannot be used.
 
     Args:
-      kind: one of `busy` (others hold it for too long), `newer` (written by a newer version),
-        `older` (must be brought up to date first), `foreign` (a database of another program),
-        `broken` (no sound database), `failed` (cannot be opened, read or written), `missing`
-        (this Python has no SQLite).
+      kind: one of `busy` (locked by other processes for too long), `newer` (written by a newer
+        version), `older` (must be migrated first), `foreign` (a database of another program),
+        `broken` (corrupt), `failed` (cannot be opened, read or written), `missing` (this Python
+        has no SQLite).
       message: what happened, and what to do.
     """
 
@@ -62,12 +62,12 @@ class StateError(Exception):
 
 @attrs.frozen
 class Database:
-    """A state file; it need not exist. All methods block.
+    """A state file, which need not exist. All methods block.
 
     Args:
       path: the file.
-      patience: seconds for which a use insists while others hold the file.
-      migrations: the steps that make its tables.
+      patience: seconds for which an operation is retried while other processes lock the file.
+      migrations: the statements of each schema version.
     """
 
     path: Path
@@ -75,15 +75,14 @@ class Database:
     migrations: tuple[tuple[str, ...], ...] = MIGRATIONS
 
     def write(self, work: Callable[[Connection], Result]) -> Result:
-        """Do some work in one transaction that nobody else's comes between.
+        """Run a function in one exclusive transaction.
 
-        The file and its folder are made where they are missing, open to the owner only. A file
-        that SQLite cannot make sense of is set aside as `NAME.broken-TIME`. After a failure
-        nothing of the work has been written; only where the disk itself fails in the moment of
-        the commit this is not certain.
+        A missing file or folder is created, accessible by the owner only. A corrupt file is
+        renamed to `NAME.broken-TIME` and replaced. After a failure, nothing has been written,
+        unless the disk fails during the commit.
 
         Args:
-          work: may be called again where others were in the way.
+          work: the function; it is called again after a conflict with another process.
 
         Raises:
           StateError: the file cannot be used.
@@ -104,14 +103,19 @@ class Database:
                     raise
             return result
 
-        return self._insist(attempt, mend=True)
+        return self._retry(attempt, replace_broken=True)
 
-    def read(self, work: Callable[[Connection], Result], *, mend: bool = False) -> Result | None:
-        """Do some work that only looks. Return its result, or None where nothing is kept yet.
+    def read(
+        self, work: Callable[[Connection], Result], *, replace_broken: bool = False
+    ) -> Result | None:
+        """Run a function in a read transaction.
 
         Args:
-          work: may be called again where others were in the way.
-          mend: whether a file that SQLite cannot make sense of is set aside.
+          work: the function; it is called again after a conflict with another process.
+          replace_broken: whether a corrupt file is renamed, as `write` does.
+
+        Returns:
+          The result of the function, or None if the file does not exist or is empty.
 
         Raises:
           StateError: the file cannot be used.
@@ -127,8 +131,8 @@ class Database:
                 if version < len(self.migrations):
                     raise StateError(
                         "older",
-                        f"{self.path} was written by an older version; the next call that a"
-                        " gateway counts brings it up to date.",
+                        f"{self.path} was written by an older version of the gateway; it is"
+                        " migrated when a gateway counts its next call.",
                     )
                 connection.execute("BEGIN")
                 try:
@@ -136,11 +140,11 @@ class Database:
                 finally:
                     _roll_back(connection)
 
-        return self._insist(attempt, mend=mend)
+        return self._retry(attempt, replace_broken=replace_broken)
 
     # -- details ---------------------------------------------------------------------------
 
-    def _insist(self, attempt: Callable[[], Result], *, mend: bool) -> Result:
+    def _retry(self, attempt: Callable[[], Result], *, replace_broken: bool) -> Result:
         try:
             import sqlite3
         except ImportError as error:
@@ -154,12 +158,12 @@ class Database:
             except sqlite3.Error as error:
                 code = getattr(error, "sqlite_errorcode", 0)
                 if (code & 0xFF in _LOCKED or code == _MOVED) and time.monotonic() < end:
-                    time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # to step aside
+                    time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
                     pause = min(2 * pause, 0.25)
                     continue
-                if code & 0xFF in _BROKEN and mend:
-                    mend = False
-                    self._set_aside(identity, str(error))
+                if code & 0xFF in _BROKEN and replace_broken:
+                    replace_broken = False
+                    self._rename_broken(identity, str(error))
                     continue
                 raise self._explain(code & 0xFF, error) from error
             except OSError as error:
@@ -167,9 +171,9 @@ class Database:
 
     def _explain(self, code: int, error: Error) -> StateError:
         if code in _LOCKED:
-            return StateError("busy", f"{self.path} is held by other processes: {error}")
+            return StateError("busy", f"{self.path} is locked by other processes: {error}")
         if code in _BROKEN:
-            return StateError("broken", f"{self.path} is not a sound database: {error}")
+            return StateError("broken", f"{self.path} is not a valid database: {error}")
         return StateError("failed", f"{self.path} cannot be used: {error}")
 
     @contextlib.contextmanager
@@ -177,7 +181,7 @@ class Database:
         import sqlite3
 
         if 0 < self.path.stat().st_size < _HEADER and not Path(f"{self.path}-journal").exists():
-            # SQLite takes so short a file for an empty one, and would overwrite it.
+            # SQLite would treat such a short file as empty, and overwrite it.
             short = sqlite3.DatabaseError("file is too short to be a database")
             short.sqlite_errorcode = sqlite3.SQLITE_NOTADB
             raise short
@@ -187,10 +191,10 @@ class Database:
             try:
                 connection.execute("PRAGMA schema_version").fetchone()
             except sqlite3.OperationalError as error:
-                # A write-ahead log wants a file beside it, even to be read. In a folder that
-                # cannot be written it can have none, and without a log none is needed.
+                # Even reading with a write-ahead log requires a shared-memory file in the folder.
+                # In a read-only folder it cannot be created, and without a log it is not needed.
                 code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-                if code not in _NOT_TO_BE_WRITTEN or Path(f"{self.path}-wal").exists():
+                if code not in _READ_ONLY or Path(f"{self.path}-wal").exists():
                     raise
                 connection.close()
                 connection = sqlite3.connect(
@@ -203,7 +207,7 @@ class Database:
             connection.close()
 
     def _check(self, connection: Connection) -> int:
-        """Return the file's version; raise where the file is not for us."""
+        """Return the schema version of the file; raise StateError if it cannot be used."""
         version = _number(connection, "PRAGMA user_version")
         application = _number(connection, "PRAGMA application_id")
         if application == APPLICATION:
@@ -211,12 +215,12 @@ class Database:
                 raise StateError(
                     "newer",
                     f"{self.path} was written by a newer version of the gateway (format"
-                    f" {version}, this one knows {len(self.migrations)}). Update this one.",
+                    f" {version}, this one supports {len(self.migrations)}). Update this one.",
                 )
             return version
         if application or version or _number(connection, "SELECT count(*) FROM sqlite_master"):
             if _number(connection, "PRAGMA application_id") == APPLICATION:
-                # Another process has made the file between one of these looks and the next.
+                # Another process created the database between these queries.
                 return self._check(connection)
             raise StateError(
                 "foreign",
@@ -242,7 +246,7 @@ class Database:
         for folder in reversed([target.parent, *target.parent.parents]):
             if not folder.is_dir():
                 folder.mkdir(mode=0o700, exist_ok=True)
-        # SQLite would leave the permissions to the umask; its own side files follow the file's.
+        # SQLite would apply the umask. Its other files take their permissions from this one.
         with contextlib.suppress(FileExistsError):
             handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
@@ -250,10 +254,10 @@ class Database:
             finally:
                 os.close(handle)
 
-    def _set_aside(self, identity: tuple[int, int] | None, reason: str) -> None:
-        """Rename a broken file, unless another process did so meanwhile.
+    def _rename_broken(self, identity: tuple[int, int] | None, reason: str) -> None:
+        """Rename a corrupt file, unless another process has done so in the meantime.
 
-        The write-ahead log goes first: beside a new file it would be taken for the new file's.
+        The write-ahead log is renamed first, so that it is not applied to a new file.
         """
         with _folder_locked(self.path.parent):
             if identity is None or _identity(self.path) != identity:
@@ -266,11 +270,11 @@ class Database:
             for suffix in ("-wal", "-shm", "-journal", ""):
                 with contextlib.suppress(FileNotFoundError):
                     Path(f"{self.path}{suffix}").rename(f"{name}{suffix}")
-        log.warning("state.set_aside", path=str(self.path), kept_as=name, reason=reason)
+        log.warning("state.database_renamed", path=str(self.path), kept_as=name, reason=reason)
 
 
 def _prefer_write_ahead(connection: Connection) -> None:
-    """Turn the write-ahead log on where the file system can have one."""
+    """Enable the write-ahead log if the file system supports it."""
     import sqlite3
 
     if connection.execute("PRAGMA journal_mode").fetchone()[0] in ("wal", "off"):
@@ -280,14 +284,14 @@ def _prefer_write_ahead(connection: Connection) -> None:
     except sqlite3.OperationalError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _LOCKED:
             raise
-        # Network file systems have no shared memory; the rollback journal needs none.
+        # Network file systems have no shared memory, which the rollback journal does not need.
         connection.execute("PRAGMA journal_mode = DELETE").fetchone()
 
 
 def _roll_back(connection: Connection) -> None:
     import sqlite3
 
-    # Where the disk fails, SQLite may have ended the transaction itself; closing ends it too.
+    # After a disk error, SQLite may have ended the transaction itself; closing ends it too.
     with contextlib.suppress(sqlite3.Error):
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -312,7 +316,7 @@ def _folder_locked(folder: Path) -> Iterator[None]:
 
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        # Where a file system has no such locks, two at the same moment are unlikely enough.
+        # Without support for locks, two processes at the same moment are unlikely enough.
         with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""Files that are whole at every moment, whoever else writes them or wherever we are killed."""
+"""Atomic file writes, safe against concurrent writers and crashes."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = False) -> None:
-    """Replace a file's content in one step.
+    """Replace the content of a file in one step.
 
-    A reader sees the old content or the new one, never a part. Of several processes that
-    write the same file, the last one's content stands. Missing folders are made, open to the
-    owner only. Where `path` is a symbolic link, the file that it points to is replaced.
+    Readers see either the old or the new content. If several processes write the same file, the
+    last one wins. Missing folders are created, accessible by the owner only. If `path` is a
+    symbolic link, its target is replaced.
 
     Args:
       path: the file.
       data: its new content.
-      mode: its permissions, whatever the umask.
-      sync: whether to wait until the content has reached the disk, so that it outlives a
-        power failure too.
+      mode: its permissions, regardless of the umask.
+      sync: whether to wait until the content is on the disk, to survive a power failure.
 
     Raises:
-      OSError: it could not be written; nothing has changed.
+      OSError: the file cannot be written; nothing has changed.
     """
     target = Path(os.path.realpath(path))
     _make_folders(target.parent)
-    # The random part keeps writers apart; the short name fits where the target's just does.
+    # The random name avoids conflicts of writers; it is short, to fit wherever the target fits.
     temporary = target.parent / f".{os.urandom(8).hex()}.tmp"
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -44,7 +43,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, sync: bool =
 
 
 def read_json(path: Path) -> object | None:
-    """Return a JSON file's content, or None where it is missing, unreadable or broken."""
+    """Return the content of a JSON file, or None if it is missing, unreadable or invalid."""
     try:
         content: object = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -53,14 +52,14 @@ def read_json(path: Path) -> object | None:
 
 
 def _make_folders(folder: Path) -> None:
-    """Make a folder and its parents; `Path.mkdir` would make the parents open to others."""
+    """Create a folder and its parents; `Path.mkdir` would make the parents accessible to others."""
     for missing in reversed([folder, *folder.parents]):
         if not missing.is_dir():
             missing.mkdir(mode=0o700, exist_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Wait until the folder's entries have reached the disk."""
+    """Wait until the entries of the folder are on the disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

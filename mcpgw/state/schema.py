@@ -1,6 +1,6 @@
-"""The tables of the state database, as the steps that lead from each version to the next.
+"""Schema of the state database, as migrations from each version to the next.
 
-A step that has been released is never changed; what is new becomes a new step.
+A released migration is never changed; changes become a new migration.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 APPLICATION: Final = 0x6D637067
-"""Written into the file, so that a database of another program is not taken for ours."""
+"""Application ID in the file, which distinguishes it from databases of other programs."""
 
 _USAGE = (
-    # epoch (text), revision, and the hour in which old rows were removed last
+    # epoch (text), revision, and the hour of the last removal of old rows
     "CREATE TABLE state (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
     (
         "CREATE TABLE writers (writer TEXT PRIMARY KEY, number INTEGER NOT NULL,"
@@ -60,7 +60,7 @@ _USAGE = (
 )
 
 _APPROVALS = (
-    # What a capability file was when it was first seen, or pinned: a path to its hash.
+    # Hash of a capability file, by path, when it was first seen or pinned.
     (
         "CREATE TABLE approved_files (path TEXT PRIMARY KEY, name TEXT NOT NULL,"
         " hash TEXT NOT NULL, pinned INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID"
@@ -70,7 +70,7 @@ _APPROVALS = (
         " expected TEXT NOT NULL, actual TEXT NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL)"
         " WITHOUT ROWID"
     ),
-    # What a server's definition was when it was accepted; another one waits in `pending`.
+    # Accepted definition of a server; a changed one is in `pending`.
     (
         "CREATE TABLE approved_definitions (server TEXT, kind TEXT, name TEXT,"
         " hash TEXT NOT NULL, definition TEXT NOT NULL, at REAL NOT NULL,"
@@ -80,16 +80,15 @@ _APPROVALS = (
 )
 
 _WEBHOOKS = (
-    # Events that no session has taken yet, oldest first; `holder` offers some to a session now.
-    # Numbers are never used again: who offers events remembers the last one.
+    # Events not yet delivered to a session, oldest first; `holder` is delivering the event now.
+    # IDs are never reused, since holders remember the last one.
     (
         "CREATE TABLE webhook_queue (id INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL,"
         " at REAL NOT NULL, bytes INTEGER NOT NULL, holder TEXT NOT NULL DEFAULT '',"
         " held_until REAL NOT NULL DEFAULT 0, event TEXT NOT NULL)"
     ),
     "CREATE INDEX webhook_queue_by_age ON webhook_queue (at, bytes)",
-    # Deliveries that were seen, so that one that comes again is told apart; `done` once its
-    # event is with a session or in the queue.
+    # Known deliveries, to detect duplicates; `done` once the event is delivered or queued.
     (
         "CREATE TABLE webhook_deliveries (id INTEGER PRIMARY KEY, endpoint TEXT NOT NULL,"
         " delivery TEXT NOT NULL, at REAL NOT NULL, done INTEGER NOT NULL,"
@@ -98,4 +97,4 @@ _WEBHOOKS = (
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_USAGE, _APPROVALS, _WEBHOOKS)
-"""Statements by step; `PRAGMA user_version` says how many steps a file has taken."""
+"""Statements of each migration; `PRAGMA user_version` is the number of applied migrations."""

@@ -1,1 +1,1 @@
-"""Usage counters: recorded in memory, kept in the state database."""
+"""Usage counters, recorded in memory and stored in the state database."""

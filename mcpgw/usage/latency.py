@@ -1,7 +1,7 @@
-"""How long calls took, as a histogram of few numbers that can be added to another.
+"""Latency histograms with exponential buckets, which can be added to one another.
 
-A bucket is a quarter wider than the one before it, so a percentile read from the middle of its
-bucket is within 12 % of the exact one, from 0.1 ms up to an hour.
+Each bucket is a quarter wider than the previous one, so a percentile taken from the middle of its
+bucket is within 12 % of the exact value, from 0.1 ms to an hour.
 """
 
 from __future__ import annotations
@@ -12,38 +12,38 @@ from collections.abc import Mapping
 from typing import Final
 
 LEAST: Final = 0.0001
-"""Seconds; what is quicker counts as this."""
+"""Shortest latency in seconds; shorter ones count as this."""
 STEP: Final = 1.25
 LONGEST: Final = 3600.0
-"""Seconds; what took longer counts as about this."""
+"""Longest latency in seconds; longer ones count as about this."""
 
 BOUNDS: Final = tuple(
     LEAST * STEP**power for power in range(math.ceil(math.log(LONGEST / LEAST, STEP)) + 1)
 )
-"""Bucket `n` holds what took at least `BOUNDS[n - 1]` and less than `BOUNDS[n]` seconds."""
+"""Bucket `n` has latencies from `BOUNDS[n - 1]` (inclusive) to `BOUNDS[n]` seconds (exclusive)."""
 
 
 def bucket_of(seconds: float) -> int:
-    """Return the bucket in which a call of this length is counted."""
+    """Return the bucket of a latency in seconds."""
     return bisect.bisect_right(BOUNDS, seconds)
 
 
 def middle_of(bucket: int) -> float:
-    """Return the seconds that stand for all calls of a bucket."""
+    """Return the latency in seconds that represents a bucket."""
     if bucket <= 0:
         return LEAST
     return BOUNDS[min(bucket, len(BOUNDS)) - 1] * math.sqrt(STEP)
 
 
 def percentile(buckets: Mapping[int, int], percent: float) -> float | None:
-    """Return the seconds that `percent` of the calls did not exceed, by nearest rank.
+    """Return a percentile of the latency in seconds, by nearest rank.
 
     Args:
-      buckets: how many calls each bucket holds.
-      percent: more than 0, at most 100.
+      buckets: the number of calls in each bucket.
+      percent: greater than 0, at most 100.
 
     Returns:
-      None where there are no calls.
+      None if there are no calls.
     """
     calls = sum(buckets.values())
     if calls <= 0:

@@ -1,7 +1,7 @@
-"""What is counted: of each tool, from tool to tool, spent money, and plain counters.
+"""Usage counters: calls by tool, transitions between tools, spending, and plain counters.
 
-The same classes hold totals and what is to be added to them; all but times are whole numbers,
-so that the sum does not depend on the order of adding.
+The same classes represent totals and the deltas added to them. All values except times are
+integers, so that sums do not depend on the order of additions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import attrs
 from mcpgw.usage.latency import percentile
 
 ToolKey = tuple[str, str]
-"""Server and tool. Both may contain any character, so they are never joined to one text."""
+"""Server and tool. Both may contain any character, so they are never joined to one string."""
 SpendKey = tuple[int, str, str, str]
 """Unix day (UTC), server, tool, caller."""
 
@@ -24,11 +24,11 @@ HOURS_KEPT: Final = 48
 DAYS_KEPT: Final = 30
 SPEND_DAYS_KEPT: Final = 35
 TOOLS_KEPT: Final = 10_000
-"""Tools that are remembered at most; those that were used last stay."""
+"""Maximum number of tools; the most recently used ones are kept."""
 MOVES_KEPT: Final = 20_000
-"""Transitions that are remembered at most; the most frequent ones stay."""
+"""Maximum number of transitions; the most frequent ones are kept."""
 SPEND_KEPT: Final = 50_000
-"""Rows of spending at most; the youngest stay."""
+"""Maximum number of spending rows; the latest ones are kept."""
 
 HOUR: Final = 3600
 DAY: Final = 86400
@@ -36,43 +36,43 @@ DAY: Final = 86400
 
 @attrs.frozen
 class Trend:
-    """The calls of the last 24 hours beside those of the 24 hours before."""
+    """Calls of the last 24 hours, compared with the 24 hours before."""
 
     recent: int
     before: int
 
     @property
     def ratio(self) -> float | None:
-        """Return how many times as many calls as before; None where there were none before."""
+        """Ratio of recent calls to previous ones; None if there were no calls before."""
         return self.recent / self.before if self.before else None
 
 
 @attrs.define
 class ToolUsage:
-    """What happened to the calls of one tool."""
+    """Statistics of the calls of one tool."""
 
     calls: int = 0
-    """All calls, those answered from the cache and those that failed included."""
+    """All calls, including failed ones and those answered from the cache."""
     failures: int = 0
     cached: int = 0
-    """Calls answered from the cache; their times are not measured."""
+    """Calls answered from the cache, whose latency is not measured."""
     errors: dict[str, int] = attrs.field(factory=dict)
     """Failures by recovery code."""
     microseconds: int = 0
-    """Time of all measured calls together."""
+    """Total latency of all measured calls."""
     latency: dict[int, int] = attrs.field(factory=dict)
     """Measured calls by bucket; see `mcpgw.usage.latency`."""
     tokens: int = 0
     cost_micro_usd: int = 0
     last_used: float = 0.0
-    """In Unix seconds."""
+    """Unix time in seconds."""
     hours: dict[int, list[int]] = attrs.field(factory=dict)
-    """Calls and failures by Unix hour, of the last `HOURS_KEPT`."""
+    """Calls and failures by Unix hour, for the last `HOURS_KEPT` hours."""
     days: dict[int, list[int]] = attrs.field(factory=dict)
-    """Calls and failures by Unix day (UTC), of the last `DAYS_KEPT`."""
+    """Calls and failures by Unix day (UTC), for the last `DAYS_KEPT` days."""
 
     def add(self, other: ToolUsage) -> None:
-        """Add what another one counted; it shares nothing with this one afterwards."""
+        """Add the counts of another object; no mutable state is shared."""
         self.calls += other.calls
         self.failures += other.failures
         self.cached += other.cached
@@ -86,7 +86,7 @@ class ToolUsage:
         _add_pairs(self.days, other.days)
 
     def prune(self, now: float) -> None:
-        """Forget hours and days that are no longer kept."""
+        """Remove hours and days that are too old."""
         hour, day = int(now // HOUR) - HOURS_KEPT, int(now // DAY) - DAYS_KEPT
         if any(key <= hour for key in self.hours):
             self.hours = {key: pair for key, pair in self.hours.items() if key > hour}
@@ -95,51 +95,51 @@ class ToolUsage:
 
     @property
     def seconds(self) -> float:
-        """Time of all measured calls together."""
+        """Total latency of all measured calls, in seconds."""
         return self.microseconds / 1e6
 
     @property
     def mean(self) -> float | None:
-        """Mean time of a measured call in seconds; None where none was measured."""
+        """Mean latency in seconds; None if no call was measured."""
         measured = sum(self.latency.values())
         return self.seconds / measured if measured else None
 
     def percentile(self, percent: float) -> float | None:
-        """Return the seconds that so many percent of the measured calls did not exceed."""
+        """Return a percentile of the latency in seconds; None if no call was measured."""
         return percentile(self.latency, percent)
 
     @property
     def p50(self) -> float | None:
-        """Median time in seconds."""
+        """Median latency in seconds."""
         return self.percentile(50)
 
     @property
     def p95(self) -> float | None:
-        """Seconds that 95 of 100 calls did not exceed."""
+        """95th percentile of the latency in seconds."""
         return self.percentile(95)
 
     @property
     def p99(self) -> float | None:
-        """Seconds that 99 of 100 calls did not exceed."""
+        """99th percentile of the latency in seconds."""
         return self.percentile(99)
 
     @property
     def error_rate(self) -> float:
-        """Share of the calls that failed, from 0 to 1."""
+        """Share of failed calls, from 0 to 1."""
         return self.failures / self.calls if self.calls else 0.0
 
     @property
     def trend(self) -> Trend:
-        """Calls of the last 24 hours beside those of the 24 hours before."""
+        """Calls of the last 24 hours, compared with the 24 hours before."""
         return self.trend_at(time.time())
 
     def trend_at(self, now: float) -> Trend:
-        """Return the trend at a moment; the running hour counts as the last of the 24."""
+        """Return the trend at a time; the current hour is the last of the 24."""
         hours = self.calls_by_hour(now)
         return Trend(sum(hours[24:]), sum(hours[:24]))
 
     def calls_by_hour(self, now: float) -> list[int]:
-        """Return the calls of each of the last `HOURS_KEPT` hours, the running one last."""
+        """Return the calls of each of the last `HOURS_KEPT` hours; the current one is last."""
         last = int(now // HOUR)
         nothing = (0, 0)
         return [self.hours.get(hour, nothing)[0] for hour in range(last - HOURS_KEPT + 1, last + 1)]
@@ -147,14 +147,14 @@ class ToolUsage:
 
 @attrs.define
 class Spend:
-    """What the paid calls of one day, tool and caller came to."""
+    """Spending of one day, tool and caller."""
 
     calls: int = 0
     cost_micro_usd: int = 0
     tokens: int = 0
 
     def add(self, other: Spend) -> None:
-        """Add what another one counted."""
+        """Add the counts of another object."""
         self.calls += other.calls
         self.cost_micro_usd += other.cost_micro_usd
         self.tokens += other.tokens
@@ -162,19 +162,19 @@ class Spend:
 
 @attrs.define
 class Counts:
-    """All that is counted; true where anything is."""
+    """All counters; true if any of them is set."""
 
     tools: dict[ToolKey, ToolUsage] = attrs.field(factory=dict)
     counters: dict[str, int] = attrs.field(factory=dict)
     moves: dict[ToolKey, dict[ToolKey, int]] = attrs.field(factory=dict)
-    """How often a tool was called right after another: `moves[before][after]`."""
+    """Transitions, the number of calls of a tool right after another: `moves[before][after]`."""
     spend: dict[SpendKey, Spend] = attrs.field(factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.tools or self.counters or self.moves or self.spend)
 
     def add(self, other: Counts) -> None:
-        """Add what another one counted; it shares nothing with this one afterwards."""
+        """Add the counts of another object; no mutable state is shared."""
         for key, usage in other.tools.items():
             self.tools.setdefault(key, ToolUsage()).add(usage)
         _add(self.counters, other.counters)
@@ -184,7 +184,7 @@ class Counts:
             self.spend.setdefault(row, Spend()).add(spend)
 
     def prune(self, now: float) -> None:
-        """Forget what is too old, and of too many tools those not used for the longest time."""
+        """Remove old counts, and the least recently used tools if there are too many."""
         for usage in self.tools.values():
             usage.prune(now)
         if len(self.tools) > TOOLS_KEPT:
@@ -200,10 +200,10 @@ class Counts:
 
 @attrs.frozen
 class Delta:
-    """What one process counted since it last wrote; false where that is nothing.
+    """Counts of one process since its last write; false if there are none.
 
-    A delta with the same writer and number is added to a file once, however often it is sent:
-    so a failure that leaves open whether it was written does no harm.
+    A delta with the same writer and number is added to a file only once. It can therefore be sent
+    again after a failure that leaves open whether it was written.
     """
 
     writer: str
@@ -216,10 +216,10 @@ class Delta:
 
 @attrs.frozen
 class Totals:
-    """What the state file holds of everybody's counts.
+    """Total counts of all gateways, as read from the state file.
 
-    Where `complete` is false, only what has changed since the last look is there; each entry is
-    a total all the same.
+    If `complete` is false, only the entries that have changed since the last read are included;
+    each of them is a total, too.
     """
 
     counts: Counts = attrs.field(factory=Counts)

@@ -1,6 +1,6 @@
-"""The live counters of a gateway: what all gateways of the user counted, and what it adds.
+"""Live usage counters of a gateway: the totals of all gateways of the user, plus its own counts.
 
-Recording is arithmetic in memory; `mcpgw.usage.sync` carries it to the state file and back.
+Recording only changes memory; `mcpgw.usage.sync` synchronizes the counters with the state file.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from mcpgw.usage.model import (
 )
 
 LEAST_MOVES: Final = 3
-"""How often a tool must have followed another before that is worth a word."""
+"""Minimum number of transitions to a tool before it is suggested."""
 LEAST_SHARE: Final = 0.30
-"""Its share of all that followed."""
+"""Minimum share of all transitions from the previous tool."""
 LARGEST: Final = 10**12
-"""Most tokens or micro-USD that one call counts; a server may claim anything."""
+"""Maximum number of tokens or micro-USD counted for a call; servers may report any value."""
 LONGEST_NAME: Final = 200
-"""Characters of a name that are kept; a name may come from a model that made it up."""
+"""Maximum length of a name, which a model may have invented."""
 LONGEST_CALL: Final = 10**9
-"""Seconds; a longer time is a mistake of a clock."""
+"""Maximum duration of a call in seconds; longer ones are clock errors."""
 OTHER: Final = "OTHER"
-"""Stands for an error that is not given as a code: texts of errors are never kept."""
+"""Replaces errors that are not codes, because texts of errors are never stored."""
 
 
 @attrs.define
 class Spent:
-    """Micro-USD spent on one day, by whom and on what."""
+    """Micro-USD spent on one day, by tool and caller."""
 
     day: int
     """Unix day (UTC)."""
@@ -61,31 +61,31 @@ class Spent:
 class Usage:
     """Counters by tool, by pair of tools, by day and caller, and by name.
 
-    What it shows are the totals as last read from the state file and all that was recorded
-    here since. Only names and numbers are kept: no arguments, results or texts of errors.
+    The values are the totals last read from the state file, plus the counts recorded here since
+    then. Only names and numbers are stored: no arguments, results or texts of errors.
 
     Args:
-      clock: gives the Unix time in seconds.
+      clock: returns the Unix time in seconds.
     """
 
     clock: Callable[[], float] = time.time
     _live: Counts = attrs.field(factory=Counts, init=False)
-    """Everything: the totals as read last, and what is in `_sent` and `_fresh`."""
+    """All counts: the totals read last, plus `_sent` and `_fresh`."""
     _fresh: Counts = attrs.field(factory=Counts, init=False)
-    """Recorded here since `take` gave the rest away."""
+    """Recorded here since the last `take`."""
     _sent: Delta | None = attrs.field(default=None, init=False)
-    """Given away, and not yet known to be written."""
+    """Returned by `take`, and not yet confirmed as written."""
     _written: Counts = attrs.field(factory=Counts, init=False)
-    """Recorded here and written."""
+    """Recorded here and confirmed as written."""
     _pairs: dict[ToolKey, tuple[ToolUsage, ToolUsage]] = attrs.field(factory=dict, init=False)
-    """The entries in `_fresh` and `_live` of each tool that was called lately."""
+    """Entries in `_fresh` and `_live` of recently called tools."""
     _following: dict[ToolKey, tuple[int, int, tuple[int, float], list[tuple[ToolKey, float]]]] = (
         attrs.field(factory=dict, init=False)
     )
-    """What `next_tools` found, with the numbers of moves for which that holds."""
+    """Cached results of `next_tools`, with the range of transitions for which they are valid."""
     _spent: Spent = attrs.field(factory=lambda: Spent(-1), init=False)
     _pruned: int = attrs.field(default=-1, init=False)
-    """The Unix hour in which old counts were forgotten last."""
+    """Unix hour of the last removal of old counts."""
     _number: int = attrs.field(default=0, init=False)
     _writer: str = attrs.field(factory=lambda: os.urandom(12).hex(), init=False)
 
@@ -106,15 +106,15 @@ class Usage:
         """Count one finished call.
 
         Args:
-          server: its name.
-          tool: its name.
-          seconds: from the request to its answer; None where the call did not reach the
-            server, so that refusals do not make it look quick.
-          error: the recovery code of a call that failed; empty where it did not.
-          cached: whether it was answered from a cache; its time is not counted.
-          tokens: what it used up, as the server tells.
-          cost_micro_usd: what it cost, in millionths of a dollar.
-          caller: who pays, such as the name of an API key.
+          server: name of the server.
+          tool: name of the tool.
+          seconds: time from request to answer; None if the call did not reach the server, so
+            that refused calls do not lower the latency.
+          error: recovery code of a failed call, otherwise empty.
+          cached: whether it was answered from the cache; its latency is not counted.
+          tokens: tokens used, as reported by the server.
+          cost_micro_usd: cost in millionths of a dollar.
+          caller: who is charged, such as the name of an API key.
         """
         now = self.clock()
         pair = self._pairs.get((server, tool))
@@ -151,17 +151,17 @@ class Usage:
             pair[0].tokens += tokens
             pair[1].tokens += tokens
         if cost_micro_usd or caller:
-            self._pay((server, tool), pair, caller, tokens, cost_micro_usd)
+            self._charge((server, tool), pair, caller, tokens, cost_micro_usd)
 
     def count(self, name: str, amount: int = 1) -> None:
-        """Add to a plain counter, such as `searches`."""
+        """Increase a plain counter, such as `searches`."""
         if not (len(name) <= LONGEST_NAME and name.isascii() and 0 <= amount <= LARGEST):
             name, amount = _clean(name), min(max(amount, 0), LARGEST)
         for counters in (self._fresh.counters, self._live.counters):
             counters[name] = counters.get(name, 0) + amount
 
     def moved(self, before: ToolKey, after: ToolKey) -> None:
-        """Count that a session called one tool right after another."""
+        """Count a transition: a session called one tool right after another."""
         fresh, live = self._fresh.moves.get(before), self._live.moves.get(before)
         if fresh is not None and live is not None and after in fresh and after in live:
             fresh[after] += 1
@@ -173,17 +173,17 @@ class Usage:
             successors[after] = successors.get(after, 0) + 1
         self._following.pop(before, None)
 
-    # -- looking ---------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------
 
     def tool(self, server: str, tool: str) -> ToolUsage | None:
-        """Return what is known of a tool's calls, or None.
+        """Return the statistics of a tool, or None.
 
-        To be looked at, not to be kept or changed: after a sync another object stands for it.
+        The object must not be stored or changed: a sync replaces it.
         """
         return self._live.tools.get((server, tool))
 
     def tools(self) -> Mapping[ToolKey, ToolUsage]:
-        """Return all tools ever called, as `tool` does each."""
+        """Return the statistics of all tools; the same restrictions apply as for `tool`."""
         return self._live.tools
 
     def counter(self, name: str) -> int:
@@ -197,16 +197,16 @@ class Usage:
     def next_tools(
         self, server: str, tool: str, *, least: int = LEAST_MOVES, share: float = LEAST_SHARE
     ) -> list[tuple[ToolKey, float]]:
-        """Return what was often called right after a tool, the likeliest first.
+        """Return the tools that were often called right after a tool, most frequent first.
 
         Args:
-          server: the server of the tool called last.
-          tool: its name.
-          least: how often another one must have followed.
-          share: its least share of all that followed, from 0 to 1.
+          server: server of the tool called last.
+          tool: name of the tool called last.
+          least: minimum number of transitions.
+          share: minimum share of all transitions, from 0 to 1.
 
         Returns:
-          Tools and their shares; equal shares stand in the order of their names.
+          Tools and their shares; equal shares are ordered by name.
         """
         key = (server, tool)
         successors = self._live.moves.get(key)
@@ -222,26 +222,26 @@ class Usage:
             if count >= least and count >= share * total
         ]
         found.sort(key=lambda entry: (-entry[1], entry[0]))
-        # Where a tool was followed a hundred times, the next time changes little.
+        # After a hundred transitions, the next one changes little.
         self._following[key] = (total, total + 1 + total // 10, (least, share), found)
         return found
 
     def spent_today(self) -> Spent:
-        """Return what was spent on the current UTC day.
+        """Return the spending of the current UTC day.
 
-        Here to the last call, by other gateways as of the last sync.
+        It includes all calls of this gateway, and those of other gateways as of the last sync.
         """
         if self._spent.day != int(self.clock()) // DAY:
             self._sum_up_today()
         return self._spent
 
     def spend(self, *, days: int = 1) -> dict[SpendKey, Spend]:
-        """Return the spending by day, tool and caller of the last days, today being one."""
+        """Return the spending of the last days, including today, by day, tool and caller."""
         oldest = int(self.clock()) // DAY - days
         return {row: spend for row, spend in self._live.spend.items() if row[0] > oldest}
 
     def since_start(self) -> Counts:
-        """Return what this process alone has counted; a copy."""
+        """Return a copy of the counts of this process alone."""
         own = Counts()
         own.add(self._written)
         if self._sent is not None:
@@ -253,11 +253,11 @@ class Usage:
 
     @property
     def changed(self) -> bool:
-        """Whether anything is not known to be written."""
+        """Whether there are counts that are not confirmed as written."""
         return self._sent is not None or bool(self._fresh)
 
     def take(self) -> Delta:
-        """Return what is to be written, the same as before until `settle` says it was."""
+        """Return the delta to write; the same one until `settle` confirms it."""
         now = self.clock()
         hour = int(now) // HOUR
         if hour != self._pruned or len(self._live.tools) > TOOLS_KEPT * 21 // 20:
@@ -276,7 +276,7 @@ class Usage:
         return self._sent
 
     def settle(self, delta: Delta, totals: Totals) -> None:
-        """Take note that a delta was written, and adopt the totals read after it."""
+        """Record that a delta was written, and adopt the totals read after it."""
         self._following.clear()
         if self._sent is delta:
             self._written.add(delta.counts)
@@ -292,7 +292,7 @@ class Usage:
             self._sum_up_today()
 
     def _adopt(self, theirs: Counts) -> None:
-        """Put totals in the place of ours, and what was recorded meanwhile on top of them."""
+        """Replace entries by the given totals, plus the counts recorded since then."""
         live, fresh = self._live, self._fresh
         for key, usage in theirs.tools.items():
             live.tools[key] = usage
@@ -311,7 +311,7 @@ class Usage:
                 spend.add(fresh.spend[row])
 
     def _rest(self, theirs: Counts) -> Counts:
-        """Return what was recorded meanwhile of what the totals do not name."""
+        """Return the counts recorded since then for entries that are not in the totals."""
         fresh = self._fresh
         rest = Counts(
             tools={key: use for key, use in fresh.tools.items() if key not in theirs.tools},
@@ -334,7 +334,7 @@ class Usage:
         pair = self._pairs[key] = (fresh, live)
         return pair
 
-    def _pay(
+    def _charge(
         self,
         key: ToolKey,
         pair: tuple[ToolUsage, ToolUsage],
@@ -365,7 +365,7 @@ class Usage:
 
 
 def _mark(pair: tuple[ToolUsage, ToolUsage], hour: int, error: str, cached: bool) -> None:
-    """Count what is special about a call."""
+    """Count a failure or an answer from the cache."""
     code = error if len(error) <= LONGEST_NAME and (not error or error.isidentifier()) else OTHER
     for usage in pair:
         if cached:
@@ -382,7 +382,7 @@ def _clean_key(key: ToolKey) -> ToolKey:
 
 
 def _clean(name: str) -> str:
-    """Return a name as it can be stored: not too long, and without halves of characters."""
+    """Return a name that can be stored: truncated, and without lone surrogates."""
     if len(name) <= LONGEST_NAME and name.isascii():
         return name
     return name[:LONGEST_NAME].encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""The counters in the state database: deltas are added, totals are read back."""
+"""Usage counters in the state database: adds deltas and reads totals."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
 FILE: Final = "state.db"
-"""The state database's name in the state folder."""
+"""Name of the state database in the state folder."""
 WRITERS_KEPT: Final = 35 * 24
-"""Hours after which nobody sends a delta again."""
+"""Hours after which a delta is no longer sent again."""
 
 _ADD_TOOL = """
 INSERT INTO tools (server, tool, calls, failures, cached, microseconds, tokens, cost_micro_usd,
@@ -74,12 +74,12 @@ ON CONFLICT DO UPDATE SET calls = calls + excluded.calls,
   cost_micro_usd = cost_micro_usd + excluded.cost_micro_usd, tokens = tokens + excluded.tokens,
   revision = excluded.revision
 """
-_NOTE_WRITER = """
+_SET_WRITER = """
 INSERT INTO writers VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET number = excluded.number, hour = excluded.hour
 """
 
-# The order of a cross join is kept: only the rows of changed tools are looked at.
+# SQLite keeps the order of a cross join, so that only rows of changed tools are read.
 _READ_ERRORS = """SELECT p.tool, p.code, p.count FROM tools t CROSS JOIN errors p
 ON p.tool = t.id WHERE t.revision > ?"""
 _READ_LATENCY = """SELECT p.tool, p.bucket, p.count FROM tools t CROSS JOIN latency p
@@ -92,36 +92,37 @@ ON p.tool = t.id WHERE t.revision > ? AND p.day > ?"""
 
 @attrs.define(eq=False)
 class UsageStore:
-    """The counters of all gateways in one state file. Its methods block; one at a time.
+    """Counters of all gateways in one state file. All methods block, and are not thread-safe.
 
     Args:
-      path: the file; it is made with the first delta.
-      patience: seconds for which a sync insists while others hold the file.
-      clock: gives the Unix time in seconds.
+      path: the file; it is created with the first delta.
+      patience: seconds for which a sync is retried while other processes lock the file.
+      clock: returns the Unix time in seconds.
     """
 
     path: Path
     patience: float = PATIENCE
     clock: Callable[[], float] = time.time
     _epoch: str = attrs.field(default="", init=False)
-    """Which file was read last; another one in its place has another epoch."""
+    """Epoch of the file that was read last; a new file has another one."""
     _revision: int = attrs.field(default=-1, init=False)
-    """How much of it was read."""
+    """Revision up to which it was read."""
 
     def sync(self, delta: Delta) -> Totals:
-        """Add a delta in one transaction, and return what has changed since the last sync.
+        """Add a delta in one transaction, and return the changes since the last sync.
 
-        A delta that is already in the file (same writer and number) is not added again, so a
-        caller that is told of a failure sends the same one again.
+        A delta that is already in the file (same writer and number) is not added again, so that
+        a caller can send the same one again after a failure.
 
         Raises:
-          StateError: the file cannot be used. Nothing was written, or it is known to the file.
+          StateError: the file cannot be used. The delta was either not written, or the file
+            recognizes it when it is sent again.
         """
         database = Database(self.path, self.patience)
         if delta:
             return self._adopt(database.write(lambda connection: self._exchange(connection, delta)))
         try:
-            found = database.read(self._changes, mend=True)
+            found = database.read(self._changes, replace_broken=True)
         except StateError as error:
             if error.kind != "older":
                 raise
@@ -129,7 +130,7 @@ class UsageStore:
         return Totals() if found is None else self._adopt(found)
 
     def read(self) -> Totals | None:
-        """Return all that is kept, or None where that is nothing; the file stays as it is.
+        """Return all counts, or None if there are none. The file is not changed.
 
         Raises:
           StateError: the file cannot be used.
@@ -150,16 +151,16 @@ class UsageStore:
             now = self.clock()
             revision = _state(connection, "revision") + 1
             connection.execute("UPDATE state SET value = ? WHERE name = 'revision'", (revision,))
-            connection.execute(_NOTE_WRITER, (delta.writer, delta.number, int(now) // HOUR))
+            connection.execute(_SET_WRITER, (delta.writer, delta.number, int(now) // HOUR))
             _add_tools(connection, delta.counts.tools, revision)
             _add_others(connection, delta.counts, revision)
-            _bound(connection)
+            _remove_surplus(connection)
             if _state(connection, "pruned") != int(now) // HOUR:
                 _prune(connection, now)
         return self._changes(connection)
 
     def _changes(self, connection: Connection) -> tuple[str, int, Totals]:
-        """Return the file's epoch and revision, and what has changed since we looked last."""
+        """Return the epoch and revision of the file, and the changes since the last read."""
         (epoch,) = connection.execute("SELECT value FROM state WHERE name = 'epoch'").fetchone()
         revision = _state(connection, "revision")
         known = epoch == self._epoch and self._revision <= revision
@@ -268,8 +269,8 @@ def _read_others(connection: Connection, counts: Counts, since: int, now: float)
         counts.spend[day, server, tool, caller] = Spend(calls, cost, tokens)
 
 
-def _bound(connection: Connection) -> None:
-    """Remove what is too much, with some room to grow, so that it is not done each time."""
+def _remove_surplus(connection: Connection) -> None:
+    """Remove surplus rows, and a few more, so that this is not needed every time."""
     if _excess(connection, "SELECT count(*) FROM tools", TOOLS_KEPT) > 0:
         connection.execute(
             "DELETE FROM tools WHERE id NOT IN"
@@ -305,9 +306,9 @@ def _excess(connection: Connection, statement: str, most: int) -> int:
 
 
 def _prune(connection: Connection, now: float) -> None:
-    """Remove what is too old; once an hour, whichever gateway comes first.
+    """Remove old rows; once an hour, by the first gateway to sync.
 
-    Hours that have not come yet are the traces of a clock that was wrong; they go too.
+    Rows of the future, caused by a wrong clock, are removed too.
     """
     hour, day = int(now) // HOUR, int(now) // DAY
     for statement, oldest, latest in (

@@ -1,4 +1,4 @@
-"""The task that carries counters between memory and the state file."""
+"""Background task that synchronizes the counters in memory with the state file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mcpgw.usage.store import UsageStore
 log = get_logger("mcpgw.state")
 
 INTERVAL: Final = 10.0
-"""Seconds between two writings; a process that is killed loses no more than this."""
+"""Seconds between two writes; a killed process loses at most the counts of this time."""
 LOOK: Final = 60.0
-"""Seconds after which others' counts are read where there is nothing to write, and after which
-a file that cannot be used is tried again."""
-LAST_WORDS: Final = 2.0
-"""Seconds that the last sync may take when the gateway ends."""
+"""Seconds after which the counts of other gateways are read if there is nothing to write, and after
+which a file that cannot be used is tried again."""
+SHUTDOWN_TIMEOUT: Final = 2.0
+"""Timeout of the last sync at shutdown, in seconds."""
 
 
 async def keep(
@@ -32,78 +32,78 @@ async def keep(
     look: float = LOOK,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Keep counters and the state file in step until cancelled, and once more then.
+    """Synchronize counters with the state file until cancelled, and a last time afterwards.
 
-    The totals of earlier runs and other gateways are adopted soon after the start. A file that
-    cannot be used is no failure of the gateway: there is one warning for each kind of trouble,
-    the counts stay in memory, and the file is tried again.
+    The totals of earlier runs and other gateways are adopted soon after the start. If the file
+    cannot be used, the gateway continues: it logs one warning for each kind of problem, keeps the
+    counts in memory, and tries again.
 
     Args:
       usage: the counters.
-      store: the file; nobody else may use this object meanwhile.
-      interval: seconds between two writings, where anything has changed.
-      look: seconds after which others' counts are read, and ours written, in any case.
-      task_status: told at once; the first reading does not hold up the start.
+      store: the file; this object must not be used by others.
+      interval: seconds between two writes of changed counters.
+      look: seconds after which the counters are synchronized in any case.
+      task_status: started at once, so that the first read does not delay the start.
     """
     task_status.started()
-    keeper = _Keeper(usage, store)
+    synchronizer = _Synchronizer(usage, store)
     try:
         while True:
             looked = trio.current_time()
-            fine = await keeper.exchange()
+            fine = await synchronizer.exchange()
             while True:
                 await trio.sleep(min(interval, look))
                 if trio.current_time() - looked >= look or (fine and usage.changed):
                     break
     finally:
-        keeper.grace = 0.0  # the deadline here is the only one
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WORDS):
-            # Twice where a delta that failed is sent again before what was counted since.
-            if usage.changed and await keeper.exchange() and usage.changed:
-                await keeper.exchange()
+        synchronizer.grace = 0.0  # only this deadline applies
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + SHUTDOWN_TIMEOUT):
+            # Two syncs if a failed delta must be sent again before the counts since then.
+            if usage.changed and await synchronizer.exchange() and usage.changed:
+                await synchronizer.exchange()
 
 
 @attrs.define(eq=False)
-class _Keeper:
+class _Synchronizer:
     usage: Usage
     store: UsageStore
-    grace: float = LAST_WORDS
-    """Seconds that a sync under way has after the task is cancelled."""
-    _left_behind: bool = False
-    """Whether a thread still uses the store."""
+    grace: float = SHUTDOWN_TIMEOUT
+    """Seconds that a running sync may take after the task is cancelled."""
+    _abandoned: bool = False
+    """Whether an abandoned thread still uses the store."""
     _warned: set[str] = attrs.field(factory=set)
-    """The kinds of trouble that were told of since it last went well."""
+    """Kinds of problems that were logged since the last success."""
 
     async def exchange(self) -> bool:
-        """Write what is to be written and adopt the totals. Return whether that went well."""
-        if self._left_behind:
+        """Write the delta and adopt the totals. Return whether that succeeded."""
+        if self._abandoned:
             return False
         delta = self.usage.take()
         fine = False
-        # A thread cannot be cancelled, and what it did must not be lost; so a cancelled task
-        # waits for it, but not for long.
-        patience = trio.CancelScope(shield=True)
+        # A thread cannot be cancelled, and its result must not be lost. So a cancelled task waits
+        # for it, for a limited time.
+        limit = trio.CancelScope(shield=True)
 
-        async def hurry() -> None:
+        async def shorten_on_cancel() -> None:
             try:
                 await trio.sleep_forever()
             finally:
-                patience.deadline = min(patience.deadline, trio.current_time() + self.grace)
+                limit.deadline = min(limit.deadline, trio.current_time() + self.grace)
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(hurry)
-            with patience:
+            nursery.start_soon(shorten_on_cancel)
+            with limit:
                 outcome = await trio.to_thread.run_sync(
                     _attempt, self.store, delta, abandon_on_cancel=True
                 )
-                fine = self._learn(delta, outcome)
-            if patience.cancelled_caught:
-                self._left_behind = True
-                self._warn("slow", "the state file did not answer in time at the end")
+                fine = self._adopt(delta, outcome)
+            if limit.cancelled_caught:
+                self._abandoned = True
+                self._warn("slow", "the state file was not written in time at shutdown")
             nursery.cancel_scope.cancel()
         return fine
 
-    def _learn(self, delta: Delta, outcome: Totals | Exception) -> bool:
+    def _adopt(self, delta: Delta, outcome: Totals | Exception) -> bool:
         if isinstance(outcome, Exception):
             kind = outcome.kind if isinstance(outcome, StateError) else type(outcome).__name__
             self._warn(kind, str(outcome))
@@ -111,18 +111,18 @@ class _Keeper:
         self.usage.settle(delta, outcome)
         if self._warned:
             self._warned.clear()
-            log.info("state.kept_again", path=str(self.store.path))
+            log.info("state.write_recovered", path=str(self.store.path))
         return True
 
     def _warn(self, kind: str, reason: str) -> None:
         if kind not in self._warned:
             self._warned.add(kind)
-            hint = "calls are counted in memory meanwhile"
-            log.warning("state.not_kept", kind=kind, reason=reason, hint=hint)
+            hint = "calls are counted in memory; the file is tried again"
+            log.warning("state.write_failed", kind=kind, reason=reason, hint=hint)
 
 
 def _attempt(store: UsageStore, delta: Delta) -> Totals | Exception:
     try:
         return store.sync(delta)
-    except Exception as error:  # noqa: BLE001  # told of; counters are not worth a gateway's life
+    except Exception as error:  # noqa: BLE001  # logged; must not stop the gateway
         return error

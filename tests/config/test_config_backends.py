@@ -79,45 +79,53 @@ backends:
 @pytest.mark.parametrize(
     ("backend", "key", "message"),
     [
-        ("{}", "a", "nothing says how to reach this backend"),
-        ("", "a", "nothing says how to reach this backend"),
-        ("{command: ''}", "a", "nothing says how to reach this backend"),
-        ("npx x", "a", "wants a map of settings, and this is text"),
-        ("{command: x, http_url: 'http://h'}", "a", "'command' and 'http_url' stand together"),
-        ("{ws_url: 'ws://h', a2a_url: 'http://h'}", "a", "'ws_url' and 'a2a_url' stand together"),
-        ('{command: "run \'x"}', "a.command", "a quote or a backslash at the end is left open"),
-        ("{command: ' '}", "a.command", "holds no word"),
-        ("{command: ['', x]}", "a.command", "the program to start is empty text"),
-        ("{command: 5}", "a.command", "wants text or a list of words, and this is a number"),
-        ("{command: [x, 5]}", "a.command[1]", "wants text, and this is a number"),
-        ("{command: x, args: y}", "a.args", "wants a list of words, and this is text"),
-        ("{command: x, args: [y, 5]}", "a.args[1]", "wants text, and this is a number"),
-        ("{command: x, env: [A]}", "a.env", "wants a map of names to text, and this is a list"),
-        ("{command: x, env: {A: 5}}", "a.env.A", "wants text, and this is a number"),
-        ("{command: x, env: {A: }}", "a.env.A", "wants text, and this is nothing"),
-        ("{command: x, env: {A=B: c}}", "a.env.A=B", "a name is empty, or holds '=' or NUL"),
-        ('{command: x, env: {A: "\\0"}}', "a.env.A", "holds a NUL character"),
-        ("{command: x, cwd: [y]}", "a.cwd", "a list: wants text"),
-        ("{command: x, timeout: 0}", "a.timeout", "0: must be more than 0"),
-        ("{http_url: 'ftp://h'}", "a.http_url", "is not a URL that can be used"),
-        ("{http_url: 'http://'}", "a.http_url", "is not a URL that can be used"),
-        ("{http_url: 'http://h:x'}", "a.http_url", "is not a URL that can be used"),
-        ("{ws_url: 'http://h'}", "a.ws_url", "is not a URL that can be used"),
+        ("{}", "a", "the backend has no transport"),
+        ("", "a", "the backend has no transport"),
+        ("{command: ''}", "a", "the backend has no transport"),
+        ("npx x", "a", "must be a map of settings, not a string"),
+        ("{command: x, http_url: 'http://h'}", "a", "'command' and 'http_url' exclude each other"),
+        (
+            "{ws_url: 'ws://h', a2a_url: 'http://h'}",
+            "a",
+            "'ws_url' and 'a2a_url' exclude each other",
+        ),
+        ('{command: "run \'x"}', "a.command", "has an unclosed quote, or a backslash at its end"),
+        ("{command: ' '}", "a.command", "must not be blank"),
+        ("{command: ['', x]}", "a.command", "the program to start must not be blank"),
+        ("{command: 5}", "a.command", "must be a string or a list of strings, not a number"),
+        ("{command: [x, 5]}", "a.command[1]", "must be a string, not a number"),
+        ("{command: x, args: y}", "a.args", "must be a list of strings, not a string"),
+        ("{command: x, args: [y, 5]}", "a.args[1]", "must be a string, not a number"),
+        ("{command: x, env: [A]}", "a.env", "must be a map of names to strings, not a list"),
+        ("{command: x, env: {A: 5}}", "a.env.A", "must be a string, not a number"),
+        ("{command: x, env: {A: }}", "a.env.A", "must be a string, not null"),
+        (
+            "{command: x, env: {A=B: c}}",
+            "a.env.A=B",
+            "a name must not be empty or contain '=' or NUL",
+        ),
+        ('{command: x, env: {A: "\\0"}}', "a.env.A", "must not contain NUL"),
+        ("{command: x, cwd: [y]}", "a.cwd", "must be a string, not a list"),
+        ("{command: x, timeout: 0}", "a.timeout", "must be greater than 0, not 0"),
+        ("{http_url: 'ftp://h'}", "a.http_url", "is not a valid URL"),
+        ("{http_url: 'http://'}", "a.http_url", "is not a valid URL"),
+        ("{http_url: 'http://h:x'}", "a.http_url", "is not a valid URL"),
+        ("{ws_url: 'http://h'}", "a.ws_url", "is not a valid URL"),
         (
             "{http_url: 'http://h', stop_when_idle_for: 5s}",
             "a.stop_when_idle_for",
-            "has a meaning only together with 'command'",
+            "is only valid with 'command'",
         ),
-        ("{command: x, retry: 5}", "a.retry", "wants a map of keys, and this is a number"),
+        ("{command: x, retry: 5}", "a.retry", "must be a map, not a number"),
         (
             "{command: x, retry: {max_attempts: -1}}",
             "a.retry.max_attempts",
-            "-1: must be 0 or more",
+            "must be at least 0, not -1",
         ),
         (
             "{command: x, retry: {initial_backoff: 11s}}",
             "a.retry.max_backoff",
-            "10s is shorter than initial_backoff (11s)",
+            "must not be shorter than initial_backoff (11s), not 10s",
         ),
         ("{command: x, retry: {maxattempts: 1}}", "a.retry.maxattempts", "unknown key"),
         ("{url: 'http://h', command: x}", "a.url", "unknown key"),
@@ -139,11 +147,11 @@ def test_a_backend_that_cannot_work_is_refused(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("''", "the name of a backend is empty"),
-        ("'a/b:c/'", "the name holds '/', ':'"),
-        ("é", "the name holds 'é'"),
-        ("'" + "n" * 129 + "'", "the name has 129 characters"),
-        ("12", "the name of a key is not text"),
+        ("''", "the name of a backend must not be empty"),
+        ("'a/b:c/'", "the name must not contain '/', ':'"),
+        ("é", "the name must not contain 'é'"),
+        ("'" + "n" * 129 + "'", "the name has 129 characters; at most 128 are allowed"),
+        ("12", "the name of a key must be a string"),
     ],
 )
 def test_names_of_backends(faults: Faults, name: str, message: str) -> None:
@@ -172,15 +180,15 @@ backends:
             "backends.a.env.GONE",
             (
                 "backend 'a': the variable NO is not set,"
-                " so this entry is left out of the child's environment"
+                " so the entry is left out of the environment of the program"
             ),
         ),
         (
             5,
             "backends.a.env.ODD",
-            "a '${' that is not of the form ${NAME} or ${NAME:-default} stays as it is",
+            "a '${' that is not of the form ${NAME} or ${NAME:-default} is not expanded",
         ),
-        (5, "backends.a.env.OLD", "'env:' is plain text here, and passed on as it is"),
+        (5, "backends.a.env.OLD", "'env:' has no meaning here and is passed on unchanged"),
     ] == [(warning.line, warning.key, warning.message) for warning in loaded.warnings]
 
 
@@ -200,8 +208,8 @@ backends:
     assert ["http", "websocket", "a2a", "http"] == [b.transport for b in backends.values()]
     assert [
         "backends.h.headers.X: backend 'h': the variable NO is not set and counts as empty",
-        "backends.w.env: has a meaning only together with 'command'",
-        "backends.g.a2a_url: backend 'g': A2A agents are not served by this version",
+        "backends.w.env: is only valid with 'command'",
+        "backends.g.a2a_url: backend 'g': A2A agents are not supported by this version",
     ] == [f"{warning.key}: {warning.message}" for warning in loaded.warnings]
 
 
@@ -213,11 +221,8 @@ backends:
   b: {command: x, passthrough: false}
 """
     assert [
-        "backends.a.idle_timeout: retired, and ignored",
-        (
-            "backends.a.passthrough: not honoured: calls to this backend pass every guard,"
-            " as all others do"
-        ),
+        "backends.a.idle_timeout: is obsolete and ignored",
+        ("backends.a.passthrough: is ignored: calls to this backend pass through all guards"),
     ] == warnings_of(load_yaml, text)
 
 

@@ -69,9 +69,9 @@ def test_commands_are_split_like_a_shell_does(command: str, words: list[str]) ->
 @pytest.mark.parametrize("command", ["run 'open", 'run "open', "run \\", "run \0"])
 def test_commands_with_open_quotes_are_refused(command: str) -> None:
     """A command that cannot be split is refused, without its text."""
-    with pytest.raises(ValueError, match=r"^a ") as caught:
+    with pytest.raises(ValueError, match=r"has an unclosed quote|must not contain NUL") as caught:
         split_command(command)
-    assert "open" not in str(caught.value).replace("left open", "")
+    assert "open" not in str(caught.value)
 
 
 @given(st.lists(st.text(st.characters(blacklist_characters="\0$", codec="utf-8"))))

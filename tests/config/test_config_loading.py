@@ -77,91 +77,103 @@ failsafe:
         (
             "server: {shutdown_timeout: soon}",
             (
-                "gateway.yaml:1: server.shutdown_timeout: 'soon': not a length of time."
+                "gateway.yaml:1: server.shutdown_timeout: must be a duration, not 'soon'."
                 " Write it as 500ms, 30s, 5m, 2h or 1m30s."
             ),
         ),
         (
             "server: {shutdown_timeout: 0s}",
-            "gateway.yaml:1: server.shutdown_timeout: '0s': must be more than 0.",
+            "gateway.yaml:1: server.shutdown_timeout: must be greater than 0, not '0s'.",
         ),
         (
             "server: {shutdown_timeout: -1}",
-            "gateway.yaml:1: server.shutdown_timeout: -1: must be more than 0.",
+            "gateway.yaml:1: server.shutdown_timeout: must be greater than 0, not -1.",
         ),
         (
             "server: {max_body_size: 1023}",
-            "gateway.yaml:1: server.max_body_size: 1023: must be 1024 or more.",
+            "gateway.yaml:1: server.max_body_size: must be at least 1024, not 1023.",
         ),
         (
             'server: {max_body_size: "4096"}',
-            "gateway.yaml:1: server.max_body_size: '4096': wants a whole number, without quotes.",
+            (
+                "gateway.yaml:1: server.max_body_size: must be a whole number without quotes,"
+                " not '4096'."
+            ),
         ),
         (
             "server: {max_body_size: true}",
-            "gateway.yaml:1: server.max_body_size: true: wants a whole number, without quotes.",
+            (
+                "gateway.yaml:1: server.max_body_size: must be a whole number without quotes,"
+                " not true."
+            ),
         ),
         (
             "failsafe: {retry: {enabled: yes}}",
             (
-                "gateway.yaml:1: failsafe.retry.enabled: 'yes': wants true or false, without"
-                " quotes. This is YAML 1.2, where yes, no, on and off are plain text."
+                "gateway.yaml:1: failsafe.retry.enabled: must be true or false without quotes, not"
+                " 'yes'. In YAML 1.2, yes, no, on and off are strings."
             ),
         ),
         (
             "meta_mcp: {warm_start: github}",
             (
-                "gateway.yaml:1: meta_mcp.warm_start: wants a list, and this is text."
+                "gateway.yaml:1: meta_mcp.warm_start: must be a list, not a string."
                 " Put it in brackets: [...]."
             ),
         ),
         (
             "meta_mcp:\n  warm_start:\n  - a\n  - 5",
             (
-                "gateway.yaml:4: meta_mcp.warm_start[1]: wants text, and this is a number."
+                "gateway.yaml:4: meta_mcp.warm_start[1]: must be a string, not a number."
                 " Put it in quotes."
             ),
         ),
-        ("server: 5", "gateway.yaml:1: server: wants a map of keys, and this is a number."),
-        ("env_files: {}", "gateway.yaml:1: env_files: wants a list, and this is a map of keys."),
+        ("server: 5", "gateway.yaml:1: server: must be a map, not a number."),
+        ("env_files: {}", "gateway.yaml:1: env_files: must be a list, not a map."),
         (
             "failsafe:\n  circuit_breaker:\n    failure_threshold: 0",
-            "gateway.yaml:3: failsafe.circuit_breaker.failure_threshold: 0: must be 1 or more.",
+            (
+                "gateway.yaml:3: failsafe.circuit_breaker.failure_threshold:"
+                " must be at least 1, not 0."
+            ),
         ),
         (
             "failsafe: {rate_limit: {requests_per_second: 0}}",
-            "gateway.yaml:1: failsafe.rate_limit.requests_per_second: 0: must be more than 0.",
+            (
+                "gateway.yaml:1: failsafe.rate_limit.requests_per_second:"
+                " must be greater than 0, not 0."
+            ),
         ),
         (
             "failsafe: {retry: {multiplier: .nan}}",
-            "gateway.yaml:1: failsafe.retry.multiplier: is not a number to count with.",
+            "gateway.yaml:1: failsafe.retry.multiplier: must be a finite number of at most 1e12.",
         ),
         (
             "failsafe: {retry: {multiplier: 0.9}}",
-            "gateway.yaml:1: failsafe.retry.multiplier: 0.9: must be 1 or more.",
+            "gateway.yaml:1: failsafe.retry.multiplier: must be at least 1, not 0.9.",
         ),
         (
             "failsafe:\n  retry:\n    initial_backoff: 1m",
             (
-                "gateway.yaml:2: failsafe.retry.max_backoff: 10s is shorter than initial_backoff"
-                " (1m). Raise max_backoff or lower initial_backoff."
+                "gateway.yaml:2: failsafe.retry.max_backoff: must not be shorter than"
+                " initial_backoff (1m), not 10s. Raise max_backoff or lower initial_backoff."
             ),
         ),
         (
             "backends: [a]",
             (
-                "gateway.yaml:1: backends: wants a map of names to settings, and this is a list."
+                "gateway.yaml:1: backends: must be a map of names to settings, not a list."
                 " Write each backend as 'name:' with its settings below it."
             ),
         ),
         (
             "comand: 1\nmcpServers: {}",
             (
-                "gateway.yaml:2: mcpServers: this is a key of AI clients."
-                " Here servers stand under 'backends'."
+                "gateway.yaml:2: mcpServers: belongs to the configuration of AI clients."
+                " Define servers below 'backends'."
             ),
         ),
-        ("1: 2", "gateway.yaml:1: 1: the name of a key is not text. Put it in quotes."),
+        ("1: 2", "gateway.yaml:1: 1: the name of a key must be a string. Put it in quotes."),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(faults: Faults, text: str, problem: str) -> None:
@@ -185,18 +197,18 @@ backends:
     assert [
         "gateway.yaml:1: servr: unknown key. Did you mean 'server'?",
         (
-            "gateway.yaml:3: server.shutdown_timeout: 'never': not a length of time."
+            "gateway.yaml:3: server.shutdown_timeout: must be a duration, not 'never'."
             " Write it as 500ms, 30s, 5m, 2h or 1m30s."
         ),
-        "gateway.yaml:6: failsafe.retry.max_attempts: -1: must be 0 or more.",
-        "gateway.yaml:6: failsafe.retry.multiplier: 'x': wants a number, without quotes.",
+        "gateway.yaml:6: failsafe.retry.max_attempts: must be at least 0, not -1.",
+        "gateway.yaml:6: failsafe.retry.multiplier: must be a number without quotes, not 'x'.",
         (
-            "gateway.yaml:8: backends.a b: the name holds ' '."
-            " A name is 1 to 128 of: letters a-z A-Z, digits, '-', '_', '.'."
+            "gateway.yaml:8: backends.a b: the name must not contain ' '."
+            " Use 1 to 128 letters (a-z, A-Z), digits, '-', '_' or '.'."
         ),
         (
-            "gateway.yaml:8: backends.a b: nothing says how to reach this backend."
-            " Give 'command' (a program to start), 'http_url' or 'ws_url'."
+            "gateway.yaml:8: backends.a b: the backend has no transport."
+            " Set 'command' (a program to start), 'http_url' or 'ws_url'."
         ),
         "gateway.yaml:9: backends.a b.comand: unknown key. Did you mean 'command'?",
         "gateway.yaml:4: server.colour: unknown key, ignored.",
@@ -208,20 +220,20 @@ backends:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("a:\n\tb: 1", 2, "column 1: a tab: YAML is indented with spaces"),
-        ("a: @b", 1, "column 4: text cannot begin with @; put it in quotes"),
-        ("a: 1\nb: 2\na: s3cret", 3, "column 1: the key 'a' stands twice in the same map"),
-        ("a: 'b", 1, "column 6: a quote is opened and never closed"),
+        ("a:\n\tb: 1", 2, "column 1: tabs are not allowed; indent with spaces"),
+        ("a: @b", 1, "column 4: a plain string must not start with @; put it in quotes"),
+        ("a: 1\nb: 2\na: s3cret", 3, "column 1: duplicate key 'a'"),
+        ("a: 'b", 1, "column 6: unclosed quote"),
         ("a: [b}", 1, "column 6: a '[' above is not closed by ']', or a ',' is missing"),
-        ("a: *b", 1, "column 4: an alias (*name) of which no anchor (&name) stands above it"),
-        ("a: 1\n---\nb: 1", 2, "column 1: a second document ('---'); only one is read"),
-        ("a: !x b", 1, "column 4: a tag (!name) that is not understood here"),
-        ("a:\n  b: 1\n c: 2", 3, "column 2: this line does not fit: look at its indentation"),
-        ("a: b: c", 1, "column 5: a ':' does not fit here"),
-        ("a: 1\nb: \x01", 2, "column 4: the control character '\\x01' cannot stand in YAML"),
-        ("a: !!int b", None, "a number cannot be read; put it in quotes if it is text"),
-        ("- a", 1, "the file wants a map of keys at its top, and holds a list"),
-        ("only words", 1, "the file wants a map of keys at its top, and holds text"),
+        ("a: *b", 1, "column 4: unknown alias (*name): its anchor (&name) is missing above"),
+        ("a: 1\n---\nb: 1", 2, "column 1: a second document ('---') is not allowed"),
+        ("a: !x b", 1, "column 4: unsupported tag (!name)"),
+        ("a:\n  b: 1\n c: 2", 3, "column 2: unexpected text; check the indentation"),
+        ("a: b: c", 1, "column 5: unexpected ':'"),
+        ("a: 1\nb: \x01", 2, "column 4: the control character '\\x01' is not allowed in YAML"),
+        ("a: !!int b", None, "invalid number; put it in quotes if it is a string"),
+        ("- a", 1, "the top level of the file must be a map, not a list"),
+        ("only words", 1, "the top level of the file must be a map, not a string"),
     ],
 )
 def test_what_is_no_yaml_is_told_in_plain_words(
@@ -244,16 +256,16 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         (problem,) = caught.value.problems
         told[name] = (problem.line, problem.message)
     assert {
-        "missing.yaml": (None, "there is no such file"),
+        "missing.yaml": (None, "the file does not exist"),
         "": (None, "this is a folder, not a file"),
-        "bytes.yaml": (2, "the text is not UTF-8"),
+        "bytes.yaml": (2, "the file is not valid UTF-8"),
     } == told
 
 
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (PermissionError(13, "denied"), "the file may not be read"),
+        (PermissionError(13, "denied"), "permission denied"),
         (OSError(5, "Input/output error"), "the file cannot be read: Input/output error"),
     ],
 )
@@ -284,14 +296,17 @@ backends:
 """)
     assert [
         "gateway.yaml:2: telepathy: unknown key, ignored.",
-        "gateway.yaml:3: key_server: known, but this version does not use it yet.",
+        "gateway.yaml:3: key_server: is not supported by this version and is ignored.",
         "gateway.yaml:3: key_server.sub: unknown key, ignored.",
-        "gateway.yaml:5: server.ws_port: known, but this version does not use it yet.",
+        "gateway.yaml:5: server.ws_port: is not supported by this version and is ignored.",
         "gateway.yaml:7: backends.a.weather: unknown key, ignored.",
-        "gateway.yaml:7: backends.a.runtime_profile: known, but this version does not use it yet.",
         (
-            "gateway.yaml:7: backends.a.transport: ignored."
-            " The transport follows from 'command', 'http_url' or 'ws_url'."
+            "gateway.yaml:7: backends.a.runtime_profile: is not supported by this version and is"
+            " ignored."
+        ),
+        (
+            "gateway.yaml:7: backends.a.transport: is ignored."
+            " 'command', 'http_url' or 'ws_url' determines the transport."
         ),
     ] == [str(warning) for warning in loaded.warnings]
     assert {"warning"} == {warning.level for warning in loaded.warnings}
@@ -314,10 +329,7 @@ def test_warm_start_of_a_backend_that_is_not_there(load_yaml: LoadYaml) -> None:
     """A name in warm_start that no backend has is warned about with the nearest one."""
     loaded = load_yaml("meta_mcp: {warm_start: [githb, all]}\nbackends: {github: {command: x}}")
     assert [
-        (
-            "gateway.yaml:1: meta_mcp.warm_start[0]: there is no backend 'githb'."
-            " Did you mean 'github'?"
-        )
+        ("gateway.yaml:1: meta_mcp.warm_start[0]: unknown backend 'githb'. Did you mean 'github'?")
     ] == [str(warning) for warning in loaded.warnings]
 
 
@@ -349,8 +361,8 @@ def test_env_files_lie_over_the_environment(
         tmp_path / "bytes.env",
     ) == loaded.watched
     assert [
-        (str(tmp_path / "two.env"), 3, "not of the form NAME=value; the line is passed over"),
-        (str(tmp_path / "bytes.env"), None, "the text is not UTF-8; the file is passed over"),
+        (str(tmp_path / "two.env"), 3, "not of the form NAME=value; line skipped"),
+        (str(tmp_path / "bytes.env"), None, "the file is not valid UTF-8; file skipped"),
     ] == [(warning.file, warning.line, warning.message) for warning in loaded.warnings]
 
 

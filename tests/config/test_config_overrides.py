@@ -76,8 +76,8 @@ def test_data_of_the_file_is_left_as_it_is() -> None:
             "MCP_GATEWAY_SERVER__SHUTDOWN_TIMEOUT",
             "soon",
             (
-                "MCP_GATEWAY_SERVER__SHUTDOWN_TIMEOUT: server.shutdown_timeout: 'soon': not a"
-                " length of time. Write it as 500ms, 30s, 5m, 2h or 1m30s."
+                "MCP_GATEWAY_SERVER__SHUTDOWN_TIMEOUT: server.shutdown_timeout: must be a"
+                " duration, not 'soon'. Write it as 500ms, 30s, 5m, 2h or 1m30s."
             ),
         ),
         (
@@ -92,7 +92,7 @@ def test_data_of_the_file_is_left_as_it_is() -> None:
             "MCP_GATEWAY_META_MCP__WARM_START",
             "[a, 5]",
             (
-                "MCP_GATEWAY_META_MCP__WARM_START: meta_mcp.warm_start[1]: wants text, and this is"
+                "MCP_GATEWAY_META_MCP__WARM_START: meta_mcp.warm_start[1]: must be a string, not"
                 " a number. Put it in quotes."
             ),
         ),
@@ -109,23 +109,23 @@ def test_data_of_the_file_is_left_as_it_is() -> None:
             "a",
             (
                 "MCP_GATEWAY_ENV_FILES__X: env_files.x: cannot set a key of 'env_files', which"
-                " is no map in the file."
+                " is not a map in the file."
             ),
         ),
         (
             "MCP_GATEWAY_BACKENDS__NEW__TIMEOUT",
             "5s",
             (
-                "MCP_GATEWAY_BACKENDS__NEW__TIMEOUT: backends.new: nothing says how to reach this"
-                " backend. Give 'command' (a program to start), 'http_url' or 'ws_url'."
+                "MCP_GATEWAY_BACKENDS__NEW__TIMEOUT: backends.new: the backend has no transport."
+                " Set 'command' (a program to start), 'http_url' or 'ws_url'."
             ),
         ),
         (
             "MCP_GATEWAY_BACKENDS__OLD__ENV__TOKEN",
             "123456",
             (
-                "MCP_GATEWAY_BACKENDS__OLD__ENV__TOKEN: backends.old.env.token: wants text, and"
-                " this is a number. Put it in quotes."
+                "MCP_GATEWAY_BACKENDS__OLD__ENV__TOKEN: backends.old.env.token: must be a string,"
+                " not a number. Put it in quotes."
             ),
         ),
     ],
@@ -146,6 +146,6 @@ def test_names_with_nothing_between_underscores_are_ignored(load_yaml: LoadYaml)
     """A name that leads nowhere, or to an unknown place, warns and stops nothing."""
     loaded = load_yaml("", {"MCP_GATEWAY_A____B": "1", "MCP_GATEWAY_ZZZZ__B": "1"})
     assert [
-        "MCP_GATEWAY_A____B: a name is missing beside '__'; the variable is ignored.",
+        "MCP_GATEWAY_A____B: a name is missing before or after '__'; variable ignored.",
         "MCP_GATEWAY_ZZZZ__B: zzzz: unknown key, ignored.",
     ] == [str(warning) for warning in loaded.warnings]

@@ -66,7 +66,7 @@ def test_the_table_of_settings() -> None:
             "server.shutdown_timeout",
             "duration",
             "30s",
-            "How long calls in flight may take to finish when the gateway ends.",
+            "How long running calls may take to finish at shutdown.",
             "live",
         )
         == rows["server.shutdown_timeout"]

@@ -101,42 +101,46 @@ def test_faults_name_file_line_and_key(faults: Faults) -> None:
     assert (6, "backends.mail.transform[0].filter.alow") == (first.line, first.key)
     assert "Did you mean 'allow'?" == first.hint
     assert (7, "backends.mail.transform[1].rename.a") == (second.line, second.key)
-    assert "'two words' cannot be the name of a tool" == second.message
+    assert "'two words' is not a valid tool name" == second.message
 
 
 @pytest.mark.parametrize(
     ("item", "key", "words"),
     [
-        ("namespace", (), "wants one of namespace, .* this is text"),
-        ({}, (), "is empty; it wants one of"),
-        ({"namespace": "a", "filter": {"deny": ["b"]}}, (), "2 transforms.*their order counts"),
+        ("namespace", (), "must be a map of one of namespace, .* not a string"),
+        ({}, (), "must have one of namespace"),
+        ({"namespace": "a", "filter": {"deny": ["b"]}}, (), "one transform, not 2.*order matters"),
         ({"namspace": "a"}, ("namspace",), "Did you mean 'namespace'"),
         (
             {"filter": {"deny": ["b"]}, "allow": []},
             ("allow",),
-            "unknown key.*can stand here: namespace",
+            "unknown key.*Known keys: namespace",
         ),
-        ({"namespace": ""}, ("namespace",), "has no prefix"),
-        ({"namespace": {"separator": "."}}, ("namespace",), "has no prefix"),
-        ({"namespace": "a b"}, ("namespace",), "cannot begin the name"),
-        ({"namespace": "a" * 127}, ("namespace",), "cannot begin the name"),
-        ({"namespace": {"prefix": "a", "separator": ":"}}, ("namespace",), "'a:' cannot begin"),
+        ({"namespace": ""}, ("namespace",), "must have a prefix"),
+        ({"namespace": {"separator": "."}}, ("namespace",), "must have a prefix"),
+        ({"namespace": "a b"}, ("namespace",), "is not a valid prefix of tool names"),
+        ({"namespace": "a" * 127}, ("namespace",), "is not a valid prefix of tool names"),
+        (
+            {"namespace": {"prefix": "a", "separator": ":"}},
+            ("namespace",),
+            "'a:' is not a valid prefix",
+        ),
         ({"namespace": {"prefx": "a"}}, ("namespace", "prefx"), "Did you mean 'prefix'"),
-        ({"namespace": 7}, ("namespace",), "wants text"),
-        ({"filter": {}}, ("filter",), "neither 'allow' nor 'deny'"),
-        ({"filter": ["a"]}, ("filter",), "wants a map of allow, deny, and this is a list"),
-        ({"filter": {"allow": []}}, ("filter", "allow"), "as if it did not stand here"),
+        ({"namespace": 7}, ("namespace",), "must be a string"),
+        ({"filter": {}}, ("filter",), "must have 'allow' or 'deny'"),
+        ({"filter": ["a"]}, ("filter",), "must be a map of allow, deny, not a list"),
+        ({"filter": {"allow": []}}, ("filter", "allow"), "must not be empty"),
         ({"filter": {"allow": "a"}}, ("filter", "allow"), "brackets"),
-        ({"filter": {"allow": ["a", "b", "a"]}}, ("filter", "allow", 2), "twice"),
-        ({"filter": {"deny": ["a", ""]}}, ("filter", "deny", 1), "is empty"),
-        ({"rename": {}}, ("rename",), "is empty.*old names to new"),
-        ({"rename": {"a": "a"}}, ("rename", "a"), "renamed to itself"),
-        ({"rename": {"a": "c", "b": "c"}}, ("rename", "b"), "new name of 'a' already"),
+        ({"filter": {"allow": ["a", "b", "a"]}}, ("filter", "allow", 2), "duplicate"),
+        ({"filter": {"deny": ["a", ""]}}, ("filter", "deny", 1), "must not be blank"),
+        ({"rename": {}}, ("rename",), "must be a map of old names to new.*and not empty"),
+        ({"rename": {"a": "a"}}, ("rename", "a"), "must not be renamed to itself"),
+        ({"rename": {"a": "c", "b": "c"}}, ("rename", "b"), "already the new name of 'a'"),
         ({"rename": {"a": "x" * 129}}, ("rename", "a"), "1 to 128"),
-        ({"rename": {"a": 1}}, ("rename", "a"), "wants text"),
-        ({"describe": {"a": " "}}, ("describe", "a"), "is empty"),
+        ({"rename": {"a": 1}}, ("rename", "a"), "must be a string"),
+        ({"describe": {"a": " "}}, ("describe", "a"), "must not be blank"),
         ({"describe": "a"}, ("describe",), "names of tools to descriptions"),
-        ({"response": {}}, ("response",), "wants project, rename, redact or format"),
+        ({"response": {}}, ("response",), "must have project, rename, redact or format"),
         ({"response": {"redakt": ["a"]}}, ("response", "redakt"), "Did you mean 'redact'"),
     ],
 )
@@ -150,63 +154,71 @@ def test_a_bad_transform_is_refused(item: object, key: tuple[str | int, ...], wo
 @pytest.mark.parametrize(
     ("value", "key", "words"),
     [
-        (["a"], (), "wants a map of project, rename, redact, format"),
-        ({"project": "a"}, ("project",), r"wants a list.*\[title, author.name\]"),
-        ({"project": []}, ("project",), "is empty"),
-        ({"project": ["a", "a..b"]}, ("project", 1), "is no path: .*name is missing"),
-        ({"project": ["a[x]"]}, ("project", 0), "must hold a number"),
-        ({"project": [""]}, ("project", 0), "is empty"),
-        ({"project": ["a", "b", "a"]}, ("project", 2), "twice"),
-        ({"project": [{"path": "a"}]}, ("project", 0), "lacks 'as'"),
-        ({"project": [{"as": "a"}]}, ("project", 0), "lacks 'path'"),
+        (["a"], (), "must be a map of project, rename, redact, format"),
+        ({"project": "a"}, ("project",), r"must be a list.*\[title, author.name\]"),
+        ({"project": []}, ("project",), "must not be empty"),
+        ({"project": ["a", "a..b"]}, ("project", 1), "is not a valid path: .*name is missing"),
+        ({"project": ["a[x]"]}, ("project", 0), "must be followed by ']' or a number"),
+        ({"project": [""]}, ("project", 0), "must not be blank"),
+        ({"project": ["a", "b", "a"]}, ("project", 2), "duplicate"),
+        ({"project": [{"path": "a"}]}, ("project", 0), "must have 'as'"),
+        ({"project": [{"as": "a"}]}, ("project", 0), "must have 'path'"),
         ({"project": [{"as": "a", "pth": "b"}]}, ("project", 0, "pth"), "'path'"),
-        ({"project": ["a", {"as": "a", "path": "b"}]}, ("project", 1), "key of another path"),
+        (
+            {"project": ["a", {"as": "a", "path": "b"}]},
+            ("project", 1),
+            "already the key of another path",
+        ),
         (
             {"project": [{"as": "a", "path": "b"}, {"as": "a", "path": "c"}]},
             ("project", 1),
-            "key of another path",
+            "already the key of another path",
         ),
-        ({"rename": {"a": "c", "b": "c"}}, ("rename", "b"), "new name of 'a' already"),
-        ({"redact": "password"}, ("redact",), "wants a list"),
-        ({"redact": ["a", "a"]}, ("redact", 1), "twice"),
-        ({"redact": [{"replacement": "x"}]}, ("redact", 0), "lacks 'pattern'"),
-        ({"redact": [{"pattern": "(a"}]}, ("redact", 0, "pattern"), "no regular expression"),
-        ({"redact": [{"pattern": "a*"}]}, ("redact", 0, "pattern"), "'\\+' in place of"),
+        ({"rename": {"a": "c", "b": "c"}}, ("rename", "b"), "already the new name of 'a'"),
+        ({"redact": "password"}, ("redact",), "must be a list"),
+        ({"redact": ["a", "a"]}, ("redact", 1), "duplicate"),
+        ({"redact": [{"replacement": "x"}]}, ("redact", 0), "must have 'pattern'"),
+        (
+            {"redact": [{"pattern": "(a"}]},
+            ("redact", 0, "pattern"),
+            "not a valid regular expression",
+        ),
+        ({"redact": [{"pattern": "a*"}]}, ("redact", 0, "pattern"), "'\\+' instead of"),
         (
             {"redact": [{"pattern": "a", "replacement": r"\2"}]},
             ("redact", 0, "replacement"),
-            "cannot be filled in: invalid group",
+            "is not a valid replacement: invalid group",
         ),
         (
             {"redact": [{"pattern": "a", "replacement": r"\g<n>"}]},
             ("redact", 0, "replacement"),
-            "cannot be filled in: unknown group",
+            "is not a valid replacement: unknown group",
         ),
         (
             {"redact": [{"pattern": "(a)b", "replacement": "$1"}]},
             ("redact", 0, "replacement"),
-            r"'\$1' would stand there as it is",
+            r"'\$1' is not a group reference",
         ),
         ({"redact": [{"patern": "a"}]}, ("redact", 0, "patern"), "'pattern'"),
         ({"format": {"type": "tree"}}, ("format", "type"), "flat, nested, template"),
-        ({"format": {}}, ("format",), "lacks 'type'"),
-        ({"format": "flat"}, ("format",), "wants a map of type, template"),
-        ({"format": {"type": "template"}}, ("format",), "go together"),
-        ({"format": {"type": "flat", "template": "{{a}}"}}, ("format",), "go together"),
+        ({"format": {}}, ("format",), "must have 'type'"),
+        ({"format": "flat"}, ("format",), "must be a map of type, template"),
+        ({"format": {"type": "template"}}, ("format",), "if, and only if"),
+        ({"format": {"type": "flat", "template": "{{a}}"}}, ("format",), "if, and only if"),
         (
             {"format": {"type": "template", "template": "{a}"}},
             ("format", "template"),
-            "no place to fill in",
+            "must have placeholders",
         ),
         (
             {"format": {"type": "template", "template": "{{a}} {{b"}},
             ("format", "template"),
-            "does not end",
+            "each must be closed",
         ),
         (
             {"format": {"type": "template", "template": "{{a b.}}"}},
             ("format", "template"),
-            "is no path",
+            "is not a valid path",
         ),
     ],
 )
@@ -227,7 +239,7 @@ def test_a_map_in_place_of_the_list_is_explained() -> None:
     """Who forgets the dash is told of it."""
     [(key, words)] = refusals({"namespace": "a"})
     assert () == key
-    assert "Begin each transform with a dash" in words
+    assert "Start each transform with a dash" in words
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -262,14 +274,14 @@ def test_a_rename_onto_a_name_that_was_given_is_refused(chain: list[object], fin
     else:
         [(key, words)] = refusals(chain)
         assert (len(chain) - 1, "rename", "c") == key
-        assert "an earlier rename has given" in words
+        assert "an earlier rename gives" in words
 
 
 def test_the_same_transform_twice_is_refused() -> None:
     """A repeated item is a slip of the editor."""
     [(key, words)] = refusals([{"namespace": "a"}, {"filter": {"deny": ["b"]}}, {"namespace": "a"}])
     assert (2,) == key
-    assert "stands here twice" in words
+    assert "is a duplicate" in words
 
 
 def test_settings_are_shown_for_the_docs() -> None:

@@ -243,7 +243,7 @@ class TestProblems:
         state.write_bytes(b"words" * 1000)
         done = shell.run("stats")
         assert (FAILED, "") == (done.status, done.out)
-        assert "not a sound database" in done.err
+        assert "not a valid database" in done.err
         assert [FILE] == [path.name for path in state.parent.iterdir()]
 
     def test_while_a_gateway_writes(self, shell: Shell, state: Path) -> None:

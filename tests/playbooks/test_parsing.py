@@ -37,7 +37,7 @@ def step(rest: str) -> str:
         (step("arguments: []"), "steps[0].arguments: wants a map, and this is a list"),
         (step("arguments: {a: 1}, args: {b: 2}"), "steps[0].args: stands beside `arguments`"),
         (step("max_retries: false"), "steps[0].max_retries: wants a whole number"),
-        (f"timeout: 1{'0' * 400}\n{STEP}", "p.yaml:3: timeout: longer than ten years"),
+        (f"timeout: 1{'0' * 400}\n{STEP}", "p.yaml:3: timeout: must be at most 87600h (ten years)"),
         (
             f"output: {{properties: {{o: {{path: $one, falback: 1}}}}}}\n{STEP}",
             "output.properties.o.falback: unknown key. Did you mean 'fallback'?",

@@ -560,7 +560,7 @@ class TestUnusableFiles:
         assert {b"not a database, but somebody's words. " * 100, b"x"} == {
             path.read_bytes() for path in aside
         }
-        assert 2 == lines().count("state.set_aside")
+        assert 2 == lines().count("state.database_renamed")
 
     def test_damaged_inside(self, store: UsageStore, clock: Clock) -> None:
         """A database with damaged pages is set aside too, when that is noticed."""
@@ -580,7 +580,7 @@ class TestUnusableFiles:
     def test_looking_changes_nothing(self, store: UsageStore) -> None:
         """A person who looks at a broken file is told, and the file stays where it is."""
         store.path.write_bytes(b"words" * 1000)
-        with pytest.raises(StateError, match="not a sound database") as caught:
+        with pytest.raises(StateError, match="not a valid database") as caught:
             store.read()
         assert "broken" == caught.value.kind
         assert [store.path] == list(store.path.parent.iterdir())
@@ -777,7 +777,7 @@ class TestKeep:
             await scripted.was_asked()
             text = lines()
             assert (1, 1) == (text.count("the disk is full"), text.count("surprise"))
-            assert 1 == text.count("state.kept_again")
+            assert 1 == text.count("state.write_recovered")
             assert {"searches": 1} == kept(scripted).counters
             nursery.cancel_scope.cancel()
         assert {"searches": 5} == kept(scripted).counters == usage.counters()
@@ -799,7 +799,7 @@ class TestKeep:
                 await wait_all_tasks_blocked(0.01)
                 nursery.cancel_scope.cancel()
                 mock_clock.rate = 100.0
-            assert "did not answer" in lines()
+            assert "not written in time" in lines()
             assert 3.0 > trio.current_time()
         finally:
             scripted.gate.set()
