@@ -1,1 +1,1 @@
-"""Tools that are made of YAML files: REST, GraphQL and JSON-RPC APIs, other tools, commands."""
+"""Capabilities: tools made from YAML files that call APIs, other MCP tools or commands."""

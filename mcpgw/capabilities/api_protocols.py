@@ -1,4 +1,4 @@
-"""What is asked of an API by HTTP, and what of its answer is wanted: REST, GraphQL, JSON-RPC."""
+"""Requests and responses of the protocols over HTTP: REST, GraphQL and JSON-RPC."""
 
 from __future__ import annotations
 
@@ -24,10 +24,17 @@ def draft_of(
     values: Inputs,
     credential: str,
 ) -> Draft:
-    """Return the request of a provider by HTTP, for these inputs.
+    """Return the HTTP request of a provider.
+
+    Args:
+      capability: the capability, for its `auth`.
+      provider: one of its providers: `rest`, `graphql` or `jsonrpc`.
+      inputs: the caller's arguments with their defaults.
+      values: the values of templates.
+      credential: the credential, "" for none.
 
     Raises:
-      CallProblem: an input that it needs is missing, or cannot stand where it should.
+      CallProblem: an input is missing, or not allowed where the request needs it.
     """
     config, auth = provider.config, capability.auth
     if provider.service == "rest":
@@ -36,16 +43,16 @@ def draft_of(
     if provider.service == "graphql":
         query = config.query or _query_text(config.body) or str(inputs.get("query", ""))
         if not query:
-            raise CallProblem("a GraphQL capability needs a `query`.")
+            raise CallProblem("a GraphQL provider must have a `query`.")
         variables = FILLER.fill(dict(config.variables), values)
-        given = {} if isinstance(variables, Missing) else variables
+        sent = {} if isinstance(variables, Missing) else variables
         if not config.variables:
             own = inputs.get("variables")
             rest = {k: v for k, v in inputs.items() if k not in ("query", "variables")}
-            given = {**rest, **(own if isinstance(own, Mapping) else {})}
+            sent = {**rest, **(own if isinstance(own, Mapping) else {})}
         body: dict[str, Any] = {"query": query}
-        if given:
-            body["variables"] = given
+        if sent:
+            body["variables"] = sent
     else:
         filled = dict(inputs) if config.body is None else FILLER.fill(config.body, values)
         number = random.getrandbits(48)
@@ -62,10 +69,10 @@ def _query_text(body: Any) -> str:
 
 
 def picked(provider: Provider, value: Any) -> Any:
-    """Return the wanted part of an answer.
+    """Return the part of a response that `response_path` selects.
 
     Raises:
-      CallProblem: it is an error of GraphQL or JSON-RPC, which come with any status.
+      CallProblem: the response is a GraphQL or JSON-RPC error, which may come with any status.
     """
     path = provider.config.response_path
     if isinstance(value, (Blob, str)):
@@ -75,18 +82,18 @@ def picked(provider: Provider, value: Any) -> Any:
         error = value.get("error")
         if isinstance(error, Mapping):
             more = f" (data: {compact(error['data'])[:200]})" if error.get("data") else ""
-            said = f"{error.get('code')}: {error.get('message')}{more}"
-            raise CallProblem(f"The API answered with the JSON-RPC error {said}.", sent=True)
+            text = f"{error.get('code')}: {error.get('message')}{more}"
+            raise CallProblem(f"JSON-RPC error {text}.", sent=True)
         value = value.get("result", value)
     elif provider.service == "graphql" and isinstance(value, Mapping):
         data = value.get("data")
         if errors and data in (None, {}):
             raise CallProblem(_graphql_errors(errors), sent=True)
-        path = path.removeprefix("data").removeprefix(".") if _begins_with_data(path) else path
+        path = path.removeprefix("data").removeprefix(".") if _starts_with_data(path) else path
         value = data if "data" in value else value
         found = pick(value, path)
         if errors:
-            # Part of the answer is there; what is missing is said beside it (GraphQL, 7.1).
+            # A partial result: the errors explain what is missing (GraphQL, section 7.1).
             return {"data": found, "errors": errors}
         return found
     found = pick(value, path)
@@ -95,7 +102,7 @@ def picked(provider: Provider, value: Any) -> Any:
     return found
 
 
-def _begins_with_data(path: str) -> bool:
+def _starts_with_data(path: str) -> bool:
     return path == "data" or path.startswith(("data.", "data["))
 
 

@@ -1,4 +1,4 @@
-"""What the body of a request is made of: functions of templates, and the forms of the wire."""
+"""Bodies of requests: functions of templates such as `$each`, and encoding by media type."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _UNSAFE_NAME: Final = re.compile(r'[\x00-\x1f\x7f"\\]')
 
 @attrs.frozen
 class FilePart:
-    """A file in a body: its bytes, or the URL to get them from."""
+    """A file in a body: its bytes, or the URL to fetch them from."""
 
     data: bytes | None
     url: str
@@ -43,14 +43,14 @@ class FilePart:
 
 @attrs.frozen
 class Body:
-    """The bytes of a body and its media type; None is none."""
+    """The bytes of a body and its media type; None without a body."""
 
     content: bytes | None = None
     type: str = ""
 
 
 @attrs.frozen
-class _Within:
+class _ItemValues:
     """The values of an outer template, with one more input named `item`."""
 
     outer: Values
@@ -71,7 +71,7 @@ def _each(template: Any, values: Values) -> Any:
         return MISSING
     if not isinstance(items, list):
         items = [items]
-    made = [FILLER.fill(template.get("as"), _Within(values, item)) for item in items]
+    made = [FILLER.fill(template.get("as"), _ItemValues(values, item)) for item in items]
     return [each for each in made if not isinstance(each, Missing)]
 
 
@@ -89,11 +89,11 @@ def _email(template: Any, values: Values) -> Any:
             continue
         text = ", ".join(map(as_text, value)) if isinstance(value, list) else as_text(value)
         if "\r" in text or "\n" in text:
-            raise CallProblem(f"'{name}' of an e-mail holds a line break; write it in one line.")
+            raise CallProblem(f"'{name}' of an e-mail must not contain a line break.")
         try:
             message[name.replace("_", "-").title()] = text
-        except (ValueError, LookupError, AttributeError):  # by what the parser of addresses meets
-            raise CallProblem(f"'{name}' of an e-mail cannot be read: {text[:80]!r}.") from None
+        except (ValueError, LookupError, AttributeError):  # raised by the parser of addresses
+            raise CallProblem(f"'{name}' of an e-mail cannot be parsed: {text[:80]!r}.") from None
     body, html = as_text(filled.get("body", "")), filled.get("html")
     message.set_content(body, subtype="html" if html is True or html == "true" else "plain")
     if isinstance(html, str) and html not in ("true", "false"):
@@ -107,7 +107,7 @@ def _decode(text: str) -> bytes:
         plain += "=" * (-len(plain) % 4)
         return base64.b64decode(plain.replace("-", "+").replace("_", "/"), validate=True)
     except (ValueError, binascii.Error):
-        raise CallProblem("a value that should be base64 is not.") from None
+        raise CallProblem("the value of `$base64` or `$file` must be base64.") from None
 
 
 def _base64(template: Any, values: Values) -> Any:
@@ -129,7 +129,7 @@ def _number(template: Any, values: Values) -> Any:
     except (ValueError, RecursionError):
         found = None
     if isinstance(found, bool) or not isinstance(found, (int, float)) or not math.isfinite(found):
-        raise CallProblem(f"{as_text(value)!r:.60} is not a number.")
+        raise CallProblem(f"{as_text(value)!r:.60} must be a number.")
     return found
 
 
@@ -162,7 +162,12 @@ FILLER: Final = Filler(
 
 
 def encode_query(pairs: Mapping[str, Any], style: str) -> list[tuple[str, str]]:
-    """Write query parameters: lists by a style, maps as `a[b]=c`."""
+    """Return query parameters as pairs; maps are written as `a[b]=c`.
+
+    Args:
+      pairs: the parameters by name.
+      style: how lists are written: `repeat`, `comma`, `brackets` or `json`.
+    """
     found: list[tuple[str, str]] = []
     for name, value in pairs.items():
         if isinstance(value, list) and style != "json":
@@ -180,7 +185,7 @@ def encode_query(pairs: Mapping[str, Any], style: str) -> list[tuple[str, str]]:
 
 
 def flattened(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Write a value of a form: maps as `a[b]`, lists as `a[]`, lists of maps as `a[0][b]`."""
+    """Yield the fields of a form: maps as `a[b]`, lists as `a[]`, lists of maps as `a[0][b]`."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from flattened(f"{name}[{key}]", inner)
@@ -193,12 +198,16 @@ def flattened(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def encode_pairs(pairs: list[tuple[str, str]]) -> str:
-    """Write pairs as a query, percent-encoded (a space is `%20`, which every server reads)."""
+    """Return pairs as a query, with spaces as `%20`, which all servers understand."""
     return urlencode(pairs, quote_via=quote, safe="")
 
 
 def encode_body(value: Any, content_type: str) -> Body:
-    """Write a filled body template in the form of its media type."""
+    """Encode a filled template of a body by its media type, which is JSON if not given.
+
+    Raises:
+      CallProblem: the body contains a value that its media type cannot hold.
+    """
     kind = content_type.partition(";")[0].strip().lower() or JSON
     if isinstance(value, Missing):
         return Body()
@@ -218,15 +227,15 @@ def encode_body(value: Any, content_type: str) -> Body:
 
 
 def _plain(value: Any) -> str:
-    """Write what JSON has no form for: bytes as base64."""
+    """Return bytes, which JSON cannot hold, as base64."""
     data = value.data if isinstance(value, FilePart) else value
     if not isinstance(data, bytes):
-        raise CallProblem("a file has a place in multipart/form-data only.")
+        raise CallProblem("a file is only supported in multipart/form-data.")
     return base64.b64encode(data).decode()
 
 
 def files_of(value: Any) -> Iterator[FilePart]:
-    """Give the files of a filled template whose bytes are still to be fetched."""
+    """Yield the files of a filled template whose bytes must still be fetched."""
     if isinstance(value, FilePart):
         if value.data is None:
             yield value
@@ -239,7 +248,7 @@ def files_of(value: Any) -> Iterator[FilePart]:
 
 
 def with_files(value: Any, fetched: Mapping[str, tuple[bytes, str]]) -> Any:
-    """Put fetched bytes in, by URL."""
+    """Return a filled template with the fetched files, given as bytes and media type by URL."""
     if isinstance(value, FilePart) and value.data is None:
         data, kind = fetched[value.url]
         generic = value.type == "application/octet-stream"
@@ -252,7 +261,7 @@ def with_files(value: Any, fetched: Mapping[str, tuple[bytes, str]]) -> Any:
 
 
 def _multipart(value: Any) -> Body:
-    """Write a form of parts (RFC 7578)."""
+    """Encode multipart/form-data (RFC 7578)."""
     boundary = f"mcpgw-{os.urandom(12).hex()}"
     pieces: list[bytes] = []
     for name, inner in dict(value).items():

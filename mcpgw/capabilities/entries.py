@@ -1,4 +1,4 @@
-"""Capability files as they lie in folders, and what is known of each without reading it anew."""
+"""Capability files in folders, and what is known of each without reading it again."""
 
 from __future__ import annotations
 
@@ -18,14 +18,21 @@ if TYPE_CHECKING:
 MOST_FILES: Final = 20_000
 
 Stamp = tuple[int, int, int, int]
-"""Times, size and number of a file: what changes with it."""
+"""Modification time, change time, size and inode of a file."""
 
 
 @attrs.frozen
 class Entry:
-    """A capability file as it is known without reading it anew.
+    """What is known of a capability file without reading it again.
 
-    `problem` says why it is not used; such an entry has no definition.
+    Args:
+      path: the file.
+      stamp: its stamp when it was read.
+      hash: SHA-256 of its contents without the pin, in hex.
+      pin: the pin in the file, "" without one.
+      name: name of the capability.
+      definition: its tool definition, empty for files with a problem and webhooks only.
+      webhooks: its webhooks by name.
     """
 
     path: Path
@@ -36,19 +43,20 @@ class Entry:
     definition: Mapping[str, Any] = attrs.field(factory=dict)
     webhooks: Mapping[str, Any] = attrs.field(factory=dict)
     facts: Mapping[str, Any] = attrs.field(factory=dict)
-    """Category, tags, service, and what else is shown in lists."""
+    """Category, tags, service and other facts for lists."""
     warnings: tuple[str, ...] = ()
     poisoned: str = ""
-    """Why its texts must not reach a model."""
+    """Why a model must not read its texts, "" if it may."""
     problem: str = ""
+    """Why the file cannot be used, "" if it can."""
 
     def lacks_key(self, environ: Mapping[str, str]) -> bool:
-        """Tell whether the variable of a credential that it cannot do without is not set."""
+        """Return whether the environment variable of a required credential is not set."""
         name = str(self.facts.get("key") or "").removeprefix("env:")
         return bool(self.facts.get("required")) and name.isidentifier() and not environ.get(name)
 
     def as_json(self) -> list[Any]:
-        """Return what is kept of it on disk, all but its path and stamp."""
+        """Return the entry as JSON for the cache, without its path and stamp."""
         return [
             *(self.hash, self.pin, self.name, self.definition, self.webhooks, self.facts),
             *(self.warnings, self.poisoned, self.problem),
@@ -56,7 +64,7 @@ class Entry:
 
     @classmethod
     def of_json(cls, path: Path, stamp: Stamp, raw: list[Any]) -> Entry:
-        """Return what was kept, for a file at this path."""
+        """Return an entry from its JSON in the cache."""
         digest, pin, name, definition, webhooks, facts, warnings, poisoned, problem = raw
         return cls(
             *(path, stamp, digest, pin, name, definition, webhooks, facts),
@@ -70,8 +78,10 @@ def stamp_of(status: os.stat_result) -> Stamp:
 
 
 def capability_files(folder: Path) -> Iterator[tuple[Path, Stamp]]:
-    """Give the capability files below a folder with their stamps, sorted; hidden files and
-    folders are left out, and no folder is looked at twice, by whatever links lead to it."""
+    """Yield the capability files below a folder with their stamps, sorted by path.
+
+    Hidden files and folders are skipped. A folder is scanned once, however many links lead to it.
+    """
     found: list[tuple[str, Stamp]] = []
     left = [str(folder)]
     seen: set[tuple[int, int]] = set()
@@ -94,31 +104,31 @@ def capability_files(folder: Path) -> Iterator[tuple[Path, Stamp]]:
                     left.append(entry.path)
                 elif entry.name.endswith(SUFFIXES):
                     status = entry.stat()
-                    if stat.S_ISREG(status.st_mode):  # to open a pipe would wait for a writer
+                    if stat.S_ISREG(status.st_mode):  # opening a pipe would block
                         found.append((entry.path, stamp_of(status)))
             except OSError:
-                continue  # a link to nowhere; the others are no worse for it
+                continue  # such as a broken link
     for path, stamp in sorted(found):
         yield Path(path), stamp
 
 
 def read_file(path: Path) -> bytes:
-    """Return the bytes of a file, no more than one above what is allowed.
+    """Return the bytes of a file, at most one more than `LARGEST`.
 
     Raises:
-      OSError: it cannot be read.
+      OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         return file.read(LARGEST + 1)
 
 
 def name_is_text(path: Path) -> bool:
-    """Tell whether a file's name is UTF-8 text; a name that is none can be kept nowhere."""
+    """Return whether a path is valid UTF-8; other paths cannot be stored in the database."""
     return not any("\udc80" <= letter <= "\udcff" for letter in str(path))
 
 
 def name_in(data: bytes) -> str:
-    """Return the name that a file gives, however broken the rest of it is."""
+    """Return the name in a file that cannot be parsed, "" without one."""
     import re
 
     found = re.search(rb"(?m)^name:[ \t]*[\"']?([A-Za-z0-9_]{1,64})", data)
@@ -126,7 +136,7 @@ def name_in(data: bytes) -> str:
 
 
 def facts_of(capability: Capability) -> dict[str, Any]:
-    """Return what of a capability is shown in lists."""
+    """Return the facts of a capability for lists."""
     metadata, auth = capability.metadata, capability.auth
     primary = capability.primary
     return {

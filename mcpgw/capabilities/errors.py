@@ -1,4 +1,4 @@
-"""What can go wrong with the call of a capability, in words for the caller."""
+"""Errors of capability calls, with messages for the caller."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import attrs
 
 @attrs.frozen
 class CallProblem(Exception):
-    """The call cannot be made, or failed.
+    """A call that failed or could not be made.
 
     Args:
-      message: what happened and what to do; no secret is in it.
-      again: whether another provider, or the same a little later, may do better.
+      message: what happened and what to do, without secrets.
+      again: whether another provider, or a retry, may succeed.
       sent: whether the request may have had an effect.
-      inside: whether it was refused for an address inside of this network.
+      inside: whether the request was refused because of a private address.
     """
 
     message: str
@@ -28,5 +28,5 @@ class CallProblem(Exception):
 
 
 def failure(message: str) -> dict[str, Any]:
-    """Return a failure as the result of a tool."""
+    """Return an error message as the result of a tool call."""
     return {"content": [{"type": "text", "text": message}], "isError": True}

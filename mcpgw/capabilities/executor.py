@@ -1,6 +1,6 @@
-"""The way of one call: providers in order, each asked again where that helps and does no harm.
+"""Execution of capability calls: cache, rate limit, then each provider with safe retries.
 
-cache → rate → for each provider: breaker of its host → secrets → request → answer → shape
+cache → rate limit → for each provider: secrets → request → circuit breaker → response → transform
 """
 
 from __future__ import annotations
@@ -38,29 +38,30 @@ from mcpgw.transports.address_policy import Reach
 log = get_logger("mcpgw.capabilities")
 
 CallTool = Callable[[str, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
-"""Calls a tool of an MCP server: server, tool, arguments."""
+"""Calls a tool of an MCP server; takes server, tool and arguments."""
 RETRIED: Final = frozenset({429, 502, 503, 504})
-"""Statuses after which the same request may do better (RFC 9110, RFC 6585)."""
+"""Statuses after which a request is retried (RFC 9110, RFC 6585)."""
 FAILING: Final = frozenset({429, *range(500, 600)})
-"""Statuses after which another provider is tried."""
+"""Statuses after which the next provider is tried."""
 LONGEST_WAIT: Final = 30.0
-"""Seconds of a Retry-After that are waited for."""
+"""The longest Retry-After that is waited for, in seconds."""
 ALLOWED: Final = (
-    "To allow it, both have to say so: the file (`network: {allow_private: true}`), and"
-    " `capabilities.allow_private` in gateway.yaml, which names the host or its network."
+    "To allow it, set `network: {allow_private: true}` in the file, and add the host or its"
+    " network to `capabilities.allow_private` in gateway.yaml."
 )
 
 
 @attrs.define(eq=False)
 class Executor:
-    """Calls capabilities.
+    """Executes calls of capabilities.
 
     Args:
-      sender: sends requests.
-      credentials: where secrets come from.
-      call_tool: for capabilities that are tools of MCP servers.
-      inside: what inside this network an operator lets capability files reach.
-      commands_allowed: whether a file may run commands; told its path.
+      sender: sends HTTP requests.
+      credentials: looks up secrets.
+      call_tool: calls tools of MCP servers, for `mcp` providers; None outside a gateway.
+      inside: private hosts and networks that the operator allows.
+      commands_allowed: returns why a file must not run commands, "" if it may; takes the path of
+        the file and its pin.
     """
 
     sender: Sender
@@ -82,18 +83,18 @@ class Executor:
         fresh: bool = False,
         view: str = PLAIN,
     ) -> dict[str, Any]:
-        """Call a capability; return the result of `tools/call`.
+        """Call a capability and return the result of `tools/call`.
 
-        A failure is a result with `isError`, for the model to see (MCP 2025-11-25, tools).
+        A failure is a result with `isError`, so that the model sees it (MCP 2025-11-25, tools).
 
         Args:
-          capability: which.
-          arguments: the caller's; defaults of the schema are put in here.
-          content_hash: of the file, so that a changed one shares no answers with the old.
-          path: of the file.
-          fresh: whether a kept answer will not do.
-          view: `plain`, `projected` into the common form, or `full`: what `response_transform`
-            would leave out too.
+          capability: the capability.
+          arguments: the caller's arguments; defaults of the schema are added.
+          content_hash: hash of the file, so that a changed file does not share cached responses.
+          path: path of the file.
+          fresh: whether to bypass the response cache.
+          view: `plain`, `projected` (in the common form) or `full` (without the reductions of
+            `response_transform`).
         """
         inputs = with_defaults(capability.schema.input, arguments)
         used: set[str] = set()
@@ -102,7 +103,7 @@ class Executor:
                 capability,
                 content_hash,
                 inputs,
-                lambda: self._ask(capability, inputs, path, used),
+                lambda: self._try_providers(capability, inputs, path, used),
                 fresh=fresh or view == FULL,
             )
             return self._result(capability, viewed(capability, value, view))
@@ -112,14 +113,14 @@ class Executor:
 
     # -- providers -------------------------------------------------------------------------------
 
-    async def _ask(
+    async def _try_providers(
         self, capability: Capability, inputs: Mapping[str, Any], path: Path | None, used: set[str]
     ) -> Any:
         await self._wait_for_rate(capability)
         problems: list[str] = []
         for place, provider in enumerate(capability.providers):
             try:
-                value = await self._provider(capability, provider, inputs, path, used)
+                value = await self._call_provider(capability, provider, inputs, path, used)
                 value = _hide(value, used)
                 return shaped(value, capability.transform)
             except CallProblem as problem:
@@ -129,8 +130,10 @@ class Executor:
                 if last or not problem.again or not harmless:
                     text = problems[0] if len(problems) == 1 else "; then ".join(problems)
                     raise attrs.evolve(problem, message=text) from None
-                log.info("capability.fallback", capability=capability.name, reason=str(problem))
-        raise CallProblem(f"'{capability.name}' has no provider; it only receives webhooks.")
+                log.info(
+                    "capability.provider_failed", capability=capability.name, reason=str(problem)
+                )
+        raise CallProblem(f"'{capability.name}' has no providers; it only receives webhooks.")
 
     async def _wait_for_rate(self, capability: Capability) -> None:
         rule = capability.rate_limit
@@ -144,7 +147,7 @@ class Executor:
             )
         await bucket.take()
 
-    async def _provider(
+    async def _call_provider(
         self,
         capability: Capability,
         provider: Provider,
@@ -188,7 +191,7 @@ class Executor:
     async def _tool(self, provider: Provider, inputs: Mapping[str, Any], values: Inputs) -> Any:
         config = provider.config
         if self.call_tool is None:
-            raise CallProblem("tools of MCP servers can be called in a running gateway only.")
+            raise CallProblem("tools of MCP servers can only be called in a running gateway.")
         template = config.arguments
         arguments = dict(inputs) if template is None else FILLER.fill(template, values)
         given = {} if isinstance(arguments, Missing) else arguments
@@ -196,9 +199,9 @@ class Executor:
             result = await self.call_tool(config.server, config.tool, given)
         if scope.cancelled_caught:
             raise CallProblem(
-                f"'{config.server}' did not answer within {provider.timeout:g} s.", sent=True
+                f"'{config.server}' timed out after {provider.timeout:g} s.", sent=True
             )
-        return _of_tool(result, config.response_path)
+        return _tool_value(result, config.response_path)
 
     # -- HTTP --------------------------------------------------------------------------------------
 
@@ -213,7 +216,7 @@ class Executor:
     ) -> Any:
         reach = Reach(self.inside) if capability.network.allow_private else Reach()
         draft = draft_of(capability, provider, inputs, values, credential)
-        # What stands in the host is an address, not a secret.
+        # A value in the host of the URL is an address, not a secret.
         used -= {each for each in used if each in urlsplit(draft.url).netloc}
         if files := draft.files():
             fetched = {url: await self._fetch(url, provider, reach) for url in files}
@@ -222,7 +225,7 @@ class Executor:
         rule = provider.config.pagination
         pages = rule.max_pages if rule is not None else 1
         for page in range(1, pages + 1):
-            answer = await self._asked(capability, provider, draft.outgoing(), reach, values)
+            answer = await self._send(capability, provider, draft.outgoing(), reach, values)
             value = read_answer(answer, provider.config.response_format)
             whole = value if page == 1 or rule is None else joined(rule, whole, value)
             more = next_draft(rule, draft, value, answer, page) if rule is not None else None
@@ -232,15 +235,17 @@ class Executor:
         return picked(provider, whole)
 
     async def _fetch(self, url: str, provider: Provider, reach: Reach) -> tuple[bytes, str]:
-        """Get a file that an input names, without any credential."""
+        """Fetch a file from a URL in the inputs, without credentials."""
         answer = await self.sender.send(
             HttpRequest("GET", url), reach=reach, timeout=provider.timeout, limit=provider.max_bytes
         )
         if answer.status != 200:
-            raise CallProblem(f"the file at {url[:120]} was answered with {answer.status}.")
+            raise CallProblem(
+                f"the file at {url[:120]} could not be fetched: HTTP {answer.status}."
+            )
         return answer.content, answer.kind
 
-    async def _asked(
+    async def _send(
         self,
         capability: Capability,
         provider: Provider,
@@ -248,7 +253,7 @@ class Executor:
         reach: Reach,
         values: Inputs,
     ) -> HttpAnswer:
-        """Send a request, again where that does no harm; raise for an answer that is an error."""
+        """Send a request and retry it if that is safe; raise for an error response."""
         breaker = self._breakers.setdefault(outgoing.host, _new_breaker())
         rule = capability.retry
         attempt = 1
@@ -256,7 +261,7 @@ class Executor:
             permit = breaker.admit()
             if permit is None:
                 raise CallProblem(
-                    f"{outgoing.host} failed several times in a row; the next try is allowed in"
+                    f"{outgoing.host} failed several times in a row; retry in"
                     f" {breaker.retry_after():.0f} s.",
                     again=True,
                 )
@@ -294,7 +299,7 @@ class Executor:
         blocks = content_blocks(value, f"capability://{capability.name}")
         result: dict[str, Any] = {"content": blocks, "isError": False}
         if capability.schema.output is not None and not isinstance(value, Blob):
-            # MCP wants an object (2025-11-25, tools, structured content).
+            # Structured content must be an object (MCP 2025-11-25, tools).
             wrapped = value if isinstance(value, Mapping) else {"result": value}
             result["structuredContent"] = wrapped
         return result
@@ -304,15 +309,15 @@ def _new_breaker() -> CircuitBreaker:
     return CircuitBreaker(failure_threshold=5, success_threshold=1, reset_timeout=30.0)
 
 
-def _of_tool(result: Mapping[str, Any], path: str) -> Any:
-    """Return what a tool of an MCP server gave as a value."""
+def _tool_value(result: Mapping[str, Any], path: str) -> Any:
+    """Return the result of an MCP tool as a value."""
     blocks = result.get("content") or []
     texts = [
         b.get("text", "") for b in blocks if isinstance(b, Mapping) and b.get("type") == "text"
     ]
     if result.get("isError") is True:
         raise CallProblem(
-            "\n".join(texts)[:2000] or "the tool failed without saying why.", sent=True
+            "\n".join(texts)[:2000] or "the tool failed without a message.", sent=True
         )
     value: Any = result.get("structuredContent")
     if value is None:
@@ -332,13 +337,13 @@ def _may_repeat(capability: Capability, provider: Provider, outgoing: HttpReques
 
 
 def _refusal(outgoing: HttpRequest, answer: HttpAnswer, wait: float | None) -> CallProblem:
-    said = error_text(answer)
-    text = f"{outgoing.host} answered with HTTP {answer.status}"
-    text += f": {said}" if said else ""
+    reason = error_text(answer)
+    text = f"{outgoing.host} returned HTTP {answer.status}"
+    text += f": {reason}" if reason else ""
     if answer.status in (401, 403):
-        text += " (The credential was refused, or does not allow this.)"
+        text += " (The credential was rejected, or lacks the permission.)"
     if wait is not None:
-        text += f" (It asks to come again in {wait:.0f} s.)"
+        text += f" (Retry after {wait:.0f} s.)"
     return CallProblem(
         text,
         again=answer.status in FAILING,
@@ -347,7 +352,7 @@ def _refusal(outgoing: HttpRequest, answer: HttpAnswer, wait: float | None) -> C
 
 
 def with_defaults(schema: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments with the schema's defaults for what was not given; null is not given."""
+    """Return arguments with the schema's defaults; null counts as missing."""
     inputs = {name: value for name, value in arguments.items() if value is not None}
     properties = schema.get("properties") if schema else None
     for name, each in properties.items() if isinstance(properties, Mapping) else ():
@@ -357,6 +362,6 @@ def with_defaults(schema: Mapping[str, Any] | None, arguments: Mapping[str, Any]
 
 
 def _hide(value: Any, secrets: set[str]) -> Any:
-    """Cut secrets out of all texts of a value: an API may well echo them."""
+    """Redact secrets in all texts of a value, since an API may echo them."""
     forms = forms_of(secrets)
     return without(value, forms) if forms else value

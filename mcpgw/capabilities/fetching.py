@@ -1,4 +1,4 @@
-"""Fetching a public document: a specification, a skill, a capability file of somebody else."""
+"""Fetching of public documents: specifications, skills and capability files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mcpgw.transports.address_policy import Reach
 from mcpgw.transports.network import Network
 
 TIMEOUT: Final = 30.0
+"""Seconds."""
 
 
 async def fetch_public(
@@ -21,20 +22,20 @@ async def fetch_public(
     headers: Mapping[str, str] | None = None,
     inside: tuple[str, ...] = (),
 ) -> bytes:
-    """Return the document at a URL; addresses inside this network are refused.
+    """Fetch the document at a URL; private addresses are refused.
 
     Args:
-      url: http or https.
-      limit: bytes at most.
-      headers: sent to the URL's own origin only.
-      inside: networks and hosts inside that are reached all the same.
+      url: an http or https URL.
+      limit: the largest document, in bytes.
+      headers: headers that are sent to the URL's own origin only.
+      inside: private networks and hosts that are allowed.
 
     Raises:
-      CallProblem: it cannot be had.
+      CallProblem: the document cannot be fetched.
     """
     answer = await fetch_answer(url, limit=limit, headers=headers, inside=inside)
     if answer.status != 200:
-        raise CallProblem(f"{url} was answered with HTTP {answer.status}.")
+        raise CallProblem(f"{url} returned HTTP {answer.status}.")
     return answer.content
 
 
@@ -45,7 +46,7 @@ async def fetch_answer(
     headers: Mapping[str, str] | None = None,
     inside: tuple[str, ...] = (),
 ) -> HttpAnswer:
-    """Return the answer at a URL, whatever its status. Raises: as `fetch_public`."""
+    """Return the response from a URL whatever its status; the rest is as for `fetch_public`."""
     sender = Sender(Network(dict(os.environ)))
     try:
         outgoing = HttpRequest("GET", url, dict(headers or {}))

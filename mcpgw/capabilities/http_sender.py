@@ -1,4 +1,4 @@
-"""Sending one HTTP request: redirects by hand, sizes bounded, faults in words."""
+"""HTTP requests to APIs: guarded addresses, safe redirects, limited sizes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _PLAIN_HEADERS: Final = frozenset(
     {"accept", "accept-language", "user-agent", "content-type", "content-length"}
 )
-"""What goes along to another origin; all else may hold a credential."""
+"""Headers that are sent to another origin; others may hold a credential."""
 PRODUCT: Final = "mcpgw/1.0 (+https://pypi.org/project/mcpgw/)"
 
 
 @attrs.frozen
 class HttpRequest:
-    """A request as it will be sent. `repr` shows no header, query or body: they may be secret."""
+    """An HTTP request. Its `repr` omits headers, query and body, which may be secret."""
 
     method: str
     url: str = attrs.field(repr=lambda url: repr(urlsplit(url).netloc))
@@ -38,13 +38,13 @@ class HttpRequest:
 
     @property
     def host(self) -> str:
-        """Host and port, as they stand in the URL."""
+        """Host and port of the URL."""
         return urlsplit(self.url).netloc.rpartition("@")[2]
 
 
 @attrs.frozen
 class HttpAnswer:
-    """An answer, read to its end."""
+    """A complete HTTP response; the names of its headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -53,17 +53,17 @@ class HttpAnswer:
 
     @property
     def kind(self) -> str:
-        """The media type, in lower case and without parameters."""
+        """The media type in lower case, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def charset(self) -> str:
-        """The charset that the answer names; UTF-8 where it names none."""
+        """The charset of the media type, UTF-8 by default."""
         _, _, rest = self.headers.get("content-type", "").partition("charset=")
         return rest.split(";")[0].strip().strip("\"'") or "utf-8"
 
     def text(self) -> str:
-        """Return the body as text; what cannot be read is replaced."""
+        """Return the body as text; undecodable bytes are replaced."""
         try:
             return self.content.decode(self.charset, "replace")
         except LookupError:
@@ -72,10 +72,10 @@ class HttpAnswer:
 
 @attrs.define(eq=False)
 class Sender:
-    """Sends requests by guarded clients, one for each reach. Its opener closes it.
+    """Sends requests with a guarded client for each reach; whoever creates it must close it.
 
     Args:
-      network: TLS and proxies.
+      network: settings for TLS and proxies.
     """
 
     network: Network
@@ -90,26 +90,24 @@ class Sender:
     async def send(
         self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
     ) -> HttpAnswer:
-        """Send a request and read its answer to the end, following redirects.
+        """Send a request, follow redirects and return the complete response.
 
-        A redirect is followed where the request changes nothing, or the server says that it is
-        to be fetched by GET. No credential goes to another origin.
+        A redirect is followed if the request is safe (GET or HEAD), or if the redirect turns it
+        into a GET. Credentials are never sent to another origin.
 
         Args:
           outgoing: the request.
-          reach: which addresses it may go to, at every hop.
-          timeout: seconds for all of it.
-          limit: bytes of the answer.
+          reach: the addresses that it may go to, checked at every hop.
+          timeout: seconds for the whole exchange.
+          limit: the largest response, in bytes.
 
         Raises:
-          CallProblem: it may not be sent, or got no answer.
+          CallProblem: the request was refused or failed.
         """
         with trio.move_on_after(timeout) as scope:
             return await self._follow(outgoing, reach, limit)
         assert scope.cancelled_caught
-        raise CallProblem(
-            f"{outgoing.host} did not answer within {timeout:g} s.", again=True, sent=True
-        )
+        raise CallProblem(f"{outgoing.host} timed out after {timeout:g} s.", again=True, sent=True)
 
     async def _follow(self, outgoing: HttpRequest, reach: Reach, limit: int) -> HttpAnswer:
         for _ in range(MOST_REDIRECTS + 1):
@@ -118,7 +116,7 @@ class Sender:
             if answer.status not in _REDIRECTS or not location:
                 return answer
             outgoing = _redirected(outgoing, answer.status, location)
-        raise CallProblem(f"{outgoing.host} redirects again and again.")
+        raise CallProblem(f"{outgoing.host}: too many redirects.")
 
     async def _once(self, outgoing: HttpRequest, reach: Reach, limit: int) -> HttpAnswer:
         import httpx
@@ -147,7 +145,7 @@ class Sender:
                 with trio.CancelScope(shield=True):
                     await response.aclose()
         except Refused as error:
-            raise CallProblem(f"The request is refused: {error}.", inside=True) from None
+            raise CallProblem(f"Request refused: {error}.", inside=True) from None
         except Unreachable as error:
             raise CallProblem(f"{outgoing.host} cannot be reached: {error}.", again=True) from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
@@ -155,15 +153,15 @@ class Sender:
                 f"{outgoing.host} cannot be reached: {_why(error)}.", again=True
             ) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
-            raise CallProblem(f"The request cannot be sent: {_why(error)}.") from None
+            raise CallProblem(f"Invalid request: {_why(error)}.") from None
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise CallProblem(
-                f"{outgoing.host} did not answer: {_why(error)}.", again=True, sent=True
+                f"No response from {outgoing.host}: {_why(error)}.", again=True, sent=True
             ) from None
         if content is None:
             raise CallProblem(
-                f"The answer of {outgoing.host} has more than {limit} bytes."
-                " Ask for less, or raise the provider's max_bytes.",
+                f"The response of {outgoing.host} is larger than {limit} bytes."
+                " Request less data, or raise the provider's max_bytes.",
                 sent=sent,
             )
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -171,13 +169,13 @@ class Sender:
 
 
 async def _bounded(response: httpx.Response, limit: int) -> bytes | None:
-    """Read a body, unpacked; None where it is longer than the limit."""
+    """Return the decompressed body, None if it is larger than the limit."""
     body = bytearray()
     with trio.CancelScope() as reading:
         async for piece in response.aiter_bytes():
             body += piece
             if len(body) > limit:
-                # Cancelling ends httpx's nested generators in order; leaving the loop would not.
+                # Leaving the loop would not close httpx's nested generators in order.
                 body.clear()
                 reading.cancel()
     return None if reading.cancel_called else bytes(body)
@@ -186,28 +184,28 @@ async def _bounded(response: httpx.Response, limit: int) -> bytes | None:
 def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - it raises where it is none
+        parts.port  # noqa: B018 - it raises if it is invalid
     except ValueError:
-        raise CallProblem("The URL of the request is none.") from None
+        raise CallProblem("The URL of the request is invalid.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise CallProblem(
-            f"{url[:80]!r} is not an http or https URL; the capability's base_url is wrong."
+            f"{url[:80]!r} must be an http or https URL; check the capability's base_url."
         )
     if parts.username is not None or parts.password is not None:
-        raise CallProblem("A URL with a user name in it is refused; use `auth`.")
+        raise CallProblem("The URL must not contain a user name; use `auth`.")
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise CallProblem("The URL holds characters that must be percent-encoded.")
+        raise CallProblem("The URL contains characters that must be percent-encoded.")
 
 
 def _redirected(outgoing: HttpRequest, status: int, location: str) -> HttpRequest:
     url = urljoin(outgoing.url, location)
     safe = outgoing.method in ("GET", "HEAD")
-    # RFC 9110, sections 15.4.2 to 15.4.4: what follows is a GET.
+    # RFC 9110, sections 15.4.2 to 15.4.4: the redirected request is a GET.
     as_get = status == 303 or (status in (301, 302) and outgoing.method == "POST")
     if not (safe or as_get):
         raise CallProblem(
-            f"{outgoing.host} redirects a {outgoing.method} to {urlsplit(url).netloc}, which is"
-            " not followed: it would send the body elsewhere.",
+            f"{outgoing.host} redirects a {outgoing.method} to {urlsplit(url).netloc}; redirects"
+            " of requests with a body are not followed.",
             sent=True,
         )
     old, new = urlsplit(outgoing.url), urlsplit(url)
@@ -215,7 +213,7 @@ def _redirected(outgoing: HttpRequest, status: int, location: str) -> HttpReques
     if (old.scheme, old.netloc.lower()) != (new.scheme, new.netloc.lower()):
         headers = {name: value for name, value in headers.items() if name in _PLAIN_HEADERS}
         if old.scheme == "https" and new.scheme == "http":
-            raise CallProblem(f"{outgoing.host} redirects from https to http; refused.")
+            raise CallProblem(f"Redirect of {outgoing.host} from https to http refused.")
     if as_get and not safe:
         headers = {n: v for n, v in headers.items() if not n.lower().startswith("content-")}
         return HttpRequest("GET", url, headers)
@@ -223,7 +221,12 @@ def _redirected(outgoing: HttpRequest, status: int, location: str) -> HttpReques
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds of a Retry-After header (RFC 9110, section 10.2.3), None without one."""
+    """Return the delay of a Retry-After header in seconds, None without one.
+
+    Args:
+      headers: the headers by their names in lower case.
+      now: Unix time, for a header with a date (RFC 9110, section 10.2.3).
+    """
     value = headers.get("retry-after", "").strip()
     if value.isdecimal() and len(value) < 10:
         return float(value)

@@ -1,7 +1,7 @@
-"""The capabilities of some folders: known from a cache, read again when their files change.
+"""Library of the capabilities in some folders, read again when their files change.
 
-What a file is trusted with is decided here too: its pin, what it was when it was let in, and
-whether its texts try to talk a model into something.
+It also decides which files are trusted: by their pins, by the hashes that were approved, and by a
+scan of their texts for tool poisoning.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ from mcpgw.trust.approvals import ApprovalStore, ApprovedFile, QuarantinedFile
 
 log = get_logger("mcpgw.capabilities")
 
-NO_TEXT: Final = "its name is not UTF-8 text; rename it"
+BAD_NAME: Final = "the name of the file must be UTF-8; rename it"
 
 Scan = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[list[str], list[str]]]
-"""Looks a tool definition and its document over; returns why it is blocked, and warnings."""
+"""Scans a tool definition and its document; returns reasons to block it, and warnings."""
 
 
 @attrs.frozen
 class Changes:
-    """What a look at the folders found, by name; files with their faults that are new."""
+    """Result of a refresh: names of capabilities, and files with new problems."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     problems: Mapping[str, str] = attrs.field(factory=dict)
     pulled: tuple[str, ...] = ()
-    """Capabilities that were withdrawn because their file is not what was let in."""
+    """Capabilities that were quarantined because their pinned file has changed."""
 
     def __bool__(self) -> bool:
-        """Tell whether any capability is another one than before."""
+        """Return whether any capability was added, removed or changed."""
         return bool(self.added or self.removed or self.changed)
 
 
@@ -60,14 +60,14 @@ class Changes:
 class Library:
     """Capabilities by name.
 
-    A later folder wins where names are the same; within one folder that is an error of the
-    second file. All methods that look at files block.
+    If two folders have a capability of the same name, the later folder wins; within one folder,
+    it is an error of the second file. All methods that access files block.
 
     Args:
-      cache: the file in which what was read is kept; None for none.
-      approvals: what was let in; None trusts what there is, for commands that only look.
-      scan: looks for texts that are meant for a model; None for no look.
-      scan_version: of its rules, so that kept results are not outlived.
+      cache: the file of the metadata cache; None for no cache.
+      approvals: the approved hashes; None to trust all files, for commands that only read.
+      scan: scans for tool poisoning; None for no scan.
+      scan_version: version of the scan's rules; results of other versions are not used.
     """
 
     cache: Path | None = None
@@ -75,69 +75,68 @@ class Library:
     scan: Scan | None = None
     scan_version: str = ""
     poisoning: str = "block"
-    """What becomes of files whose texts try to talk a model into something: `block`, `warn` or
-    `off`."""
+    """Action for files with tool poisoning: `block`, `warn` or `off`."""
     _folders: tuple[Path, ...] = ()
     _fixed: frozenset[Path] = frozenset()
-    """Folders that are part of the package: looked at once."""
+    """Folders that are part of the package; they are scanned once."""
     _entries: dict[Path, Entry] = attrs.field(factory=dict)
     _by_name: dict[str, Entry] = attrs.field(factory=dict)
     _refused: dict[Path, str] = attrs.field(factory=dict)
-    """Files that are not used, with the reason."""
+    """Files that cannot be used, with the reason."""
     _read: dict[Path, tuple[str, Capability]] = attrs.field(factory=dict)
     _approved: dict[str, ApprovedFile] = attrs.field(factory=dict)
     _quarantined: dict[str, QuarantinedFile] = attrs.field(factory=dict)
     _approvals_seen: int | None = None
     _remembered: MetadataCache = attrs.field(init=False)
     _fixed_entries: dict[Path, Entry] | None = None
-    _looked: bool = False
+    _scanned: bool = False
     _policy_seen: str = ""
 
     def __attrs_post_init__(self) -> None:
         self._remembered = MetadataCache(self.cache, self.scan_version)
 
     def use(self, folders: tuple[Path, ...], *, fixed: tuple[Path, ...] = ()) -> None:
-        """Take other folders, which the next `refresh` reads.
+        """Set the folders, which the next `refresh` reads.
 
         Args:
-          folders: of the person; they are looked at again and again.
-          fixed: of the package; they come first.
+          folders: configured folders, which every refresh checks for changes.
+          fixed: folders of the package, which have the lowest precedence.
         """
         if folders != self._folders or frozenset(fixed) != self._fixed:
             self._folders, self._fixed = folders, frozenset(fixed)
             self._fixed_entries = None
-            self._looked = False
+            self._scanned = False
 
-    # -- what is known ------------------------------------------------------------------------
+    # -- lookup -------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return len(self._by_name)
 
     def entries(self) -> Iterator[Entry]:
-        """Give what can be used, by name."""
+        """Yield the usable capabilities, sorted by name."""
         for name in sorted(self._by_name):
             yield self._by_name[name]
 
     def get(self, name: str) -> Entry | None:
-        """Return the capability of this name, if it can be used."""
+        """Return the usable capability of this name, None if there is none."""
         return self._by_name.get(name)
 
     def ships(self, entry: Entry) -> bool:
-        """Tell whether a capability is one of the package's own."""
+        """Return whether a capability is shipped with the package."""
         return self._rank(entry.path) == 0
 
     @property
     def refused(self) -> Mapping[Path, str]:
-        """Files that are not used, with the reason."""
+        """Files that cannot be used, with the reason."""
         return self._refused
 
     @property
     def quarantined(self) -> Mapping[str, QuarantinedFile]:
-        """Files that must be pinned again, by path."""
+        """Quarantined files, which must be pinned again, by path."""
         return self._quarantined
 
     def why_not(self, name: str) -> str | None:
-        """Return why a capability of this name is not there, if a file of it is known."""
+        """Return why a capability cannot be used, None if no file of it is known."""
         for each in self._quarantined.values():
             if each.name == name:
                 return each.reason
@@ -148,11 +147,11 @@ class Library:
         return None
 
     def load(self, entry: Entry) -> Capability:
-        """Read the capability of an entry.
+        """Return the capability of an entry, parsed from its file.
 
         Raises:
-          ConfigError: the file has changed since, or cannot be read.
-          OSError: it cannot be opened.
+          ConfigError: the file is invalid, or has changed since the last refresh.
+          OSError: the file cannot be read.
         """
         known = self._read.get(entry.path)
         if known is not None and known[0] == entry.hash:
@@ -161,27 +160,27 @@ class Library:
         if look_at(data).actual != entry.hash:
             from mcpgw.config.problems import Problem
 
-            message = "the file has changed just now; try again in a moment"
+            message = "the file has just changed; try again in a moment"
             raise ConfigError([Problem(str(entry.path), None, "", message)])
         capability, _ = read_capability(entry.path, data)
         self._read[entry.path] = (entry.hash, capability)
         return capability
 
-    # -- looking at the folders -----------------------------------------------------------------
+    # -- scanning -----------------------------------------------------------------------------
 
     def refresh(self) -> Changes:
-        """Look at the folders, and read what is new or changed."""
+        """Check the folders and read files that are new or have changed."""
         stamps = dict(self._stamps())
         approvals = self.approvals.version() if self.approvals is not None else None
         policy = self.poisoning
         same = stamps == {path: entry.stamp for path, entry in self._entries.items()}
         same_rules = (approvals, policy) == (self._approvals_seen, self._policy_seen)
-        if self._looked and same and same_rules:
+        if self._scanned and same and same_rules:
             return Changes()
         self._policy_seen = policy
         self._load_approvals()
-        self._looked = True
-        before, told = self._by_name, dict(self._refused)
+        self._scanned = True
+        before, refused = self._by_name, dict(self._refused)
         fresh = False
         entries: dict[Path, Entry] = {}
         for path, stamp in stamps.items():
@@ -190,7 +189,7 @@ class Library:
                 known = self._remembered.find(path, stamp)
             if known is None:
                 fresh = True
-                known = self._shipped(path, stamp) or self._look(path, stamp)
+                known = self._shipped(path, stamp) or self._read_entry(path, stamp)
             entries[path] = known
         self._entries = entries
         pulled = self._trust(entries)
@@ -212,7 +211,7 @@ class Library:
                     if (now[name].hash, now[name].path) != (before[name].hash, before[name].path)
                 )
             ),
-            {str(p): why for p, why in self._refused.items() if told.get(p) != why},
+            {str(p): why for p, why in self._refused.items() if refused.get(p) != why},
             pulled,
         )
 
@@ -226,19 +225,19 @@ class Library:
             yield from capability_files(folder)
 
     def index(self) -> dict[str, Any]:
-        """Return the index of the package's own folder, read anew, for `INDEX` in it."""
+        """Return a fresh index of the package's folder, for its `INDEX` file."""
         (folder,) = self._fixed
         files = {
-            path.relative_to(folder).as_posix(): self._look(path, stamp).as_json()
+            path.relative_to(folder).as_posix(): self._read_entry(path, stamp).as_json()
             for path, stamp in capability_files(folder)
         }
         return {"key": self._remembered.index_key, "files": files}
 
     def look(self, path: Path) -> Entry:
-        """Return what there is to be known of a single file, wherever it is."""
-        entry = self._look(path, stamp_of(path.stat()))
+        """Return the entry of a single file, which may be outside the folders."""
+        entry = self._read_entry(path, stamp_of(path.stat()))
         if not entry.problem and entry.pin not in ("", entry.hash):
-            return attrs.evolve(entry, problem=_pulled(entry, None))
+            return attrs.evolve(entry, problem=_mismatch(entry, None))
         return entry
 
     def _shipped(self, path: Path, stamp: Stamp) -> Entry | None:
@@ -247,10 +246,10 @@ class Library:
             return None
         return self._remembered.shipped(path, stamp, folder)
 
-    def _look(self, path: Path, stamp: Stamp) -> Entry:
-        """Read a file for what is to be known of it."""
+    def _read_entry(self, path: Path, stamp: Stamp) -> Entry:
+        """Read and check a file."""
         if not name_is_text(path):
-            return Entry(path, stamp, problem=NO_TEXT)
+            return Entry(path, stamp, problem=BAD_NAME)
         try:
             data = read_file(path)
             pinned = look_at(data)
@@ -265,9 +264,9 @@ class Library:
             name = name_in(data) or path.stem
             problem = str(error) if pinned.holds else pinned.mismatch(path)
             return attrs.evolve(base, name=name, problem=problem)
-        return self._known(base, capability, tuple(map(str, warnings)), data)
+        return self._checked(base, capability, tuple(map(str, warnings)), data)
 
-    def _known(
+    def _checked(
         self, base: Entry, capability: Capability, warnings: tuple[str, ...], data: bytes
     ) -> Entry:
         from mcpgw.capabilities.tool_definition import tool_definition
@@ -301,14 +300,14 @@ class Library:
         if self.approvals is None:
             return
         try:
-            # Before what it stands for: what others write meanwhile is seen at the next look.
+            # Read before the approvals, so that a concurrent write is seen at the next refresh.
             self._approvals_seen = self.approvals.version()
             self._approved, self._quarantined = self.approvals.files()
         except StateError as error:
-            log.warning("capability.approvals", reason=str(error))
+            log.warning("approvals.read_failed", reason=str(error))
 
     def _trust(self, entries: Mapping[Path, Entry]) -> tuple[str, ...]:
-        """Compare the files with what was let in; return the names of those that were pulled."""
+        """Compare the files with the approved ones; return the names of those now quarantined."""
         self._refused = {}
         approved: list[ApprovedFile] = []
         quarantined: list[QuarantinedFile] = []
@@ -318,10 +317,10 @@ class Library:
                 continue
             key, fixed = str(path), self._rank(path) == 0
             known = self._approved.get(key)
-            reason = "" if fixed and entry.pin in ("", entry.hash) else _pulled(entry, known)
-            jailed = self._quarantined.get(key)
-            if jailed is not None and self.approvals is not None:
-                self._refused[path] = jailed.reason
+            reason = "" if fixed and entry.pin in ("", entry.hash) else _mismatch(entry, known)
+            held = self._quarantined.get(key)
+            if held is not None and self.approvals is not None:
+                self._refused[path] = held.reason
             elif reason and known is not None and self.approvals is not None:
                 why = f"RUG-PULL DETECTED: {reason}"
                 expected = known.hash if known.pinned else entry.pin
@@ -343,15 +342,15 @@ class Library:
             try:
                 self.approvals.save_files(approved, quarantined)
             except StateError as error:
-                log.warning("capability.approvals", reason=str(error))
+                log.warning("approvals.write_failed", reason=str(error))
             self._approved |= {each.path: each for each in approved}
             self._quarantined |= {each.path: each for each in quarantined}
         return tuple(sorted(each.name for each in quarantined))
 
     def _choose(self, entries: Mapping[Path, Entry]) -> dict[str, Entry]:
-        """Return the usable entries by name; a later folder wins over an earlier one."""
+        """Return the usable entries by name; later folders win."""
         chosen: dict[str, Entry] = {}
-        # Of two in one folder the file that is called like its capability has the name.
+        # Within one folder, the file that is named like its capability wins.
         for path, entry in sorted(entries.items(), key=lambda each: each[0].stem != each[1].name):
             if path in self._refused:
                 continue
@@ -359,15 +358,15 @@ class Library:
             rank = self._rank(path)
             if other is not None and self._rank(other.path) == rank:
                 self._refused[path] = (
-                    f"the name '{entry.name}' is taken by {other.path} already; rename one of them"
+                    f"the name '{entry.name}' is already used by {other.path}; rename one of them"
                 )
             elif other is None or self._rank(other.path) < rank:
                 chosen[entry.name] = entry
         return chosen
 
     def _rank(self, path: Path) -> int:
-        """Return how far back the folder of a file stands; the package's own are first."""
-        # Texts: `Path.parents` took most of the time that a start with a cache takes.
+        """Return the precedence of a file's folder, 0 for the package's own."""
+        # Strings, since `Path.parents` took most of the time of a start with a cache.
         text = str(path)
         for place in range(len(self._folders), 0, -1):
             if text.startswith(f"{self._folders[place - 1]}/"):
@@ -375,8 +374,8 @@ class Library:
         return 0
 
 
-def _pulled(entry: Entry, known: ApprovedFile | None) -> str:
-    """Return why a file is not what it should be, "" where it is."""
+def _mismatch(entry: Entry, known: ApprovedFile | None) -> str:
+    """Return why a file does not match its pin or its approval, "" if it does."""
     if entry.pin and entry.pin != entry.hash:
         return (
             f"Capability hash mismatch (rug-pull protection) in {entry.path}: expected"
@@ -384,11 +383,13 @@ def _pulled(entry: Entry, known: ApprovedFile | None) -> str:
             f" mcp-gateway cap pin {entry.path}"
         )
     if known is not None and known.pinned and known.hash != entry.hash:
-        what = "has another pin than" if entry.pin else "has lost the pin with which"
+        what = "has another pin" if entry.pin else "is no longer pinned"
         return (
-            f"{entry.path} {what} it was let in ({known.hash}). If you changed it yourself:"
+            f"{entry.path} {what} (approved hash {known.hash}). If you changed it yourself:"
             f" mcp-gateway cap pin {entry.path}"
         )
     if known is not None and known.pinned and not entry.pin:
-        return f"{entry.path} has lost its pin. To pin it again: mcp-gateway cap pin {entry.path}"
+        return (
+            f"{entry.path} is no longer pinned. To pin it again: mcp-gateway cap pin {entry.path}"
+        )
     return ""

@@ -1,6 +1,7 @@
-"""The capabilities as an MCP server within this process, for the gateway to have behind it.
+"""MCP server within this process that serves the capabilities as a backend of the gateway.
 
-So what holds for servers holds for capabilities: search, budgets, limits, audit, `list_changed`.
+Being a backend, capabilities share everything that servers have: search, budgets, limits, audit
+and `list_changed`.
 """
 
 from __future__ import annotations
@@ -30,25 +31,25 @@ INSTRUCTIONS: Final = "REST, GraphQL and other APIs as tools, each described by 
 
 @attrs.define(eq=False)
 class CapabilityServer:
-    """Serves the tools of a library to one peer at a time, the gateway's own backend.
+    """Serves the tools of a library to its peers, the gateway's connections to it.
 
     Args:
       library: the capabilities.
-      executor: gives what calls them, which is made at the first call.
+      executor: returns the executor, which is created at the first call.
     """
 
     library: Library
     executor: Callable[[], Executor]
     loaded: Callable[[], Awaitable[None]] | None = None
-    """Told once, when the folders were read for the first time."""
+    """Called once, after the first refresh."""
     _peers: set[Peer] = attrs.field(factory=set)
     _first: trio.Event = attrs.field(factory=trio.Event)
-    _looking: trio.Lock = attrs.field(factory=trio.Lock)
+    _refreshing: trio.Lock = attrs.field(factory=trio.Lock)
 
     async def serve(
         self, channel: Any, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Answer what comes by a channel until it ends."""
+        """Serve requests from a channel until it closes."""
         peer = Peer(
             channel,
             "gateway",
@@ -63,8 +64,8 @@ class CapabilityServer:
             self._peers.discard(peer)
 
     async def refresh(self) -> Changes:
-        """Look at the folders, and tell of what has changed. What is there is known after it."""
-        async with self._looking:
+        """Refresh the library, log what has changed and notify the peers."""
+        async with self._refreshing:
             first = not self._first.is_set()
             changes = await trio.to_thread.run_sync(self.library.refresh)
             self._first.set()
@@ -94,7 +95,7 @@ class CapabilityServer:
             return await self._list()
         if request.method == "tools/call":
             return await self._call(request.params)
-        raise RpcError(METHOD_NOT_FOUND, f"there is no method {request.method}")
+        raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
 
     async def _list(self) -> Params:
         if not self._first.is_set():
@@ -105,7 +106,7 @@ class CapabilityServer:
     async def _call(self, params: Params) -> Params:
         name, arguments = params.get("name"), params.get("arguments") or {}
         if not isinstance(name, str) or not isinstance(arguments, Mapping):
-            raise RpcError(INVALID_PARAMS, "`name` is text and `arguments` an object")
+            raise RpcError(INVALID_PARAMS, "`name` must be a string and `arguments` an object")
         if not self._first.is_set():
             await self.refresh()
         entry = self.library.get(name)

@@ -1,5 +1,4 @@
-"""What was read of capability files, kept on disk: a cache of the person's, and the package's own
-index of the files that it brings along."""
+"""Cache of the metadata of capability files, and the index that is shipped with the package."""
 
 from __future__ import annotations
 
@@ -18,19 +17,18 @@ from mcpgw.state.files import read_json, write_atomically
 log = get_logger("mcpgw.capabilities")
 
 FORMAT: Final = 2
-"""Of both files; those of another format are as good as missing."""
+"""Version of the format of both files; files with another one are ignored."""
 INDEX: Final = "index.json"
-"""The file in which the package says what is in its own files, by their hashes."""
+"""Name of the index in the package's folder."""
 
 
 @attrs.define(eq=False)
 class MetadataCache:
-    """Entries of files that were read before.
+    """Entries of files that have been read before.
 
     Args:
-      cache: the file in which they are kept; None for none.
-      scan_version: of the rules by which their texts were looked at, so that what other rules
-        have found is not used.
+      cache: the file of the cache; None for no cache.
+      scan_version: version of the scan's rules; entries of other versions are not used.
     """
 
     cache: Path | None = None
@@ -39,15 +37,14 @@ class MetadataCache:
     _indexes: dict[Path, Mapping[str, Any]] = attrs.field(factory=dict)
 
     def find(self, path: Path, stamp: Stamp) -> Entry | None:
-        """Return what the cache knows of a file, if it is still that file by its stamp."""
+        """Return the cached entry of a file, None unless its stamp is the same."""
         raw = self._load().get(str(path))
         if not isinstance(raw, list) or len(raw) != 2 or tuple(raw[0]) != stamp:
             return None
         return Entry.of_json(path, stamp, raw[1])
 
     def shipped(self, path: Path, stamp: Stamp, folder: Path) -> Entry | None:
-        """Return what the index of a folder of the package says of a file, if it is still that
-        file by its hash."""
+        """Return the entry of a file from its folder's index, None unless its hash is the same."""
         index = self._indexes.get(folder)
         if index is None:
             stored = read_json(folder / INDEX)
@@ -63,11 +60,11 @@ class MetadataCache:
         return Entry.of_json(path, stamp, raw)
 
     def holds_more_than(self, count: int) -> bool:
-        """Tell whether files are in the cache that are gone."""
+        """Return whether the cache has more entries, since files have been deleted."""
         return len(self._cached or ()) > count
 
     def save(self, entries: Iterable[Entry]) -> None:
-        """Keep these entries, and no others."""
+        """Write the cache with exactly these entries."""
         if self.cache is None:
             return
         files = {str(each.path): [each.stamp, each.as_json()] for each in entries}
@@ -75,11 +72,11 @@ class MetadataCache:
         try:
             write_atomically(self.cache, text.encode())
         except OSError as error:
-            log.warning("capability.cache", reason=str(error))
+            log.warning("cache.write_failed", file=str(self.cache), reason=str(error))
 
     @property
     def index_key(self) -> str:
-        """What an index must be made by to be used."""
+        """The key that an index must have to be used."""
         return f"{FORMAT} {self.scan_version}"
 
     @property

@@ -1,4 +1,4 @@
-"""A capability file as frozen classes: every key, its default and its unit, in one place."""
+"""Capability files as frozen classes: every key with its type, default and description."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ Service = Literal["rest", "graphql", "jsonrpc", "mcp", "cli"]
 SERVICES: Final = ("rest", "graphql", "jsonrpc", "mcp", "cli")
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Requests that change nothing (RFC 9110, section 9.2.1)."""
+"""Safe methods (RFC 9110, section 9.2.1)."""
 REPEATABLE: Final = frozenset({*SAFE_METHODS, "PUT", "DELETE"})
-"""Requests that may be sent twice (RFC 9110, section 9.2.2)."""
+"""Idempotent methods (RFC 9110, section 9.2.2)."""
 LARGEST_ANSWER: Final = 10 * 1024 * 1024
+"""Default of `max_bytes`."""
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -43,10 +44,10 @@ ANY: Final[Kind[Any]] = Kind("any value", lambda value: value, str)
 
 def _read_map(value: object) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise SettingError(f"wants a map of keys, and this is {noun(value)}")
+        raise SettingError(f"must be a map of keys, not {noun(value)}")
     for name in value:
         if not isinstance(name, str):
-            raise SettingError(f"the name {name!r:.40} of a key is not text", "Put it in quotes.")
+            raise SettingError(f"the key {name!r:.40} must be a string", "Put it in quotes.")
     return value
 
 
@@ -62,7 +63,7 @@ COMMON_FORM: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "body": ("text", "format"),
     }
 )
-"""The parts of the form that answers of many APIs have in common."""
+"""The common form, in which the responses of different APIs look alike."""
 
 
 def _read_projection(value: object) -> Mapping[str, Mapping[str, str]]:
@@ -82,7 +83,7 @@ PROJECTION: Final[Kind[Mapping[str, Mapping[str, str]]]] = Kind(
 
 def _read_list(value: object) -> tuple[Any, ...]:
     if not isinstance(value, list):
-        raise SettingError(f"wants a list, and this is {noun(value)}")
+        raise SettingError(f"must be a list, not {noun(value)}")
     return tuple(value)
 
 
@@ -92,7 +93,7 @@ LIST: Final[Kind[tuple[Any, ...]]] = Kind("list", _read_list, str)
 def _read_method(value: object) -> str:
     text = TEXT.read(value)
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.\-/]*", text):
-        raise SettingError(f"{text!r:.40} is no method")
+        raise SettingError(f"must be the name of a method, not {text!r:.40}")
     return text
 
 
@@ -102,7 +103,7 @@ METHOD: Final[Kind[str]] = Kind("method", _read_method, str)
 def _read_sha256(value: object) -> str:
     text = str(value).strip().lower()
     if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise SettingError("is no SHA-256 in hex", "`mcp-gateway cap pin FILE` writes it.")
+        raise SettingError("must be a SHA-256 in hex", "`mcp-gateway cap pin FILE` writes it.")
     return text
 
 
@@ -111,261 +112,271 @@ SHA256: Final[Kind[str]] = Kind("64 hex digits", _read_sha256, str)
 
 @attrs.frozen
 class PathSelector:
-    """The route of a request, chosen by the value of an input."""
+    """The path of a request, selected by the value of an input."""
 
-    parameter: str = setting("", "The input that chooses.", TEXT)
-    default: str = setting("", "Its value where it is not given.", TEXT)
-    paths: Mapping[str, str] = setting(NOTHING, "Values of the input to paths.", TEXT_MAP)
+    parameter: str = setting("", "The input that selects the path.", TEXT)
+    default: str = setting("", "The value of the input if it is not given.", TEXT)
+    paths: Mapping[str, str] = setting(NOTHING, "Paths by the value of the input.", TEXT_MAP)
 
 
 @attrs.frozen
 class Pagination:
-    """How the next page of an answer is asked for."""
+    """Pagination of a response."""
 
-    style: str = setting("cursor", "The way.", choice("cursor", "page", "offset", "link"))
+    style: str = setting("cursor", "The style.", choice("cursor", "page", "offset", "link"))
     parameter: str = setting("", "The query parameter (or key of the body) to set.", TEXT)
-    next: str = setting("", "Where in an answer the next cursor stands.", TEXT)
-    items: str = setting("", "Where in an answer the list stands that grows.", TEXT)
-    size_parameter: str = setting("", "The query parameter that is the size of a page.", TEXT)
+    next: str = setting("", "Path of the next cursor in a response.", TEXT)
+    items: str = setting("", "Path of the list of items in a response.", TEXT)
+    size_parameter: str = setting("", "The query parameter with the size of a page.", TEXT)
     start: int = setting(1, "The number of the first page, or the first offset.", whole(minimum=0))
-    max_pages: int = setting(1, "How many pages one call reads at most.", whole(minimum=1))
+    max_pages: int = setting(1, "The most pages that one call reads.", whole(minimum=1))
 
 
 @attrs.frozen
 class ProviderConfig:
-    """What a provider needs to be called. Which keys have a meaning depends on the service."""
+    """Settings of a provider; which of them are used depends on its service."""
 
-    base_url: str = setting("", "What the URL begins with.", TEXT)
-    path: str = setting("", "What follows it.", TEXT)
-    endpoint: str = setting("", "The whole URL; wins over `base_url` and `path`.", TEXT)
+    base_url: str = setting("", "Start of the URL.", TEXT)
+    path: str = setting("", "Template of the path after `base_url`.", TEXT)
+    endpoint: str = setting(
+        "", "Template of the whole URL, instead of `base_url` and `path`.", TEXT
+    )
     method: str = setting("GET", "HTTP method; the method's name for `jsonrpc`.", METHOD)
     headers: Mapping[str, str] = setting(NOTHING, "Templates of headers.", TEXT_MAP)
     params: Mapping[str, Any] = setting(NOTHING, "Templates of query parameters.", MAP)
-    param_map: Mapping[str, str] = setting(NOTHING, "Inputs to query parameters.", TEXT_MAP)
-    static_params: Mapping[str, Any] = setting(NOTHING, "Fixed inputs, below the caller's.", MAP)
+    param_map: Mapping[str, str] = setting(NOTHING, "Query parameters by input.", TEXT_MAP)
+    static_params: Mapping[str, Any] = setting(NOTHING, "Inputs that the caller may override.", MAP)
     body: Any = setting(None, "Template of the body.", ANY)
     body_content_type: str = setting("", "The body's media type; JSON if unset.", TEXT)
     array_style: str = setting(
-        "repeat", "How lists stand in a query.", choice("repeat", "comma", "brackets", "json")
+        "repeat", "How lists are written in a query.", choice("repeat", "comma", "brackets", "json")
     )
-    response_path: str = setting("", "The part of the answer that is wanted.", TEXT)
+    response_path: str = setting("", "Path of the wanted part of the response.", TEXT)
     response_format: str = setting(
         "auto",
-        "How the answer is read; bytes become an image or sound, else base64 in JSON (`binary`) or"
-        " an embedded resource (`resource`, `auto`).",
+        "How the response is parsed; bytes become an image or audio, else base64 in JSON (`binary`)"
+        " or an embedded resource (`resource`, `auto`).",
         choice("auto", "json", "xml", "text", "binary", "resource"),
     )
     path_selector: PathSelector | None = attrs.field(
-        default=None, metadata=section(PathSelector, "The route by an input.")
+        default=None, metadata=section(PathSelector, "The path by an input.")
     )
     pagination: Pagination | None = attrs.field(
         default=None, metadata=section(Pagination, "Further pages.")
     )
-    query: str = setting("", "The text of a GraphQL operation; never a template.", TEXT)
+    query: str = setting("", "A GraphQL document; not a template.", TEXT)
     variables: Mapping[str, Any] = setting(NOTHING, "Templates of GraphQL variables.", MAP)
     server: str = setting("", "The MCP server that has the tool.", TEXT)
     tool: str = setting("", "The tool of the MCP server.", TEXT)
     arguments: Mapping[str, Any] | None = setting(
         None, "Templates of the tool's arguments; all inputs if unset.", optional(MAP)
     )
-    command: tuple[Any, ...] = setting((), "The words of a command; no shell runs.", LIST)
-    stdin: str = setting("", "Template of the command's input.", TEXT)
-    env: tuple[str, ...] = setting((), "Variables that the command is given.", TEXTS)
-    output: str = setting("auto", "How its output is read.", choice("auto", "json", "text"))
-    cwd: str = setting("", "The folder in which it runs.", TEXT)
+    command: tuple[Any, ...] = setting((), "Program and arguments, run without a shell.", LIST)
+    stdin: str = setting("", "Template of the command's standard input.", TEXT)
+    env: tuple[str, ...] = setting((), "Environment variables that the command gets.", TEXTS)
+    output: str = setting("auto", "How its output is parsed.", choice("auto", "json", "text"))
+    cwd: str = setting("", "Its working folder.", TEXT)
 
 
 @attrs.frozen
 class Provider:
-    """One way to get the answer."""
+    """A provider: one way to answer a call."""
 
-    service: str = setting("rest", "What kind of thing it is.", choice(*SERVICES))
+    service: str = setting("rest", "Kind of provider.", choice(*SERVICES))
     cost_per_call: float = setting(0.0, "Price of a call, in USD.", number(minimum=0))
     timeout: float = setting(30.0, "Seconds for one request.", number(minimum=0, above=True))
-    max_bytes: int = setting(LARGEST_ANSWER, "Largest answer, in bytes.", whole(minimum=1))
+    max_bytes: int = setting(LARGEST_ANSWER, "Largest response, in bytes.", whole(minimum=1))
     config: ProviderConfig = attrs.field(
-        factory=ProviderConfig, metadata=section(ProviderConfig, "How it is called.")
+        factory=ProviderConfig, metadata=section(ProviderConfig, "Settings of the service.")
     )
 
 
 @attrs.frozen
 class Auth:
-    """Which credential is sent, and where. Never the credential itself."""
+    """Which credential is sent, and where; never the credential itself."""
 
-    required: bool = setting(False, "Whether a call without the credential is refused.", FLAG)
+    required: bool = setting(False, "Whether calls without the credential fail.", FLAG)
     type: str = setting(
-        "", "Decides on the prefix.", choice("", "bearer", "api_key", "basic", "oauth2", "none")
+        "",
+        "Kind of credential; decides on the prefix.",
+        choice("", "bearer", "api_key", "basic", "oauth2", "none"),
     )
     key: str = setting("", "A reference: `env:NAME`, `keychain:NAME`, `oauth:PROVIDER`, ...", TEXT)
     header: str = setting("Authorization", "The header that carries it.", TEXT)
-    prefix: str | None = setting(None, "What stands before it; by `type` if unset.", optional(TEXT))
-    param: str = setting("", "The query parameter that carries it in place of a header.", TEXT)
-    scopes: tuple[str, ...] = setting((), "What a login has to ask for.", TEXTS)
-    description: str = setting("", "How a person gets one.", TEXT)
-    token_endpoint: str = setting("", "Where an OAuth token is renewed.", TEXT)
-    shared_account: bool = setting(False, "One login may serve several people.", FLAG)
+    prefix: str | None = setting(None, "Prefix in the header; by `type` if unset.", optional(TEXT))
+    param: str = setting("", "The query parameter that carries it instead of a header.", TEXT)
+    scopes: tuple[str, ...] = setting((), "Scopes that a login must request.", TEXTS)
+    description: str = setting("", "How to get the credential.", TEXT)
+    token_endpoint: str = setting("", "URL at which an OAuth token is renewed.", TEXT)
+    shared_account: bool = setting(False, "Whether several people may share one login.", FLAG)
 
     @property
     def used(self) -> bool:
-        """Whether there is a credential to send."""
+        """Whether a credential is sent."""
         return bool(self.key) and self.type != "none"
 
 
 @attrs.frozen
 class CacheRule:
-    """Whether answers are given again."""
+    """Response cache."""
 
     strategy: str = setting(
-        "", "Any but none switches it on.", choice("", "none", "exact", "ttl", "fuzzy", "semantic")
+        "",
+        "Any value but `none` enables the cache.",
+        choice("", "none", "exact", "ttl", "fuzzy", "semantic"),
     )
-    ttl: float = setting(0.0, "Seconds for which an answer is good.", number(minimum=0))
-    key_template: str = setting("", "Understood, and not needed.", TEXT)
+    ttl: float = setting(0.0, "Seconds for which a response is cached.", number(minimum=0))
+    key_template: str = setting("", "Ignored; the key is made from all inputs.", TEXT)
 
     @property
     def seconds(self) -> float:
-        """For how long an answer is given again; 0 is never."""
+        """Seconds for which a response is cached; 0 if it is not."""
         return self.ttl if self.strategy not in ("", "none") else 0.0
 
 
 @attrs.frozen
 class RateRule:
-    """How often the API may be asked."""
+    """Rate limit of requests to the API."""
 
-    requests: int = setting(60, "Requests.", whole(minimum=1))
-    per: float = setting(60.0, "Seconds for so many requests.", number(minimum=0, above=True))
+    requests: int = setting(60, "Number of requests.", whole(minimum=1))
+    per: float = setting(
+        60.0, "Period of that many requests, in seconds.", number(minimum=0, above=True)
+    )
 
 
 @attrs.frozen
 class RetryRule:
-    """How a request is repeated that got no answer, or was told to come again."""
+    """Retries of requests that failed or were refused for the moment."""
 
-    attempts: int = setting(3, "Requests at most.", whole(minimum=1))
-    initial_backoff: float = setting(0.1, "Seconds before the second.", number(minimum=0))
-    max_backoff: float = setting(2.0, "Seconds between two at most.", number(minimum=0))
+    attempts: int = setting(3, "The most requests, including the first.", whole(minimum=1))
+    initial_backoff: float = setting(0.1, "Seconds before the first retry.", number(minimum=0))
+    max_backoff: float = setting(2.0, "The most seconds between two requests.", number(minimum=0))
 
 
 @attrs.frozen
 class Schemas:
     """The tool's input and output as JSON Schemas."""
 
-    input: Mapping[str, Any] | None = setting(None, "What the tool takes.", optional(MAP))
-    output: Mapping[str, Any] | None = setting(None, "What it gives.", optional(MAP))
+    input: Mapping[str, Any] | None = setting(None, "Schema of the input.", optional(MAP))
+    output: Mapping[str, Any] | None = setting(None, "Schema of the output.", optional(MAP))
 
 
 @attrs.frozen
 class Metadata:
-    """What is known of the tool besides."""
+    """Metadata of the tool, for search, annotations and people."""
 
-    category: str = setting("", "Where it belongs.", TEXT)
-    tags: tuple[str, ...] = setting((), "Words to find it by.", TEXTS)
+    category: str = setting("", "Category.", TEXT)
+    tags: tuple[str, ...] = setting((), "Words for search.", TEXTS)
     cost_category: str = setting("", "free, cheap, paid, expensive or unknown.", TEXT)
     execution_time: str = setting("", "instant, fast, medium or slow.", TEXT)
-    read_only: bool = setting(False, "It changes nothing.", FLAG)
-    destructive: bool | None = setting(None, "It may destroy something.", optional(FLAG))
-    idempotent: bool | None = setting(None, "It may be repeated.", optional(FLAG))
-    open_world: bool | None = setting(None, "It reaches the world outside.", optional(FLAG))
+    read_only: bool = setting(False, "Whether it changes nothing.", FLAG)
+    destructive: bool | None = setting(None, "Whether it may destroy data.", optional(FLAG))
+    idempotent: bool | None = setting(None, "Whether it may be repeated safely.", optional(FLAG))
+    open_world: bool | None = setting(None, "Whether it accesses external systems.", optional(FLAG))
     produces: tuple[str, ...] = setting((), "Hints for search.", TEXTS)
     consumes: tuple[str, ...] = setting((), "Hints for search.", TEXTS)
-    chains_with: tuple[str, ...] = setting((), "Tools that often come next.", TEXTS)
-    exposure: str = setting("shared", "Who may use it.", choice("shared", "personal"))
-    identity_owner: str = setting("", "Whose it is, if personal.", TEXT)
+    chains_with: tuple[str, ...] = setting((), "Tools that are often called next.", TEXTS)
+    exposure: str = setting(
+        "shared", "Whether it is shared or personal.", choice("shared", "personal")
+    )
+    identity_owner: str = setting("", "Owner of a personal tool.", TEXT)
     docs: str = setting("", "URL of the API's documentation.", TEXT)
-    license: str = setting("", "Terms of what it gives.", TEXT)
+    license: str = setting("", "License of its output.", TEXT)
     notes: Any = setting(None, "For people.", ANY)
-    rate_limit: Any = setting(None, "For people; `rate_limit` at the top is what counts.", ANY)
+    rate_limit: Any = setting(None, "For people; only the top-level `rate_limit` is enforced.", ANY)
     examples: Any = setting(None, "For people.", ANY)
 
 
 @attrs.frozen
 class Reach:
-    """Which addresses its requests may go to."""
+    """Addresses that requests may go to."""
 
     allow_private: bool = setting(
-        False, "Private and loopback addresses too, where the operator allows them.", FLAG
+        False, "Whether to reach private addresses that the operator allows.", FLAG
     )
 
 
 @attrs.frozen
 class Example:
-    """A call as one would make it."""
+    """An example call."""
 
-    description: str = setting("", "What it is for.", TEXT)
+    description: str = setting("", "Purpose of the call.", TEXT)
     arguments: Mapping[str, Any] = setting(NOTHING, "Its arguments.", MAP)
 
 
 @attrs.frozen
 class WebhookRule:
-    """An endpoint for events from outside; `mcpgw.webhooks` makes sense of it."""
+    """A webhook endpoint, which `mcpgw.webhooks` parses further."""
 
-    path: str = setting("", "Below `webhooks.base_path`.", TEXT)
+    path: str = setting("", "Path below `webhooks.base_path`.", TEXT)
     method: str = setting("POST", "HTTP method.", METHOD)
     signature: str = setting("", "github, linear, stripe, hmac-sha256 or none.", TEXT)
     secret: str = setting("", "A reference to the secret.", TEXT)
     signature_header: str = setting("", "The header that carries the signature.", TEXT)
-    tolerance: float = setting(300.0, "Seconds that a time stamp may be off.", number(minimum=0))
-    notify: bool = setting(True, "Whether clients are told.", FLAG)
+    tolerance: float = setting(300.0, "Seconds that a signed time may be off.", number(minimum=0))
+    notify: bool = setting(True, "Whether clients are notified.", FLAG)
     transform: Mapping[str, Any] = setting(NOTHING, "Templates of the event.", MAP)
 
 
 @attrs.frozen
 class Capability:
-    """One capability file, read and checked."""
+    """A parsed and checked capability file."""
 
     fulcrum: str = setting("1.0", "Version of the format.", TEXT)
-    name: str = setting("", "Name of the tool; the file's, without its ending, if unset.", TEXT)
-    title: str = setting("", "Name for people.", TEXT)
-    description: str = setting("", "What the tool gives, and when to use it.", TEXT)
+    name: str = setting("", "Name of the tool; by default that of the file.", TEXT)
+    title: str = setting("", "Display name.", TEXT)
+    description: str = setting("", "What the tool returns, and when to use it.", TEXT)
     schema: Schemas = attrs.field(
         factory=Schemas, metadata=section(Schemas, "Input and output of the tool.")
     )
     primary: Provider | None = attrs.field(
-        default=None, metadata=section(Provider, "The first way to get the answer.")
+        default=None, metadata=section(Provider, "The first provider.")
     )
     fallback: tuple[Provider, ...] = attrs.field(
-        default=(), metadata=listed(Provider, "Further ways, in order.")
+        default=(), metadata=listed(Provider, "Further providers, in order.")
     )
     auth: Auth = attrs.field(factory=Auth, metadata=section(Auth, "The credential."))
     cache: CacheRule = attrs.field(
-        factory=CacheRule, metadata=section(CacheRule, "Answers given again.")
+        factory=CacheRule, metadata=section(CacheRule, "Response cache.")
     )
     rate_limit: RateRule | None = attrs.field(
-        default=None, metadata=section(RateRule, "How often the API may be asked.")
+        default=None, metadata=section(RateRule, "Rate limit of the API.")
     )
-    retry: RetryRule = attrs.field(
-        factory=RetryRule, metadata=section(RetryRule, "Requests that are repeated.")
-    )
+    retry: RetryRule = attrs.field(factory=RetryRule, metadata=section(RetryRule, "Retries."))
     metadata: Metadata = attrs.field(
-        factory=Metadata, metadata=section(Metadata, "What is known of the tool.")
+        factory=Metadata, metadata=section(Metadata, "Metadata of the tool.")
     )
     transform: ResponseTransform | None = setting(
-        None, "What becomes of an answer.", optional(RESPONSE)
+        None, "Transform of a response before it is cached.", optional(RESPONSE)
     )
     response_transform: ResponseTransform | None = setting(
-        None, "The same, after `transform`.", optional(RESPONSE)
+        None, "Transform of a response for each caller, after `transform`.", optional(RESPONSE)
     )
     projection: Mapping[str, Mapping[str, str]] | None = setting(
         None,
-        "Where the parts of a common form stand in the answer, for `meta_mcp.projection_mode`.",
+        "Paths of the parts of a common form, for `meta_mcp.projection_mode`.",
         optional(PROJECTION),
     )
     webhooks: Mapping[str, WebhookRule] = attrs.field(
-        default=NOTHING, metadata=named(WebhookRule, "Endpoints for events from outside.")
+        default=NOTHING, metadata=named(WebhookRule, "Webhook endpoints.")
     )
     network: Reach = attrs.field(
-        factory=Reach, metadata=section(Reach, "Where its requests may go.")
+        factory=Reach, metadata=section(Reach, "Addresses that requests may go to.")
     )
-    sha256: str = setting("", "The pin.", SHA256)
-    visible_in_states: tuple[str, ...] = setting((), "Workflow states that show it.", TEXTS)
+    sha256: str = setting("", "The pin, a hash of the file.", SHA256)
+    visible_in_states: tuple[str, ...] = setting(
+        (), "Workflow states in which it is visible.", TEXTS
+    )
     examples: tuple[Example, ...] = attrs.field(
-        default=(), metadata=listed(Example, "Calls as one would make them.")
+        default=(), metadata=listed(Example, "Example calls.")
     )
 
     @property
     def providers(self) -> tuple[Provider, ...]:
-        """All ways to get the answer, in the order in which they are tried."""
+        """All providers, in the order in which they are tried."""
         return (() if self.primary is None else (self.primary,)) + self.fallback
 
     @property
     def repeatable(self) -> bool:
-        """Whether a call may be made twice without harm."""
+        """Whether a call may safely be repeated."""
         return self.metadata.read_only or self.metadata.idempotent is True

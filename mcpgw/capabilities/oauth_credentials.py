@@ -1,4 +1,4 @@
-"""Credentials whose OAuth tokens are renewed by the same guarded client as all else is sent."""
+"""Credentials that renew OAuth tokens with the guarded client of the API requests."""
 
 from __future__ import annotations
 
@@ -14,13 +14,21 @@ from mcpgw.capabilities.http_sender import HttpRequest, Sender
 from mcpgw.transports.address_policy import Reach
 
 LARGEST: Final = 256 * 1024
+"""Bytes of a response."""
 TIMEOUT: Final = 20.0
+"""Seconds."""
 
 
 def credentials(
     environ: Callable[[], Mapping[str, str]], folder: Path, sender: Sender
 ) -> Credentials:
-    """Return credentials that can renew logins."""
+    """Return credentials that can renew OAuth logins.
+
+    Args:
+      environ: returns the current environment.
+      folder: the state folder.
+      sender: sends the requests to token endpoints.
+    """
 
     async def post_form(url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
         headers = {
@@ -34,8 +42,8 @@ def credentials(
         except (ValueError, RecursionError):
             found = None
         if answer.status != 200 or not isinstance(found, dict):
-            said = found.get("error") if isinstance(found, dict) else None
-            more = f" ({said})" if isinstance(said, str) else ""
+            reason = found.get("error") if isinstance(found, dict) else None
+            more = f" ({reason})" if isinstance(reason, str) else ""
             raise CallProblem(
                 f"{outgoing.host} did not renew the login: HTTP {answer.status}{more}."
                 " Log in again."

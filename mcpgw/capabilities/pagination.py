@@ -1,4 +1,4 @@
-"""Reading on where an API gives its answers by pages."""
+"""Pagination: requests for further pages, and joining of their items."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _REL: Final = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECA
 def next_draft(
     rule: Pagination, made: Draft, value: Any, answer: HttpAnswer, page: int
 ) -> Draft | None:
-    """Return the request for the page after this one; None where this was the last.
+    """Return the request for the next page, None after the last one.
 
     Args:
-      rule: how pages are asked for.
+      rule: the pagination of the provider.
       made: the request of this page.
-      value: its answer.
-      answer: the same, with its headers.
-      page: its number, from 1.
+      value: the parsed response of this page.
+      answer: the same response with its headers.
+      page: the number of this page, from 1.
     """
     items = pick(value, rule.items) if rule.items else value
     count = len(items) if isinstance(items, list) else None
@@ -39,7 +39,7 @@ def next_draft(
             return None
         url = urljoin(answer.url, target)
         same = urlsplit(url)[:2] == urlsplit(made.url)[:2]
-        # A credential goes to the declared host only.
+        # Credentials must only go to the declared host.
         return attrs.evolve(made, url=url, query=()) if same else None
     if rule.style == "cursor":
         cursor = pick(value, rule.next)
@@ -59,7 +59,7 @@ def next_draft(
 
 
 def joined(rule: Pagination, whole: Any, more: Any) -> Any:
-    """Return the answer with the items of a further page, in the form of a single page."""
+    """Return a response with the items of a further page appended."""
     old = pick(whole, rule.items) if rule.items else whole
     new = pick(more, rule.items) if rule.items else more
     if not isinstance(old, list) or not isinstance(new, list):
@@ -95,5 +95,5 @@ def _number(made: Draft, name: str) -> int | None:
 
 
 def _put(whole: Any, path: str, value: Any) -> Any:
-    """Return a value with another one at a path, as `pick` reads it."""
+    """Return a copy of a value with another one at a path, which is parsed as `pick` does."""
     return replaced(whole, parse_path(path.removeprefix("$").removeprefix(".")).steps, value)

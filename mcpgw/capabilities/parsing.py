@@ -1,4 +1,4 @@
-"""From a YAML file to a capability, with all its faults at once, each with line and remedy."""
+"""Parsing of capability files; reports all problems at once, each with its line and a hint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mcpgw.config.value_types import noun
 from mcpgw.text.did_you_mean import correction
 
 LARGEST: Final = 1_000_000
-"""Bytes of a file that are read."""
+"""Largest file, in bytes."""
 SUFFIXES: Final = (".yaml", ".yml")
 _RENAMED: Final = {
     "inputs": "schema.input",
@@ -28,7 +28,7 @@ Key = tuple[str | int, ...]
 
 @attrs.frozen
 class StructuralProblem:
-    """A finding of the rules CAP-001 to CAP-010, or of reading itself (CAP-000)."""
+    """A finding of the rules CAP-001 to CAP-010, or of the parser (CAP-000)."""
 
     path: str
     line: int | None
@@ -38,30 +38,32 @@ class StructuralProblem:
 
 
 def read_capability(path: Path, data: bytes) -> tuple[Capability, tuple[Problem, ...]]:
-    """Read a capability file; return it with warnings.
+    """Parse a capability file and return the capability with warnings.
 
     Args:
-      path: for messages, and for the name where the file gives none.
-      data: the file's bytes.
+      path: the file, for messages and as the default of the name.
+      data: its contents.
 
     Raises:
-      ConfigError: it cannot be used; all the reasons, each with its line and key.
+      ConfigError: the file is invalid; with all problems, each with its line and key.
     """
     from mcpgw.config.yamlfile import Lines, YamlSyntaxError, parse
 
     if len(data) > LARGEST:
-        raise ConfigError([Problem(str(path), None, "", f"the file has over {LARGEST} bytes")])
+        raise ConfigError(
+            [Problem(str(path), None, "", f"the file must not be larger than {LARGEST} bytes")]
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ConfigError([Problem(str(path), None, "", "the text is not UTF-8")]) from None
+        raise ConfigError([Problem(str(path), None, "", "the file must be UTF-8")]) from None
     try:
         document = parse(text)
     except YamlSyntaxError as error:
         raise ConfigError([Problem(str(path), error.line, "", error.message)]) from None
     if not isinstance(document, Mapping):
-        hint = "It begins with 'name: ...'."
-        message = f"a capability is a map of keys, and this is {noun(document)}"
+        hint = "Start it with 'name: ...'."
+        message = f"must be a map of keys, not {noun(document)}"
         raise ConfigError([Problem(str(path), 1, "", message, hint)])
     found = Findings()
     capability = _capability(document, path, found)
@@ -89,10 +91,14 @@ def read_capability(path: Path, data: bytes) -> tuple[Capability, tuple[Problem,
 
 
 def check_document(path: Path, document: Mapping[str, Any]) -> Capability:
-    """Return the capability of data that is to become a file, checked like one.
+    """Check the data of a capability file before it is written.
+
+    Args:
+      path: the file that it will become.
+      document: its data.
 
     Raises:
-      ConfigError: it cannot be used; the reasons have keys, and no lines yet.
+      ConfigError: the data is invalid; with all problems, each with its key.
     """
     found = Findings()
     capability = _capability(document, path, found)
@@ -110,7 +116,12 @@ def check_document(path: Path, document: Mapping[str, Any]) -> Capability:
 
 
 def structural_problems(path: Path, data: bytes | None = None) -> list[StructuralProblem]:
-    """Return all findings about a file, errors and warnings, for reports."""
+    """Return all errors and warnings of a file, for reports.
+
+    Args:
+      path: the file.
+      data: its contents, if they have been read already.
+    """
     try:
         data = path.read_bytes() if data is None else data
         _, problems = read_capability(path, data)
@@ -119,18 +130,16 @@ def structural_problems(path: Path, data: bytes | None = None) -> list[Structura
         return [StructuralProblem(str(path), None, "CAP-000", "error", reason)]
     except ConfigError as error:
         problems = error.problems
-    return [
-        StructuralProblem(str(path), each.line, *_coded(each), _said(each)) for each in problems
-    ]
+    return [StructuralProblem(str(path), each.line, *_code(each), _text(each)) for each in problems]
 
 
-def _coded(problem: Problem) -> tuple[str, str]:
+def _code(problem: Problem) -> tuple[str, str]:
     code, colon, _ = problem.message.partition(": ")
     severity = "error" if problem.level == "error" else "warn"
     return (code if colon and code.startswith("CAP-") else "CAP-000"), severity
 
 
-def _said(problem: Problem) -> str:
+def _text(problem: Problem) -> str:
     message = problem.message
     if message.startswith("CAP-"):
         message = message.partition(": ")[2]
@@ -139,7 +148,7 @@ def _said(problem: Problem) -> str:
 
 
 def _line(lines: Any, path: Key) -> int | None:
-    """Return the line of a key, or of the nearest thing above it that stands in the file."""
+    """Return the line of a key, or of its nearest ancestor in the file."""
     while path:
         line: int | None = lines.find(path)
         if line is not None:
@@ -171,7 +180,7 @@ def _capability(document: Mapping[Any, Any], path: Path, found: Findings) -> Cap
 
 
 def _place(key: Key) -> Key:
-    """Return where a key stands in the file."""
+    """Return the path of a key in the file, whose providers are one section."""
     if key[:1] in (("primary",), ("fallback",)):
         return ("providers", *key)
     return key
@@ -187,21 +196,21 @@ def _providers(
     if providers is None:
         return {}
     if not isinstance(providers, Mapping):
-        found.error(("providers",), f"wants a map of names, and this is {noun(providers)}")
+        found.error(("providers",), f"must be a map of names, not {noun(providers)}")
         return {}
     named = {k: v for k, v in providers.items() if k not in ("primary", "fallback")}
     fallback = providers.get("fallback", [])
     more = [fallback] if isinstance(fallback, Mapping) else fallback
     if not isinstance(more, list):
-        found.error(("providers", "fallback"), f"wants a list, and this is {noun(fallback)}")
+        found.error(("providers", "fallback"), f"must be a list, not {noun(fallback)}")
         more = []
     if "primary" not in providers and (providers or not data.get("webhooks")):
-        found.error(("providers",), "CAP-005: there should be a 'primary' provider")
+        found.error(("providers",), "CAP-005: should have a 'primary' provider")
     return {"primary": providers.get("primary"), "fallback": [*more, *named.values()]}
 
 
 def _unknown_keys(document: Mapping[Any, Any], found: Findings) -> None:
-    """Report keys that nothing reads, with the one that was surely meant."""
+    """Report unknown keys, each with a known one that was probably meant."""
     from mcpgw.capabilities.model import Provider
 
     top = {field.name for field in attrs.fields(Capability)} - {"primary", "fallback"}
@@ -259,19 +268,19 @@ def _unknown(path: Key, known: set[str], found: Findings) -> None:
     name = str(path[-1])
     meant = _RENAMED.get(name) if len(path) == 1 else None
     close = meant or correction(name, known)
-    hint = f"Did you mean '{close}'?" if close else f"Known here: {', '.join(sorted(known))}."
+    hint = f"Did you mean '{close}'?" if close else f"Known keys: {', '.join(sorted(known))}."
     found.error(path, "unknown key", hint)
 
 
 def _is_plain(document: object, found: Findings) -> bool:
-    """Report what JSON cannot carry; say whether the data has an end (YAML aliases may not)."""
+    """Report values that JSON does not have; return False if the data is unbounded or too large."""
     left: list[tuple[Key, object]] = [((), document)]
     for _ in range(50_000):
         if not left:
             return True
         path, value = left.pop()
         if len(path) > 64:
-            found.error(path[:2], "is nested too deep, or holds itself")
+            found.error(path[:2], "must not be nested too deeply, or contain itself")
             return False
         if isinstance(value, Mapping):
             left += (((*path, str(key)), inner) for key, inner in value.items())
@@ -281,8 +290,8 @@ def _is_plain(document: object, found: Findings) -> bool:
             float("inf"),
             -float("inf"),
         ):
-            found.error(path, "is no number that JSON knows", "Put it in quotes.")
+            found.error(path, "must be a finite number", "Put it in quotes.")
         elif not (value is None or isinstance(value, (str, int, float, bool))):
-            found.error(path, f"a {type(value).__name__} has no place here")
-    found.error((), "the file holds too many values")
+            found.error(path, f"must not be a {type(value).__name__}")
+    found.error((), "the file has too many values")
     return False

@@ -1,4 +1,4 @@
-"""Pinning a file: its pin is written, and it is let in as it is now."""
+"""Pinning of capability files: writing the pin and approving the file."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from mcpgw.capabilities.pins import canonical, content_hash, with_pin
 
 
 def pin_file(path: Path, folder: Path, *, data: bytes | None = None) -> str:
-    """Write a file with its pin and let it in; return the hash.
+    """Write a file with its pin, approve it and return its hash.
 
     Args:
       path: the file.
       folder: the state folder.
-      data: what to write, where it is not what stands in the file already.
+      data: new contents of the file; by default it keeps its own.
 
     Raises:
-      ValueError: it cannot be read, is not YAML, or cannot be written; the text says why.
+      ValueError: the file cannot be read, parsed or written.
     """
     from mcpgw.config.yamlfile import YamlSyntaxError, parse
     from mcpgw.state.database import StateError
@@ -26,7 +26,7 @@ def pin_file(path: Path, folder: Path, *, data: bytes | None = None) -> str:
     from mcpgw.trust.approvals import ApprovalStore, ApprovedFile
 
     if not name_is_text(path.parent.resolve() / path.name):
-        raise ValueError(f"{path} has a name that is not UTF-8 text; rename it")
+        raise ValueError(f"the name of {path} must be UTF-8; rename it")
     try:
         given = path.read_bytes() if data is None else data
         document = parse(canonical(given).decode("utf-8-sig"))
@@ -34,11 +34,11 @@ def pin_file(path: Path, folder: Path, *, data: bytes | None = None) -> str:
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8 text") from None
+        raise ValueError(f"{path} must be UTF-8") from None
     except YamlSyntaxError as error:
         raise ValueError(f"{path}:{error.line or 1}: {error.message}") from None
     if len(given) > LARGEST or not isinstance(document, dict):
-        raise ValueError(f"{path} is no capability file")
+        raise ValueError(f"{path} is not a capability file")
     pinned = with_pin(given)
     name = str(document.get("name") or path.stem)
     try:
@@ -50,5 +50,7 @@ def pin_file(path: Path, folder: Path, *, data: bytes | None = None) -> str:
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror}") from None
     except StateError as error:
-        raise ValueError(f"{path} is pinned, but its approval was not kept: {error}") from None
+        raise ValueError(
+            f"{path} is pinned, but its approval could not be stored: {error}"
+        ) from None
     return content_hash(pinned)

@@ -1,7 +1,7 @@
 """Pins: the hash of a capability file, written into it (`sha256:` at the start of a line).
 
-The hash is that of the file without such lines: `grep -v '^sha256:' FILE | sha256sum` gives the
-same, as long as the file ends with a line end.
+The hash is that of the file without such lines: `grep -v '^sha256:' FILE | sha256sum` prints the
+same, if the file ends with a newline.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ _PIN: Final = re.compile(rb"""^sha256:\s*["']?([0-9A-Fa-f]{64})["']?\s*(?:#.*)?$
 
 
 class PinProblem(ValueError):
-    """The pin of a file is none, or there are several."""
+    """A pin that is malformed, or a file with several pins."""
 
 
 @attrs.frozen
 class Pinned:
-    """The pin of a file and what its content really hashes to; both in lower-case hex."""
+    """The pin of a file (or "") and the actual hash of its contents, in lower-case hex."""
 
     pin: str
     actual: str
 
     @property
     def holds(self) -> bool:
-        """Whether the file is what was pinned; also where there is no pin."""
+        """Whether the file matches its pin, or has none."""
         return not self.pin or self.pin == self.actual
 
     def mismatch(self, path: Path | str) -> str:
-        """Say that it does not hold."""
+        """Return the error message for a pin that does not match."""
         return (
             f"Capability hash mismatch (rug-pull protection) in {path}: expected {self.pin},"
             f" actual {self.actual}. If you changed it yourself: mcp-gateway cap pin {path}"
@@ -42,7 +42,7 @@ class Pinned:
 
 
 def canonical(data: bytes) -> bytes:
-    """Return the bytes that are hashed."""
+    """Return a file's bytes without its pin, which are hashed."""
     return _PIN_LINE.sub(b"", data)
 
 
@@ -52,25 +52,25 @@ def content_hash(data: bytes) -> str:
 
 
 def look_at(data: bytes) -> Pinned:
-    """Return the pin of a file's bytes and their hash.
+    """Return the pin and the hash of a file's bytes.
 
     Raises:
-      PinProblem: a line begins with `sha256:` and is no pin, or there are several.
+      PinProblem: a line that starts with `sha256:` is malformed, or there are several.
     """
     lines = _PIN_LINE.findall(data)
     if len(lines) > 1:
-        raise PinProblem(f"there are {len(lines)} lines that begin with 'sha256:'; one is a pin")
+        raise PinProblem(f"{len(lines)} lines start with 'sha256:'; there must be only one")
     pin = ""
     if lines:
         found = _PIN.match(lines[0].strip())
         if found is None:
-            raise PinProblem("the line 'sha256:' does not hold 64 hex digits")
+            raise PinProblem("'sha256:' must be followed by 64 hex digits")
         pin = found[1].decode().lower()
     return Pinned(pin, content_hash(data))
 
 
 def with_pin(data: bytes) -> bytes:
-    """Return a file's bytes with the right pin as its first line."""
+    """Return a file's bytes with its pin as the first line."""
     rest = canonical(data.removeprefix(b"\xef\xbb\xbf"))
     if rest and not rest.endswith(b"\n"):
         rest += b"\n"

@@ -1,7 +1,7 @@
-"""Calls that are written down, and played again without a network.
+"""Recording of API calls, and replaying them without a network.
 
-A recording holds no credential: headers are left out but for the harmless ones, and secrets are
-cut out of all texts.
+A recording must not contain credentials: only harmless headers are kept, and secrets are redacted
+in all texts.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _KEPT_HEADERS: Final = ("content-type", "accept", "link", "retry-after", "locati
 
 @attrs.define(eq=False)
 class RecordingSender(Sender):
-    """Sends, and keeps what was sent and answered."""
+    """A sender that records requests and responses."""
 
-    taken: list[dict[str, Any]] = attrs.field(factory=list)
+    recorded: list[dict[str, Any]] = attrs.field(factory=list)
 
     async def send(
         self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
     ) -> HttpAnswer:
-        """Send a request and write it down with its answer."""
+        """Send a request and record it with its response."""
         answer = await super().send(outgoing, reach=reach, timeout=timeout, limit=limit)
-        self.taken.append(
+        self.recorded.append(
             {
                 "request": {
                     "method": outgoing.method,
@@ -53,17 +53,17 @@ class RecordingSender(Sender):
         return answer
 
     def save(self, path: Path, secrets: set[str]) -> None:
-        """Write the recording, without secrets."""
+        """Write the recording to a file, without these secrets."""
         from mcpgw.state.files import write_atomically
 
-        calls = without(self.taken, forms_of(secrets))
+        calls = without(self.recorded, forms_of(secrets))
         text = json.dumps({"format": FORMAT, "calls": calls}, indent=2, ensure_ascii=False)
         write_atomically(path, text.encode())
 
 
 @attrs.frozen
 class Recorded:
-    """A request as it was sent, without secrets, and its answer."""
+    """A recorded request, without secrets, and its response."""
 
     method: str
     url: str
@@ -73,38 +73,38 @@ class Recorded:
 
 @attrs.define(eq=False)
 class PlayingSender(Sender):
-    """Answers from a recording, in its order; nothing is sent."""
+    """A sender that returns recorded responses, in order, and sends nothing."""
 
     calls: list[Recorded] = attrs.field(factory=list)
 
     async def send(
         self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
     ) -> HttpAnswer:
-        """Return the next answer, where the recording is of such a request.
+        """Return the next recorded response.
 
         Raises:
-          CallProblem: it is not, or there is no more.
+          CallProblem: the recorded request is another one, or there are no more.
         """
         if not self.calls:
-            raise CallProblem("the recording has no more calls than were made already.")
+            raise CallProblem("the recording has no further calls.")
         call = self.calls.pop(0)
         if call.method != outgoing.method or not _alike(call.url, outgoing.url):
-            there, here = urlsplit(call.url).path, urlsplit(outgoing.url).path
-            what = "with another query" if there == here else f"to {here}"
+            recorded, sent = urlsplit(call.url).path, urlsplit(outgoing.url).path
+            what = "with another query" if recorded == sent else f"to {sent}"
             raise CallProblem(
-                f"the recording is of {call.method} {there}, and this call sends"
+                f"the recorded request is {call.method} {recorded}, but this call sends"
                 f" {outgoing.method} {what}."
             )
         if not _same_body(call.body, _text(outgoing.content)):
-            raise CallProblem("the recording is of a request with another body than this call's.")
+            raise CallProblem("the recorded request has another body than this call's.")
         return attrs.evolve(call.answer, url=outgoing.url)
 
 
 def read_recording(path: Path) -> list[Recorded]:
-    """Return the calls of a recording.
+    """Read a recording.
 
     Raises:
-      CallProblem: the file is none.
+      CallProblem: the file cannot be read, or is not a recording.
     """
     try:
         found = json.loads(path.read_bytes())
@@ -114,7 +114,7 @@ def read_recording(path: Path) -> list[Recorded]:
     except OSError as error:
         raise CallProblem(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise CallProblem(f"{path} is no recording of `cap test --record`.") from None
+        raise CallProblem(f"{path} is not a recording of `cap test --record`.") from None
 
 
 def _recorded(asked: dict[str, Any], answer: dict[str, Any]) -> Recorded:
@@ -129,7 +129,7 @@ def _recorded(asked: dict[str, Any], answer: dict[str, Any]) -> Recorded:
 
 
 def _alike(recorded: str, text: str) -> bool:
-    """Tell whether a text is a recorded one, in which anything may stand for what was hidden."""
+    """Return whether a text matches a recorded one, in which redacted parts match anything."""
     pieces = recorded.split(HIDDEN)
     return re.fullmatch(".*".join(map(re.escape, pieces)), text, re.DOTALL) is not None
 
@@ -137,13 +137,13 @@ def _alike(recorded: str, text: str) -> bool:
 def _same_body(recorded: str | None, text: str | None) -> bool:
     if recorded is None or text is None:
         return recorded == text
-    if recorded.startswith("--mcpgw-"):  # parts are divided by another text each time
+    if recorded.startswith("--mcpgw-"):  # the boundary is random
         return text.startswith("--mcpgw-")
-    return _alike(_lasting(recorded), _lasting(text))
+    return _alike(_stable(recorded), _stable(text))
 
 
-def _lasting(body: str) -> str:
-    """Return a body without what is another each time: the id of JSON-RPC."""
+def _stable(body: str) -> str:
+    """Return a body without its random part, the id of JSON-RPC."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

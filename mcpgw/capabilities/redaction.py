@@ -1,4 +1,4 @@
-"""Cutting secrets out of what an API answers and of what is written down."""
+"""Redaction of secrets in responses and recordings."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ HIDDEN: Final = "[redacted]"
 
 
 def forms_of(secrets: Iterable[str]) -> list[str]:
-    """Return secrets as they may stand in a text, a URL, a form or JSON, the longest first.
+    """Return the encodings of secrets in texts, URLs, forms and JSON, longest first.
 
-    Those that are too short are left out: cutting them out would cut words.
+    Secrets shorter than `SHORTEST` are left out: redacting them would cut words apart.
     """
     found: set[str] = set()
     for secret in secrets:
@@ -24,12 +24,12 @@ def forms_of(secrets: Iterable[str]) -> list[str]:
             encoded = secret.encode("utf-8", "surrogatepass")
             found |= {secret, quote(encoded, safe=""), quote(encoded), quote_plus(encoded)}
             found |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-            found.add(base64.b64encode(encoded).decode())  # as Basic sends it (RFC 7617)
+            found.add(base64.b64encode(encoded).decode())  # as in Basic authentication (RFC 7617)
     return sorted(found, key=len, reverse=True)
 
 
 def without(value: Any, forms: list[str]) -> Any:
-    """Return a JSON value whose texts, keys included, hold none of these forms."""
+    """Return a JSON value with these forms redacted in all texts, including keys."""
     if isinstance(value, str):
         for form in forms:
             if form in value:

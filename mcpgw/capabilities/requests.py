@@ -1,4 +1,4 @@
-"""From a provider's settings and a caller's inputs to the request that is sent."""
+"""HTTP requests, made from the settings of a provider and the inputs of a call."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WITH_BODY: Final = ("POST", "PUT", "PATCH", "DELETE")
 
 @attrs.frozen
 class Draft:
-    """A request whose files are still to be fetched."""
+    """A request whose files must still be fetched."""
 
     method: str
     url: str
@@ -51,11 +51,11 @@ class Draft:
     content_type: str = ""
 
     def files(self) -> list[str]:
-        """Return the URLs of files that go into the body."""
+        """Return the URLs of the files in the body."""
         return [each.url for each in files_of(self.body)]
 
     def outgoing(self, body: Any = MISSING) -> HttpRequest:
-        """Return the request as it will be sent, with the body given here in place of its own."""
+        """Return the complete request, with another body if one is given."""
         value = self.body if isinstance(body, Missing) else body
         made = Body() if self.method not in WITH_BODY else encode_body(value, self.content_type)
         headers = dict(self.headers)
@@ -80,7 +80,7 @@ class Draft:
 
 
 def secret_references(provider: Provider) -> set[str]:
-    """Return the references to operators' values in a provider's templates."""
+    """Return the references to secrets in the templates of a provider."""
     config = provider.config
     texts: list[Any] = [
         *(config.base_url, config.path, config.endpoint, config.stdin),
@@ -98,13 +98,14 @@ def draft(
     """Make the request of a REST provider.
 
     Args:
-      provider: its settings.
-      inputs: the caller's, checked, with defaults.
-      values: the same, and the operator's, for templates.
-      auth, credential: what is sent to say who we are; "" for nothing.
+      provider: the provider.
+      inputs: the caller's arguments with their defaults.
+      values: the values of templates: inputs and secrets.
+      auth: how the credential is sent.
+      credential: the credential, "" for none.
 
     Raises:
-      CallProblem: an input is missing that the URL needs, or a value cannot stand in a header.
+      CallProblem: the URL lacks an input, or a value is not allowed in a URL or header.
     """
     config = provider.config
     method = config.method.upper()
@@ -120,19 +121,23 @@ def draft(
             query.append((auth.param, credential))
         else:
             headers[auth.header.lower()] = header_value(auth, credential)
-        check_secrecy(url)
+        check_encryption(url)
     return Draft(method, url, tuple(query), headers, body, config.body_content_type)
 
 
-def check_secrecy(url: str) -> None:
-    """Refuse to send a credential in the open; this machine's own addresses are no network."""
+def check_encryption(url: str) -> None:
+    """Refuse to send a credential unencrypted, except to this machine.
+
+    Raises:
+      CallProblem: the URL is an http URL of another machine.
+    """
     from mcpgw.transports.address_policy import is_loopback_host
 
     parts = urlsplit(url)
     if parts.scheme == "http" and not is_loopback_host(parts.hostname or ""):
         raise CallProblem(
-            f"{parts.netloc} is reached by http, and a credential would cross the network in the"
-            " open. Use https."
+            f"the URL of {parts.netloc} must be an https URL, since http would send the credential"
+            " unencrypted."
         )
 
 
@@ -147,11 +152,15 @@ def header_value(auth: Auth, credential: str) -> str:
 
 
 def check_header(name: str, value: str) -> str:
-    """Return a header's value, or refuse one that could begin a second header."""
+    """Return the value of a header, percent-encoded if it is not ASCII.
+
+    Raises:
+      CallProblem: it contains a control character, which could start another header.
+    """
     if any((ord(sign) < 32 and sign != "\t") or ord(sign) == 127 for sign in value):
         raise CallProblem(
-            f"the value of the header {name} holds a line break or another control character,"
-            " which is refused."
+            f"the value of the header {name} must not contain line breaks or other control"
+            " characters."
         )
     try:
         value.encode("ascii")
@@ -173,7 +182,7 @@ def _headers(templates: Mapping[str, str], values: Values) -> dict[str, str]:
 def _query(
     config: ProviderConfig, inputs: Mapping[str, Any], values: Values, method: str
 ) -> list[tuple[str, str]]:
-    wanted: dict[str, Any] = {}
+    query: dict[str, Any] = {}
     for name, template in config.params.items():
         value = (
             fill_value(template, values)
@@ -181,28 +190,28 @@ def _query(
             else FILLER.fill(template, values)
         )
         if not isinstance(value, Missing) and value not in ("", []):
-            wanted[name] = value
+            query[name] = value
     for name, parameter in config.param_map.items():
         value = inputs.get(name)
         if value is not None and value not in ("", []):
-            wanted[parameter] = value
+            query[parameter] = value
     if method == "GET":
         taken = {each.root for each in placeholders(config.params)} | config.param_map.keys()
         for name, value in config.static_params.items():
-            if name not in wanted and name not in taken:
-                wanted[name] = inputs.get(name, value)
-    return encode_query(wanted, config.array_style)
+            if name not in query and name not in taken:
+                query[name] = inputs.get(name, value)
+    return encode_query(query, config.array_style)
 
 
 def _encode(text: str, placeholder: Placeholder) -> str:
-    """Percent-encode a value as one segment of a path (RFC 3986), unless it is marked."""
+    """Percent-encode a value as a single path segment (RFC 3986), except for `{+name}`."""
     if placeholder.raw:
         if any(part in (".", "..") for part in re.split(r"[/\\?#]", text)):
-            raise CallProblem(f"{placeholder.path}: steps such as '..' have no place in a URL.")
+            raise CallProblem(f"{placeholder.path} must not contain '.' or '..' as a path segment.")
         return quote(text, safe=":/?#[]@!$&'()*+,;=%-._~")
     if text in (".", "..", ""):
-        # Such a segment is taken for a step in the path, however it is encoded.
-        raise CallProblem(f"{placeholder.path}: {text!r} cannot be part of the path of a URL.")
+        # Such a segment is resolved as a relative path even if it is percent-encoded.
+        raise CallProblem(f"{placeholder.path}: {text!r} must not be a path segment of a URL.")
     return quote(text, safe="")
 
 
@@ -216,7 +225,7 @@ def _url(config: ProviderConfig, inputs: Mapping[str, Any], values: Values) -> s
             for part in parse(template)
             if isinstance(part, Placeholder) and _is_missing(part, values)
         )
-        raise CallProblem(f"the URL needs a value for: {absent}.")
+        raise CallProblem(f"missing inputs for the URL: {absent}.")
     return filled
 
 
@@ -228,8 +237,11 @@ def _is_missing(part: Placeholder, values: Values) -> bool:
 def _check_host(template: str, values: Values) -> None:
     """Refuse an input that changes the host that the file declares.
 
-    One label of a name may be an input (`{language}.wikipedia.org`); `{+url}` at the beginning
-    says that the whole URL is the caller's, and the guard looks at where it leads.
+    One label of a name may be an input (`{language}.wikipedia.org`). A template that starts with
+    `{+url}` leaves the whole URL to the caller; the guarded client checks its address.
+
+    Raises:
+      CallProblem: an input would change the host.
     """
     parts = parse(template)
     if parts and isinstance(parts[0], Placeholder) and parts[0].raw:
@@ -246,10 +258,12 @@ def _check_host(template: str, values: Values) -> None:
             after = parts[place + 1] if place + 1 < len(parts) else ""
             rest = after.partition("/")[0] if isinstance(after, str) else ""
             if not (rest.startswith(".") and rest.count(".") > 1 and before.endswith("://")):
-                raise CallProblem(f"{part.text}: an input must not choose the host of the URL.")
+                raise CallProblem(f"{part.text}: an input must not change the host of the URL.")
             label = str(values.input(part))
             if not _LABEL.fullmatch(label):
-                raise CallProblem(f"{part.path}: {label!r:.40} cannot be part of a host's name.")
+                raise CallProblem(
+                    f"{part.path}: {label!r:.40} must be a valid label of a host name."
+                )
             before += "0"
 
 
@@ -261,7 +275,7 @@ def _path(config: ProviderConfig, inputs: Mapping[str, Any]) -> str:
         chosen = inputs.get(selector.parameter, selector.default)
         if chosen not in selector.paths:
             known = ", ".join(selector.paths)
-            raise CallProblem(f"{selector.parameter}: {chosen!r:.60} is none of {known}.")
+            raise CallProblem(f"{selector.parameter} must be one of {known}, not {chosen!r:.60}.")
         path = selector.paths[chosen]
     return path if not path or path.startswith(("/", "?", "{")) else f"/{path}"
 
@@ -269,7 +283,16 @@ def _path(config: ProviderConfig, inputs: Mapping[str, Any]) -> str:
 def json_post(
     url: str, body: Any, headers: Mapping[str, str], values: Values, auth: Auth, credential: str
 ) -> Draft:
-    """Make a POST of a JSON body, as GraphQL and JSON-RPC want it."""
+    """Make a POST request with a JSON body, for GraphQL and JSON-RPC.
+
+    Args:
+      url: the URL.
+      body: the body.
+      headers: templates of further headers.
+      values: the values of the templates.
+      auth: how the credential is sent.
+      credential: the credential, "" for none.
+    """
     filled = _headers(headers, values)
     filled.setdefault("content-type", JSON)
     filled.setdefault("accept", JSON)
@@ -279,27 +302,31 @@ def json_post(
             query = ((auth.param, credential),)
         else:
             filled[auth.header.lower()] = header_value(auth, credential)
-        check_secrecy(url)
+        check_encryption(url)
     return Draft("POST", url, query, filled, body, JSON)
 
 
 def endpoint_url(config: ProviderConfig, inputs: Mapping[str, Any], values: Values) -> str:
-    """Return the URL of a provider that has one for all calls."""
+    """Return the URL of a GraphQL or JSON-RPC provider."""
     return _url(config, inputs, values)
 
 
 def values_of(inputs: Mapping[str, Any], secrets: Mapping[str, str | None]) -> Inputs:
-    """Return where templates take their values from.
+    """Return the values of templates.
+
+    Args:
+      inputs: the caller's arguments with their defaults.
+      secrets: secrets by their references; None for one that is not set.
 
     Raises:
-      CallProblem: an input holds half a character (a lone surrogate), which no request can.
+      CallProblem: an input contains a lone surrogate, which cannot be encoded.
     """
     try:
         compact(inputs).encode()
     except UnicodeEncodeError:
         raise CallProblem(
-            "An argument holds half a character (a lone surrogate, such as \\ud800), which no"
-            " request can carry. Give the whole character, or leave it out."
+            "An argument contains a lone surrogate (such as \\ud800), which cannot be encoded."
+            " Pass the whole character, or remove it."
         ) from None
 
     def secret(reference: str) -> str | Missing:

@@ -1,5 +1,4 @@
-"""Answers that are given again: for their time, within a bound of bytes, and one request for all
-who ask the same at once."""
+"""Response cache with limited time and size; concurrent equal calls share one request."""
 
 from __future__ import annotations
 
@@ -16,27 +15,28 @@ from mcpgw.capabilities.model import Capability
 from mcpgw.capabilities.responses import Blob, compact
 
 LARGEST: Final = 32 * 1024 * 1024
-"""Bytes of all kept answers together."""
+"""Size of all cached responses together, in bytes."""
 LARGEST_ONE: Final = 4 * 1024 * 1024
+"""Size of one cached response, in bytes."""
 
 
 @attrs.define(eq=False)
-class _Flight:
-    """A request under way that several wait for."""
+class _Pending:
+    """A request in progress, for which several callers may wait."""
 
-    landed: trio.Event = attrs.field(factory=trio.Event)
+    done: trio.Event = attrs.field(factory=trio.Event)
     value: Any = None
-    good: bool = False
+    succeeded: bool = False
 
 
 @attrs.define(eq=False)
 class ResponseCache:
-    """The answers of all capabilities. Failures are not kept, and neither are writes."""
+    """Cache of the responses of all capabilities. Failures and writes are not cached."""
 
     limit: int = LARGEST
     _answers: OrderedDict[str, tuple[float, int, Any]] = attrs.field(factory=OrderedDict)
     _size: int = 0
-    _flights: dict[str, _Flight] = attrs.field(factory=dict)
+    _pending: dict[str, _Pending] = attrs.field(factory=dict)
 
     async def get(
         self,
@@ -47,12 +47,14 @@ class ResponseCache:
         *,
         fresh: bool = False,
     ) -> Any:
-        """Return a kept answer, or make one.
+        """Return a cached response, else make one.
 
         Args:
-          capability, content_hash, inputs: what the answer depends on.
-          make: makes it; what it raises is passed on.
-          fresh: whether a kept one will not do.
+          capability: the capability.
+          content_hash: hash of its file.
+          inputs: the caller's arguments with their defaults.
+          make: makes the response; its exceptions are passed on.
+          fresh: whether to bypass the cache.
         """
         seconds = capability.cache.seconds
         if not capability.metadata.read_only or seconds <= 0:
@@ -66,28 +68,28 @@ class ResponseCache:
                     self._answers.move_to_end(key)
                     return value
                 self._drop(key)
-            flight = self._flights.get(key)
-            if flight is None:
+            pending = self._pending.get(key)
+            if pending is None:
                 break
-            await flight.landed.wait()
-            if flight.good:
-                return flight.value
-        return await self._fly(key, seconds, make)
+            await pending.done.wait()
+            if pending.succeeded:
+                return pending.value
+        return await self._request(key, seconds, make)
 
-    async def _fly(self, key: str, seconds: float, make: Callable[[], Awaitable[Any]]) -> Any:
-        flight = _Flight()
-        self._flights[key] = flight
+    async def _request(self, key: str, seconds: float, make: Callable[[], Awaitable[Any]]) -> Any:
+        pending = _Pending()
+        self._pending[key] = pending
         try:
-            flight.value = await make()
-            flight.good = True
+            pending.value = await make()
+            pending.succeeded = True
         finally:
-            if self._flights.get(key) is flight:
-                del self._flights[key]
-            flight.landed.set()
-        self._keep(key, trio.current_time() + seconds, flight.value)
-        return flight.value
+            if self._pending.get(key) is pending:
+                del self._pending[key]
+            pending.done.set()
+        self._store(key, trio.current_time() + seconds, pending.value)
+        return pending.value
 
-    def _keep(self, key: str, until: float, value: Any) -> None:
+    def _store(self, key: str, until: float, value: Any) -> None:
         self._drop(key)
         size = len(value.data) if isinstance(value, Blob) else len(compact(value))
         if size > min(LARGEST_ONE, self.limit):

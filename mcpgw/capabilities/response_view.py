@@ -1,4 +1,4 @@
-"""What a caller sees of an answer: its transforms, and the common form that a file may map to."""
+"""Views of responses: transformed, whole, or projected into the common form."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ FULL: Final = "full"
 VIEW: Final = "mcpgw/view"
 """The key of `_meta` by which the gateway asks its own server for a view."""
 RAW: Final = "_raw"
-"""Where the untouched answer stands beside the common form."""
+"""The key of the whole response beside the common form."""
 
 
 def viewed(capability: Capability, value: Any, view: str) -> Any:
-    """Return what a caller sees of an answer that `transform` has shaped already.
+    """Return a view of a response to which `transform` has been applied already.
 
     Args:
-      capability: whose answer it is.
-      value: the answer.
-      view: `plain` (after `response_transform`), `projected` (and in the common form), or `full`
-        (whole; what is redacted stays so).
+      capability: the capability.
+      value: the response.
+      view: `plain` (with `response_transform`), `projected` (also in the common form), or `full`
+        (only the redactions of `response_transform`).
     """
     value = shaped(value, capability.response_transform, redact_only=view == FULL)
     if view != PROJECTED or capability.projection is None:
@@ -37,7 +37,7 @@ def viewed(capability: Capability, value: Any, view: str) -> Any:
 
 
 def shaped(value: Any, transform: ResponseTransform | None, *, redact_only: bool = False) -> Any:
-    """Return what a transform makes of a value; bytes have no parts and stay."""
+    """Return a transformed value; bytes are returned as they are."""
     if transform is None or isinstance(value, Blob):
         return value
     from mcpgw.shaping.response import ResponseShaper
@@ -56,8 +56,11 @@ def shaped(value: Any, transform: ResponseTransform | None, *, redact_only: bool
 
 
 def projected(value: Any, projection: Mapping[str, Mapping[str, str]]) -> Any:
-    """Return an answer in the common form: who, what, when, where and the text, all as texts,
-    beside the untouched answer; the answer itself where nothing of that is found."""
+    """Return a response in the common form, with the whole response under `_raw`.
+
+    All parts of the form are strings. If none of them is found, the response is returned as it
+    is.
+    """
     if not isinstance(value, (Mapping, list)):
         return value
     form: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""From the bytes of an answer to the result of a tool."""
+"""Responses of APIs: parsing, selecting parts, and conversion to the content of a tool result."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ if TYPE_CHECKING:
     from mcpgw.capabilities.http_sender import HttpAnswer
 
 SHOWN_OF_ERROR: Final = 500
-"""Characters of an error answer that are shown."""
+"""Characters of an error response that are shown."""
 DEEPEST: Final = 200
+"""Levels of nested XML elements."""
 
 
 @attrs.frozen
 class Blob:
-    """Bytes, and what they are."""
+    """Bytes and their media type."""
 
     data: bytes = attrs.field(repr=False)
     type: str
     as_json: bool = False
-    """Given as base64 within JSON, for scripts, rather than as a resource."""
+    """Whether a tool result has them as base64 in JSON, for scripts, and not as a resource."""
 
 
 def read_answer(answer: HttpAnswer, form: str) -> Any:
-    """Return an answer as a JSON value, as text, or as bytes.
+    """Parse a response as a JSON value, text or bytes.
 
     Args:
-      answer: what came.
-      form: `json`, `xml`, `text`, `binary`, `resource`, or `auto` for what its media type says.
+      answer: the response.
+      form: `json`, `xml`, `text`, `binary`, `resource`, or `auto` to decide by the media type.
 
     Raises:
-      CallProblem: it cannot be read in this form.
+      CallProblem: the response does not have this form.
     """
     kind = answer.kind
     asked, form = form, _form_of(kind, answer.content) if form == "auto" else form
@@ -57,7 +58,8 @@ def read_answer(answer: HttpAnswer, form: str) -> Any:
     except (ValueError, RecursionError):
         start = answer.text().strip()[:120]
         raise CallProblem(
-            f"The answer is not JSON ({kind or 'no media type'}); it begins: {start}", sent=True
+            f"The response is not valid JSON ({kind or 'no media type'}); it begins: {start}",
+            sent=True,
         ) from None
 
 
@@ -92,26 +94,29 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def read_xml(content: bytes) -> Any:
-    """Return XML as a tree of objects: local names, attributes as `@name`, text as `#text`,
-    repeated children as lists; a single root element is unwrapped.
+    """Parse XML as nested objects, without the root element.
+
+    Names are without namespaces, attributes are `@name`, text beside other content is `#text`,
+    and repeated elements are lists.
 
     Raises:
-      CallProblem: it is not XML, or declares entities, which could grow without end.
+      CallProblem: it is not XML, is nested too deeply, or declares entities, which may expand
+        without limit.
     """
     from xml.etree import ElementTree
 
     if b"<!ENTITY" in content or b"<!entity" in content:
-        raise CallProblem("The answer is XML with entities of its own, which is refused.")
+        raise CallProblem("XML with entity declarations is refused.")
     try:
         root = ElementTree.fromstring(content)  # noqa: S314 - entities are refused above
     except ElementTree.ParseError as error:
-        raise CallProblem(f"The answer is not XML: {error}.", sent=True) from None
+        raise CallProblem(f"The response is not valid XML: {error}.", sent=True) from None
     return _element(root, 0)
 
 
 def _element(element: Element, depth: int) -> Any:
     if depth > DEEPEST:
-        raise CallProblem("The answer is XML that is nested too deep.")
+        raise CallProblem("The response is XML that is nested too deeply.")
     found: dict[str, Any] = {f"@{_local(k)}": v for k, v in element.attrib.items()}
     for child in element:
         name, value = _local(child.tag), _element(child, depth + 1)
@@ -134,9 +139,9 @@ def _local(tag: str) -> str:
 
 
 def pick(value: Any, path: str) -> Any:
-    """Return the part of an answer that a path leads to; None where there is nothing.
+    """Return the part of a response at a path, None if it is missing.
 
-    `$` is the whole; `a.0.b` is the same as `a[0].b`.
+    `$` is the whole response; `a.0.b` is the same as `a[0].b`.
     """
     path = path.removeprefix("$").removeprefix(".")
     if not path:
@@ -148,7 +153,7 @@ def pick(value: Any, path: str) -> Any:
 
 
 def error_text(answer: HttpAnswer) -> str:
-    """Return what an error answer says, in one line."""
+    """Return the message of an error response, in one line."""
     text = answer.text()
     try:
         data = json.loads(text)
@@ -156,17 +161,20 @@ def error_text(answer: HttpAnswer) -> str:
         data = None
     if isinstance(data, Mapping):
         for path in ("error.message", "message", "error_description", "detail", "title", "error"):
-            said = pick(data, path)
-            if isinstance(said, str) and said.strip():
-                return said.strip()[:SHOWN_OF_ERROR]
+            message = pick(data, path)
+            if isinstance(message, str) and message.strip():
+                return message.strip()[:SHOWN_OF_ERROR]
     if answer.kind == "text/html":
         return ""
     return " ".join(text.split())[:SHOWN_OF_ERROR]
 
 
 def content_blocks(value: Any, uri: str) -> list[dict[str, Any]]:
-    """Return a value as MCP content (2025-11-25, tools, tool results): bytes as image, audio, an
-    embedded resource or base64 in JSON, text as it is, all else as compact JSON."""
+    """Return a value as content blocks of a tool result (MCP 2025-11-25, tools).
+
+    Bytes become an image, audio, an embedded resource or base64 in JSON; text stays as it is;
+    anything else becomes compact JSON.
+    """
     if isinstance(value, Blob):
         data = base64.b64encode(value.data).decode()
         for kind in ("image", "audio"):
@@ -174,7 +182,7 @@ def content_blocks(value: Any, uri: str) -> list[dict[str, Any]]:
                 return [{"type": kind, "data": data, "mimeType": value.type}]
         if value.as_json:
             text = compact({"data": data, "mime_type": value.type, "size": len(value.data)})
-            # No model can read it, so it is whole: pages of base64 are of use to nobody.
+            # Not for a model, so that it is not split into pages: base64 is useless in parts.
             return [{"type": "text", "text": text, "annotations": {"audience": ["user"]}}]
         resource = {"uri": uri, "mimeType": value.type, "blob": data}
         return [{"type": "resource", "resource": resource}]
@@ -183,5 +191,5 @@ def content_blocks(value: Any, uri: str) -> list[dict[str, Any]]:
 
 
 def compact(value: Any) -> str:
-    """Write a JSON value in one line, without spaces."""
+    """Return a value as JSON in one line, without spaces."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -1,4 +1,4 @@
-"""Looking a capability over for texts that try to talk a model into something."""
+"""Scan of capabilities for tool poisoning."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 SCAN_VERSION: Final = "2"
-"""Of the rules: what was kept by other rules is looked at anew."""
+"""Version of the rules; files that were scanned with another version are scanned again."""
 SHOWN: Final = 3
-"""Findings of one kind that are told."""
+"""Findings of one severity that are reported."""
 
 
 def scan_capability(
     definition: Mapping[str, Any], document: Mapping[str, Any], *, quote: bool = False
 ) -> tuple[list[str], list[str]]:
-    """Return why a capability is blocked, and what is doubtful, a sentence each.
+    """Return the reasons to block a capability, and warnings, as sentences.
 
     Args:
-      definition: the tool that it is, as a model sees it.
-      document: its file, whose other texts reach a model in errors and events.
-      quote: whether to quote what was found, which is for people: a model that reads why a tool
-        is withheld must not read there what it was to be kept from.
+      definition: its tool definition.
+      document: the data of its file, whose other texts reach a model in errors and events.
+      quote: whether to quote the suspicious texts. They must not be quoted to a model, which they
+        are to be kept from.
     """
     from mcpgw.trust.poisoning import scan_definition, scan_text
 
@@ -33,9 +33,9 @@ def scan_capability(
         transform = hook.get("transform") if isinstance(hook, Mapping) else None
         for key, text in _texts(transform):
             findings += scan_text(text, f"webhooks.{name}.transform{key}")
-    sure = [each for each in findings if each.severity.name == "HIGH"]
-    doubtful = [each for each in findings if each.severity.name != "HIGH"]
-    return _said(sure, quote), _said(doubtful, quote)
+    high = [each for each in findings if each.severity.name == "HIGH"]
+    lower = [each for each in findings if each.severity.name != "HIGH"]
+    return _sentences(high, quote), _sentences(lower, quote)
 
 
 def _texts(value: Any, key: str = "") -> list[tuple[str, str]]:
@@ -46,9 +46,9 @@ def _texts(value: Any, key: str = "") -> list[tuple[str, str]]:
     return []
 
 
-def _said(findings: list[Any], quote: bool) -> list[str]:
+def _sentences(findings: list[Any], quote: bool) -> list[str]:
     from mcpgw.trust.poisoning.findings import sentence
 
-    said = [sentence(each, quote=quote) for each in findings]
-    more = len(said) - SHOWN
-    return said[:SHOWN] + ([f"and {more} more"] if more > 0 else [])
+    sentences = [sentence(each, quote=quote) for each in findings]
+    more = len(sentences) - SHOWN
+    return sentences[:SHOWN] + ([f"and {more} more"] if more > 0 else [])

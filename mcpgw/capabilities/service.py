@@ -1,5 +1,4 @@
-"""The capabilities as a part of the gateway: their folders, their server, what they are trusted
-with."""
+"""Capability service of the gateway: loads capability files and serves them as a backend."""
 
 from __future__ import annotations
 
@@ -28,24 +27,28 @@ if TYPE_CHECKING:
 log = get_logger("mcpgw.capabilities")
 
 LONGEST_CALL: Final = 600.0
-"""Seconds that a call may take at most; each provider has a time-out of its own."""
+"""The longest call, in seconds; each provider has its own timeout."""
 WITHOUT_KEY: Final = 0.2
+"""Readiness of a capability whose credential is not set."""
 SHIPPED: Final = 0.7
+"""Readiness of a capability that is shipped with the package."""
 DESCRIPTION: Final = "REST, GraphQL and other APIs as tools, each described by a YAML file."
 
 CallTool = Callable[[str, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+"""Calls a tool of a server; takes server, tool and arguments."""
 
 
 @attrs.define(eq=False)
 class CapabilityService:
-    """Keeps the capabilities of a configuration.
+    """Service that keeps the configured capabilities loaded, watched, served and executable.
 
     Args:
       folder: the state folder.
-      environ: the environment with the files of `env_files` over it, as it is now.
-      network: what requests are sent by, as it is now.
-      call_tool: calls a tool of a server, through the pipeline.
-      changed: told when other capabilities are there than before.
+      environ: returns the current environment, overlaid with the files of `env_files`.
+      network: returns the current settings for TLS and proxies.
+      call_tool: calls a tool of a server through the pipeline.
+      changed: called when capabilities were added, removed or changed.
+      config: the configuration; replaced by `configure`.
     """
 
     folder: Path
@@ -55,7 +58,7 @@ class CapabilityService:
     changed: Callable[[], Awaitable[None]]
     config: GatewayConfig = attrs.field(factory=GatewayConfig)
     name: str = attrs.field(init=False, default="")
-    """The name of the server that they are the tools of; "" where there is none."""
+    """Name of the server of the capabilities; "" if it is disabled."""
     _here: Path = Path()
     _naming: Naming = attrs.field(factory=lambda: Naming(()))
     _server: CapabilityServer | None = None
@@ -63,13 +66,15 @@ class CapabilityService:
 
     @property
     def library(self) -> Library | None:
-        """The capabilities, once their server was started."""
+        """The library of capabilities, None until their server is started."""
         return self._server.library if self._server is not None else None
 
     def readiness(self, tool: str) -> float:
-        """Return how much speaks for offering a capability, from 0 to 1, where it fits as well as
-        other tools: what a person configured comes before what came along, and what can be
-        called before what lacks its key."""
+        """Return the weight of a capability among equally good search results, from 0 to 1.
+
+        Configured capabilities come before those shipped with the package, and both before those
+        whose credential is not set.
+        """
         library = self.library
         own = self._naming.original(tool)
         entry = library.get(own) if library is not None and own is not None else None
@@ -80,7 +85,7 @@ class CapabilityService:
         return SHIPPED if library.ships(entry) else 1.0
 
     def came_along(self, server: str, tool: str) -> bool:
-        """Tell whether a tool is a built-in capability, which nobody would have without us."""
+        """Return whether a tool is a capability that is shipped with the package."""
         library, own = self.library, self._naming.original(tool)
         if server != self.name or library is None or own is None:
             return False
@@ -88,7 +93,7 @@ class CapabilityService:
         return entry is not None and library.ships(entry)
 
     def why_not(self, server: str, tool: str) -> str:
-        """Return why a capability is not there, "" where it is, or nothing is known of it."""
+        """Return why a capability cannot be used, "" if it can or is unknown."""
         library = self.library
         own = self._naming.original(tool)
         if server != self.name or library is None or own is None or library.get(own) is not None:
@@ -97,11 +102,11 @@ class CapabilityService:
 
     @property
     def credentials(self) -> Credentials:
-        """Where secrets come from."""
-        return self._executing().credentials
+        """The lookup of secrets."""
+        return self._get_executor().credentials
 
     def configure(self, snapshot: Snapshot) -> None:
-        """Apply a new configuration."""
+        """Apply a new configuration, whose relative paths are below its folder."""
         config = snapshot.config
         self.config, self._here = config, snapshot.folder
         settings = config.capabilities
@@ -110,12 +115,12 @@ class CapabilityService:
         self.name = settings.name if settings.enabled and not taken else ""
         self._naming = Naming(settings.transform)
         if settings.enabled and not self.name:
-            hint = "set capabilities.name to another one, or rename the backend"
-            log.warning("capabilities.name_taken", name=settings.name, hint=hint)
-        self._arrange()
+            hint = "set capabilities.name to another name, or rename the backend"
+            log.warning("capabilities.disabled", name=settings.name, hint=hint)
+        self._apply()
 
     def with_server(self, config: GatewayConfig) -> GatewayConfig:
-        """Return a configuration with the server of the capabilities among its backends."""
+        """Return a configuration to whose backends the server of the capabilities is added."""
         if not self.name:
             return config
         server = BuiltinConfig(
@@ -130,9 +135,9 @@ class CapabilityService:
         )
 
     def _tools(self) -> Mapping[str, ToolConfig]:
-        """Return what the files say of single tools that the gateway is to keep to."""
+        """Return the costs and workflow states of single tools, which the gateway enforces."""
         library = self.library
-        said = {
+        configs = {
             entry.name: ToolConfig(
                 cost_per_call=entry.facts.get("cost") or None,
                 visible_in_states=tuple(entry.facts.get("states") or ()),
@@ -140,9 +145,9 @@ class CapabilityService:
             for entry in (library.entries() if library is not None else ())
             if entry.facts.get("cost") or entry.facts.get("states")
         }
-        offered = self._naming.offer({"name": name} for name in said)
+        offered = self._naming.offer({"name": name} for name in configs)
         return MappingProxyType(
-            {name: said[self._naming.original(name) or name] for name in offered}
+            {name: configs[self._naming.original(name) or name] for name in offered}
         )
 
     # -- the server ---------------------------------------------------------------------------
@@ -150,8 +155,8 @@ class CapabilityService:
     async def serve(
         self, channel: Channel, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Serve the capabilities over a channel until it ends."""
-        server = self._created()
+        """Serve the capabilities over a channel until it closes."""
+        server = self._get_server()
         try:
             await server.serve(channel, task_status=task_status)
         finally:
@@ -159,7 +164,7 @@ class CapabilityService:
                 if self._executor is not None:
                     await self._executor.sender.aclose()
 
-    def _created(self) -> CapabilityServer:
+    def _get_server(self) -> CapabilityServer:
         if self._server is None:
             from mcpgw.capabilities.library import Library
             from mcpgw.capabilities.mcp_server import CapabilityServer
@@ -172,11 +177,11 @@ class CapabilityService:
                 scan_capability,
                 SCAN_VERSION,
             )
-            self._server = CapabilityServer(library, self._executing, self._loaded_first)
-            self._arrange()
+            self._server = CapabilityServer(library, self._get_executor, self.changed)
+            self._apply()
         return self._server
 
-    def _executing(self) -> Executor:
+    def _get_executor(self) -> Executor:
         if self._executor is None:
             from mcpgw.capabilities.executor import Executor
             from mcpgw.capabilities.http_sender import Sender
@@ -186,11 +191,11 @@ class CapabilityService:
             self._executor = Executor(
                 sender, credentials(self.environ, self.folder, sender), self.call_tool
             )
-            self._arrange()
+            self._apply()
         return self._executor
 
-    def _arrange(self) -> None:
-        """Give server and executor, as far as there are any, what the configuration says."""
+    def _apply(self) -> None:
+        """Apply the configuration to the server and the executor, if they have been created."""
         settings = self.config.capabilities
         if self._server is not None:
             from mcpgw.capabilities.builtin import folders_of
@@ -207,27 +212,27 @@ class CapabilityService:
     # -- changes ------------------------------------------------------------------------------
 
     async def reload(self) -> Changes:
-        """Look at the folders now."""
-        changes = await self._created().refresh()
+        """Scan the folders now and return what has changed."""
+        changes = await self._get_server().refresh()
         if changes:
             await self.changed()
         return changes
 
-    async def _loaded_first(self) -> None:
-        await self.changed()
-
     async def check(self) -> None:
-        """Reload if files have changed, once the server was started."""
+        """Scan the folders for changes once the server is started."""
         if self._server is not None and self.name:
             await self.reload()
 
 
 def commands_rule(allowed: tuple[str, ...], here: Path) -> Callable[[Path | None, str], str]:
-    """Return what says whether a file may run commands: "" or why not, by its path and pin.
+    """Return the rule by which files may run commands.
+
+    The rule takes the path of a file and its pin, and returns why the file must not run commands,
+    "" if it may.
 
     Args:
       allowed: folders, files, and pins as `sha256:...`.
-      here: what relative paths are below.
+      here: the folder that relative paths are resolved against.
     """
     paths = [
         (here / Path(each).expanduser()).resolve()
@@ -243,7 +248,7 @@ def commands_rule(allowed: tuple[str, ...], here: Path) -> Callable[[Path | None
             return ""
         shown = f"'{file.parent}'" if file is not None else "its folder"
         return (
-            "this capability runs a command, which is off. To allow it, add"
+            "this capability runs a command, which is not allowed. To allow it, add"
             f" {shown}, or 'sha256:PIN' of the pinned file, to capabilities.allow_commands in"
             " gateway.yaml."
         )
@@ -254,13 +259,13 @@ def commands_rule(allowed: tuple[str, ...], here: Path) -> Callable[[Path | None
 def executor_of(
     config: GatewayConfig, sender: Sender, environ: Mapping[str, str], here: Path, folder: Path
 ) -> Executor:
-    """Return an executor without a gateway around it, for commands.
+    """Return an executor for use outside a gateway, such as by `mcp-gateway cap test`.
 
     Args:
-      config: what is allowed.
-      sender: sends requests; its opener closes it.
-      environ: where variables come from.
-      here: what relative paths of the configuration are below.
+      config: the configuration.
+      sender: sends HTTP requests; the caller must close it.
+      environ: the environment.
+      here: the folder that relative paths of the configuration are resolved against.
       folder: the state folder.
     """
     from mcpgw.capabilities.executor import Executor

@@ -1,7 +1,7 @@
-"""Templates: text and JSON with placeholders for a caller's inputs and an operator's secrets.
+"""Templates: strings and JSON with placeholders for a caller's inputs and an operator's secrets.
 
-A template is taken apart once. Inputs and secrets are then put in piece by piece and never read
-again for placeholders, so an argument such as `{env.SECRET}` stays the text that it is.
+A template is parsed once. Inserted values are never parsed for placeholders again, so an argument
+such as `{env.SECRET}` stays literal text.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PLACE: Final = re.compile(
 
 
 class Missing:
-    """That a placeholder has no value."""
+    """Marker for a placeholder without a value."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -43,12 +43,12 @@ class Placeholder:
 
     @property
     def root(self) -> str:
-        """The input that it names, or the kind of secret."""
+        """The name of the input, or the kind of secret."""
         return re.split(r"[.\[]", self.path, maxsplit=1)[0]
 
     @property
     def secret(self) -> str | None:
-        """The name of the operator's value that it stands for, with its kind; None for an input."""
+        """The reference to a secret, such as `env.NAME`; None for an input."""
         root, dot, _name = self.path.partition(".")
         return self.path if dot and root in SECRET_ROOTS else None
 
@@ -57,24 +57,24 @@ Part = str | Placeholder
 
 
 class Values(Protocol):
-    """Where the values of placeholders come from."""
+    """Values of placeholders."""
 
     def input(self, placeholder: Placeholder) -> Any:
-        """Return the value of an input, MISSING where there is none."""
+        """Return the value of an input, MISSING if it has none."""
 
     def secret(self, reference: str) -> str | Missing:
-        """Return an operator's value, MISSING where there is none."""
+        """Return a secret, MISSING if it is not set."""
 
 
 @attrs.frozen
 class Inputs:
-    """The caller's inputs, and the operator's values by a function."""
+    """The caller's inputs, and a function that looks up secrets."""
 
     inputs: Mapping[str, Any]
     secrets: Callable[[str], str | Missing]
 
     def input(self, placeholder: Placeholder) -> Any:
-        """Return the value of an input; one that is null is none."""
+        """Return the value of an input, its default, or MISSING; null counts as missing."""
         root, rest = _split(placeholder.path)
         value = self.inputs.get(root)
         if rest and value is not None:
@@ -84,7 +84,7 @@ class Inputs:
         return value
 
     def secret(self, reference: str) -> str | Missing:
-        """Return an operator's value."""
+        """Return a secret, MISSING if it is not set."""
         return self.secrets(reference)
 
 
@@ -96,7 +96,7 @@ def _split(path: str) -> tuple[str, str]:
 
 @functools.lru_cache(maxsize=4096)
 def parse(text: str) -> tuple[Part, ...]:
-    """Take a template apart; braces that hold no placeholder are plain text."""
+    """Parse a template; braces without a placeholder are text."""
     parts: list[Part] = []
     end = 0
     for found in _PLACE.finditer(text):
@@ -110,7 +110,7 @@ def parse(text: str) -> tuple[Part, ...]:
 
 
 def placeholders(template: Any) -> Iterator[Placeholder]:
-    """Give all placeholders of a text, or of all texts (not keys) of a JSON value."""
+    """Yield the placeholders of a string, or of all strings (not keys) in a JSON value."""
     if isinstance(template, str):
         yield from (part for part in parse(template) if isinstance(part, Placeholder))
     elif isinstance(template, Mapping):
@@ -122,7 +122,7 @@ def placeholders(template: Any) -> Iterator[Placeholder]:
 
 
 def as_text(value: Any) -> str:
-    """Write a value as text: text as it is, all else as JSON."""
+    """Return a string as it is, and any other value as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -133,12 +133,12 @@ def as_text(value: Any) -> str:
 def fill_text(
     template: str, values: Values, encode: Callable[[str, Placeholder], str] | None = None
 ) -> str | Missing:
-    """Fill a text; MISSING where one of its placeholders has no value.
+    """Fill a string, or return MISSING if one of its placeholders has no value.
 
     Args:
-      template: the text.
-      values: where values come from.
-      encode: what becomes of an input's text before it is put in; secrets are put in as they are.
+      template: the string.
+      values: the values of placeholders.
+      encode: encodes the text of an input before it is inserted; secrets are not encoded.
     """
     filled: list[str] = []
     for part in parse(template):
@@ -162,7 +162,7 @@ def fill_text(
 
 
 def fill_value(template: str, values: Values) -> Any:
-    """Fill a text that keeps the JSON type of its value where it is one placeholder alone."""
+    """Fill a string; a lone placeholder of an input keeps the JSON type of its value."""
     parts = parse(template)
     if len(parts) == 1 and isinstance(parts[0], Placeholder) and parts[0].secret is None:
         return values.input(parts[0])
@@ -174,15 +174,14 @@ Function = Callable[[Any, Values], Any]
 
 @attrs.frozen
 class Filler:
-    """Fills JSON templates; `functions` are the maps with one key such as `$each`."""
+    """Fills JSON templates; `functions` evaluate maps with a single key such as `$each`."""
 
     functions: Mapping[str, Function] = attrs.field(factory=dict)
 
     def fill(self, template: Any, values: Values) -> Any:
-        """Fill a JSON value; MISSING where nothing of it has a value.
+        """Fill a JSON value, or return MISSING if nothing in it has a value.
 
-        A key or item whose placeholder has no value is left out, and so is a map or list that
-        had something in it and has nothing left.
+        Keys and items without a value are left out, and so are maps and lists that become empty.
         """
         if isinstance(template, str):
             return fill_value(template, values)

@@ -1,4 +1,4 @@
-"""The MCP tool that a capability is."""
+"""Tool definitions of capabilities."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any, Final
 from mcpgw.capabilities.model import Capability
 
 WRAPPED: Final = "result"
-"""The key under which an answer stands that is no object."""
+"""The key of structured content that is not an object itself."""
 MOST_HINTS: Final = 60
+"""Keywords of one tool."""
 _OPEN: Final = frozenset(
     {"additionalProperties", "patternProperties", "unevaluatedProperties", "propertyNames"}
     | {"allOf", "anyOf", "oneOf", "$ref", "if"}
 )
-"""Keys of a schema that say themselves what else may stand beside its properties."""
+"""Keywords of a schema that define other properties themselves."""
 
 
 def tool_definition(capability: Capability) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def _input_schema(capability: Capability) -> dict[str, Any]:
         {"type": "object", **given} if given else {"type": "object", "properties": {}}
     )
     if schema.get("properties") and not _OPEN & schema.keys():
-        # What no template asks for would be lost without a word.
+        # Unknown arguments would be ignored silently.
         schema["additionalProperties"] = False
     examples = [dict(each.arguments) for each in capability.examples if each.arguments]
     if examples and "examples" not in schema:
@@ -58,10 +59,9 @@ def _input_schema(capability: Capability) -> dict[str, Any]:
 
 
 def output_schema(capability: Capability) -> dict[str, Any] | None:
-    """Return the schema of structured answers; MCP wants an object, so others are wrapped.
+    """Return the schema of structured content, None without one.
 
-    A GraphQL answer in part and a transform's text would break a strict schema, so nothing but
-    the form is promised of them.
+    Structured content must be an object (MCP 2025-11-25, tools), so other types are wrapped.
     """
     given = capability.schema.output
     if given is None:
@@ -72,7 +72,7 @@ def output_schema(capability: Capability) -> dict[str, Any] | None:
 
 
 def keywords(capability: Capability) -> list[str]:
-    """Return words to find the tool by: its tags and category, and what its output is made of."""
+    """Return keywords for search: tags, category and the properties of the output."""
     found: dict[str, None] = {}
     for text in (*capability.metadata.tags, capability.metadata.category):
         found[text.lower()] = None

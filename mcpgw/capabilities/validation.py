@@ -1,4 +1,4 @@
-"""What a capability file must keep to beyond its form: the rules CAP-001 to CAP-010."""
+"""Validation of capability files beyond their structure: the rules CAP-001 to CAP-010."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ _SECRET_KEY: Final = re.compile(r"sk-|token", re.IGNORECASE)
 
 
 def check(capability: Capability, document: Mapping[Any, Any], path: Path, found: Findings) -> None:
-    """Report everything about a capability that a person should put right."""
+    """Report all errors and warnings of a capability.
+
+    Args:
+      capability: the parsed capability.
+      document: the data of its file.
+      path: the file.
+      found: where findings are added.
+    """
     _names(capability, path, found)
     _schemas(capability, found)
     inputs = _properties(capability.schema.input)
@@ -32,21 +39,24 @@ def check(capability: Capability, document: Mapping[Any, Any], path: Path, found
     _auth(capability, found)
     for name, hook in capability.webhooks.items():
         if not hook.path:
-            found.error(("webhooks", name), "CAP-005: a webhook needs a `path`")
+            found.error(("webhooks", name), "CAP-005: a webhook must have a `path`")
 
 
 def _names(capability: Capability, path: Path, found: Findings) -> None:
     if not _NAME.fullmatch(capability.name):
-        message = f"CAP-001: {capability.name!r:.80} is no name of a capability"
-        found.error(("name",), message, "Use a-z, 0-9 and '_', up to 64 of them.")
+        message = f"CAP-001: {capability.name!r:.80} is not a valid name"
+        found.error(("name",), message, "Use up to 64 of a-z, 0-9 and '_'.")
     elif path.stem != capability.name:
-        found.warn(("name",), f"CAP-010: the file is called {path.name}", "Call both the same.")
+        found.warn(("name",), f"CAP-010: the file is named {path.name}", "Give both the same name.")
     if not capability.description:
-        hint = "Say in a sentence what it gives and when to use it; that is what is searched."
+        hint = "Describe in a sentence what it returns and when to use it; search uses it."
         found.warn(("description",), "CAP-002: the description is empty", hint)
     elif len(capability.description) > _LONGEST_DESCRIPTION:
         size = len(capability.description)
-        found.warn(("description",), f"CAP-002: the description has {size} characters")
+        found.warn(
+            ("description",),
+            f"CAP-002: should have at most {_LONGEST_DESCRIPTION} characters, not {size}",
+        )
 
 
 def _schemas(capability: Capability, found: Findings) -> None:
@@ -58,22 +68,24 @@ def _schemas(capability: Capability, found: Findings) -> None:
             continue
         kind = schema.get("type", "object")
         if name == "input" and kind != "object":
-            found.error(("schema", name, "type"), f"{code}: must be object, and is {kind!r:.40}")
+            found.error(("schema", name, "type"), f"{code}: must be object, not {kind!r:.40}")
         properties = schema.get("properties", {})
         if not isinstance(properties, Mapping):
-            found.error(("schema", name, "properties"), f"{code}: wants a map of names to schemas")
+            found.error(
+                ("schema", name, "properties"), f"{code}: must be a map of names to schemas"
+            )
             continue
         for key, each in properties.items():
             if not isinstance(each, (Mapping, bool)):
                 place: Key = ("schema", name, "properties", str(key))
-                found.error(place, f"{code}: wants a JSON Schema", "Such as {type: string}.")
+                found.error(place, f"{code}: must be a JSON Schema", "Example: {type: string}.")
         required = schema.get("required", [])
         if not isinstance(required, list) or not all(isinstance(r, str) for r in required):
-            found.error(("schema", name, "required"), f"{code}: wants a list of names")
+            found.error(("schema", name, "required"), f"{code}: must be a list of names")
         elif name == "input":
             for each in required:
                 if each not in properties and properties:
-                    message = f"CAP-003: {each!r:.60} is required, and is no property"
+                    message = f"CAP-003: {each!r:.60} is required, but is not a property"
                     found.error(("schema", name, "required"), message)
         _valid(schema, ("schema", name), code, found)
 
@@ -85,16 +97,16 @@ def _valid(schema: Mapping[str, Any], place: Key, code: str, found: Findings) ->
         jsonschema_rs.meta.validate({"$schema": _DIALECT, **schema})
     except jsonschema_rs.ValidationError as error:
         where: Key = (*place, *error.instance_path)
-        found.error(where, f"{code}: is no JSON Schema: {error.message[:200]}")
+        found.error(where, f"{code}: must be a JSON Schema: {error.message[:200]}")
     except (ValueError, jsonschema_rs.ReferencingError) as error:
-        found.error(place, f"{code}: is no JSON Schema: {str(error)[:200]}")
+        found.error(place, f"{code}: must be a JSON Schema: {str(error)[:200]}")
 
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def _properties(schema: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return the declared inputs; None where there may be others too."""
+    """Return the declared inputs, None if there may be others."""
     if schema is None or not isinstance(schema.get("properties", {}), Mapping):
         return None
     if any(key in schema for key in ("allOf", "anyOf", "oneOf", "$ref", "patternProperties")):
@@ -118,33 +130,36 @@ def _provider(provider: Provider, place: Key, found: Findings) -> None:
     config, inside = provider.config, (*place, "config")
     if provider.service in ("rest", "graphql", "jsonrpc"):
         if not (config.base_url or config.endpoint):
-            message = f"CAP-005: a {provider.service} provider needs `base_url` or `endpoint`"
+            message = f"CAP-005: a {provider.service} provider must have `base_url` or `endpoint`"
             found.error(inside, message)
         for name in ("base_url", "endpoint"):
             _url(getattr(config, name), (*inside, name), found)
     if provider.service == "rest":
         if config.method.upper() not in METHODS:
-            hint = f"One of {', '.join(METHODS)}."
-            found.error((*inside, "method"), f"CAP-005: {config.method!r:.40} is none", hint)
+            message = f"CAP-005: must be one of {', '.join(METHODS)}, not {config.method!r:.40}"
+            found.error((*inside, "method"), message)
         if config.path and not config.path.startswith(("/", "?", "{")):
-            found.warn((*inside, "path"), "CAP-008: a path begins with '/'")
+            found.warn((*inside, "path"), "CAP-008: should start with '/'")
         if config.body is not None and config.method.upper() in ("GET", "HEAD"):
-            found.warn((*inside, "body"), f"CAP-005: a {config.method.upper()} has no body")
+            found.warn(
+                (*inside, "body"),
+                f"CAP-005: a {config.method.upper()} request should not have a body",
+            )
     _other_services(provider, inside, found)
     both = set(config.static_params) & set(config.params)
     for name in sorted(both):
-        found.warn((*inside, "static_params", name), "CAP-007: stands in `params` too")
+        found.warn((*inside, "static_params", name), "CAP-007: is in `params` too")
 
 
 def _other_services(provider: Provider, inside: Key, found: Findings) -> None:
     config = provider.config
     if provider.service == "mcp" and not (config.server and config.tool):
-        found.error(inside, "CAP-005: an mcp provider needs `server` and `tool`")
+        found.error(inside, "CAP-005: an mcp provider must have `server` and `tool`")
     if provider.service == "cli":
         if not config.command:
-            found.error(inside, "CAP-005: a cli provider needs `command`, a list of words")
+            found.error(inside, "CAP-005: a cli provider must have `command`, a list of words")
         elif not isinstance(config.command[0], str) or "{" in config.command[0]:
-            message = "CAP-005: the program is a plain word; an input must not choose it"
+            message = "CAP-005: the program must be a plain word that no input can change"
             found.error((*inside, "command", 0), message)
 
 
@@ -153,7 +168,7 @@ def _url(text: str, place: Key, found: Findings) -> None:
         return
     parts = parse(text)
     if isinstance(parts[0], Placeholder):
-        return  # the whole of it comes from elsewhere
+        return  # the whole URL is filled in later
     plain = "".join(part if isinstance(part, str) else "0" for part in parts)
     try:
         url = urlsplit(plain)
@@ -161,8 +176,8 @@ def _url(text: str, place: Key, found: Findings) -> None:
     except ValueError:
         good = False
     if not good:
-        hint = "Write it as https://api.example.com/v1."
-        found.error(place, "CAP-008: is no http or https URL", hint)
+        hint = "Example: https://api.example.com/v1"
+        found.error(place, "CAP-008: must be an http or https URL", hint)
 
 
 def _templates(
@@ -182,7 +197,7 @@ def _templates(
         extra = {"item"} if name in ("body", "variables", "arguments", "command") else set()
         for each in placeholders(list(template) if isinstance(template, tuple) else template):
             if each.raw and name not in ("path", "base_url", "endpoint"):
-                message = f"CAP-006: {each.text} has a meaning in a URL only"
+                message = f"CAP-006: {each.text} is only supported in URLs"
                 found.error((*inside, name), message, f"Write {{{each.path}}}.")
             if each.secret is None and known is not None and each.root not in known | extra:
                 _undeclared(each, (*inside, name), known, found)
@@ -195,7 +210,7 @@ def _templates(
 def _undeclared(each: Placeholder, place: Key, known: set[str], found: Findings) -> None:
     close = correction(each.root, known)
     hint = f"Did you mean '{close}'?" if close else "Declare it under schema.input.properties."
-    found.error(place, f"CAP-006: {each.text} names no input", hint)
+    found.error(place, f"CAP-006: {each.text} is not a declared input", hint)
 
 
 def _selector(
@@ -205,10 +220,10 @@ def _selector(
         return
     place = (*inside, "path_selector")
     if not selector.parameter or not selector.paths:
-        found.error(place, "CAP-005: needs `parameter` and `paths`")
+        found.error(place, "CAP-005: must have `parameter` and `paths`")
         return
     if selector.default and selector.default not in selector.paths:
-        found.error((*place, "default"), "CAP-005: is none of its paths")
+        found.error((*place, "default"), "CAP-005: must be one of its paths")
     declared = (inputs or {}).get(selector.parameter)
     enum = declared.get("enum") if isinstance(declared, Mapping) else None
     if inputs is not None and (not isinstance(enum, list) or set(enum) != set(selector.paths)):
@@ -219,9 +234,9 @@ def _selector(
 def _auth(capability: Capability, found: Findings) -> None:
     auth = capability.auth
     if auth.required and not auth.key:
-        found.error(("auth", "key"), "CAP-005: is required, and there is none", "env:MY_API_KEY")
+        found.error(("auth", "key"), "CAP-005: is missing, but required", "Example: env:MY_API_KEY")
     if auth.key and not is_reference(auth.key):
         raw = len(auth.key) > 20 or _SECRET_KEY.search(auth.key)
-        message = "looks like a secret itself" if raw else "is no reference to a secret"
+        message = "looks like a secret itself" if raw else "must be a reference to a secret"
         hint = "Write env:NAME, keychain:NAME, oauth:PROVIDER or file:PATH:FIELD."
         found.error(("auth", "key"), f"CAP-005: {message}", hint)

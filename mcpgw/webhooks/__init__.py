@@ -1,1 +1,1 @@
-"""Events from outside: endpoints of capability files, whose deliveries become notifications."""
+"""Webhooks: endpoints declared in capability files, whose deliveries become notifications."""

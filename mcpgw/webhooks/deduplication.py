@@ -1,4 +1,4 @@
-"""What tells one delivery from another, so that one that comes twice is known again."""
+"""Keys of deliveries, by which a repeated delivery is recognized."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ HEADERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "none": ("webhook-id", "x-github-delivery", "x-gitea-delivery", "x-delivery-id"),
     }
 )
-"""The headers that may hold the number of a delivery; the first that is there counts.
-`Webhook-Id` is of https://www.standardwebhooks.com."""
+"""Headers that may hold the id of a delivery, by kind of signature; the first one present counts.
+`Webhook-Id` is defined by https://www.standardwebhooks.com."""
 
 _PLAIN: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -28,17 +28,17 @@ _PLAIN: Final = re.compile(r"[\x21-\x7e]{1,128}")
 def delivery_keys(
     endpoint: Endpoint, headers: Mapping[str, str], payload: object, body: bytes
 ) -> tuple[str, ...]:
-    """Return what a delivery is known by; nothing where it has no number.
+    """Return the keys that identify a delivery, none if it has no id.
 
-    Stripe's number is the event's `id`, which is signed. A number in a header is not signed, so
-    whoever recorded a delivery could send it again under another. Linear's bodies hold the time
-    of sending in milliseconds: there the body itself is a second key. A GitHub body may rightly
-    come twice (`repository_dispatch`); there the header is all, as GitHub says
-    (https://docs.github.com/webhooks/using-webhooks/best-practices-for-using-webhooks).
+    Stripe's id is the `id` of the event, which is signed. An id in a header is not signed, so an
+    attacker who has recorded a delivery could replay it under another id. Linear's bodies hold
+    the time of sending in milliseconds, so the hash of the body is a second key. GitHub may send
+    equal bodies twice on purpose (`repository_dispatch`), so only the header counts, as
+    https://docs.github.com/webhooks/using-webhooks/best-practices-for-using-webhooks recommends.
     """
     if endpoint.signature == "stripe":
-        number = payload.get("id") if isinstance(payload, Mapping) else None
-        return (_key(number),) if isinstance(number, str) and number else ()
+        identifier = payload.get("id") if isinstance(payload, Mapping) else None
+        return (_key(identifier),) if isinstance(identifier, str) and identifier else ()
     found = (headers.get(name, "").strip() for name in HEADERS[endpoint.signature])
     keys = tuple(_key(each) for each in found if each)[:1]
     if endpoint.signature == "linear":
@@ -46,7 +46,7 @@ def delivery_keys(
     return keys
 
 
-def _key(number: str) -> str:
-    if _PLAIN.fullmatch(number) and not number.startswith(("body:", "long:")):
-        return number
-    return f"long:{hashlib.sha256(number.encode('utf-8', 'surrogatepass')).hexdigest()}"
+def _key(identifier: str) -> str:
+    if _PLAIN.fullmatch(identifier) and not identifier.startswith(("body:", "long:")):
+        return identifier
+    return f"long:{hashlib.sha256(identifier.encode('utf-8', 'surrogatepass')).hexdigest()}"

@@ -1,4 +1,4 @@
-"""Endpoints as capability files define them, checked before anything is received."""
+"""Endpoints, parsed from the `webhooks` section of capability files and checked."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ HEADERS: Final[Mapping[str, str]] = MappingProxyType(
         "hmac-sha256": "x-hub-signature-256",
     }
 )
-"""The header that a kind of signature stands in, where the file names none."""
+"""The default header of each kind of signature."""
 TOLERANCE: Final = 300.0
-"""Seconds that a signed time may be off, where the file does not say."""
+"""Default number of seconds that a signed time may be off."""
 LONGEST_TOLERANCE: Final = 86400.0
-"""Seconds; deliveries are remembered for far longer than this."""
+"""Seconds; deliveries must be remembered for longer than this."""
 
 _KEYS: Final = (
     "path",
@@ -46,24 +46,24 @@ _REFERENCE: Final = re.compile(r"(?:env|keychain|file):\S.*")
 
 
 class WebhookProblem(ValueError):
-    """An endpoint that must not be opened; the message says what to change, and no secret."""
+    """An endpoint that must not be opened. The message never contains a secret."""
 
 
 @attrs.frozen
 class Endpoint:
-    """A path that deliveries of one kind are sent to.
+    """A path that receives deliveries.
 
     Args:
-      capability: the capability whose file defines it.
+      capability: the capability whose file declares it.
       name: its name in that file.
-      path: the whole path, base path included, without a slash at the end.
+      path: the whole path with the base path, without a trailing slash.
       method: the HTTP method that it expects.
       signature: one of `SIGNATURES`.
-      secret: what deliveries are signed with; None only where the signature is `none`.
-      secret_reference: where the secret comes from.
+      secret: the key of the signatures; None only if `signature` is `none`.
+      secret_reference: the reference that the secret was looked up by.
       signature_header: the header with the signature, in lower case; "" without one.
       tolerance: seconds that a signed time may be off.
-      notify: whether sessions are told.
+      notify: whether sessions are notified.
       event_type: template of the event's type; None for `webhook.CAPABILITY.NAME`.
       data: templates of the event's data; empty for the whole payload.
     """
@@ -91,22 +91,22 @@ def endpoint(
     base_path: str,
     require_signature: bool,
 ) -> Endpoint:
-    """Make an endpoint of `webhooks.NAME` of a capability file.
+    """Parse `webhooks.NAME` of a capability file.
 
-    Keys that are missing, None or "" are unset. The secret is written as a reference:
+    Keys that are missing, None or "" are unset. The secret must be a reference:
     `env:NAME`, `{env.NAME}`, `keychain:NAME`, `{keychain.NAME}` or `file:PATH:FIELD`.
 
     Args:
       capability: the capability's name.
       name: the webhook's name in the file.
       raw: its definition.
-      resolve: gives the value of a reference (always in the form with a colon), None where
-        there is none.
-      base_path: what the paths of all endpoints begin with.
+      resolve: returns the secret of a reference (in the form with a colon), None if it is not
+        set.
+      base_path: prefix of the paths of all endpoints.
       require_signature: whether `signature: none` is refused.
 
     Raises:
-      WebhookProblem: the definition is not sound, or its secret is not set.
+      WebhookProblem: the definition is invalid, or its secret is not set.
     """
     where = f"webhook '{name}' of capability '{capability}'"
     try:
@@ -138,7 +138,7 @@ def _text(raw: Mapping[str, object], key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise WebhookProblem(f"`{key}` wants a text, not {type(value).__name__}")
+        raise WebhookProblem(f"`{key}` must be a string, not {type(value).__name__}")
     return value.strip()
 
 
@@ -151,18 +151,20 @@ def _check_keys(raw: Mapping[str, object], known: Iterable[str], inside: str = "
 def _hint(word: str, known: Iterable[str]) -> str:
     known = tuple(known)
     meant = correction(word, known)
-    return f"; did you mean `{meant}`?" if meant else f"; there are {', '.join(known)}"
+    return f"; did you mean `{meant}`?" if meant else f"; known: {', '.join(known)}"
 
 
 def _path(raw: Mapping[str, object], base_path: str) -> str:
     path = _text(raw, "path")
     if not path.strip("/"):
-        raise WebhookProblem("`path` is missing; write where deliveries come in, such as `/github`")
+        raise WebhookProblem(
+            "`path` is missing; set the path that receives deliveries, such as `/github`"
+        )
     whole = "/" + "/".join(part.strip("/") for part in (base_path, path) if part.strip("/"))
     parts = whole.split("/")
     if _PATH.fullmatch(whole) is None or "." in parts or ".." in parts:
         raise WebhookProblem(
-            f"`path` {path!r} is no path; use letters, digits and `_~:@+,=.-` between slashes"
+            f"`path` {path!r} must have letters, digits and `_~:@+,=.-` between slashes"
         )
     return whole
 
@@ -177,16 +179,16 @@ def _method(raw: Mapping[str, object]) -> str:
 def _signature(
     raw: Mapping[str, object], method: str, *, require_signature: bool
 ) -> tuple[str, str]:
-    """Return the kind of signature and the header that it stands in."""
+    """Return the kind of signature and the header that carries it."""
     kind = _text(raw, "signature").lower()
     header = _text(raw, "signature_header").lower()
     if header and _HEADER.fullmatch(header) is None:
-        raise WebhookProblem(f"`signature_header` {header!r} is no name of a header")
+        raise WebhookProblem(f"`signature_header` {header!r} must be a valid name of a header")
     if not kind:
         if not header:
             raise WebhookProblem(
-                "it does not say how deliveries are signed; write `signature: github`, `linear`,"
-                " `stripe` or `hmac-sha256`, and `secret: env:NAME`"
+                "`signature` is missing; set it to `github`, `linear`, `stripe` or `hmac-sha256`,"
+                " and `secret` to `env:NAME`"
             )
         by_header = {HEADERS[each]: each for each in ("github", "linear", "stripe")}
         kind = by_header.get(header, "hmac-sha256")
@@ -195,18 +197,18 @@ def _signature(
     if kind == "none":
         if require_signature:
             raise WebhookProblem(
-                "`signature: none` lets anybody send events; sign them, or set"
+                "`signature: none` would accept events from anyone; use a signature, or set"
                 " `webhooks.require_signature: false` in gateway.yaml"
             )
         if header or _text(raw, "secret"):
             raise WebhookProblem(
-                "`signature: none` looks at no secret; remove `secret` and `signature_header`,"
-                " or name the kind of signature"
+                "`signature: none` does not use a secret; remove `secret` and `signature_header`,"
+                " or set the kind of signature"
             )
         return kind, ""
     if method == "GET" and kind != "hmac-sha256":
         raise WebhookProblem(
-            f"`signature: {kind}` covers a body, and GET has none; use `method: POST`"
+            f"`signature: {kind}` signs the body, which GET requests lack; use `method: POST`"
         )
     return kind, header or HEADERS[kind]
 
@@ -214,26 +216,24 @@ def _signature(
 def _secret(
     raw: Mapping[str, object], signature: str, resolve: Callable[[str], str | None]
 ) -> tuple[str | None, str]:
-    """Return the secret and its reference. Nothing that may be a secret is ever quoted."""
+    """Return the secret and its reference; errors never quote what may be a secret."""
     if signature == "none":
         return None, ""
     written = _text(raw, "secret")
     if not written:
         raise WebhookProblem(
-            f"`signature: {signature}` needs a secret; write `secret: env:NAME` with the name of"
-            " a variable that holds it"
+            f"`signature: {signature}` needs a secret; set `secret: env:NAME` to the environment"
+            " variable that holds it"
         )
     reference = _BRACED.sub(r"\1:\2", written) if _BRACED.fullmatch(written) else written
     if _REFERENCE.fullmatch(reference) is None:
         raise WebhookProblem(
-            "`secret` is no reference; a file must not hold the secret itself. Write `env:NAME`"
-            " or `keychain:NAME`"
+            "`secret` must be a reference such as `env:NAME` or `keychain:NAME`; a file must not"
+            " contain the secret itself"
         )
     secret = resolve(reference)
     if secret is None or not secret.strip():
-        raise WebhookProblem(
-            f"its secret {reference} is not set, so anybody could sign; set it and reload"
-        )
+        raise WebhookProblem(f"its secret {reference} is not set; set it and reload")
     return secret, reference
 
 
@@ -242,11 +242,11 @@ def _tolerance(raw: Mapping[str, object], signature: str) -> float:
     if value is None or value == "":
         return TOLERANCE
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise WebhookProblem(f"`tolerance` wants seconds, not {value!r}")
+        raise WebhookProblem(f"`tolerance` must be a number of seconds, not {value!r}")
     timed = signature in ("linear", "stripe")
     if value < 0 or value > LONGEST_TOLERANCE or (timed and value == 0):
         raise WebhookProblem(
-            f"`tolerance` is {value}; it wants seconds above 0, at most {LONGEST_TOLERANCE:.0f}"
+            f"`tolerance` must be above 0 and at most {LONGEST_TOLERANCE:.0f} seconds, not {value}"
         )
     return float(value)
 
@@ -256,7 +256,7 @@ def _notify(raw: Mapping[str, object]) -> bool:
     if value is None:
         return True
     if not isinstance(value, bool):
-        raise WebhookProblem(f"`notify` wants true or false, not {value!r}")
+        raise WebhookProblem(f"`notify` must be true or false, not {value!r}")
     return value
 
 
@@ -265,12 +265,12 @@ def _transform(raw: Mapping[str, object]) -> tuple[Template | None, Mapping[str,
     if transform is None:
         return None, {}
     if not isinstance(transform, Mapping):
-        raise WebhookProblem("`transform` wants a mapping with `event_type` and `data`")
+        raise WebhookProblem("`transform` must be a map with `event_type` and `data`")
     _check_keys(transform, ("event_type", "data"), "transform.")
     written = _text(transform, "event_type")
     data = transform.get("data")
     if data is not None and not isinstance(data, Mapping):
-        raise WebhookProblem("`transform.data` wants a mapping of keys to templates")
+        raise WebhookProblem("`transform.data` must be a map of keys to templates")
     for text in (written, data):
         problem = template_problem(text)
         if problem:

@@ -1,4 +1,4 @@
-"""What is counted for an endpoint, and how often it may be asked."""
+"""Counters and rate limits of endpoints."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mcpgw.webhooks.events import timestamp
 
 @attrs.define
 class Statistics:
-    """Counts of one endpoint since the start of the gateway.
+    """Counters of one endpoint since the gateway was started.
 
     Args:
-      received: genuine deliveries, those that came again included.
-      delivered: events that at least one session took, at once or from the queue.
-      duplicates: deliveries that came again.
-      signature_failures: requests whose signature, or signed time, was not right.
+      received: verified deliveries, including duplicates.
+      delivered: events that at least one session accepted, at once or from the queue.
+      duplicates: repeated deliveries.
+      signature_failures: requests with a wrong signature or signed time.
       rate_limited: requests beyond the rate limit.
-      invalid: signed requests whose payload could not be read.
-      transform_failures: events whose type is the fallback since the template found nothing.
-      last_received_at: Unix time of the last genuine delivery.
+      invalid: verified requests whose payload could not be parsed.
+      transform_failures: events that got the fallback type because their template lacked a value.
+      last_received_at: Unix time of the last verified delivery.
     """
 
     received: int = 0
@@ -35,10 +35,10 @@ class Statistics:
     last_received_at: float | None = None
 
     def as_json(self, *, queued: int | None) -> dict[str, object]:
-        """Return the counts as the status tool gives them.
+        """Return the counters as the status tool shows them.
 
         Args:
-          queued: events that wait for a session; None where that is not known.
+          queued: events that wait for a session; None if that is unknown.
         """
         stats: dict[str, object] = attrs.asdict(self)
         stats["queued"] = queued
@@ -51,19 +51,19 @@ class Statistics:
 
 @attrs.define
 class Allowance:
-    """A bucket that starts full, holds a minute's requests and fills over a minute.
+    """A token bucket that starts full, holds the requests of a minute and refills over a minute.
 
-    The state is one number, the time at which it will be full again (the generic cell rate
-    algorithm).
+    It uses the generic cell rate algorithm, whose only state is the time at which the bucket
+    will be full again.
     """
 
     full_at: float = -math.inf
 
     def take(self, per_minute: int, now: float) -> float:
-        """Take a request's place; return 0.0, or the seconds until there is one.
+        """Take a token; return 0.0, or the seconds until there is one.
 
         Args:
-          per_minute: requests a minute; 0 is without a bound.
+          per_minute: requests a minute; 0 for no limit.
           now: monotonic seconds.
         """
         if per_minute <= 0:
@@ -78,14 +78,14 @@ class Allowance:
 
 @attrs.define
 class Route:
-    """An endpoint that is open, with its counts."""
+    """An open endpoint with its counters and its rate limit."""
 
     endpoint: Endpoint
     statistics: Statistics = attrs.field(factory=Statistics)
     allowance: Allowance = attrs.field(factory=Allowance)
 
     def as_json(self, *, queued: int | None) -> dict[str, object]:
-        """Return the endpoint as the status tool gives it; no secret is in it."""
+        """Return the endpoint as the status tool shows it, without its secret."""
         return {
             "path": self.endpoint.path,
             "method": self.endpoint.method,

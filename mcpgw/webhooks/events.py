@@ -1,4 +1,4 @@
-"""What becomes of a delivery: an event that sessions are notified of."""
+"""Events made from deliveries, and the notifications that carry them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ NOTIFICATION: Final = "notifications/webhook"
 
 @attrs.frozen
 class Event:
-    """Something that happened at a service.
+    """An event at a service.
 
     Args:
-      source: the capability whose file defines the endpoint.
-      event_type: what happened, such as `github.issues.opened`.
-      data: JSON data about it.
-      received_at: when it came, as RFC 3339 has it, in UTC.
+      source: the capability whose file declares the endpoint.
+      event_type: the type, such as `github.issues.opened`.
+      data: JSON data.
+      received_at: time of the delivery in UTC (RFC 3339).
     """
 
     source: str
@@ -30,7 +30,7 @@ class Event:
     received_at: str
 
     def params(self) -> dict[str, object]:
-        """Return the params of its notification."""
+        """Return the params of the notification."""
         return {
             "source": self.source,
             "event_type": self.event_type,
@@ -40,16 +40,16 @@ class Event:
 
 
 def timestamp(seconds: float) -> str:
-    """Return a Unix time as RFC 3339 has it, in UTC with milliseconds."""
+    """Return a Unix time in UTC with milliseconds (RFC 3339)."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def wants(event_type: str, patterns: Iterable[str]) -> bool:
-    """Tell whether a session that asked for these events gets one of this type.
+    """Return whether an event matches the patterns that a session has asked for.
 
-    A pattern is a glob in which `*` also stands for dots: `github.*` has `github.issues.opened`
-    in it. Letters are told apart by case. Without a pattern every event is wanted.
+    A pattern is a case-sensitive glob in which `*` also matches dots: `github.*` matches
+    `github.issues.opened`. Without patterns every event matches.
     """
     asked = False
     for pattern in patterns:

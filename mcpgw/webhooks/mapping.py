@@ -1,7 +1,7 @@
-"""From a payload to an event: templates that name places in JSON data and headers.
+"""Templates that map a payload and its headers to the type and data of an event.
 
-Payloads come from outside, so nothing in here raises on account of one, and text that was put
-in is never read again for placeholders.
+Payloads are untrusted: no function here raises because of one, and inserted text is never parsed
+for placeholders again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mcpgw.config.json_path import resolve
 LONGEST_TYPE: Final = 200
 """Characters of an event's type."""
 DEEPEST_TEMPLATE: Final = 20
+"""Levels of nested templates."""
 
 _PATH: Final = r"[A-Za-z0-9_$@:\-]+(?:\.[A-Za-z0-9_$@:\-]+|\[[0-9]{1,9}\])*"
 _PLACE: Final = re.compile(rf"\{{({_PATH})(?:\|([^{{}}]*))?\}}")
@@ -26,11 +27,11 @@ _BARE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*(?:\.[A-Za-z0-9_$@\-]+)+")
 _STEP: Final = re.compile(r"[^.\[\]]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _PRIVATE: Final = re.compile(r"authorization|cookie|token|secret|password|signature|api-?key")
-"""Headers that hold credentials: no template gets them."""
+"""Headers that may hold credentials; templates cannot read them."""
 
 
 class Missing:
-    """That a place is not there."""
+    """Marker for a value that does not exist."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -41,18 +42,18 @@ MISSING: Final = Missing()
 
 @attrs.frozen
 class Place:
-    """A placeholder: the way to a value, and what stands there where there is none."""
+    """A placeholder: the path of a value, and a default for a missing one."""
 
     steps: tuple[str, ...]
     default: str | None = None
 
     @classmethod
     def of(cls, path: str, default: str | None = None) -> Place:
-        """Return the place that a path such as `a.b[0].c` or `header.x-github-event` names."""
+        """Parse a path such as `a.b[0].c` or `header.x-github-event`."""
         return cls(tuple(_STEP.findall(path)), default)
 
     def find(self, source: Source) -> object:
-        """Return the value or `MISSING`; the default is not looked at."""
+        """Return the value or `MISSING`; the default is ignored."""
         if self.steps[0] == "header" and len(self.steps) > 1:
             return source.header(".".join(self.steps[1:]))
         found: object = resolve(source.payload, self.steps, MISSING, digit_keys=True)
@@ -61,13 +62,13 @@ class Place:
 
 @attrs.frozen
 class Source:
-    """What a delivery says: its payload, and its headers under their names in lower case."""
+    """A delivery: its payload, and its headers by their names in lower case."""
 
     payload: object
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
     def header(self, name: str) -> object:
-        """Return a header's text; `MISSING` also for those that hold credentials."""
+        """Return the value of a header; `MISSING` also for headers that may hold credentials."""
         name = name.lower()
         if _PRIVATE.search(name):
             return MISSING
@@ -76,27 +77,27 @@ class Source:
 
 @attrs.frozen
 class Template:
-    """A text with placeholders, taken apart.
+    """A parsed template.
 
-    `{a.b.0}` and `{a.b[0]}` name a place in the payload, `{header.x-github-event}` a header,
-    `{a.b|text}` gives a default for a place that is missing or null. Other braces are text.
+    `{a.b.0}` and `{a.b[0]}` refer to the payload, `{header.x-github-event}` to a header;
+    `{a.b|text}` has a default for a value that is missing or null. Other braces are text.
     """
 
     parts: tuple[str | Place, ...]
 
     @classmethod
     def of(cls, text: str, *, bare: bool = False) -> Template:
-        """Take a text apart. It never fails: what is no placeholder is text.
+        """Parse a template; anything that is not a placeholder is text.
 
         Args:
           text: the template.
-          bare: whether a text that is nothing but a path with a dot (`issue.title`) is read as
-            one; it is in `data`, while an event's type often looks like that.
+          bare: whether a text that is only a path with a dot (`issue.title`) is a placeholder.
+            It is one in `data`, but not in `event_type`, whose values often look like that.
         """
         return _template(text, bare)
 
     def value(self, source: Source) -> object:
-        """Return the value: of a lone placeholder as it is, else the text; or `MISSING`."""
+        """Return the value of a lone placeholder, else the text; `MISSING` without a value."""
         if len(self.parts) == 1 and isinstance(self.parts[0], Place):
             place = self.parts[0]
             found = place.find(source)
@@ -106,7 +107,7 @@ class Template:
         return self.text(source)
 
     def text(self, source: Source) -> str | Missing:
-        """Return the text with everything put in, or `MISSING` where a place has nothing."""
+        """Return the filled text, `MISSING` if a placeholder has neither value nor default."""
         pieces = []
         for part in self.parts:
             if isinstance(part, str):
@@ -122,10 +123,10 @@ class Template:
 
 
 def event_type(template: Template | None, fallback: str, source: Source) -> tuple[str, bool]:
-    """Return the type of an event, and whether the template gave it.
+    """Return the type of an event, and False if the template could not be filled.
 
-    Where there is no template, or a place in it has no value (GitHub's `ping` has no `action`),
-    the type is `fallback`. Control characters are taken out and the length is bounded.
+    Without a template, or if a placeholder has no value (GitHub's `ping` has no `action`), the
+    type is `fallback`. Control characters are removed and the length is limited.
     """
     if template is None:
         return fallback, True
@@ -137,24 +138,24 @@ def event_type(template: Template | None, fallback: str, source: Source) -> tupl
 
 
 def event_data(templates: Mapping[str, object], source: Source) -> object:
-    """Return the data of an event: what the templates give, or else the whole payload.
+    """Return the data of an event: the filled templates, else the whole payload.
 
-    Keys and list items whose templates name a place that is missing are left out, and so is a
-    mapping or list of which nothing is left. Values that are no text are taken as they are.
+    Keys and list items without a value are left out, and so are maps and lists that become
+    empty. Values other than strings are copied.
     """
     data = _fill(templates, source)
     return source.payload if data is MISSING or not data else data
 
 
 def template_problem(value: object, depth: int = 0) -> str:
-    """Return what is wrong with a template or a tree of them, "" where nothing is."""
+    """Return what is wrong with a template or a tree of templates, "" if nothing is."""
     if depth > DEEPEST_TEMPLATE:
-        return f"templates are nested more than {DEEPEST_TEMPLATE} deep"
+        return f"templates must not be nested more than {DEEPEST_TEMPLATE} levels deep"
     if isinstance(value, str):
         for found in _PLACE.finditer(value):
             root, *rest = Place.of(found[1]).steps
             if root == "header" and rest and _PRIVATE.search(".".join(rest).lower()):
-                return f"`{found[0]}` holds a credential, which no event may carry"
+                return f"`{found[0]}` may hold a credential, which an event must not carry"
         return ""
     problems: Iterator[str] = iter(())
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The payload of a delivery: JSON, a form (GitHub's has JSON in a field), or a query string."""
+"""Parsing of payloads: JSON, forms (GitHub's hold JSON in a field) and query strings."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _OPENING: Final = re.compile(rb"[\[{]")
 
 
 class PayloadProblem(ValueError):
-    """A payload that cannot be read; the message says why, without quoting it."""
+    """A payload that cannot be parsed; the message does not quote it."""
 
 
 def payload_of(method: str, headers: Mapping[str, str], body: bytes, query: str) -> object:
-    """Return the payload of a delivery.
+    """Parse the payload of a delivery.
 
-    A GET request's is its query, and that of a DELETE request without a body is empty. A form
-    with a field `payload` stands for the JSON in that field.
+    The payload of a GET request is its query; that of a DELETE request without a body is empty.
+    If a form has a field `payload`, the JSON in it is the payload.
 
     Args:
-      method: in capitals.
-      headers: under their names in lower case.
-      body: as it came.
-      query: the query string, as it came.
+      method: the HTTP method, in upper case.
+      headers: the headers by their names in lower case.
+      body: the raw body.
+      query: the raw query string.
 
     Raises:
-      PayloadProblem: it is not what it should be.
+      PayloadProblem: the payload is malformed.
     """
     if method == "GET":
         return _fields(query)
@@ -47,18 +47,18 @@ def payload_of(method: str, headers: Mapping[str, str], body: bytes, query: str)
     try:
         text = body.decode("ascii")
     except UnicodeDecodeError:
-        raise PayloadProblem("the form is not percent-encoded") from None
+        raise PayloadProblem("the form must be percent-encoded") from None
     fields = _fields(text)
     inner = fields.get("payload")
     return _json(inner.encode("utf-8", "replace")) if isinstance(inner, str) else fields
 
 
 def _fields(text: str) -> dict[str, object]:
-    """Return fields by name; one that stands there several times is a list."""
+    """Return the fields by name; a repeated field becomes a list."""
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
-        raise PayloadProblem(f"there are more than {MOST_FIELDS} fields") from None
+        raise PayloadProblem(f"more than {MOST_FIELDS} fields") from None
     fields: dict[str, object] = {}
     for name, value in pairs:
         before = fields.get(name)
@@ -77,15 +77,15 @@ def _json(body: bytes) -> object:
             body.decode("utf-8-sig"), parse_constant=_no_constant, parse_float=_finite
         )
     except UnicodeDecodeError:
-        raise PayloadProblem("the text is not UTF-8") from None
+        raise PayloadProblem("the text must be UTF-8") from None
     except json.JSONDecodeError as error:
         raise PayloadProblem(f"{error.msg} at character {error.pos}") from None
     except RecursionError:
-        raise PayloadProblem(f"it is nested more than {DEEPEST} deep") from None
+        raise PayloadProblem(f"nested more than {DEEPEST} levels deep") from None
     except ValueError:
-        raise PayloadProblem("a number is too large, or is none") from None
+        raise PayloadProblem("a number is too large, or not finite") from None
     if len(_OPENING.findall(body)) > DEEPEST and _deeper_than(value, DEEPEST):
-        raise PayloadProblem(f"it is nested more than {DEEPEST} deep")
+        raise PayloadProblem(f"nested more than {DEEPEST} levels deep")
     return value
 
 
@@ -101,7 +101,7 @@ def _no_constant(name: str) -> object:
 
 
 def _deeper_than(value: object, limit: int) -> bool:
-    """Tell whether lists and objects are nested deeper than that; it uses no recursion."""
+    """Return whether lists and objects are nested deeper than a limit, without recursion."""
     level = [value]
     for _ in range(limit):
         following: list[object] = []

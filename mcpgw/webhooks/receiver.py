@@ -1,6 +1,6 @@
-"""The receiver: takes deliveries as HTTP requests, and gives events to sessions.
+"""Receiver of webhook deliveries: verifies requests and delivers their events to sessions.
 
-It knows no web server; whoever has one hands it requests and sends its answers.
+It does not depend on a web server, which passes it requests and sends the responses.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from mcpgw.webhooks.store import Claim, Queued, WebhookStore
 log = get_logger("mcpgw.webhooks")
 
 BODY_LIMIT: Final = 1024 * 1024
+"""Bytes."""
 PER_MINUTE: Final = 100
 LONGEST: Final = 15.0
-"""Seconds that the database may hold up a delivery, or a session that takes what waited."""
+"""Seconds that the database may delay a delivery, or a session that takes queued events."""
 RECENT: Final = 4096
-"""Keys of deliveries known without asking the database."""
+"""Keys of deliveries that are remembered in memory."""
 BATCH: Final = 50
-"""Events held for a session at once."""
+"""Events that are held for a session at a time."""
 
 Result = TypeVar("Result")
 
 
 @attrs.frozen
 class Answer:
-    """An HTTP answer; its body is JSON."""
+    """An HTTP response with a JSON body."""
 
     status: int
     json: Mapping[str, object]
@@ -54,11 +55,11 @@ class Receiver:
     """Receives deliveries for a set of endpoints.
 
     Args:
-      deliver: gives an event to every session that wants it, at once, and returns how many took
-        it. It is called in the task of the request and must not block.
-      store: keeps events that no session took, and what was seen.
-      rate_limit: requests a minute to one endpoint; 0 is without a bound.
-      body_limit: bytes of a request's body.
+      deliver: sends an event to every session that wants it and returns how many accepted it;
+        called in the task of the request, so it must not block.
+      store: queues events that no session accepted, and remembers deliveries.
+      rate_limit: requests a minute to one endpoint; 0 for no limit.
+      body_limit: bytes of the body of a request.
     """
 
     deliver: Callable[[Event], int]
@@ -68,11 +69,11 @@ class Receiver:
     _routes: dict[str, Route] = attrs.field(factory=dict, init=False)
     _recent: OrderedDict[tuple[str, str], bool] = attrs.field(factory=OrderedDict, init=False)
     _draining: trio.Lock = attrs.field(factory=trio.Lock, init=False)
-    # One at a time: SQLite has one writer, and threads that wait for it are of no use.
+    # One thread: SQLite has one writer, so more threads would only wait for it.
     _limiter: trio.CapacityLimiter = attrs.field(
         factory=functools.partial(trio.CapacityLimiter, 1), init=False
     )
-    _troubles: set[str] = attrs.field(factory=set, init=False)
+    _reported: set[str] = attrs.field(factory=set, init=False)
 
     def __repr__(self) -> str:
         return f"<Receiver endpoints={len(self._routes)} rate_limit={self.rate_limit}/min>"
@@ -81,21 +82,21 @@ class Receiver:
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """The endpoints that are open, by path."""
+        """The open endpoints, sorted by path."""
         return tuple(self._routes[path].endpoint for path in sorted(self._routes))
 
     def replace(self, endpoints: Iterable[Endpoint]) -> None:
         """Open these endpoints and close all others.
 
-        What was counted for a path, and how much of its rate is used, stays. Of two with the
-        same path the first counts, and there is a warning.
+        A path keeps its counters and its rate limit. If two endpoints have the same path, the
+        first one is used and a warning is logged.
         """
         routes: dict[str, Route] = {}
         for each in endpoints:
             if each.path in routes:
                 first = routes[each.path].endpoint
                 log.warning(
-                    "webhook.path_taken",
+                    "webhook.path_ignored",
                     path=each.path,
                     used=f"{first.capability}.{first.name}",
                     ignored=f"{each.capability}.{each.name}",
@@ -108,16 +109,16 @@ class Receiver:
         self._routes = routes
 
     async def status(self) -> dict[str, object]:
-        """Return the endpoints and what they received, as `gateway_webhook_status` gives it.
+        """Return the endpoints with their counters, as `gateway_webhook_status` shows them.
 
-        `queued` counts the events that wait for a session now, whichever gateway received them;
-        it is null where the database cannot be read.
+        `queued` counts the events that wait for a session, from all gateways; it is null if the
+        database cannot be read.
         """
         waiting: Mapping[str, int] | None
         try:
             waiting = await self._in_thread(self.store.waiting)
         except StateError as error:
-            self._trouble(error)
+            self._report(error)
             waiting = None
         routes = [self._routes[path] for path in sorted(self._routes)]
         return {
@@ -136,12 +137,12 @@ class Receiver:
     # -- requests ------------------------------------------------------------------------------
 
     def screen(self, method: str, path: str, size: int = 0) -> Answer | None:
-        """Return the refusal of a request of which only the head was read, or None.
+        """Return the error response to a request by its head alone, None if it may go on.
 
         Args:
           method: the HTTP method.
-          path: without the query.
-          size: bytes of the body, as far as they are known.
+          path: the whole path, without the query.
+          size: bytes of the body that are known so far.
         """
         route = self._routes.get(_trimmed(path))
         if route is None:
@@ -150,7 +151,7 @@ class Receiver:
         if method.upper() != expected:
             return _refusal(405, f"Webhook endpoint expects {expected}", Allow=expected)
         if size > self.body_limit:
-            return _refusal(413, f"The body is larger than {self.body_limit} bytes")
+            return _refusal(413, f"The body must not be larger than {self.body_limit} bytes")
         return None
 
     async def receive(
@@ -162,19 +163,19 @@ class Receiver:
         *,
         query: bytes = b"",
     ) -> Answer:
-        """Take a request and return what to answer.
+        """Process a request and return the response.
 
-        It is looked at in this order: path, method, size, rate, signature, payload, whether it
-        was seen before. An answer of 200 says that the event is with a session, or in the
-        database, or not to be told (`notify: false`); a 409 or 503, that the sender should try
-        again. Cancellation does not come between an event and its being remembered.
+        The checks are, in this order: path, method, size, rate limit, signature, payload,
+        duplicates. With status 200, the event was accepted by a session, is queued in the
+        database, or is not sent to sessions (`notify: false`); with 409 or 503, the sender should
+        retry. Delivering an event and remembering its delivery is shielded from cancellation.
 
         Args:
           method: the HTTP method.
           path: the whole path, decoded, without the query.
-          headers: the headers; their names may be in any case.
-          body: as it came.
-          query: the query string as it came; it is the payload of a GET request.
+          headers: the headers, with names in any case.
+          body: the raw body.
+          query: the raw query string; it is the payload of a GET request.
         """
         refusal = self.screen(method, path, len(body))
         if refusal is not None:
@@ -184,14 +185,14 @@ class Receiver:
         wait = route.allowance.take(self.rate_limit, trio.current_time())
         if wait:
             statistics.rate_limited += 1
-            again = str(math.ceil(wait))
-            return _refusal(429, "Too many requests", **{"Retry-After": again})
+            seconds = str(math.ceil(wait))
+            return _refusal(429, "Too many requests", **{"Retry-After": seconds})
         plain = {name.lower(): value for name, value in headers.items()}
         now = self.store.clock()
         endpoint = route.endpoint
         reason = verify(endpoint, plain, query if endpoint.method == "GET" else body, now)
         if reason is not None:
-            return _unsigned(route, reason)
+            return _unverified(route, reason)
         try:
             payload = payload_of(endpoint.method, plain, body, query.decode("utf-8", "replace"))
         except PayloadProblem as problem:
@@ -199,7 +200,7 @@ class Receiver:
             return _refusal(400, f"Invalid JSON: {problem}")
         reason = out_of_time(endpoint, payload, now)
         if reason is not None:
-            return _unsigned(route, reason)
+            return _unverified(route, reason)
         statistics.received += 1
         statistics.last_received_at = now
         if not endpoint.notify:
@@ -211,14 +212,14 @@ class Receiver:
         return _try_again()
 
     async def drain(self, take: Callable[[Event], bool]) -> int:
-        """Offer the events that wait to a session, oldest first; return how many it took.
+        """Offer queued events to a session, oldest first; return how many it accepted.
 
-        Only what was taken goes; each event is offered once. A gateway that is killed meanwhile
-        may leave an event that was taken, which is offered again to the next session. Where
-        another gateway offers events at the same time, each event goes to one of the two.
+        Each event is offered once, and accepted ones are removed. If the gateway is killed
+        meanwhile, accepted events may be offered again to the next session. If another gateway
+        drains the queue at the same time, each event goes to one of the two.
 
         Args:
-          take: gives an event to the session and tells whether it took it; must not block.
+          take: sends an event to the session and returns whether it was accepted; must not block.
         """
         count = 0
         taken: list[int] = []
@@ -243,7 +244,7 @@ class Receiver:
                                 count += 1
                                 self._count_delivered(each.endpoint)
                 except StateError as error:
-                    self._trouble(error)
+                    self._report(error)
                 finally:
                     if queued:
                         await self._settle(holder, taken)
@@ -254,14 +255,14 @@ class Receiver:
     async def _hand_over(
         self, route: Route, event: Event, keys: tuple[str, ...], *, mapped: bool
     ) -> Answer:
-        """Give an event to the sessions, or let it wait, unless its delivery was seen before."""
+        """Deliver an event to the sessions or queue it, unless its delivery is a duplicate."""
         path, statistics = route.endpoint.path, route.statistics
         claim = await self._claim(path, keys)
         if claim is Claim.DONE:
             statistics.duplicates += 1
             return _received(duplicate=True)
         if claim is Claim.BEGUN:
-            return _refusal(409, "This delivery is being worked on", **{"Retry-After": "30"})
+            return _refusal(409, "This delivery is being processed", **{"Retry-After": "30"})
         settled = False
         try:
             statistics.transform_failures += not mapped
@@ -274,7 +275,7 @@ class Receiver:
             try:
                 await self._in_thread(functools.partial(self.store.put, path, event, keys))
             except StateError as error:
-                self._trouble(error)
+                self._report(error)
                 return _try_again()
             settled = True
             return _received(queued=True)
@@ -300,7 +301,7 @@ class Receiver:
         try:
             claim = await self._in_thread(functools.partial(self.store.claim, path, keys))
         except StateError as error:
-            self._trouble(error)
+            self._report(error)
             claim = Claim.NEW
         finally:
             if claim is not Claim.NEW:
@@ -313,20 +314,20 @@ class Receiver:
             try:
                 await self._in_thread(functools.partial(self.store.finish, path, keys))
             except StateError as error:
-                self._trouble(error)
+                self._report(error)
 
     async def _release(self, path: str, keys: tuple[str, ...]) -> None:
         if keys:
             try:
                 await self._in_thread(functools.partial(self.store.release, path, keys))
             except StateError as error:
-                self._trouble(error)
+                self._report(error)
 
     async def _settle(self, holder: str, taken: list[int]) -> None:
         try:
             await self._in_thread(functools.partial(self.store.exchange, holder, taken=taken))
         except StateError as error:
-            self._trouble(error)
+            self._report(error)
 
     def _count_delivered(self, path: str) -> None:
         route = self._routes.get(path)
@@ -335,20 +336,20 @@ class Receiver:
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         result = await trio.to_thread.run_sync(work, limiter=self._limiter)
-        self._troubles.clear()
+        self._reported.clear()
         return result
 
-    def _trouble(self, error: StateError) -> None:
-        """Warn of a database that cannot be used, once for each kind until it can be again."""
-        if error.kind not in self._troubles:
-            self._troubles.add(error.kind)
-            log.warning("webhook.state_unusable", kind=error.kind, reason=str(error))
+    def _report(self, error: StateError) -> None:
+        """Log an error of the database, once for each kind until an access succeeds."""
+        if error.kind not in self._reported:
+            self._reported.add(error.kind)
+            log.warning("webhook.state_failed", kind=error.kind, reason=str(error))
 
 
 def _event(
     endpoint: Endpoint, payload: object, headers: Mapping[str, str], now: float
 ) -> tuple[Event, bool]:
-    """Return the event of a delivery, and whether the template of its type found everything."""
+    """Return the event of a delivery, and False if the template of its type lacked a value."""
     shown = {name: value for name, value in headers.items() if name != endpoint.signature_header}
     source = Source(payload, shown)
     fallback = f"webhook.{endpoint.capability}.{endpoint.name}"
@@ -372,25 +373,27 @@ def _refusal(status: int, error: str, **headers: str) -> Answer:
 
 
 def _try_again() -> Answer:
-    return _refusal(503, "The event cannot be kept now; send it again", **{"Retry-After": "60"})
+    return _refusal(
+        503, "The event cannot be stored now; send it again later", **{"Retry-After": "60"}
+    )
 
 
-def _unsigned(route: Route, reason: str) -> Answer:
-    """Refuse without saying why: that is for the log, not for whoever guesses."""
+def _unverified(route: Route, reason: str) -> Answer:
+    """Reject a request without the reason, which is logged and must not help an attacker."""
     route.statistics.signature_failures += 1
-    log.warning("webhook.signature_refused", path=route.endpoint.path, reason=reason)
+    log.warning("webhook.signature_rejected", path=route.endpoint.path, reason=reason)
     return _refusal(401, "Invalid signature")
 
 
 def _received(*, sessions: int = 0, duplicate: bool = False, queued: bool = False) -> Answer:
-    told: dict[str, object] = {
+    content: dict[str, object] = {
         "status": "received",
         "request_id": _request_id(),
         "notified": sessions > 0,
         "sessions": sessions,
     }
     if duplicate:
-        told["duplicate"] = True
+        content["duplicate"] = True
     if queued:
-        told["queued"] = True
-    return Answer(200, told)
+        content["queued"] = True
+    return Answer(200, content)

@@ -1,4 +1,4 @@
-"""Webhooks as a part of the gateway: endpoints of capability files, and the sessions told."""
+"""Webhook service of the gateway: opens endpoints and delivers their events to sessions."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ if TYPE_CHECKING:
 log = get_logger("mcpgw.webhooks")
 
 ASKING: Final = "mcpgw/webhooks"
-"""The key of a client's `experimental` capabilities by which it asks for certain events:
-`{"events": ["github.*"]}`. A client that asks for none in particular gets all."""
-
+"""The key of a client's `experimental` capabilities that selects events:
+`{"events": ["github.*"]}`. A client without it gets all events."""
 
 CATCH_UP: Final = 60.0
-"""Seconds between looks at what waits: another process may have received it."""
+"""Seconds between checks for queued events, which another process may have received."""
 
 
 class Listener(Protocol):
-    """A session as it is told of events."""
+    """A session that receives events."""
 
     @property
     def capabilities(self) -> Mapping[str, Any]:
-        """What the client declared."""
+        """The capabilities that the client declared."""
 
     def send(self, method: str, params: dict[str, Any]) -> bool:
-        """Send a notification; False where it was dropped."""
+        """Send a notification; return False if it was dropped."""
 
 
 @attrs.define(eq=False)
 class WebhookService:
-    """Keeps the endpoints of the capability files, and gives their events to sessions.
+    """Service that opens the endpoints of capability files and delivers events to sessions.
 
     Args:
       folder: the state folder.
-      listeners: the sessions that may be told now.
+      listeners: returns the sessions that can be notified now.
+      config: the `webhooks` section of the configuration.
     """
 
     folder: Path
     listeners: Callable[[], Iterable[Listener]]
     config: WebhooksConfig = attrs.field(factory=WebhooksConfig)
     problems: dict[str, str] = attrs.field(factory=dict)
-    """Endpoints that are not open, with the reason."""
+    """Endpoints that are not open (`CAPABILITY.NAME`), with the reason."""
     _receiver: Receiver | None = None
 
     def configure(self, snapshot: Snapshot) -> None:
@@ -64,7 +64,7 @@ class WebhookService:
 
     @property
     def receiver(self) -> Receiver:
-        """What takes deliveries, made when it is first needed."""
+        """The receiver of deliveries, created when it is first used."""
         if self._receiver is None:
             from mcpgw.webhooks.receiver import Receiver
             from mcpgw.webhooks.store import WebhookStore
@@ -77,7 +77,7 @@ class WebhookService:
         return self._receiver
 
     async def take(self, library: Library, credentials: Credentials) -> None:
-        """Open the endpoints of a library's files, and close all others."""
+        """Open the endpoints of a library and close all others."""
         from mcpgw.webhooks.definition import WebhookProblem, endpoint
 
         found = []
@@ -102,7 +102,7 @@ class WebhookService:
                     problems[key] = str(problem)
         for key, why in problems.items():
             if self.problems.get(key) != why:
-                log.warning("webhook.not_open", endpoint=key, reason=why)
+                log.warning("webhook.rejected", endpoint=key, reason=why)
         self.problems = problems
         self.receiver.rate_limit = self.config.rate_limit
         self.receiver.replace(found)
@@ -118,34 +118,34 @@ class WebhookService:
             return None
 
     def _deliver(self, event: Event) -> int:
-        return sum(_tell(listener, event) for listener in self.listeners())
+        return sum(_send(listener, event) for listener in self.listeners())
 
     async def keep(self) -> None:
-        """Give sessions now and then what other gateways of this person received; a task."""
+        """Deliver events from time to time that other gateways have queued; run as a task."""
         while True:
             await trio.sleep(CATCH_UP)
             if self.config.enabled and (listeners := list(self.listeners())):
-                await self.receiver.drain(partial(_tell_any, listeners))
+                await self.receiver.drain(partial(_send_to_any, listeners))
 
     async def catch_up(self, listener: Listener, ready: trio.Event) -> None:
-        """Give a session that has just come what waited for one; a task."""
+        """Deliver queued events to a new session once it is ready; run as a task."""
         await ready.wait()
-        count = await self.receiver.drain(lambda event: _tell(listener, event))
+        count = await self.receiver.drain(lambda event: _send(listener, event))
         if count:
-            log.info("webhook.caught_up", events=count)
+            log.info("webhook.events_delivered", count=count)
 
 
 def _always(secret: str | None, _reference: str) -> str | None:
     return secret
 
 
-def _tell_any(listeners: Iterable[Listener], event: Event) -> bool:
-    """Tell all; say whether one took it."""
-    told = [_tell(each, event) for each in listeners]
-    return any(told)
+def _send_to_any(listeners: Iterable[Listener], event: Event) -> bool:
+    """Send an event to all sessions; return whether one accepted it."""
+    accepted = [_send(each, event) for each in listeners]
+    return any(accepted)
 
 
-def _tell(listener: Listener, event: Event) -> bool:
+def _send(listener: Listener, event: Event) -> bool:
     from mcpgw.webhooks.events import NOTIFICATION, wants
 
     experimental = listener.capabilities.get("experimental")

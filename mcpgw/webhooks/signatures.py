@@ -1,6 +1,6 @@
-"""Whether a delivery was signed by who knows the secret, and lately.
+"""Verification of signatures and signed times of deliveries.
 
-Digests are compared in constant time; a header that is not exactly of its form is refused.
+Digests are compared in constant time, and a malformed header is rejected.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LONGEST_HEADER: Final = 2048
 """Characters of a signature header."""
 MOST_SIGNATURES: Final = 16
-"""Signatures in one Stripe header: one for each secret that is still valid, and other schemes."""
+"""Items of a Stripe header, which has a signature for each valid secret and other schemes."""
 
 _DIGEST: Final = r"([0-9a-fA-F]{64})"
 _PLAIN: Final = re.compile(_DIGEST)
@@ -28,15 +28,15 @@ _SECONDS: Final = re.compile(r"[0-9]{1,12}")
 
 
 def verify(endpoint: Endpoint, headers: Mapping[str, str], signed: bytes, now: float) -> str | None:
-    """Return why a delivery is not to be trusted, or None where its signature is right.
+    """Return why a signature is rejected, None if it is valid.
 
-    This needs no look into the payload. Where the signed time is part of the payload (Linear),
-    `out_of_time` is to be asked as well, once it was read.
+    The payload is not parsed. If the signed time is part of it (Linear), call `out_of_time` too
+    once it is.
 
     Args:
-      endpoint: where it came in.
-      headers: its headers, under their names in lower case.
-      signed: the body as it came, or the query string of a GET request.
+      endpoint: the endpoint that received the delivery.
+      headers: the headers by their names in lower case.
+      signed: the raw body, or the query string of a GET request.
       now: Unix time.
     """
     if endpoint.signature == "none":
@@ -45,7 +45,7 @@ def verify(endpoint: Endpoint, headers: Mapping[str, str], signed: bytes, now: f
         return "the endpoint has no secret"
     header = headers.get(endpoint.signature_header.lower())
     if header is None:
-        return f"there is no header {endpoint.signature_header}"
+        return f"the header {endpoint.signature_header} is missing"
     if len(header) > LONGEST_HEADER:
         return f"{endpoint.signature_header} is malformed"
     key = endpoint.secret.encode("utf-8", "surrogateescape")
@@ -56,14 +56,14 @@ def verify(endpoint: Endpoint, headers: Mapping[str, str], signed: bytes, now: f
         return f"{endpoint.signature_header} is malformed"
     expected = hmac.digest(key, signed, hashlib.sha256)
     if not hmac.compare_digest(expected, bytes.fromhex(found[1])):
-        return "the signature is another"
+        return "the signature does not match"
     return None
 
 
 def out_of_time(endpoint: Endpoint, payload: object, now: float) -> str | None:
-    """Return why the time in a payload that was verified does not do, or None.
+    """Return why the time in a verified payload is rejected, None if it is valid.
 
-    Linear puts the time of sending, in milliseconds, into `webhookTimestamp`
+    Linear sends the time in `webhookTimestamp`, in milliseconds
     (https://linear.app/developers/webhooks); other services have none in the payload.
     """
     if endpoint.signature != "linear":
@@ -71,7 +71,7 @@ def out_of_time(endpoint: Endpoint, payload: object, now: float) -> str | None:
     sent = payload.get("webhookTimestamp") if isinstance(payload, Mapping) else None
     if isinstance(sent, bool) or not isinstance(sent, int | float):
         return "webhookTimestamp is missing"
-    # Compared, never subtracted: a number of any size may stand there.
+    # Compared without subtracting from it: it may be a number of any size.
     if not (now - endpoint.tolerance) * 1000 <= sent <= (now + endpoint.tolerance) * 1000:
         return "webhookTimestamp is too far from now"
     return None
@@ -80,7 +80,7 @@ def out_of_time(endpoint: Endpoint, payload: object, now: float) -> str | None:
 def _verify_stripe(
     endpoint: Endpoint, header: str, key: bytes, body: bytes, now: float
 ) -> str | None:
-    """Check `t=SECONDS,v1=HEX[,v1=HEX...]`; other schemes are passed over.
+    """Verify `t=SECONDS,v1=HEX[,v1=HEX...]`; other schemes are ignored.
 
     The digest is of `SECONDS.BODY` (https://docs.stripe.com/webhooks#verify-manually).
     """
@@ -93,16 +93,16 @@ def _verify_stripe(
     for each in signatures:
         right |= hmac.compare_digest(expected, each)
     if not right:
-        return "the signature is another"
+        return "the signature does not match"
     if not now - endpoint.tolerance <= int(written) <= now + endpoint.tolerance:
         return "the signed time is too far from now"
     return None
 
 
 def stripe_parts(header: str) -> tuple[str, list[bytes]] | None:
-    """Return time and `v1` signatures of a Stripe-Signature header; None where it has not both.
+    """Return the time and the `v1` signatures of a Stripe-Signature header, None without both.
 
-    The time is returned as it was written, since that is what was signed.
+    The time is returned as text, exactly as it was signed.
     """
     written = ""
     signatures = []

@@ -1,4 +1,4 @@
-"""What webhooks keep in the state database: events that wait, and deliveries that were seen.
+"""Queue of events and memory of deliveries, in the state database.
 
 All methods block for one short transaction; call them from a worker thread. Several gateways
 may use the same database at once.
@@ -28,17 +28,17 @@ log = get_logger("mcpgw.webhooks")
 
 DAY: Final = 86400.0
 PATIENCE: Final = 5.0
-"""Seconds for which a delivery waits for the database while others hold it."""
+"""Seconds that a delivery waits for a locked database."""
 CLAIMED: Final = 30.0
-"""Seconds after which a delivery that was begun and not finished may be tried anew."""
+"""Seconds after which a delivery that was started but not finished may be retried."""
 HELD: Final = 30.0
-"""Seconds after which events that somebody is offering to a session are free again."""
-TELLING: Final = 60.0
-"""Seconds between two log lines about events that were dropped."""
+"""Seconds after which events that are held for a session become free again."""
+REPORTING: Final = 60.0
+"""Seconds between two log lines about dropped events."""
 
 
 class Claim(enum.Enum):
-    """What is known of a delivery: nothing, that somebody works on it, or that it is done."""
+    """State of a delivery: new, being processed, or done."""
 
     NEW = "new"
     BEGUN = "begun"
@@ -47,13 +47,13 @@ class Claim(enum.Enum):
 
 @attrs.frozen
 class Bounds:
-    """How much is kept; what is oldest goes first.
+    """Limits of the store; the oldest entries are dropped first.
 
     Args:
-      events: events that wait.
-      seconds: for which an event waits, and for which a delivery is remembered.
-      bytes: size of all events that wait, as JSON.
-      event_bytes: size of one event; a larger one waits without its data.
+      events: queued events.
+      seconds: how long an event is queued, and how long a delivery is remembered.
+      bytes: size of all queued events, as JSON.
+      event_bytes: size of one event; a larger one is queued without its data.
       deliveries: deliveries remembered for each endpoint.
     """
 
@@ -66,7 +66,7 @@ class Bounds:
 
 @attrs.frozen
 class Queued:
-    """An event that waits, with its number and the path that it came in by."""
+    """A queued event with its number and the path of its endpoint."""
 
     number: int
     endpoint: str
@@ -75,29 +75,31 @@ class Queued:
 
 @attrs.define
 class Drops:
-    """Events that were dropped for want of room, and how many of them were not told of yet."""
+    """Counter of dropped events that limits how often they are logged."""
 
-    untold: int = 0
-    told_at: float = -math.inf
+    unreported: int = 0
+    reported_at: float = -math.inf
 
     def add(self, count: int, now: float) -> int:
-        """Count some; return how many to tell of now, which is seldom: a full queue drops one
-        with each event that comes."""
-        self.untold += count
-        if not self.untold or 0 <= now - self.told_at < TELLING:
+        """Count dropped events; return how many to log now.
+
+        A full queue drops an event with each new one, so they are logged together.
+        """
+        self.unreported += count
+        if not self.unreported or 0 <= now - self.reported_at < REPORTING:
             return 0
-        telling, self.untold, self.told_at = self.untold, 0, now
-        return telling
+        reporting, self.unreported, self.reported_at = self.unreported, 0, now
+        return reporting
 
 
 @attrs.frozen
 class WebhookStore:
-    """The webhooks' part of a state database.
+    """The tables of webhooks in a state database.
 
     Args:
       database: the state database.
-      bounds: how much is kept.
-      clock: gives the Unix time.
+      bounds: its limits.
+      clock: returns the Unix time.
     """
 
     database: Database
@@ -113,20 +115,21 @@ class WebhookStore:
     # -- deliveries ----------------------------------------------------------------------------
 
     def claim(self, endpoint: str, keys: Sequence[str]) -> Claim:
-        """Tell whether a delivery is new, and if so note that it is being worked on.
+        """Return the state of a delivery; a new one is marked as being processed.
 
-        One that was begun and not finished for long, since its gateway was killed, is new.
+        A delivery that was started `CLAIMED` seconds ago and not finished is new again: its
+        gateway was killed.
 
         Args:
-          endpoint: the path that it came in by.
-          keys: what tells it from others; one that was seen is enough to know it again.
+          endpoint: the path of the endpoint.
+          keys: the keys of the delivery; it is known if one of them is.
 
         Raises:
           StateError: the database cannot be used.
         """
 
         def work(connection: Connection) -> Claim:
-            # Read when it is our turn: one that had its turn before us is never ahead of us.
+            # Read within the transaction, so that earlier transactions never have a later time.
             now = self.clock()
             found = Claim.NEW
             for key in keys:
@@ -141,13 +144,13 @@ class WebhookStore:
                 if now - CLAIMED <= row[1] <= now:
                     found = Claim.BEGUN
             if found is Claim.NEW:
-                self._note(connection, endpoint, keys, now)
+                self._remember(connection, endpoint, keys, now)
             return found
 
         return self.database.write(work)
 
     def finish(self, endpoint: str, keys: Sequence[str]) -> None:
-        """Note that a delivery is done: it is a duplicate if it comes again.
+        """Mark a delivery as done, so that repeating it is a duplicate.
 
         Raises:
           StateError: the database cannot be used.
@@ -155,7 +158,7 @@ class WebhookStore:
         self.database.write(lambda connection: _finish(connection, endpoint, keys))
 
     def release(self, endpoint: str, keys: Sequence[str]) -> None:
-        """Take a claim back: the delivery is new if it comes again.
+        """Release a claim, so that the delivery is new when it is repeated.
 
         Raises:
           StateError: the database cannot be used.
@@ -172,10 +175,10 @@ class WebhookStore:
     # -- events --------------------------------------------------------------------------------
 
     def put(self, endpoint: str, event: Event, keys: Sequence[str] = ()) -> None:
-        """Let an event wait for a session, and note in the same stroke that its delivery is done.
+        """Queue an event and mark its delivery as done, in one transaction.
 
         Raises:
-          StateError: the database cannot be used; then nothing was written.
+          StateError: the database cannot be used; nothing was written.
         """
         text = self._text(endpoint, event)
 
@@ -189,7 +192,7 @@ class WebhookStore:
             _finish(connection, endpoint, keys)
             return dropped
 
-        self._tell(self.database.write(work))
+        self._report(self.database.write(work))
 
     def exchange(
         self,
@@ -199,16 +202,16 @@ class WebhookStore:
         after: int = 0,
         want: int = 0,
     ) -> list[Queued]:
-        """Remove the events that a session took, free the others, and hold some more.
+        """Remove the events that a session accepted, free its others, and hold some more.
 
         Args:
-          holder: who offers them; any text that nobody else uses.
-          taken: numbers of events that go.
-          after: only events with higher numbers are given.
-          want: how many to hold, at most; oldest first.
+          holder: unique id of the session that events are held for.
+          taken: numbers of the accepted events.
+          after: only events with higher numbers are held.
+          want: how many to hold at most; oldest first.
 
         Raises:
-          StateError: the database cannot be used; then nothing has changed.
+          StateError: the database cannot be used; nothing was changed.
         """
         gone = list(taken)
 
@@ -225,7 +228,7 @@ class WebhookStore:
             dropped = self._make_room(connection, now, 0)
             rows = connection.execute(
                 "SELECT id, endpoint, event FROM webhook_queue WHERE id > ?1"
-                # A hold that ends too far ahead was made before the clock was set back.
+                # A hold that ends too far in the future was made before the clock was set back.
                 " AND NOT (holder != '' AND held_until > ?2 AND held_until <= ?2 + ?3)"
                 " ORDER BY id LIMIT ?4",
                 (after, now, HELD, want),
@@ -237,11 +240,11 @@ class WebhookStore:
             return [Queued(row[0], row[1], _event(row[2])) for row in rows], dropped
 
         queued, dropped = self.database.write(work)
-        self._tell(dropped)
+        self._report(dropped)
         return queued
 
     def waiting(self) -> dict[str, int]:
-        """Return how many events wait, by the path that they came in by.
+        """Return the number of queued events by the path of their endpoint.
 
         Raises:
           StateError: the database cannot be used.
@@ -264,15 +267,15 @@ class WebhookStore:
         text = json.dumps(event.params(), separators=(",", ":"))
         if len(text) <= self.bounds.event_bytes:
             return text
-        log.warning("webhook.data_left_out", path=endpoint, bytes=len(text))
-        told: Mapping[str, object] = {
-            "left_out": f"The data had {len(text)} bytes; an event that waits for a session keeps"
-            f" {self.bounds.event_bytes}. Ask the service for it."
+        log.warning("webhook.data_dropped", path=endpoint, bytes=len(text))
+        data: Mapping[str, object] = {
+            "left_out": f"The data had {len(text)} bytes; a queued event may have"
+            f" {self.bounds.event_bytes}. Get the data from the service."
         }
-        return json.dumps(attrs.evolve(event, data=told).params(), separators=(",", ":"))
+        return json.dumps(attrs.evolve(event, data=data).params(), separators=(",", ":"))
 
     def _make_room(self, connection: Connection, now: float, size: int) -> int:
-        """Remove events that are too old or too many; return how many went."""
+        """Drop events that are too old or too many; return how many were dropped."""
         dropped = connection.execute(
             "DELETE FROM webhook_queue WHERE at < ?", (now - self.bounds.seconds,)
         ).rowcount
@@ -289,14 +292,16 @@ class WebhookStore:
             count, held, dropped = count - 1, held - gone, dropped + 1
         return int(dropped)
 
-    def _note(self, connection: Connection, endpoint: str, keys: Sequence[str], now: float) -> None:
+    def _remember(
+        self, connection: Connection, endpoint: str, keys: Sequence[str], now: float
+    ) -> None:
         for key in keys:
             number = connection.execute(
                 "INSERT OR REPLACE INTO webhook_deliveries (endpoint, delivery, at, done)"
                 " VALUES (?, ?, ?, 0)",
                 (endpoint, key, now),
             ).lastrowid
-            # The bound may be passed by a few; so it is enough to look now and then.
+            # The limit may be exceeded a little, so it is enforced only now and then.
             if number is not None and number % 256 == 0:
                 self._forget(connection, now)
 
@@ -311,7 +316,7 @@ class WebhookStore:
             (self.bounds.deliveries,),
         )
 
-    def _tell(self, dropped: int) -> None:
+    def _report(self, dropped: int) -> None:
         count = self.drops.add(dropped, self.clock())
         if count:
             log.warning("webhook.events_dropped", count=count, limit=self.bounds.events)

@@ -150,7 +150,7 @@ class TestFunctions:
     )
     def test_what_is_no_number(self, text: str) -> None:
         """It is refused: no other JSON comes in by it."""
-        with pytest.raises(CallProblem, match="not a number"):
+        with pytest.raises(CallProblem, match="must be a number"):
             filled({"$number": "{n}"}, n=text)
 
     def test_each(self) -> None:

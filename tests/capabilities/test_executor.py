@@ -205,7 +205,7 @@ class TestAttacks:
             "providers: {primary: {config: {base_url: 'http://api.example.com'}}}"
         )
         async with executor(tmp_path, {"KEY": SECRET}) as calls:
-            assert "Use https" in text_of(await calls.call(found, {}))
+            assert "must be an https URL" in text_of(await calls.call(found, {}))
 
     async def test_an_input_is_no_host(self, tmp_path: Path) -> None:
         """One label of a declared host may be an input, and no more than that."""
@@ -227,7 +227,7 @@ class TestAttacks:
         async with executor(tmp_path, inside=LOCAL) as calls:
             found = api(stage)
             small = read_small(found)
-            assert "more than 1000 bytes" in text_of(await calls.call(small, {}))
+            assert "larger than 1000 bytes" in text_of(await calls.call(small, {}))
 
 
 def read_small(found: Any) -> Any:
@@ -304,7 +304,7 @@ class TestAnswers:
             assert {"a": [{"@id": "1", "#text": "t"}, ""], "b": {"c": "5"}} == value
             bomb = b'<!DOCTYPE r [<!ENTITY a "aaaa">]><r>&a;</r>'
             stage.play = lambda _: Played(200, bomb, {"content-type": "text/xml"})
-            assert "entities" in text_of(await calls.call(api(stage), {}))
+            assert "entity declarations" in text_of(await calls.call(api(stage), {}))
 
     @pytest.mark.parametrize(
         ("kind", "block"),
@@ -590,7 +590,7 @@ class TestCommands:
         assert "allow_commands" in rule(folder / ".." / "other.yaml", "")
         async with executor(tmp_path, commands_allowed=rule) as calls:
             result = await calls.call(self.made("[echo, hi]"), {}, path=tmp_path / "x.yaml")
-        assert "is off" in text_of(result)
+        assert "is not allowed" in text_of(result)
 
     @pytest.mark.process
     async def test_only_named_variables_go_along(self, tmp_path: Path) -> None:
@@ -634,7 +634,7 @@ class TestCommands:
                 "schema: {input: {properties: {a: {}}}}\n"
                 "providers: {primary: {config: {base_url: 'https://x.y', path: '/{b}'}}}"
             ),
-            "names no input",
+            "is not a declared input",
         ),
         (
             (

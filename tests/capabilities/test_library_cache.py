@@ -114,7 +114,7 @@ class TestLooking:
     @pytest.mark.parametrize(
         ("data", "said"),
         [
-            (b"", "this is null"),
+            (b"", "must be a map of keys, not"),
             (b"\xff\xfe", "UTF-8"),
             (b"a: [", "odd.yaml:"),
             (b"- a\n", "map"),

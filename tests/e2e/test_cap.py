@@ -145,7 +145,7 @@ class TestValidate:
         assert 2 == done.stdout.count(" - valid\n")
         for said in (
             "[ERROR] AX-010 caps/evil.yaml: ",
-            "[ERROR] CAP-000 caps/latin.yaml: the text is not UTF-8\n",
+            "[ERROR] CAP-000 caps/latin.yaml: the file must be UTF-8\n",
             "[ERROR] CAP-000 caps/list.yaml:1: ",
             "[ERROR] CAP-000 caps/syntax.yaml:",
             "Did you mean 'providers'?",
@@ -223,8 +223,8 @@ class TestPin:
         assert ["caps/good.yaml"] == [row["file"] for row in json.loads(done.stdout)]
         for said in (
             "Error: caps/syntax.yaml:",
-            "Error: caps/latin.yaml is not UTF-8 text\n",
-            "Error: caps/list.yaml is no capability file\n",
+            "Error: caps/latin.yaml must be UTF-8\n",
+            "Error: caps/list.yaml is not a capability file\n",
             "Error: gone.yaml cannot be read: No such file or directory\n",
         ):
             assert said in done.stderr
@@ -470,7 +470,7 @@ class TestTest:
         rome = ("-a", '{"city": "Rome"}', "--replay", "new/call.json")
         other = cap("test", "clock", *rome, status=TOOL_ERROR)
         assert "the recording is of GET /time/Oslo" in other.stderr
-        for name, said in (("gone.json", "cannot be read"), ("gateway.yaml", "is no recording")):
+        for name, said in (("gone.json", "cannot be read"), ("gateway.yaml", "is not a recording")):
             assert said in cap.fails(USAGE, "test", "clock", *OSLO, "--replay", name)
         assert recorded == (cap.folder / "new/call.json").read_bytes()
 
@@ -520,7 +520,7 @@ class TestTest:
             call = {"request": asked, "response": answer}
             fill(cap.folder, {"call.json": json.dumps({"format": 1, "calls": [call]})})
             done = cap("test", "clock", *OSLO, "--replay", "call.json", status=USAGE)
-            assert "is no recording" in done.stderr
+            assert "is not a recording" in done.stderr
 
     def test_arguments_without_end(self, cap: Shell, stage: Playback) -> None:
         """Arguments that are nested too deep are refused in words."""
@@ -892,7 +892,7 @@ def test_a_file_name_that_is_no_text(cap: Shell) -> None:
     path = Path(os.fsdecode(os.fsencode(caps) + b"/a\xff.yaml"))
     path.write_text(f"sha256: {digest}\n{capability('a')}")
     assert "b" in {row["name"] for row in cap.json("list", "caps")}
-    assert "not UTF-8 text" in cap("pin", os.fsdecode(b"caps/a\xff.yaml"), status=FAILED).stderr
+    assert "must be UTF-8" in cap("pin", os.fsdecode(b"caps/a\xff.yaml"), status=FAILED).stderr
     fill(cap.folder, {"spec.json": json.dumps(document())})
     folder = os.fsdecode(b"out\xff")
     done = cap("import", "spec.json", "-o", folder, status=FAILED)

@@ -150,17 +150,17 @@ class TestSignature:
     @pytest.mark.parametrize("require", [True, False])
     def test_nothing_said(self, require: bool) -> None:
         """A file that says nothing of a signature is refused, whatever the operator says."""
-        assert "does not say how" in problem(require, path="/x")
-        assert "does not say how" in problem(require, path="/x", secret="env:S")
+        assert "`signature` is missing" in problem(require, path="/x")
+        assert "`signature` is missing" in problem(require, path="/x", secret="env:S")
 
     def test_none_with_a_secret(self) -> None:
         """A secret that would not be looked at is a mistake."""
         text = problem(False, path="/x", signature="none", secret="env:S")
-        assert "looks at no secret" in text
+        assert "does not use a secret" in text
 
     def test_get(self) -> None:
         """A GET request has no body that these signatures could cover."""
-        assert "GET has none" in problem(
+        assert "GET requests lack" in problem(
             path="/x", signature="github", secret="env:S", method="GET"
         )
 
@@ -173,12 +173,12 @@ class TestSecret:
     def test_not_set(self, name: str, form: str) -> None:
         """An endpoint whose secret is not set, or empty, is not opened."""
         text = problem(path="/x", signature="github", secret=form.format(name))
-        assert f"its secret env:{name} is not set, so anybody could sign; set it and reload" == text
+        assert f"its secret env:{name} is not set; set it and reload" == text
 
     def test_written_out(self) -> None:
         """A secret in the file itself is refused, and not quoted."""
         text = problem(path="/x", signature="github", secret=SECRET)
-        assert "must not hold the secret itself" in text
+        assert "must not contain the secret itself" in text
 
     def test_missing(self) -> None:
         """A kind of signature without a secret is refused."""
@@ -193,27 +193,27 @@ class TestProblems:
         [
             ({}, "`path` is missing"),
             ({"path": "/"}, "`path` is missing"),
-            ({"path": 5}, "`path` wants a text, not int"),
-            ({"path": "/a b"}, "is no path"),
-            ({"path": "/a/../b"}, "is no path"),
-            ({"path": "/a?b"}, "is no path"),
-            ({"path": "/a//b"}, "is no path"),
-            ({"path": "/{x}"}, "is no path"),
+            ({"path": 5}, "`path` must be a string, not int"),
+            ({"path": "/a b"}, "must have letters, digits"),
+            ({"path": "/a/../b"}, "must have letters, digits"),
+            ({"path": "/a?b"}, "must have letters, digits"),
+            ({"path": "/a//b"}, "must have letters, digits"),
+            ({"path": "/{x}"}, "must have letters, digits"),
             ({"method": "POTS"}, "did you mean `POST`?"),
-            ({"method": "BREW"}, "there are POST, GET, PUT, PATCH, DELETE"),
+            ({"method": "BREW"}, "known: POST, GET, PUT, PATCH, DELETE"),
             ({"signature": "githib"}, "did you mean `github`?"),
-            ({"signature_header": "a b"}, "no name of a header"),
-            ({"tolerance": -1}, "`tolerance` is -1"),
-            ({"tolerance": True}, "wants seconds, not True"),
-            ({"tolerance": float("nan")}, "wants seconds, not nan"),
+            ({"signature_header": "a b"}, "must be a valid name of a header"),
+            ({"tolerance": -1}, "at most 86400 seconds, not -1"),
+            ({"tolerance": True}, "must be a number of seconds, not True"),
+            ({"tolerance": float("nan")}, "must be a number of seconds, not nan"),
             ({"tolerance": 1e9}, "at most 86400"),
             ({"tolerance": 0, "signature": "stripe"}, "above 0"),
-            ({"notify": "yes"}, "`notify` wants true or false"),
-            ({"transform": "x"}, "`transform` wants a mapping"),
+            ({"notify": "yes"}, "`notify` must be true or false"),
+            ({"transform": "x"}, "`transform` must be a map"),
             ({"transform": {"evnt_type": "x"}}, "did you mean `event_type`?"),
-            ({"transform": {"data": ["x"]}}, "`transform.data` wants a mapping"),
-            ({"transform": {"data": {"a": "{header.Authorization}"}}}, "holds a credential"),
-            ({"transform": {"event_type": "{header.x-gitlab-token}"}}, "holds a credential"),
+            ({"transform": {"data": ["x"]}}, "`transform.data` must be a map"),
+            ({"transform": {"data": {"a": "{header.Authorization}"}}}, "may hold a credential"),
+            ({"transform": {"event_type": "{header.x-gitlab-token}"}}, "may hold a credential"),
             ({"secrte": "x"}, "unknown key `secrte`; did you mean `secret`?"),
         ],
     )

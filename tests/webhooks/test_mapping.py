@@ -159,12 +159,12 @@ class TestProblems:
         tree: object = "{a}"
         for _ in range(50):
             tree = {"a": tree}
-        assert "templates are nested more than 20 deep" == template_problem(tree)
+        assert "templates must not be nested more than 20 levels deep" == template_problem(tree)
 
     def test_credential(self) -> None:
         """A header that holds a credential is refused wherever it stands."""
         tree = {"a": ["x", {"b": "Bearer {header.Authorization|none}"}]}
-        assert "`{header.Authorization|none}` holds a credential" in template_problem(tree)
+        assert "`{header.Authorization|none}` may hold a credential" in template_problem(tree)
 
 
 JSON = st.recursive(

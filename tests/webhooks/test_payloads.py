@@ -34,13 +34,13 @@ class TestJson:
             (b"", "Expecting value at character 0"),
             (b"{'a': 1}", "at character 1"),
             (b"{} x", "Extra data at character 3"),
-            (b"\xff\xfe[\x001\x00]\x00", "the text is not UTF-8"),
-            (b"NaN", "a number is too large, or is none"),
-            (b"[1e999]", "a number is too large, or is none"),
-            (b"1" * 5000, "a number is too large, or is none"),
-            (b"[" * 100_000, "nested more than 100 deep"),
-            (b"[" * 101 + b"]" * 101, "nested more than 100 deep"),
-            (b'{"a":' * 101 + b"1" + b"}" * 101, "nested more than 100 deep"),
+            (b"\xff\xfe[\x001\x00]\x00", "the text must be UTF-8"),
+            (b"NaN", "a number is too large, or not finite"),
+            (b"[1e999]", "a number is too large, or not finite"),
+            (b"1" * 5000, "a number is too large, or not finite"),
+            (b"[" * 100_000, "nested more than 100 levels deep"),
+            (b"[" * 101 + b"]" * 101, "nested more than 100 levels deep"),
+            (b'{"a":' * 101 + b"1" + b"}" * 101, "nested more than 100 levels deep"),
         ],
     )
     def test_refused(self, body: bytes, words: str) -> None:
@@ -74,7 +74,7 @@ class TestForm:
         """Fields without end, bytes that are no form, and a field that is no JSON are refused."""
         for body, words in (
             (b"a=1&" * 1001, "more than 1000 fields"),
-            (b"a=\xff", "not percent-encoded"),
+            (b"a=\xff", "must be percent-encoded"),
             (b"payload=%7B", "Expecting property name"),
         ):
             with pytest.raises(PayloadProblem, match=words):

@@ -482,7 +482,7 @@ class TestUnusableState:
         answers = [await post(to, {}, delivery="d") for _ in range(2)]
         assert [None, True] == [answer.json.get("duplicate") for answer in answers]
         assert 1 == len(sessions.events)
-        assert 1 == capsys.readouterr().err.count("webhook.state_unusable")
+        assert 1 == capsys.readouterr().err.count("webhook.state_failed")
         status = await to.status()
         assert (None, None) == (status["total_queued"], (await stats(to))["queued"])
 
@@ -543,7 +543,7 @@ class TestSecrets:
             texts += [captured.out, captured.err]
         finally:
             configure(level="warning")
-        assert "webhook.signature_refused" in captured.err
+        assert "webhook.signature_rejected" in captured.err
         assert [] == [text for text in texts if SECRET in text]
         await post(receiver(tmp_path, made(), sessions=Sessions(0)), {}, delivery="d")
         assert [] == files_with(tmp_path, SECRET)

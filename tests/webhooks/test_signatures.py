@@ -16,7 +16,7 @@ GITHUB = made()
 LINEAR = made(signature="linear", tolerance=60)
 STRIPE = made(signature="stripe")
 PLAIN = made(signature="hmac-sha256", signature_header="X-Sign")
-OTHER = "the signature is another"
+OTHER = "the signature does not match"
 
 
 class TestKnown:
@@ -80,7 +80,7 @@ class TestOverBody:
 
     def test_no_header(self) -> None:
         """A request without the header is refused."""
-        assert "there is no header x-sign" == verify(PLAIN, {}, BODY, NOW)
+        assert "the header x-sign is missing" == verify(PLAIN, {}, BODY, NOW)
 
     def test_no_secret(self) -> None:
         """An endpoint that was made without a secret refuses even what an empty one signed."""

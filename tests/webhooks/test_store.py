@@ -200,7 +200,7 @@ class TestQueue:
         assert "e1" == found.event.event_type
         assert isinstance(found.event.data, dict)
         assert "The data had 50" in found.event.data["left_out"]
-        assert "webhook.data_left_out" in capsys.readouterr().err
+        assert "webhook.data_dropped" in capsys.readouterr().err
 
     def test_numbers_are_not_used_again(self, store: WebhookStore) -> None:
         """An event that comes while others are taken away is not passed over."""
