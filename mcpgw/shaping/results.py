@@ -75,6 +75,11 @@ def texts(result: Result) -> list[str]:
     return [block["text"] for block in blocks(result) if is_text(block)]
 
 
+def joined_text(result: Result) -> str:
+    """Return the texts of the text blocks as one text, joined by line breaks."""
+    return "\n".join(texts(result))
+
+
 def payload(result: Result) -> Any:
     """Return the object or array that the answer is in truth, None where it is none.
 
