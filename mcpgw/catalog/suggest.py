@@ -1,4 +1,4 @@
-"""Did you mean: the names nearest to one that does not exist."""
+"""Suggestions of the names nearest to an unknown one ("did you mean")."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Final
 from mcpgw.catalog.words import identifier_parts, joined_key
 
 MAX_DISTANCE: Final = 3
-"""Edits beyond which two names are not the same name mistyped."""
+"""Greatest edit distance of a suggestion."""
 
 MIN_CONTAINED: Final = 3
-"""Letters below which a name is not looked for inside others."""
+"""Least number of letters for a name to be searched for inside others."""
 
 
 def nearest(wanted: str, candidates: Iterable[str], *, count: int = 3) -> list[str]:
-    """Return at most `count` candidates that `wanted` may have meant, likeliest first.
+    """Return at most `count` candidates that `wanted` may mean, most likely first.
 
-    First come names within `MAX_DISTANCE` edits (a letter inserted, dropped, replaced or
-    swapped with its neighbour), for short names fewer: a third of the letters, at least one.
-    They are ordered by distance, then name. Case never counts, and neither does the way words
-    are joined: `a_b`, `a-b` and `aB` are the same name. After these come names of the same
-    words in another order, then names that contain the wanted one or are contained in it.
+    First come names within `MAX_DISTANCE` edits (a letter inserted, deleted, replaced or swapped
+    with its neighbour), or for short names within a third of their letters, at least one. They
+    are ordered by distance, then name. Case and separators are ignored: `a_b`, `a-b` and `aB` are
+    the same name. Then come names whose words include those of the other in any order, then names
+    that contain the other.
     """
     if count < 1 or not wanted:
         return []
@@ -40,7 +40,7 @@ def nearest(wanted: str, candidates: Iterable[str], *, count: int = 3) -> list[s
 
 
 def did_you_mean(wanted: str, candidates: Iterable[str]) -> str:
-    """Return ` Did you mean: a, b?` for the end of an error message, "" where nothing is near."""
+    """Return ` Did you mean: a, b?` to append to an error, or "" without suggestions."""
     names = nearest(wanted, candidates)
     return f" Did you mean: {', '.join(names)}?" if names else ""
 
@@ -61,7 +61,7 @@ def _distance(folded: str, key: str, candidate: str) -> int | None:
 
 
 def _weaker(key: str, parts: frozenset[str], candidate: str) -> tuple[int, int] | None:
-    """Return how weak a suggestion a name is that is not spelled alike, None where it is none."""
+    """Return the rank of a suggestion with a different spelling, or None if it is unrelated."""
     other = frozenset(identifier_parts(candidate))
     if parts and other and (parts <= other or other <= parts):
         return 1, len(parts ^ other)
