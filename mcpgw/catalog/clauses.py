@@ -1,4 +1,4 @@
-"""Clauses: the parts of a compound request, and the literals (paths, addresses) inside them."""
+"""Splitting of compound requests into clauses, and of literals (paths, URLs) out of them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import attrs
 from mcpgw.text.words import prose_tokens, token_words
 
 MAX_CLAUSES: Final = 8
-"""Parts of one request that are looked at apart; what follows is only part of the whole."""
+"""Clauses of one request that are scored separately; the last one takes the rest."""
 
 MAX_READ: Final = 100_000
-"""Characters of a request in which data pasted into it is looked for."""
+"""Characters of a request that are searched for pasted data."""
 
 _WORDS_BEFORE: Final = r"and then|and also|and finally|after that|afterwards|as well as"
 _BOUNDARY: Final = re.compile(
@@ -29,19 +29,18 @@ _SCHEMES: Final = frozenset({"http", "https", "ftp", "ws", "wss", "www"})
 
 @attrs.frozen
 class Clause:
-    """One part of a request: its own text, and the words that stand for its literals."""
+    """One part of a request: its text without literals, and the words of its literals."""
 
     text: str
     literals: tuple[str, ...] = ()
 
 
 def clauses(request: str, *, short: int, longest: int) -> list[Clause]:
-    """Return the parts of a request, each with at least two words of content.
+    """Return the clauses of a request, each with at least two content words.
 
-    A request of at most `short` words of content, or of one part, stays whole. Text pasted as
-    data (a hundred characters without a space) is left out, and of the rest `longest`
-    characters are read. The words of a path or an address come apart, as `literals`, after
-    the word for its kind: `file`, `url`.
+    A request of at most `short` content words is one clause. Pasted data (a hundred characters
+    without a space) is left out, and at most `longest` characters of the rest are read. The words
+    of a path or URL are returned as `literals`, after the word for its kind: `file`, `url`.
     """
     text = request[:MAX_READ]
     if len(text) > 100:
@@ -50,7 +49,7 @@ def clauses(request: str, *, short: int, longest: int) -> list[Clause]:
     if _content(whole.text) + len(whole.literals) <= short:
         return [whole]
     parts = [_clause(part) for part in _BOUNDARY.split(text[:longest]) if part and part.strip()]
-    # What says too little to be a part of its own belongs to its neighbour.
+    # A clause with too few words is joined to its neighbour.
     joined: list[Clause] = []
     small = False
     for part in parts:
@@ -66,7 +65,7 @@ def clauses(request: str, *, short: int, longest: int) -> list[Clause]:
 
 
 def _content(text: str) -> int:
-    # An identifier counts once however many words it has; a run of Chinese counts its pairs.
+    # An identifier counts as one word; a run of Chinese counts one for each pair.
     found = ((token, token_words(token)) for token in prose_tokens(text))
     return sum(bool(words) if token.isascii() else len(words) for token, words in found)
 
@@ -81,12 +80,12 @@ def _clause(text: str) -> Clause:
         return Clause(text)
     words: dict[str, None] = {}
 
-    def note(kind: str, literal: str) -> str:
+    def take(kind: str, literal: str) -> str:
         words[kind] = None
         for token in prose_tokens(literal):
             words.update(dict.fromkeys(w for w in token_words(token) if w not in _SCHEMES))
         return " "
 
-    text = _URL.sub(lambda found: note("url", found.group()), text)
-    text = _PATH.sub(lambda found: note("file", found.group()), text)
+    text = _URL.sub(lambda found: take("url", found.group()), text)
+    text = _PATH.sub(lambda found: take("file", found.group()), text)
     return Clause(text, tuple(words))

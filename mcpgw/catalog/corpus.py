@@ -1,4 +1,4 @@
-"""The corpus: every server's shard put together, and what one term of a query finds in it."""
+"""The corpus: the shards of all servers, and lookup of query terms in them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from mcpgw.catalog.query import Term
 from mcpgw.catalog.shard import Document, Shard
 from mcpgw.catalog.vocabulary import Vocabulary
 
-MAX_REMEMBERED: Final = 200_000
-"""Impacts kept at hand of terms with several variants, some 20 MB, until the corpus changes."""
+MAX_CACHED: Final = 200_000
+"""Impacts of terms with several variants, about 20 MB, cached until the corpus changes."""
 
 MAX_TERMS: Final = 2_000
-"""Terms of which it is remembered what they say of each server."""
+"""Terms whose evidence by server is cached."""
 
 
 @attrs.frozen(eq=False)
 class Part:
-    """What one term of a query finds: tools by posting, and what an impact is worth."""
+    """The matches of one query term: impacts of tools, and the weight of an impact."""
 
     postings: list[dict[int, float]]
     count: int
     worth: float
 
     def value(self, number: int) -> float:
-        """Return what the term is worth to one tool."""
+        """Return the score of the term for one tool."""
         for posting in self.postings:
             impact = posting.get(number)
             if impact is not None:
@@ -41,20 +41,20 @@ NOTHING: Final = Part([], 0, 0.0)
 
 @attrs.define(eq=False)
 class Corpus:
-    """The postings of all servers, each server's part swapped in and out whole."""
+    """The postings of all servers; a server's shard is swapped in and out whole."""
 
     shards: dict[str, Shard] = attrs.field(factory=dict)
     documents: dict[int, Document] = attrs.field(factory=dict)
     postings: dict[str, dict[str, dict[int, float]]] = attrs.field(factory=dict)
-    """By stem, then server: the number of each tool that holds it, and its impact there."""
+    """By stem, then server: the number of each tool that has it, and its impact there."""
     vocabulary: Vocabulary = attrs.field(factory=Vocabulary)
     joined: Vocabulary = attrs.field(factory=Vocabulary)
     _merged: dict[Term, Part] = attrs.field(factory=dict)
     _evidence: dict[Term, dict[str, float]] = attrs.field(factory=dict)
-    _room: int = MAX_REMEMBERED
+    _room: int = MAX_CACHED
 
     def install(self, server: str, shard: Shard) -> None:
-        """Put a server's shard in the place of the one it had."""
+        """Add a server's shard, replacing its previous one."""
         self.uninstall(server)
         self.shards[server] = shard
         self.documents.update(shard.documents)
@@ -70,7 +70,7 @@ class Corpus:
         self._forget()
 
     def uninstall(self, server: str) -> None:
-        """Take a server's shard out; an unknown server has none."""
+        """Remove a server's shard, if it has one."""
         shard = self.shards.pop(server, None)
         if shard is None:
             return
@@ -87,27 +87,27 @@ class Corpus:
         self._forget()
 
     def named(self, key: str) -> set[int]:
-        """Return the tools whose name, or whose server and name, have this `joined_key`."""
+        """Return the tools whose name, or server and name, have this `joined_key`."""
         return {number for shard in self.shards.values() for number in shard.named(key)}
 
     def count(self, word: str) -> int:
-        """Return how many tools hold a stem."""
+        """Return the number of tools that have a stem."""
         return sum(map(len, self.postings.get(word, {}).values()))
 
     def rarity(self, count: int) -> float:
-        """Return BM25's weight of what `count` tools hold; of what none holds, the highest."""
+        """Return BM25's inverse document frequency for a word that `count` tools have."""
         return math.log(1.0 + (len(self.documents) - count + 0.5) / (count + 0.5))
 
     def own_rarity(self, term: Term) -> float:
-        """Return the rarity of the words that were typed, as if none were known for none."""
+        """Return the rarity of the known words typed, or that of an unknown word."""
         known = [self.rarity(count) for word in term.own if (count := self.count(word))]
         return sum(known) if known else self.rarity(0)
 
     def part(self, term: Term) -> Part:
-        """Return what a term finds; a tool that holds several variants counts by its best.
+        """Return the matches of a term; a tool with several variants counts by the best one.
 
-        No variant is worth more than the word that was typed, however rare it is itself, so a
-        synonym never lifts its tool above one that has the very word.
+        No variant weighs more than the word typed, even if it is rarer, so a synonym never lifts
+        its tool above one that has the word itself.
         """
         if len(term.variants) == 1 and not term.phrases:
             word, weight = term.variants[0]
@@ -124,15 +124,15 @@ class Corpus:
         return found
 
     def evidence(self, term: Term) -> dict[str, float]:
-        """Return by server how much of it a term speaks of, rarer terms more."""
+        """Return by server the mean score of a term in its tools, times its rarity by server."""
         found = self._evidence.get(term)
         if found is None:
             if len(self._evidence) >= MAX_TERMS:
                 self._evidence.clear()
-            found = self._evidence[term] = self._weighed(term)
+            found = self._evidence[term] = self._measure_evidence(term)
         return found
 
-    def _weighed(self, term: Term) -> dict[str, float]:
+    def _measure_evidence(self, term: Term) -> dict[str, float]:
         held: dict[str, float] = {}
         limit = self.own_rarity(term)
         for word, weight in term.variants:
@@ -151,7 +151,7 @@ class Corpus:
     def _forget(self) -> None:
         self._merged = {}
         self._evidence = {}
-        self._room = MAX_REMEMBERED
+        self._room = MAX_CACHED
 
     def _merge(self, term: Term) -> Part:
         limit = self.own_rarity(term)
@@ -169,7 +169,7 @@ class Corpus:
         return Part([best], len(best), 1.0) if best else NOTHING
 
     def _together(self, words: tuple[str, ...]) -> dict[int, float]:
-        """Return the tools that hold all words of a phrase, each with its least impact."""
+        """Return the tools that have all words of a phrase, each with its least impact."""
         found: dict[int, float] = {}
         held = [self.postings.get(word, {}) for word in words]
         for server in min(held, key=len):

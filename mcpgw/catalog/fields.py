@@ -1,4 +1,4 @@
-"""Fields: which texts of a tool definition are worth finding it by, and how much each counts."""
+"""The indexed fields of a tool definition and their weights."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Final
 import attrs
 
 MAX_TEXT: Final = 4_000
-"""Characters read of one text; what follows says nothing new about a tool."""
+"""Characters read of one text; longer texts add nothing new."""
 
 KEYWORDS: Final = "mcpgw/keywords"
-"""The key of `_meta` under which words stand that a tool should be found by."""
+"""The key of `_meta` for additional search words of a tool."""
 
 MAX_DEPTH: Final = 5
 """Levels of nested schemas read."""
@@ -26,10 +26,10 @@ MAX_CHOICES: Final = 12
 
 @attrs.frozen
 class Field:
-    """How one kind of text counts.
+    """The scoring of one kind of text.
 
-    `weight` is what a word in it is worth; `norm` (0 to 1) how strongly a text longer than
-    `usual` words is discounted.
+    `weight` is that of a word; `norm` (0 to 1) is how strongly texts longer than `usual` words
+    are discounted.
     """
 
     name: str
@@ -38,8 +38,8 @@ class Field:
     usual: float
 
 
-# The weights sit in the middle of wide plateaus: halving or doubling one of them moves the
-# measures of `scripts/bench_search.py` by a few hundredths. Only the name must stand out, so
+# The weights are in the middle of wide plateaus: halving or doubling one of them changes the
+# results of `scripts/bench_search.py` by a few hundredths. Only the name must weigh much more, so
 # that a tool named by the query beats one whose texts repeat two of its three words.
 NAME: Final = Field("name", 5.0, 0.7, 3.0)
 TITLE: Final = Field("title", 1.0, 0.5, 4.0)
@@ -48,21 +48,21 @@ SERVER_TEXT: Final = Field("server_description", 0.5, 0.75, 12.0)
 PARAMETERS: Final = Field("parameters", 0.5, 0.6, 6.0)
 PARAMETER_TEXT: Final = Field("parameter_descriptions", 0.3, 0.75, 30.0)
 DESCRIPTION: Final = Field("description", 1.0, 0.6, 15.0)
-"""The first sentence of the description, which says what a tool is for."""
+"""The first sentence of the description, which states the tool's purpose."""
 DETAILS: Final = Field("description", 0.5, 0.6, 20.0)
-"""What the description says after that: conditions, examples, what it gives back."""
+"""The rest of the description: conditions, examples, results."""
 
 _SENTENCE_END: Final = re.compile("[.!?](?=\\s)|\n|[。！？]")
 
 
 def string_of(definition: Mapping[str, Any], key: str) -> str:
-    """Return a text of a definition, "" where it is missing or no string, cut to `MAX_TEXT`."""
+    """Return a string of a definition, cut to `MAX_TEXT`, or "" if it is missing."""
     value = definition.get(key)
     return value[:MAX_TEXT] if isinstance(value, str) else ""
 
 
 def title_of(definition: Mapping[str, Any]) -> str:
-    """Return the title of a tool, which older servers keep in its annotations."""
+    """Return the title of a tool, which older servers put into its annotations."""
     title = string_of(definition, "title")
     if title:
         return title
@@ -71,14 +71,14 @@ def title_of(definition: Mapping[str, Any]) -> str:
 
 
 def sentences_of(definition: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the first sentence of a tool's description, and what follows it."""
+    """Return the first sentence of a tool's description, and the rest."""
     text = string_of(definition, "description").lstrip()
     end = _SENTENCE_END.search(text)
     return (text[: end.end()], text[end.end() :]) if end else (text, "")
 
 
 def keywords_of(definition: Mapping[str, Any]) -> str:
-    """Return words that the maker of a definition wants it to be found by."""
+    """Return the additional search words of a definition, from `_meta`."""
     meta = definition.get("_meta")
     words = meta.get(KEYWORDS) if isinstance(meta, Mapping) else None
     if not isinstance(words, (list, tuple)):
@@ -87,16 +87,16 @@ def keywords_of(definition: Mapping[str, Any]) -> str:
 
 
 def parameter_texts(schema: object) -> tuple[list[str], list[str]]:
-    """Return the names of all parameters of a schema, and the texts that explain them.
+    """Return the names of all parameters of a schema, and their descriptions and choices.
 
     Nested objects, arrays and alternatives are followed to `MAX_DEPTH` levels and
-    `MAX_PROPERTIES` properties, so that no schema, however odd, is expensive.
+    `MAX_PROPERTIES` properties, which bounds the cost of any schema.
     """
     names: list[str] = []
     texts: list[str] = []
-    waiting: list[tuple[object, int]] = [(schema, 0)]
+    pending: list[tuple[object, int]] = [(schema, 0)]
     steps = 0
-    for node, depth in waiting:
+    for node, depth in pending:
         steps += 1
         if steps > 2 * MAX_PROPERTIES:
             break
@@ -110,18 +110,18 @@ def parameter_texts(schema: object) -> tuple[list[str], list[str]]:
                 if isinstance(key, str):
                     names.append(key[:MAX_TEXT])
                 if isinstance(value, Mapping):
-                    _note_text(value, texts)
-                    if depth < MAX_DEPTH and not value.keys().isdisjoint(_DEEPER):
-                        waiting.append((value, depth + 1))
+                    _add_texts(value, texts)
+                    if depth < MAX_DEPTH and not value.keys().isdisjoint(_NESTING):
+                        pending.append((value, depth + 1))
         if depth < MAX_DEPTH:
-            waiting.extend((inner, depth + 1) for inner in _inner_schemas(node))
+            pending.extend((inner, depth + 1) for inner in _inner_schemas(node))
     return names, texts
 
 
-_DEEPER: Final = frozenset({"properties", "items", "anyOf", "oneOf", "allOf", "$defs"})
+_NESTING: Final = frozenset({"properties", "items", "anyOf", "oneOf", "allOf", "$defs"})
 
 
-def _note_text(value: Mapping[str, Any], texts: list[str]) -> None:
+def _add_texts(value: Mapping[str, Any], texts: list[str]) -> None:
     text = value.get("description")
     if isinstance(text, str):
         texts.append(text[:MAX_TEXT])

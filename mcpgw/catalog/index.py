@@ -1,4 +1,4 @@
-"""The search index over the tools of all backends: weighted BM25 with repair of typos."""
+"""The search index over the tools of all backends: weighted BM25 with correction of typos."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from mcpgw.text.words import joined_key
 
 @attrs.frozen
 class Hit:
-    """A tool that a query found; `matched` names the fields that held words of it.
+    """A tool that matches a query; `matched` lists the fields with words of the query.
 
-    Scores compare hits of one page and never rise from one to the next. `ranking` says, where
-    it was asked for, what moved the hit beside its words.
+    Scores are comparable within one page and never rise from one hit to the next. `ranking` has
+    the signals that moved the hit, if requested.
     """
 
     server: str
@@ -39,10 +39,10 @@ class Hit:
 
 @attrs.frozen
 class SearchResult:
-    """The best hits, how many tools matched at all, and which words were read as others.
+    """The best hits, the number of all matches, and the corrected words.
 
-    `fits` is false where even the best hits share too little with the query to be what was
-    meant; `withheld` counts tools left out because their signals forbid them.
+    `fits` is false if even the best hits have too little in common with the query; `withheld` is
+    the number of tools left out because of their signals.
     """
 
     hits: tuple[Hit, ...]
@@ -54,7 +54,7 @@ class SearchResult:
 
 @attrs.frozen(eq=False)
 class _Listing:
-    """What a server offers, as listed."""
+    """The tools of a server as listed."""
 
     definitions: tuple[Mapping[str, Any], ...]
     description: str
@@ -62,7 +62,7 @@ class _Listing:
 
     @classmethod
     def of(cls, tools: Sequence[Mapping[str, Any]], description: str) -> _Listing:
-        # What a server sent has been checked for being JSON, not for being sensible.
+        # A server's list is valid JSON, but its items may have any type.
         listed: Sequence[object] = tools
         definitions = tuple(tool for tool in listed if isinstance(tool, Mapping))
         by_name: dict[str, Mapping[str, Any]] = {}
@@ -75,7 +75,7 @@ class _Listing:
 
 @attrs.define(eq=False)
 class ToolIndex:
-    """Finds tools by words, among the listed tools of every server.
+    """Search index over the tools of every server.
 
     `replace` only records a server's list. The next search indexes it, so starting with fifty
     backends costs nothing until the first search. Indexing 10,000 tools takes about half a
@@ -104,66 +104,66 @@ class ToolIndex:
 
     @property
     def servers(self) -> tuple[str, ...]:
-        """The servers that have been listed, in the order in which they came."""
+        """The servers in the index, in the order in which they were added."""
         return tuple(self._listings)
 
     def get(self, server: str, tool: str) -> Mapping[str, Any] | None:
-        """Return the definition of a tool, None where the server or the tool is not listed."""
+        """Return the definition of a tool, or None if the server or tool is unknown."""
         listing = self._listings.get(server)
         return None if listing is None else listing.by_name.get(tool)
 
     def tools(self, server: str) -> tuple[Mapping[str, Any], ...]:
-        """Return the definitions of a server's tools in listed order, () for an unknown server."""
+        """Return the tools of a server in listed order, or () for an unknown server."""
         listing = self._listings.get(server)
         return () if listing is None else listing.definitions
 
     def replace(
         self, server: str, tools: Sequence[Mapping[str, Any]], *, description: str = ""
     ) -> None:
-        """Put a server's tools in the place of those it had; the work is left to the next search.
+        """Replace a server's tools; they are indexed by the next search or `prepare`.
 
-        A malformed definition never raises: what can be read of it is indexed.
+        A malformed definition is indexed as far as it can be read and never raises.
         """
         listing = _Listing.of(tools, description)
         self._listings[server] = listing
         self._pending[server] = listing
 
     def remove(self, server: str) -> None:
-        """Forget a server and its tools; an unknown server is none to forget."""
+        """Remove a server and its tools, if it is known."""
 
         self._listings.pop(server, None)
         self._pending.pop(server, None)
         self._corpus.uninstall(server)
 
     def use_synonyms(self, files: Sequence[str | Path]) -> None:
-        """Read the built-in synonyms and these files, in the place of those read before.
+        """Load the built-in synonyms and these files, replacing those in use.
 
-        Without this the built-in ones are read by the first search or `prepare`.
+        By default the first search or `prepare` loads the built-in ones.
 
         Raises:
-          SynonymError: a file is not usable; the synonyms in use stay.
+          SynonymError: a file is invalid; the synonyms in use are kept.
         """
         self._synonyms = load(files)
         self.synonym_files = tuple(files)
 
     async def prepare(self) -> None:
-        """Build what `replace` left to do, yielding to the scheduler every hundred tools."""
+        """Index pending servers, yielding to the scheduler every hundred tools."""
         await trio.lowlevel.checkpoint()
         if self._synonyms is None:
-            self._take_first(await trio.to_thread.run_sync(load))
+            self._set_default_synonyms(await trio.to_thread.run_sync(load))
         while self._pending:
             server, listing = next(iter(self._pending.items()))
             builder = self._builder(server, listing)
             for _ in builder.steps():
                 await trio.lowlevel.checkpoint()
-            # Meanwhile a search may have built it, or the server may have changed.
+            # A search may have indexed it meanwhile, or its list may have changed.
             if self._pending.get(server) is listing:
                 del self._pending[server]
                 self._corpus.install(server, builder.shard)
             await trio.lowlevel.checkpoint()
 
-    def _take_first(self, synonyms: Synonyms) -> None:
-        """Take a table that was read, unless another came meanwhile."""
+    def _set_default_synonyms(self, synonyms: Synonyms) -> None:
+        """Use the built-in synonyms, unless others were loaded meanwhile."""
         if self._synonyms is None:
             self._synonyms = synonyms
 
@@ -176,18 +176,19 @@ class ToolIndex:
         allowed: Callable[[str, str], bool] | None = None,
         explain: bool = False,
     ) -> SearchResult:
-        """Return the tools that fit a query best, at most `limit`.
+        """Return the tools that match a query best, at most `limit`.
 
-        A tool whose name is the query (or `server tool`, `server:tool`), in any spelling,
-        comes first. Unknown words are read as the known words they may be slips or beginnings
-        of, which `corrections` tells. Equal scores are ordered by server, then tool.
+        A tool whose name is the query (or `server tool`, `server:tool`), in any spelling, comes
+        first. Unknown words are replaced by similar known words or completions, listed in
+        `corrections`. Equal scores are ordered by server, then tool.
 
         Args:
-          limit: hits at most.
-          signals: called with server and tool, tells what is known of a tool beside its texts.
-            It moves tools within the bounds of `ranking.factor`; disabled tools come last.
-          allowed: called with server and tool; what it refuses is not even counted.
-          explain: give each hit its `ranking`.
+          query: words, a sentence, or the name of a tool.
+          limit: greatest number of hits.
+          signals: called with server and tool; returns the signals of a tool, which change its
+            score within the bounds of `ranking.factor`. Disabled tools come last.
+          allowed: called with server and tool; tools for which it is false are ignored.
+          explain: whether to set `ranking` of each hit.
         """
         for server, listing in list(self._pending.items()):
             del self._pending[server]
@@ -232,7 +233,7 @@ class ToolIndex:
         return ShardBuilder(server, listing.description, listing.definitions, first, self._stems)
 
     def _named(self, query: str) -> dict[int, int]:
-        """Return the tools whose name is the query, 2 for the same spelling and 1 for another."""
+        """Return the tools whose name is the query: 2 for the same spelling, 1 for another."""
         key = joined_key(query)
         wanted = query.strip()
         found: dict[int, int] = {}
@@ -257,7 +258,7 @@ class ToolIndex:
                 if not words.isdisjoint(held)
             )
         )
-        # What only a joined form or the exact name found, its name found.
+        # A hit found by a joined form or the exact name matched by its name.
         return Hit(
             document.server,
             document.tool,

@@ -1,4 +1,4 @@
-"""The page: which of the candidates are shown, so that no hit repeats what another has said."""
+"""Selection of a result page from the candidates, with diversity across servers and clauses."""
 
 from __future__ import annotations
 
@@ -9,60 +9,60 @@ from mcpgw.catalog.query import Plan
 from mcpgw.catalog.scoring import Candidate
 
 TWIN_FACTOR: Final = 0.6
-"""What a tool keeps of its score after one of the same name from another server."""
+"""Factor on the score of a tool with the same name as one already in the page."""
 
 CLAUSE_DISCOUNT: Final = 0.2
-"""How soon a part of a request that has its tool gives way to the others."""
+"""Discount on a clause for each tool in the page that answers it."""
 
 SIBLINGS_FREE: Final = 4
-"""Tools of one server in a page that take nothing from each other."""
+"""Tools of one server in a page that do not lower each other's score."""
 
 SIBLING_DISCOUNT: Final = 0.03
-"""What each further tool of the same server lacks, beside others that fit as well."""
+"""Discount for each further tool of the same server."""
 
-LOOKED_AT: Final = 5
-"""Hits of which one must fit for the page to fit."""
+CHECKED: Final = 5
+"""Best hits that are checked for a fit with the query."""
 
 PLAIN_IMPACT: Final = 0.4
-"""Impact of a word that stands once in a description of the usual length."""
+"""Impact of a word that occurs once in a description of the usual length."""
 
 ENOUGH: Final = 1.75
-"""Words of one tool alone that a query's meaning amounts to at most: who tells a long story is
-understood by a tool that has some of it."""
+"""Upper bound of a query's weight, in words that occur in one tool only: a long story need not be
+matched in full."""
 
 MIN_FIT: Final = 0.45
-"""Share of a query's meaning that a fitting hit has."""
+"""Share of a query's weight that a fitting hit must have."""
 
 
 def pick(candidates: list[Candidate], limit: int) -> list[Candidate]:
-    """Return the page: the best candidate, then ever the best beside those before it.
+    """Return the page: repeatedly the best candidate given those already chosen.
 
-    A tool loses score by a hit of its own name from another server, by a crowd of its own
-    server, and by the parts of the request that have been answered. Exact names come first
-    and lose nothing. Scores never rise from one hit to the next.
+    A tool loses score if the page has a tool of its name from another server, many tools of its
+    own server, or tools for the same clause of the request. Exact names come first and lose
+    nothing. Scores never rise from one hit to the next.
     """
     page = [candidate for candidate in candidates if candidate.exact][:limit]
     lift = 1.0 + max((candidate.score for candidate in candidates), default=0.0)
     for candidate in page:
         candidate.score += candidate.exact * lift
-    waiting = candidates[len(page) :] if len(page) < limit else []
+    rest = candidates[len(page) :] if len(page) < limit else []
     names: dict[str, int] = {}
     servers: dict[str, int] = {}
     answered: dict[int, float] = {}
     for candidate in page:
-        _note(candidate, names, servers, answered)
-    while waiting and len(page) < limit:
+        _count(candidate, names, servers, answered)
+    while rest and len(page) < limit:
         place, worth = 0, -1.0
-        for at, candidate in enumerate(waiting):
+        for at, candidate in enumerate(rest):
             if candidate.score <= worth:
                 break
             value = candidate.score * _freshness(candidate, names, servers, answered)
             if value > worth:
                 place, worth = at, value
-        chosen = waiting.pop(place)
+        chosen = rest.pop(place)
         chosen.score = worth
         page.append(chosen)
-        _note(chosen, names, servers, answered)
+        _count(chosen, names, servers, answered)
     return page
 
 
@@ -85,7 +85,7 @@ def _freshness(
     return fresh
 
 
-def _note(
+def _count(
     candidate: Candidate, names: dict[str, int], servers: dict[str, int], answered: dict[int, float]
 ) -> None:
     document = candidate.document
@@ -97,12 +97,12 @@ def _note(
 
 
 def fit(corpus: Corpus, plan: Plan, page: list[Candidate]) -> float:
-    """Return the share of the query's meaning, 0 to 1, that the best fitting hit has.
+    """Return the share of the query's weight, 0 to 1, that the best fitting hit has.
 
-    A word's meaning is its rarity; what nobody here has ever heard of counts like a word of
-    one tool. A tool has it whole where the very word stands in its description, and in part
-    where a synonym, a repaired word or a mention in passing does. Of a compound request the
-    part that is answered best decides.
+    A word weighs as much as it is rare; an unknown word weighs as much as one that occurs in a
+    single tool. A tool has the whole weight if its description has the word itself, and a part of
+    it for a synonym, a corrected word or a passing mention. In a compound request the best
+    answered clause counts.
     """
     found = 0.0
     rarest = corpus.rarity(1)
@@ -112,7 +112,7 @@ def fit(corpus: Corpus, plan: Plan, page: list[Candidate]) -> float:
         if not mass:
             continue
         mass = min(mass, ENOUGH * rarest)
-        for candidate in page[:LOOKED_AT]:
+        for candidate in page[:CHECKED]:
             held = 0.0
             for term, rarity in wanted:
                 value = corpus.part(term).value(candidate.number)
@@ -122,7 +122,7 @@ def fit(corpus: Corpus, plan: Plan, page: list[Candidate]) -> float:
 
 
 def fits(corpus: Corpus, plan: Plan, page: list[Candidate]) -> bool:
-    """Tell whether a page holds what the query may have meant."""
+    """Return whether a page has a hit that the query may have meant."""
     if not page:
         return False
     return any(candidate.exact for candidate in page) or fit(corpus, plan, page) >= MIN_FIT

@@ -1,4 +1,4 @@
-"""A query as the index reads it: its words, each with the known words that it may stand for."""
+"""Query planning: the words of a query, with synonyms and corrections that the index knows."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ MAX_WORDS: Final = 64
 """Different words read of a query."""
 
 SHORT: Final = 6
-"""Words of a query that is typed by name rather than told as a sentence."""
+"""Greatest number of words in a query by name; longer queries are read as sentences."""
 
 NUMBER_WEIGHT: Final = 0.5
-"""Worth of a number: in a name it tells tools apart, in a sentence it seldom means a tool."""
+"""Weight of a number: it distinguishes names, but in a sentence it seldom means a tool."""
 
 REPAIRED_WEIGHT: Final = 0.6
-"""Worth of a known word in the place of an unknown one, which may be no typo but foreign."""
+"""Weight of a known word that replaces an unknown one, which may not be a typo."""
 
 FOREIGN_WEIGHT: Final = 0.3
-"""The same in a longer text, whose unknown words are names more often than slips."""
+"""The same in a long query, where an unknown word is more often a name than a typo."""
 
 SUSPECT_WEIGHT: Final = 0.6
-"""Worth of what a known word may be a slip of, once another word was one."""
+"""Weight of a correction of a known word, if another word of the query is a typo."""
 
 SYNONYM_WEIGHT: Final = 0.55
-"""Worth of a synonym; the measures hardly change between 0.4 and 0.7."""
+"""Weight of a synonym; the search benchmark hardly changes between 0.4 and 0.7."""
 
 WEAK_WEIGHT: Final = 0.6
-"""Worth of a word that requests are made of and that seldom tells what is wanted."""
+"""Weight of a word that is common in requests and seldom says what is wanted."""
 
 LITERAL_WEIGHT: Final = 0.7
-"""Worth of a word out of a path or an address: it names a thing rather than a task."""
+"""Weight of a word from a path or URL, which names a thing rather than a task."""
 
 PROPER_NAME: Final = 0.3
-"""How much an unknown name says against a page, beside another unknown word: it is what a
-tool is asked about, not what tools say of themselves."""
+"""Weight of an unknown proper name, relative to another unknown word, in `page.fit`: it is the
+subject of a request, and tools do not mention it."""
 
 MIN_JOINED: Final = 6
-"""Letters from which an unknown word may be several words of a name, mistyped."""
+"""Letters from which an unknown word may be a mistyped name of several words."""
 
-# Verbs of asking and those who ask, a closed class: no list of words that tasks happen to hold.
+# Verbs of asking and words for the asker: a closed class, unlike the words of tasks.
 _WEAK: Final = (
     "find get give help know like look make need please provide see show tell use user users using"
     " want way"
@@ -61,7 +61,7 @@ WEAK_STEMS: Final = frozenset(stem(word) for word in _WEAK.split())
 
 @attrs.frozen
 class Lexicon:
-    """What the index knows: words as written, joined names, `stems` it holds, and synonyms."""
+    """The vocabulary of the index: words as written, joined names, stems, and synonyms."""
 
     words: Vocabulary
     joined: Vocabulary
@@ -71,25 +71,25 @@ class Lexicon:
 
 @attrs.frozen(cache_hash=True)
 class Term:
-    """One part of a query: stems that may each fill it, with what each is worth at best.
+    """One word or phrase of a query: the stems that match it, each with its weight.
 
-    `phrases` are several stems that fill it together; `own` the stems that were typed, whose
-    rarity bounds what the others are worth.
+    `phrases` are several stems that match it together. `own` are the stems typed, whose rarity
+    bounds the weight of the others.
     """
 
     variants: tuple[tuple[str, float], ...]
     own: tuple[str, ...] = ()
     phrases: tuple[tuple[tuple[str, ...], float], ...] = ()
     weight: float = 1.0
-    """The worth of the words typed, already part of the variants' own."""
+    """The weight of the words typed, already included in those of the variants."""
 
 
 @attrs.frozen
 class Plan:
-    """What to look up for a query, by clause; `corrections` maps a word typed to the word used.
+    """The terms to look up, by clause; `corrections` maps a word typed to the word used.
 
-    `sizes` counts the different words of content in each clause, `unknown` those of each that
-    mean nothing here, and `pairs` holds the stems that stand side by side.
+    `sizes` are the numbers of different content words in each clause, `unknown` the weights of
+    its unknown words, and `pairs` the neighbouring stems.
     """
 
     clauses: tuple[tuple[Term, ...], ...]
@@ -105,7 +105,7 @@ class Plan:
 
 
 def plan(query: str, lexicon: Lexicon) -> Plan:
-    """Turn a query into terms; a word of which nothing is known is left out."""
+    """Turn a query into terms; words that cannot be resolved are left out."""
     planned: list[_Reading] = []
     room = MAX_WORDS
     parts = clauses(query, short=SHORT, longest=MAX_QUERY)
@@ -156,13 +156,13 @@ class _Reading:
         self.names = _proper(clause.text)
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Return the stems that stand side by side, words that are never indexed left out."""
+        """Return the neighbouring stems, ignoring stop words between them."""
         stems = [self.stems[word] for word in self.words if word not in self.literals]
         return [pair for pair in pairwise(stems) if pair[0] != pair[1]]
 
     def terms(self) -> tuple[Term, ...]:
         lexicon = self.lexicon
-        # One slip makes the other words of a short query suspect: `form` may have become `from`.
+        # One typo in a short query makes its other words suspect: `from` may mean `form`.
         suspect = self.short and any(
             key not in lexicon.stems and (key,) not in lexicon.synonyms
             for key in self.stems.values()
@@ -179,12 +179,12 @@ class _Reading:
                 terms.append(self._known(word, key, slips))
             elif (key,) in lexicon.synonyms:
                 seen.add(key)
-                # A word that the table knows is seldom a slip.
+                # A word in the synonym table is seldom a typo.
                 guesses = _slips(word, lexicon) if self.short else []
-                variants = {stem(other): worth for other, worth in guesses}
+                variants = {stem(other): weight for other, weight in guesses}
                 term = _expanded(variants, (key,), self._weight(word, key), lexicon)
                 if term is None:
-                    self.unknown += self._unheard(word)
+                    self.unknown += self._unknown_weight(word)
                 else:
                     terms.append(term)
             else:
@@ -204,8 +204,8 @@ class _Reading:
             return LITERAL_WEIGHT
         return WEAK_WEIGHT if key in WEAK_STEMS else 1.0
 
-    def _unheard(self, word: str) -> float:
-        """Return how much it says of a query that nothing is known of one of its words."""
+    def _unknown_weight(self, word: str) -> float:
+        """Return the weight of an unknown word in `page.fit`."""
         if word in self.literals or not word.isalpha():
             return 0.0
         return PROPER_NAME if word in self.names else 1.0
@@ -213,20 +213,20 @@ class _Reading:
     def _known(self, word: str, key: str, slips: list[tuple[str, float]]) -> Term:
         weight = self._weight(word, key)
         if slips:
-            # It may itself be a slip, and synonyms of that would be two guesses deep.
+            # It may itself be a typo, and synonyms of a correction would be two guesses.
             return _alternatives([(word, weight), *slips])
         return _expanded({key: weight}, (key,), weight, self.lexicon) or _one(key, weight)
 
     def _repaired(self, word: str) -> list[Term]:
         repaired = _repaired(word, self.lexicon, short=self.short)
         if repaired is None:
-            self.unknown += self._unheard(word)
+            self.unknown += self._unknown_weight(word)
             return []
         self.corrections[word], found = repaired
         return found
 
     def _joined(self, seen: set[str]) -> list[Term]:
-        """Return what two neighbours make when written as one: `word cloud`, `wordcloud`."""
+        """Return terms for neighbouring words written as one: `word cloud`, `wordcloud`."""
         found: list[Term] = []
         for first, second in pairwise(self.words):
             for key in (self.stems[first] + self.stems[second], first + second):
@@ -237,7 +237,7 @@ class _Reading:
         return found
 
     def _phrases(self) -> list[Term]:
-        """Return what may stand for several neighbouring words: `pull request`, `pr`."""
+        """Return terms for synonyms of neighbouring words: `pull request`, `pr`."""
         found: dict[tuple[str, ...], Term] = {}
         order, synonyms = self.order, self.lexicon.synonyms
         for length in range(2, min(synonyms.longest, len(order)) + 1):
@@ -253,23 +253,23 @@ class _Reading:
 def _expanded(
     variants: dict[str, float], key: tuple[str, ...], weight: float, lexicon: Lexicon
 ) -> Term | None:
-    """Return a term with the synonyms that the catalog knows, None where nothing fills it."""
+    """Return a term with the synonyms that the index has, or None if nothing matches it."""
     phrases: list[tuple[tuple[str, ...], float]] = []
-    worth = weight * SYNONYM_WEIGHT
+    synonym_weight = weight * SYNONYM_WEIGHT
     for other in lexicon.synonyms.of(key):
         if not all(part in lexicon.stems for part in other):
             continue
         if len(other) > 1:
-            phrases.append((other, worth))
+            phrases.append((other, synonym_weight))
         else:
-            variants.setdefault(other[0], worth)
+            variants.setdefault(other[0], synonym_weight)
     if not variants and not phrases:
         return None
     return Term(tuple(variants.items()), key, tuple(phrases), weight)
 
 
 def _words(clause: Clause, *, alone: bool) -> tuple[list[str], list[str]]:
-    """Return the words that are searched for and the stop words, each once, in order."""
+    """Return the words to search for and the stop words, each once, in order."""
     words: dict[str, None] = {}
     dropped: dict[str, None] = {}
     for token in prose_tokens(clause.text):
@@ -280,14 +280,14 @@ def _words(clause: Clause, *, alone: bool) -> tuple[list[str], list[str]]:
             dropped[token.lower()] = None
     words.update(dict.fromkeys(clause.literals))
     if not words and alone:
-        # A query of nothing but stop words may still name a tool: `who_am_i`.
+        # A query of stop words only may still name a tool: `who_am_i`.
         words = dict.fromkeys(identifier_parts(clause.text))
         dropped = {}
     return list(words), list(dropped)
 
 
 def _proper(text: str) -> frozenset[str]:
-    """Return the words that are written with a capital where no sentence begins."""
+    """Return the words written with a capital, apart from the first."""
     tokens = prose_tokens(text)[1:]
     return frozenset(word for token in tokens if token[0].isupper() for word in token_words(token))
 
@@ -310,7 +310,7 @@ def _slips(word: str, lexicon: Lexicon) -> list[tuple[str, float]]:
 
 
 def _repaired(word: str, lexicon: Lexicon, *, short: bool) -> tuple[str, list[Term]] | None:
-    """Return what an unknown word is read as, and its terms."""
+    """Return the correction of an unknown word, as text and as terms, or None."""
     near = lexicon.words.near(word)
     if near:
         weight = REPAIRED_WEIGHT if short else FOREIGN_WEIGHT

@@ -1,4 +1,4 @@
-"""Ranking: how what is known of tools beside their texts moves them in a page of hits."""
+"""Ranking signals: use, health, success, latency, cost and trust, and their effect on a score."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any, Final
 import attrs
 
 MAX_BOOST: Final = 0.15
-"""What frequent use adds to a tool's relevance at most."""
+"""Greatest boost of a tool's relevance by frequent use."""
 
 USES_AT_HALF: Final = 10
-"""Uses that give half of the boost; the rest comes ever more slowly, all of it at 120."""
+"""Uses that give half of the boost; it grows logarithmically to the full boost at 120 uses."""
 
 MAX_PENALTY: Final = 0.4
-"""What being ill, failing, slow and dear take away together at most."""
+"""Greatest penalty by poor health, failures, latency and cost together."""
 
 SHARES: Final = {"health": 0.4, "success": 0.35, "latency": 0.15, "cost": 0.1}
-"""How the penalty is shared; what makes calls fail counts more than what makes them slow."""
+"""Shares of the penalty; failures count more than latency."""
 
 LOW: Final = 0.75
-"""A signal below this is worth naming as a reason."""
+"""A signal below this is reported as a reason."""
 
 MIN_TRUST: Final = 0.2
-"""Trust below which a tool is not shown at all."""
+"""A tool with less trust is withheld."""
 
 
 @attrs.frozen
 class Signals:
-    """What is known of a tool: 1.0 where nothing speaks against it, 0.0 at worst.
+    """Signals of a tool, each from 0.0 (worst) to 1.0 (best).
 
-    `uses` counts its successful calls so far; `disabled` tells that it cannot be called now.
+    `uses` is the number of its successful calls; `disabled` means that it cannot be called now.
     """
 
     health: float = 1.0
@@ -44,7 +44,7 @@ class Signals:
 
     @property
     def withheld(self) -> bool:
-        """Whether the tool must not be shown: nobody may call it, or it is not trusted."""
+        """Whether the tool must not be shown, because of `grant` or `trust`."""
         return self.grant <= 0 or self.trust < MIN_TRUST
 
 
@@ -52,10 +52,10 @@ NEUTRAL: Final = Signals()
 
 
 def factor(signals: Signals) -> float:
-    """Return what a tool's relevance is multiplied by: at least 0.6, at most 1.15.
+    """Return the factor for a tool's relevance, from 0.6 to 1.15.
 
-    The bounds keep relevance in charge: use never lifts a tool above one that fits 1.2 times
-    as well.
+    The bounds keep relevance decisive: use never lifts a tool above one with 1.2 times its
+    relevance.
     """
     if signals == NEUTRAL:
         return 1.0
@@ -66,9 +66,9 @@ def factor(signals: Signals) -> float:
 
 
 def explained(relevance: float, signals: Signals) -> dict[str, Any]:
-    """Return why a tool stands where it does: its relevance, and the signals that moved it.
+    """Return the `ranking` of a hit: its relevance and the signals that changed its score.
 
-    Reasons are fixed labels, never text of the query.
+    Reasons are fixed labels and never contain text of the query.
     """
     values = {
         name: round(getattr(signals, name), 3)
@@ -76,14 +76,14 @@ def explained(relevance: float, signals: Signals) -> dict[str, Any]:
         if getattr(signals, name) != 1.0
     }
     reasons = [f"{name}_downgraded" for name, value in values.items() if value < LOW]
-    told: dict[str, Any] = {"relevance": round(relevance, 6)}
+    ranking: dict[str, Any] = {"relevance": round(relevance, 6)}
     if signals.uses > 0:
         values["uses"] = signals.uses
         reasons.append("used_before")
     if signals.disabled:
         reasons.append("disabled")
     if values:
-        told["signals"] = values
+        ranking["signals"] = values
     if reasons:
-        told["reasons"] = reasons
-    return told
+        ranking["reasons"] = reasons
+    return ranking

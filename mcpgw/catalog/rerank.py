@@ -1,4 +1,4 @@
-"""Reranking: a page of hits by relevance and by what is known of the tools beside it."""
+"""Reranking of hits by relevance and by signals such as health, latency and cost."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from mcpgw.catalog.ranking import Signals, explained, factor
 from mcpgw.catalog.scoring import Candidate, order
 
 MIN_POOL: Final = 40
-"""Tools, best first, whose signals are read at least; otherwise four times the page."""
+"""Least number of tools, best first, whose signals are read, if four pages are fewer."""
 
 DISABLED_SHARE: Final = 3
-"""One in so many hits may be a disabled tool while others could stand there."""
+"""At most one hit in this many may be a disabled tool if enough others match."""
 
 
 def rerank(
     candidates: list[Candidate], limit: int, signals: Callable[[str, str], Signals]
 ) -> tuple[list[Candidate], int, dict[int, dict[str, Any]]]:
-    """Return the page, how many tools were withheld from it, and each candidate's reasons.
+    """Return the page, the number of withheld tools, and the reasons by candidate.
 
-    Only the best candidates are asked about. Disabled tools that belong in the page by their
-    relevance stay in it, at its end, but never so many that they hide the others.
+    Only the signals of the best candidates are read. Disabled tools relevant enough for the page
+    stay at its end, but never so many that they displace the others.
     """
     pool: list[Candidate] = []
     disabled: list[Candidate] = []
@@ -53,7 +53,7 @@ def rerank(
 
 
 def _kept(pool: list[Candidate], disabled: list[Candidate], limit: int) -> int:
-    """Return how many places of the page disabled tools keep."""
+    """Return the number of places in the page reserved for disabled tools."""
     if not disabled:
         return 0
     ranked = sorted([*pool, *disabled], key=order)[:limit]

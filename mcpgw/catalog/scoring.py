@@ -1,4 +1,4 @@
-"""Scoring: how well each tool fits a query, by its own words and by those of its server."""
+"""Scoring of tools against a query plan, by their own words and those of their server."""
 
 from __future__ import annotations
 
@@ -15,51 +15,51 @@ from mcpgw.catalog.shard import Document
 
 NARROW: Final = 40
 WIDE: Final = 120
-"""Tools, best first by their own words, that are looked at more closely: for a query of a few
-words, which says plainly what it wants, and for a longer one, where more speaks along."""
+"""Tools, best first by their own words, that are rescored in detail: for short queries, whose few
+words say plainly what is wanted, and for longer ones, where more signals count."""
 
 PAGES: Final = 4
-"""Pages that are looked at more closely at least."""
+"""Least number of pages that are rescored in detail."""
 
 SERVER_WEIGHT: Final = 1.0
-"""Worth of what a server's tools together have of a long query, beside a tool's own words."""
+"""Weight of the matches in all tools of a server for a long query, beside a tool's own words."""
 
 SERVER_FROM: Final = 4
 SERVER_FULL: Final = 14
-"""Words of a query up to which a server says nothing, and from which it counts whole. Of many
-words each tool holds some by chance, and only its server tells chance from subject: the same
-reason for which language models smooth more, the longer the query is."""
+"""Words of a query up to which the server does not count, and from which it counts in full. Each
+tool matches some of many words by chance, and only its server shows whether they are its subject;
+language models smooth longer queries more for the same reason."""
 
 NEAR_WEIGHT: Final = 0.15
-"""Worth of two words that stand side by side in the query and in a tool's name or texts."""
+"""Weight of two words that are neighbours both in the query and in a tool's name or texts."""
 
 NEAR_FIELDS: Final = ((0, 1.0), (1, 1.0), (2, 0.5))
-"""Name, title and description: where neighbours are looked for, and what they count."""
+"""Indexes of name, title and description in `FIELDS`, with their weights for neighbours."""
 
 NAMED_WEIGHT: Final = 0.25
-"""What a tool gains whose whole name the query speaks of; half the name gains a quarter."""
+"""Gain of a tool if the query has all words of its name; half the name gains a quarter of it."""
 
 WHOLE_WEIGHT: Final = 0.7
-"""Worth of fitting a compound request as a whole, beside fitting one of its parts."""
+"""Weight of matching a compound request as a whole, relative to matching one of its clauses."""
 
 Keep = Callable[[Document], bool]
 
 
 @attrs.define(eq=False)
 class Candidate:
-    """A tool that may come into the page; `shares` tells how its score spreads over clauses."""
+    """A tool that may be in the page; `shares` are the parts of its score by clause."""
 
     number: int
     document: Document
     score: float
     shares: tuple[float, ...] = ()
     exact: int = 0
-    """1 where its name is the query in another spelling, 2 in the same one."""
+    """2 if its name is the query, 1 if it is the query in another spelling, else 0."""
 
 
 @attrs.frozen(eq=False)
 class Scored:
-    """The best tools for a query, best first, and how many matched at all."""
+    """The best tools for a query, best first, and the number of all that matched."""
 
     candidates: list[Candidate]
     total: int
@@ -73,10 +73,10 @@ def score(
     keep: Keep | None = None,
     named: Mapping[int, int] = MappingProxyType({}),
 ) -> Scored:
-    """Return the tools that fit a plan best, enough to choose a page of `limit` from.
+    """Return the tools that match a plan best, enough to choose a page of `limit` from.
 
-    Tools for which `keep` is false do not count. Those in `named`, by their `exact`, are never
-    left out. Equal scores are ordered by server, then tool.
+    Tools for which `keep` is false are ignored. Those in `named`, with their `exact`, are always
+    included. Equal scores are ordered by server, then tool.
     """
     looked_up = [[corpus.part(term) for term in terms] for terms in plan.clauses]
     size = sum(plan.sizes)
@@ -128,7 +128,7 @@ def order(candidate: Candidate) -> tuple[int, float, str, str, int]:
 
 
 def best(scores: dict[int, float], count: int) -> list[int]:
-    """Return the numbers of the best scores, and of those equal to the last of them."""
+    """Return the tools with the best scores, including ties with the last one."""
     if len(scores) <= count:
         return list(scores)
     floor = nlargest(count, scores.values())[-1]
@@ -136,12 +136,12 @@ def best(scores: dict[int, float], count: int) -> list[int]:
 
 
 def _summed(parts: Iterable[Part]) -> tuple[dict[int, float], float]:
-    """Return the score of every tool that one of the parts finds, and its unit."""
+    """Return the scores of all tools that the parts find, and the unit of the scores."""
     found = sorted((part for part in parts if part.count), key=lambda part: -part.count)
     scores: dict[int, float] = {}
     if not found:
         return scores, 1.0
-    # The longest list is copied as it is, which is fast, and the others are scaled to it.
+    # The longest list is copied unscaled, which is fast, and the others are scaled to it.
     unit = found[0].worth
     for posting in found[0].postings:
         scores.update(posting)
@@ -170,9 +170,9 @@ def _added(by_clause: list[dict[int, float]]) -> dict[int, float]:
 
 
 def _lift_named(corpus: Corpus, terms: Iterable[Term], scores: dict[int, float]) -> None:
-    """Lift each tool by how much of its name the terms speak of.
+    """Raise each tool's score by the share of its name that the terms contain.
 
-    BM25 asks how much of the query a tool has; this asks the other way round, and so tells
+    BM25 measures how much of the query a tool has; this measures the reverse, to distinguish
     `create_document` from `create_document_template`.
     """
     spoken: dict[str, float] = {}
@@ -199,7 +199,7 @@ def _share_of_server(size: int) -> float:
 def _add_servers(
     corpus: Corpus, terms: Iterable[Term], size: int, scores: dict[int, float]
 ) -> None:
-    """Add to each tool what its server as a whole has of the query's words."""
+    """Add to each tool the score of its whole server for the query's words."""
     share = _share_of_server(size)
     if not share:
         return
@@ -213,7 +213,7 @@ def _add_servers(
 
 
 def _add_neighbours(corpus: Corpus, plan: Plan, scores: dict[int, float]) -> None:
-    """Add to each tool what it has of neighbouring words of the query, side by side."""
+    """Add to each tool the score of neighbouring query words that are neighbours in it too."""
     pairs = [
         (one, two, NEAR_WEIGHT * (corpus.rarity(corpus.count(one)) + corpus.rarity(count)))
         for one, two in plan.pairs
@@ -248,9 +248,9 @@ def _mixed(
     scores: dict[int, float],
     wide: int,
 ) -> dict[int, float]:
-    """Return the mean of how tools fit the whole request and how they fit its parts.
+    """Return the weighted mean of the scores for the whole request and for its clauses.
 
-    In a part only its best tools count: having a little of every part makes no tool fit.
+    Only the best tools of a clause count, so matching a little of every clause is not enough.
     """
     mixed = {number: WHOLE_WEIGHT * value for number, value in scores.items()}
     for terms, size, found in zip(plan.clauses, plan.sizes, by_clause, strict=True):

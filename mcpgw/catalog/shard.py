@@ -1,8 +1,8 @@
-"""A shard: the part of the index that belongs to one server, built apart from all others.
+"""Shards: the part of the index that belongs to one server, built independently of the others.
 
-A posting's impact is the whole BM25F term of a word in a tool except for the word's rarity.
-Field lengths are measured against fixed usual lengths instead of the averages of the moment,
-so an impact never changes when other servers come and go; only rarity is taken at query time.
+The impact in a posting is the BM25F term of a word in a tool, without the word's rarity. Field
+lengths are normalised by fixed usual lengths instead of current averages, so an impact does not
+depend on the other servers; rarity is applied at query time.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ from mcpgw.text.words import (
 )
 
 SATURATION: Final = 1.5
-"""BM25's k1: how soon further occurrences of a word stop adding to a tool's score."""
+"""BM25's k1: how fast further occurrences of a word stop adding to a tool's score."""
 
 JOINED_WEIGHT: Final = 1.0
 """Weight of two neighbouring words of a name written as one (`wordcloud`)."""
 
 IMPACTS: Final = tuple(step / 4096 for step in range(4097))
-"""The values an impact may have. Sharing them keeps the index small and, being near each other
-in memory, makes summing them twice as fast."""
+"""The possible values of an impact. Sharing these objects keeps the index small and makes summing
+twice as fast, because they are close together in memory."""
 
 BATCH: Final = 100
-"""Tools built between two steps of `ShardBuilder.steps`, some five milliseconds of work."""
+"""Tools indexed between two steps of `ShardBuilder.steps`, about 5 ms of work."""
 
 MAX_SAME: Final = 100
-"""Tools of one server that may share a name and still all be found by it."""
+"""Tools of one server with the same name that are all found by it."""
 
-MAX_REMEMBERED: Final = 100_000
-"""Tokens whose stems are kept at hand before the memory is started afresh."""
+MAX_CACHED: Final = 100_000
+"""Tokens whose stems are cached before the cache is cleared."""
 
 
 FIELDS: Final = (
@@ -72,7 +72,7 @@ Words = tuple[str, ...]
 
 @attrs.frozen
 class Document:
-    """One tool as the index knows it: where it is, and its stems by field, as in `FIELDS`."""
+    """One indexed tool: its server, name and definition, and its stems by field of `FIELDS`."""
 
     server: str
     tool: str
@@ -82,25 +82,25 @@ class Document:
 
 @attrs.define(eq=False)
 class Shard:
-    """All that the index holds for one server.
+    """The index of one server.
 
-    Postings are plain dictionaries of numbers, which the garbage collector need not walk.
+    Postings are dictionaries of numbers, which the garbage collector does not traverse.
     """
 
     key: str
     """The server's name by `joined_key`."""
     documents: dict[int, Document] = attrs.field(factory=dict)
     postings: dict[str, dict[int, float]] = attrs.field(factory=dict)
-    """By stem: the number of each tool that holds it, and its impact there."""
+    """By stem: the number of each tool that has it, and its impact there."""
     spellings: set[str] = attrs.field(factory=set)
-    """The words as written, for repairing a query's typos."""
+    """The words as written, for correcting typos in queries."""
     joined: set[str] = attrs.field(factory=set)
-    """Names of several words written as one."""
+    """Neighbouring words of names, and whole names, written as one word."""
     exact: dict[str, tuple[int, ...]] = attrs.field(factory=dict)
     """Tools by `joined_key` of their name."""
 
     def named(self, key: str) -> tuple[int, ...]:
-        """Return the tools whose name, or whose server and name, have this `joined_key`."""
+        """Return the tools whose name, or server and name, have this `joined_key`."""
         found = self.exact.get(key, ())
         if self.key and key.startswith(self.key):
             found += self.exact.get(key[len(self.key) :], ())
@@ -109,7 +109,7 @@ class Shard:
 
 @attrs.define(eq=False)
 class Stems:
-    """Remembers the stems of tokens, since a catalog repeats the same few thousand."""
+    """A cache of the stems of tokens, because catalogs repeat the same few thousand."""
 
     _of_token: dict[str, tuple[Words, Words]] = attrs.field(factory=dict)
     _of_name: dict[str, tuple[Words, Words]] = attrs.field(factory=dict)
@@ -119,7 +119,7 @@ class Stems:
         found = self._of_token.get(token)
         if found is None:
             found = self._of_token[token] = _stemmed(token_words(token))
-            if len(self._of_token) > MAX_REMEMBERED:
+            if len(self._of_token) > MAX_CACHED:
                 self._of_token.clear()
         return found
 
@@ -128,7 +128,7 @@ class Stems:
         found = self._of_name.get(name)
         if found is None:
             found = self._of_name[name] = _stemmed(tuple(identifier_parts(name)))
-            if len(self._of_name) > MAX_REMEMBERED:
+            if len(self._of_name) > MAX_CACHED:
                 self._of_name.clear()
         return found
 
@@ -142,8 +142,9 @@ class ShardBuilder:
     """Builds the shard of one server, in steps.
 
     Args:
-      server, description: the server's name and what its configuration or itself says of it.
-      first: the number of the first tool; the others follow in listed order.
+      server, description: the server's name and its description.
+      definitions: the server's tools.
+      first: the number of the first tool; the others follow in order.
       stems: shared between builders.
     """
 
@@ -159,13 +160,13 @@ class ShardBuilder:
         self.shard = Shard(joined_key(self.server))
 
     def build(self) -> Shard:
-        """Build at one go."""
+        """Build the shard at once."""
         for _ in self.steps():
             pass
         return self.shard
 
     def steps(self) -> Iterator[None]:
-        """Build, and come up for air after every `BATCH` tools."""
+        """Build the shard, yielding after every `BATCH` tools."""
         self._shared = (self._name_words([self.server]), self._prose_words([self.description]))
         for number, definition in enumerate(self.definitions):
             self._add(self.first + number, definition)
@@ -210,7 +211,7 @@ class ShardBuilder:
             self.shard.exact[key] = (*same, number)
 
     def _add_joined(self, key: str, words: Words, weights: dict[str, float]) -> None:
-        """Index neighbours of a name also as one word, and the whole name as one."""
+        """Index neighbouring words of a name, and the whole name, as one word too."""
         forms = {key}
         forms.update(one + two for one, two in pairwise(words) if not two.isdigit())
         for form in forms:

@@ -1,4 +1,4 @@
-"""Siblings told apart: what is said of one tool of a family and not of all the others."""
+"""Differences between sibling tools: words that only some tools of a family have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mcpgw.catalog.fields import string_of
 from mcpgw.text.words import identifier_parts
 
 SHOWN: Final = 8
-"""Words that are shown of what sets a tool apart."""
+"""Distinguishing words that are shown for a tool."""
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['’.\-][^\W_]+)*")
 
@@ -27,12 +27,11 @@ class Found(Protocol):
 
 
 def differential(hits: Iterable[Found]) -> dict[tuple[str, str], str]:
-    """Return what sets each tool of a family apart from the others of one page of hits.
+    """Return the words that distinguish each tool of a family, by server and tool.
 
-    A family is two or more tools of one server whose names begin with the same word. Of each
-    tool's description the words that every member has are left out, and the first eight others
-    are given, in their order, the first with a capital. A tool of which nothing is left is
-    not in the answer.
+    A family is two or more tools of one server, on one page of hits, whose names start with the
+    same word. The result has the first eight words of each tool's description that not every
+    member has, in order and capitalised. Tools without such words are left out.
     """
     families: dict[tuple[str, str], dict[str, list[str]]] = {}
     for hit in hits:
@@ -40,7 +39,7 @@ def differential(hits: Iterable[Found]) -> dict[tuple[str, str], str]:
         if parts:
             words = _WORD.findall(string_of(hit.definition, "description"))
             families.setdefault((hit.server, parts[0]), {}).setdefault(hit.tool, words)
-    told: dict[tuple[str, str], str] = {}
+    differences: dict[tuple[str, str], str] = {}
     for (server, _), members in families.items():
         if len(members) < 2:
             continue
@@ -49,5 +48,5 @@ def differential(hits: Iterable[Found]) -> dict[tuple[str, str], str]:
             own = [word for word in words if word.casefold() not in shared][:SHOWN]
             if own:
                 text = " ".join(own)
-                told[server, tool] = text[0].upper() + text[1:]
-    return told
+                differences[server, tool] = text[0].upper() + text[1:]
+    return differences

@@ -1,4 +1,4 @@
-"""A light English stemmer: related forms of a word meet at one stem, short words stay whole."""
+"""A light English stemmer that leaves short words unchanged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WHOLE_WORDS: Final = (
     " anything everything ceiling"
 )
 _WHOLE: Final = frozenset(_WHOLE_WORDS.split())
-"""Words that end like a plural or a verb form and are none."""
+"""Words that only look like plurals or verb forms."""
 
 _IRREGULAR: Final = {
     "analyse": "analyz", "analysed": "analyz", "analyses": "analyz", "analysis": "analyz",
@@ -28,10 +28,10 @@ _MARKS: Final = re.compile("[\u0300-\u036f]+")
 def stem(word: str) -> str:
     """Return the key under which a lower-cased word and its related forms are indexed.
 
-    Plural, `-ing`, `-ed` and, in longer words, `-ly` endings go, a final silent `e` goes, `y`
-    becomes `i`. What is left always has three letters and a vowel, so `class`, `bing`,
-    `string` and `news` stay as they are. Words with digits are left alone; accents are dropped
-    from Latin letters.
+    Removes plural, `-ing`, `-ed` and, in longer words, `-ly` endings and a final silent `e`; `y`
+    becomes `i`. The stem always has at least three letters and a vowel, so `class`, `bing`,
+    `string` and `news` are unchanged. Words with digits are unchanged; accents are removed from
+    Latin letters.
     """
     if not word.isascii():
         decomposed = unicodedata.normalize("NFD", word)

@@ -1,4 +1,4 @@
-"""A tool's input in one short line, for a search result that leaves the schema out."""
+"""One-line summary of a tool's input schema, for search results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 MAX_LENGTH: Final = 160
-"""Characters of a summary; what does not fit is counted, not shown."""
+"""Characters of a summary; parameters beyond it are only counted."""
 
 MAX_CHOICES: Final = 4
 """Values of an enumeration that are shown."""
@@ -20,10 +20,10 @@ _MORE_ROOM: Final = 12
 def input_summary(schema: object) -> str:
     """Return `query*: string, limit: integer` for a tool's input schema.
 
-    A star marks what is required; required parameters come first, each group in the schema's
-    order. Enumerations show their first values, nested objects and lists only their kind. The
-    result has at most `MAX_LENGTH` characters and ends in `+N more` where parameters are left
-    out. A schema that is missing, malformed or without parameters gives "".
+    An asterisk marks required parameters, which come first; each group is in the schema's order.
+    Enumerations show their first values, nested objects and arrays only their type. The result
+    has at most `MAX_LENGTH` characters and ends in `+N more` if parameters are left out. It is ""
+    for a schema that is missing, malformed or without parameters.
     """
     properties = schema.get("properties") if isinstance(schema, Mapping) else None
     if not isinstance(schema, Mapping) or not isinstance(properties, Mapping):
@@ -87,7 +87,7 @@ def _alternatives(kinds: list[str]) -> str:
 
 
 def _plain_kind(schema: object) -> str:
-    """Return the kind that an alternative names itself; those that nest further are not read."""
+    """Return the type that an alternative names itself; nested alternatives are not read."""
     kind = schema.get("type") if isinstance(schema, Mapping) else schema
     return kind if isinstance(kind, str) else "object"
 

@@ -1,4 +1,4 @@
-"""Synonyms: words and phrases that may stand for one another in a query, read from YAML."""
+"""Synonyms for words and phrases of a query, read from YAML files."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from mcpgw.text.words import prose_tokens, token_words
 BUILT_IN: Final = Path(__file__).with_name("synonyms.yaml")
 
 MAX_PHRASE: Final = 4
-"""Words of a phrase."""
+"""Greatest number of words in a phrase."""
 
 Key = tuple[str, ...]
 """A word or a phrase by its stems."""
 
 
 class SynonymError(ValueError):
-    """A synonym file that cannot be used; the text names the file, the line and the remedy."""
+    """A synonym file that cannot be used; the message gives the file, line and remedy."""
 
 
 @attrs.frozen
 class Synonyms:
-    """What may stand for a word or phrase, by its stems; `longest` is the longest phrase."""
+    """Synonyms by the stems of a word or phrase; `longest` is the length of the longest phrase."""
 
     others: Mapping[Key, tuple[Key, ...]] = attrs.field(factory=dict)
     longest: int = 1
@@ -36,21 +36,20 @@ class Synonyms:
         return key in self.others
 
     def of(self, key: Key) -> tuple[Key, ...]:
-        """Return what may stand for a key, () for one that no file names."""
+        """Return the synonyms of a key, or ()."""
         return self.others.get(key, ())
 
 
 def load(paths: Iterable[str | Path] = (), *, built_in: Path | None = BUILT_IN) -> Synonyms:
-    """Return the table of the built-in file and of any number of others.
+    """Return the synonyms of the built-in file and of any others.
 
-    A file holds `groups`, lists of words that stand for each other, and `narrower`, words each
-    with a list of others that it finds too, not the other way round. Phrases are written with
-    spaces. Words that stand in several groups belong to all of them; nothing is carried on
-    from one group to the next. Repeated words are no fault, and neither are words that the
-    catalog does not know.
+    A file has `groups`, lists of words that are synonyms of each other, and `narrower`, which
+    maps a word to others that it finds too, but not the reverse. Phrases are written with spaces.
+    A word may be in several groups, which are not merged. Repeated words, and words unknown to
+    the catalog, are allowed.
 
     Raises:
-      SynonymError: a file cannot be read or does not have this form.
+      SynonymError: a file cannot be read or is invalid.
     """
     base = Synonyms() if built_in is None else _base(built_in)
     names = [Path(path) for path in paths]
@@ -64,7 +63,7 @@ def load(paths: Iterable[str | Path] = (), *, built_in: Path | None = BUILT_IN) 
 
 @functools.cache
 def _base(path: Path) -> Synonyms:
-    """Read a file that never changes while the program runs, once."""
+    """Read a file once; it must not change while the program runs."""
     table: dict[Key, dict[Key, None]] = {}
     _read(path, table)
     return _table(table)
@@ -76,7 +75,7 @@ def _table(table: dict[Key, dict[Key, None]]) -> Synonyms:
 
 
 def sequence(text: str) -> list[str]:
-    """Return the stems of every word of a text in order, those that are never indexed too."""
+    """Return the stems of every word of a text in order, including stop words."""
     found: list[str] = []
     for token in prose_tokens(text):
         words = token_words(token) or (token.lower(),)
@@ -90,7 +89,7 @@ def _read(path: Path, table: dict[Key, dict[Key, None]]) -> None:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else "the text is not UTF-8"
         raise SynonymError(f"Synonym file {path} cannot be read: {reason}.") from None
     try:
         data = parse(text)
@@ -104,41 +103,41 @@ def _fill(reader: _Reader, data: object, table: dict[Key, dict[Key, None]]) -> N
     if data is None:
         return
     if not isinstance(data, Mapping):
-        raise reader.fault((), "must be a map with `groups`, `narrower` or both")
+        raise reader.error((), "must be a map with `groups`, `narrower` or both")
     for key in data:
         if key not in ("groups", "narrower"):
-            raise reader.fault((key,), f"unknown key {key!r}; there are `groups` and `narrower`")
+            raise reader.error((key,), f"unknown key {key!r}; use `groups` and `narrower`")
     groups = data.get("groups")
     for number, words in enumerate(reader.items(groups, ("groups",), "a list of lists of words")):
         place = ("groups", number)
         members = reader.keys(words, place)
         for one in members:
             for other in members:
-                _note(table, one, other)
+                _add(table, one, other)
     narrower = data.get("narrower")
     if narrower is None:
         return
     if not isinstance(narrower, Mapping):
-        raise reader.fault(("narrower",), "`narrower` must map a word to a list of words")
+        raise reader.error(("narrower",), "`narrower` must map a word to a list of words")
     for word, words in narrower.items():
         key = reader.key(word, ("narrower", word))
         for other in reader.keys(words, ("narrower", word)):
-            _note(table, key, other)
+            _add(table, key, other)
 
 
-def _note(table: dict[Key, dict[Key, None]], key: Key, other: Key) -> None:
+def _add(table: dict[Key, dict[Key, None]], key: Key, other: Key) -> None:
     if key and other and key != other:
         table.setdefault(key, {})[other] = None
 
 
 @attrs.frozen
 class _Reader:
-    """Checks the parts of one file; a fault names the file and the line."""
+    """Validates the parts of one file; errors give the file and line."""
 
     path: Path
     text: str
 
-    def fault(self, place: Sequence[str | int], message: str) -> SynonymError:
+    def error(self, place: Sequence[str | int], message: str) -> SynonymError:
         from mcpgw.config.yamlfile import Lines
 
         line = Lines.of(self.text).find(tuple(place)) if place else None
@@ -149,20 +148,20 @@ class _Reader:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise self.fault(place, f"`{place[-1]}` must be {form}, as in `[delete, remove]`")
+            raise self.error(place, f"`{place[-1]}` must be {form}, as in `[delete, remove]`")
         return value
 
     def keys(self, value: object, place: tuple[str | int, ...]) -> list[Key]:
         if not isinstance(value, list):
-            raise self.fault(place, "expected a list of words, as in `[delete, remove]`")
+            raise self.error(place, "must be a list of words, as in `[delete, remove]`")
         return [self.key(word, (*place, number)) for number, word in enumerate(value)]
 
     def key(self, word: object, place: tuple[str | int, ...]) -> Key:
         if isinstance(word, bool) or not isinstance(word, str | int | float):
-            raise self.fault(place, f"{word!r:.40} is not a word; put it in quotes if it is one")
+            raise self.error(place, f"{word!r:.40} must be a string; if it is a word, quote it")
         key = tuple(sequence(str(word)))
         if len(key) > MAX_PHRASE and str(word).isascii():
-            raise self.fault(
-                place, f"{word!r:.60} has {len(key)} words; a phrase has at most {MAX_PHRASE}"
+            raise self.error(
+                place, f"{word!r:.60} has {len(key)} words; a phrase must have at most {MAX_PHRASE}"
             )
         return key

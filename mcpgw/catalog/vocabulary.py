@@ -1,4 +1,4 @@
-"""The vocabulary of the catalog: which words are known, and which of them a typo may mean."""
+"""The vocabulary of the catalog, with correction of typos and completion of prefixes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import attrs
 from mcpgw.text.words import is_unspaced
 
 MAX_VARIANTS: Final = 12
-"""Known words that one unknown word may stand for."""
+"""Known words that one unknown word may be corrected to."""
 
 MAX_COMPLETIONS: Final = 8
-"""Known words that an unknown word may be the beginning of."""
+"""Known words that an unknown word may be a prefix of."""
 
-MAX_REMEMBERED: Final = 2_000
-"""Repairs kept at hand until the vocabulary changes."""
+MAX_CACHED: Final = 2_000
+"""Corrections that are cached until the vocabulary changes."""
 
 SLIGHT: Final = 1
-"""Edits of an ordinary slip: a letter replaced, missing, doubled, or swapped with the next."""
+"""Edits of a common typo: a letter replaced, missing, added, or swapped with the next."""
 
 
 @attrs.frozen
 class Variant:
-    """A known word in the place of an unknown one; `likeness` is at most 1."""
+    """A known word that may be meant by another; `likeness` is at most 1."""
 
     word: str
     likeness: float
@@ -33,29 +33,29 @@ class Variant:
 
 @attrs.define(eq=False)
 class Vocabulary:
-    """Counts by how many servers each word is used; sorted tables follow when first needed.
+    """The number of servers that use each word; sorted tables are built on first use.
 
-    Nothing in an answer depends on the order in which words came and went.
+    Results do not depend on the order in which words are added and removed.
     """
 
     _uses: dict[str, int] = attrs.field(factory=dict)
     _sorted: list[str] | None = None
     _by_length: dict[int, list[str]] = attrs.field(factory=dict)
-    _remembered: dict[str, tuple[Variant, ...]] = attrs.field(factory=dict)
-    _remembered_slips: dict[str, tuple[Variant, ...]] = attrs.field(factory=dict)
+    _cached: dict[str, tuple[Variant, ...]] = attrs.field(factory=dict)
+    _cached_slips: dict[str, tuple[Variant, ...]] = attrs.field(factory=dict)
 
     def __contains__(self, word: str) -> bool:
         return word in self._uses
 
     def add(self, words: Iterable[str]) -> None:
-        """Count one more server that uses these words."""
+        """Add the words of one server."""
         uses = self._uses
         for word in words:
             uses[word] = uses.get(word, 0) + 1
         self._forget()
 
     def remove(self, words: Iterable[str]) -> None:
-        """Count one server less; a word that no server uses is no longer known."""
+        """Remove the words of one server; a word without servers is no longer known."""
         uses = self._uses
         for word in words:
             if uses[word] == 1:
@@ -65,30 +65,30 @@ class Vocabulary:
         self._forget()
 
     def near(self, word: str) -> tuple[Variant, ...]:
-        """Return the known words that an unknown one may mean, likeliest first.
+        """Return the known words that an unknown one may mean, most likely first.
 
-        These are the words one edit away and those that it begins, else, for longer words,
-        those two edits away. Words of scripts without spaces are never repaired; a single
-        such character stands for every pair that holds it.
+        These are words one edit away and words with this prefix or else, for longer words, those
+        two edits away. Words of scripts without spaces are not corrected; a single such
+        character matches every pair that contains it.
         """
-        found = self._remembered.get(word)
+        found = self._cached.get(word)
         if found is None:
-            if len(self._remembered) >= MAX_REMEMBERED:
-                self._remembered.clear()
-            found = self._remembered[word] = self._search(word)
+            if len(self._cached) >= MAX_CACHED:
+                self._cached.clear()
+            found = self._cached[word] = self._search(word)
         return found
 
     def slips(self, word: str) -> tuple[Variant, ...]:
-        """Return the known words one edit away from a word, itself left out."""
-        found = self._remembered_slips.get(word)
+        """Return the known words one edit away from a word, without itself."""
+        found = self._cached_slips.get(word)
         if found is None:
-            if len(self._remembered_slips) >= MAX_REMEMBERED:
-                self._remembered_slips.clear()
-            found = self._remembered_slips[word] = self._ranked(self._within(word, SLIGHT))
+            if len(self._cached_slips) >= MAX_CACHED:
+                self._cached_slips.clear()
+            found = self._cached_slips[word] = self._ranked(self._within(word, SLIGHT))
         return found
 
     def halves(self, word: str) -> tuple[str, str] | None:
-        """Return the two known words an unknown one is made of, the first as long as can be."""
+        """Split an unknown word into two known words, the first as long as possible."""
         for place in range(len(word) - 3, 2, -1):
             if word[:place] in self._uses and word[place:] in self._uses:
                 return word[:place], word[place:]
@@ -97,8 +97,8 @@ class Vocabulary:
     def _forget(self) -> None:
         self._sorted = None
         self._by_length = {}
-        self._remembered = {}
-        self._remembered_slips = {}
+        self._cached = {}
+        self._cached_slips = {}
 
     def _tables(self) -> list[str]:
         if self._sorted is None:
@@ -127,13 +127,14 @@ class Vocabulary:
     def _completions(self, word: str, table: list[str]) -> dict[str, float]:
         if len(word) < 2:
             return {}
-        begun: list[str] = []
+        completions: list[str] = []
         for place in range(bisect_left(table, word), len(table)):
             if not table[place].startswith(word):
                 break
-            begun.append(table[place])
-        begun.sort(key=lambda known: (len(known), known))
-        return {known: 0.4 + 0.5 * len(word) / len(known) for known in begun[:MAX_COMPLETIONS]}
+            completions.append(table[place])
+        completions.sort(key=lambda known: (len(known), known))
+        best = completions[:MAX_COMPLETIONS]
+        return {known: 0.4 + 0.5 * len(word) / len(known) for known in best}
 
     def _within(self, word: str, edits: int) -> dict[str, float]:
         from rapidfuzz import process
@@ -149,7 +150,7 @@ class Vocabulary:
                 word, choices, scorer=OSA.distance, score_cutoff=edits, limit=None
             ):
                 if distance:
-                    # A slip seldom hits the first letter.
+                    # Typos in the first letter are rare.
                     first = 0.05 if known[0] != word[0] else 0.0
                     likeness[known] = 1.0 - distance / (len(word) + 1) - first
         return likeness

@@ -1,4 +1,4 @@
-"""Conditions of steps: `$search.total > 0 and not $inputs.quick`. A small parser, no `eval`."""
+"""Parser for step conditions such as `$search.total > 0 and not $inputs.quick`, without `eval`."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _WORDS: Final[Mapping[str, Any]] = {"true": True, "false": False, "null": None}
 
 
 class ConditionError(ValueError):
-    """A text that is no condition; its message names the place."""
+    """An invalid condition; the message gives the position."""
 
 
 @attrs.frozen
 class Term:
-    """One comparison, or a value that holds where it is not empty."""
+    """One comparison, or a value that counts as true unless it is empty."""
 
     reference: str
     length: bool = False
@@ -37,7 +37,7 @@ class Term:
     negated: bool = False
 
     def holds(self, scope: Mapping[str, Any]) -> bool:
-        """Tell whether it holds for the results so far."""
+        """Return whether it holds for the results so far."""
         found = lookup(self.reference, scope)
         if self.length:
             found = len(found) if isinstance(found, (str, list, dict)) else 0
@@ -52,25 +52,24 @@ class Condition:
     alternatives: tuple[tuple[Term, ...], ...]
 
     def holds(self, scope: Mapping[str, Any]) -> bool:
-        """Tell whether the step is to be done."""
+        """Return whether the step must run."""
         return any(all(term.holds(scope) for term in terms) for terms in self.alternatives)
 
     def references(self) -> Iterator[Reference]:
-        """Go through the references in it."""
+        """Yield the references in the condition."""
         for terms in self.alternatives:
             for term in terms:
                 yield from references(term.reference)
 
 
 def parse_condition(text: str) -> Condition:
-    """Read a condition.
+    """Parse a condition.
 
-    Terms are `$reference`, `$reference | length`, or one of these compared with a text in
-    quotes, a number, true, false or null; `not` stands before a term, `and` binds closer than
-    `or`.
+    Terms are `$reference`, `$reference | length`, or one of these compared with a quoted
+    string, a number, true, false or null. `not` precedes a term; `and` binds tighter than `or`.
 
     Raises:
-      ConditionError: it is none, with the place.
+      ConditionError: the condition is invalid.
     """
     reader = _Reader(text, list(_tokens(text)))
     alternatives = [tuple(reader.all_of())]
@@ -88,7 +87,7 @@ def _tokens(text: str) -> Iterator[Token]:
     while place < len(text.rstrip()):
         match = _TOKEN.match(text, place)
         if match is None or match.lastgroup is None:
-            raise ConditionError(f"{text!r}: {text[place:].strip()[:20]!r} is not understood")
+            raise ConditionError(f"{text!r}: unexpected {text[place:].strip()[:20]!r}")
         kind = match.lastgroup
         yield kind, match[kind], match.start(kind)
         place = match.end()
@@ -111,13 +110,13 @@ class _Reader:
         length = False
         if self.take("operator", "|"):
             if not self.take("word", "length"):
-                raise self.fault("only 'length' may follow '|'")
+                raise self.error("expected 'length' after '|'")
             length = True
         operator = self.peek()[1] if self.peek()[0] == "operator" else ""
         if not operator:
             return Term(reference, length, negated=negated)
         if operator not in _COMPARISONS:
-            raise self.fault(f"{operator!r} does not fit here")
+            raise self.error(f"unexpected {operator!r}")
         self.place += 1
         return Term(reference, length, operator, self.value(), negated)
 
@@ -131,7 +130,7 @@ class _Reader:
         if kind == "word" and text in _WORDS:
             return _WORDS[text]
         self.place -= 1
-        raise self.fault("a text in quotes, a number, true, false or null is missing")
+        raise self.error("expected a quoted string, a number, true, false or null")
 
     def peek(self) -> Token:
         end = ("end", "", len(self.text))
@@ -144,15 +143,15 @@ class _Reader:
 
     def want(self, kind: str, what: str) -> str:
         if self.peek()[0] != kind:
-            raise self.fault(f"{what} is missing")
+            raise self.error(f"expected {what}")
         self.place += 1
         return self.tokens[self.place - 1][1]
 
     def end(self) -> None:
         if self.place < len(self.tokens):
-            raise self.fault(f"{self.peek()[1]!r} is too much")
+            raise self.error(f"unexpected {self.peek()[1]!r}")
 
-    def fault(self, message: str) -> ConditionError:
+    def error(self, message: str) -> ConditionError:
         return ConditionError(f"{self.text!r}: {message}, at character {self.peek()[2] + 1}")
 
 
@@ -183,14 +182,14 @@ def _equal(found: Any, value: Any) -> bool:
     if value is None or found is None:
         return found is value
     if isinstance(value, str) and isinstance(found, (str, bool)):
-        # As text: '007' is not '7', and true is 'true'.
+        # Compared as text: '007' is not '7', and true is 'true'.
         return as_text(found) == value
     left, right = _number(found), _number(value)
     return left is not None and left == right
 
 
 def _number(value: Any) -> int | float | None:
-    """Return a number, also one written as text. Whole ones stay so: ids are longer than floats."""
+    """Return a number, or one written as text; integers stay exact, because ids may be long."""
     if isinstance(value, (int, float)):
         return None if isinstance(value, bool) else value
     match = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None

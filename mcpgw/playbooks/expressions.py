@@ -23,12 +23,12 @@ _ANY_PATH: Final = rf"(?:\.[^\s.\[\]{{}}]+|{_INDEX})*"
 _REFERENCE: Final = re.compile(rf"\$(?:\$|\{{({_NAME}{_ANY_PATH})\}}|({_NAME}{_PATH}))")
 
 WRITTEN: Final = rf"\$(?:\{{{_NAME}{_ANY_PATH}\}}|{_NAME}{_PATH})"
-"""Pattern of one reference as it is written; in braces the keys may hold other characters."""
+"""Pattern of one reference; in braces, keys may have other characters."""
 
 
 @attrs.frozen
 class Reference:
-    """A reference in a text: where it stands, whose result it means, and which part."""
+    """A reference in a text: its position, the step or input it names, and the path into it."""
 
     start: int
     end: int
@@ -37,12 +37,12 @@ class Reference:
 
     @property
     def text(self) -> str:
-        """The reference as it is written without its dollar."""
+        """The reference without its dollar sign."""
         return f"{self.root}{'.' if self.path.text[:1] not in ('', '[') else ''}{self.path.text}"
 
 
 def references(text: str) -> Iterator[Reference]:
-    """Go through the references of a text, whoever they mean; `$$` is none."""
+    """Yield all references in a text; `$$` is not a reference."""
     for match in _REFERENCE.finditer(text):
         written = match[1] or match[2]
         if written:
@@ -51,11 +51,11 @@ def references(text: str) -> Iterator[Reference]:
 
 
 def interpolate(value: Any, scope: Mapping[str, Any]) -> Any:
-    """Return data with its references filled in, at any depth.
+    """Return data with its references replaced by their values, at any depth.
 
-    A text that is one reference and nothing else becomes the value, of whatever type; in other
-    texts the value stands as text, data as JSON, a missing one as nothing. A dollar before a
-    name that is not in the scope stays as it is, and so does `$5`; `$$` is a dollar.
+    A string that is a single reference becomes the value itself, of any type. In other strings
+    the value is inserted as text: data as JSON, a missing value as "". A dollar sign before a
+    name that is not in the scope is kept, as in `$5`; `$$` is a dollar sign.
     """
     if isinstance(value, str):
         return _text(value, scope)
@@ -67,13 +67,13 @@ def interpolate(value: Any, scope: Mapping[str, Any]) -> Any:
 
 
 def lookup(reference: str, scope: Mapping[str, Any]) -> Any:
-    """Return the value that a reference (`$step.path`) means, None where there is none."""
+    """Return the value of a reference (`$step.path`), or None if there is none."""
     root, path = _split(reference.removeprefix("$").removeprefix("{").removesuffix("}"))
     return path.pick(scope[root]) if root in scope else None
 
 
 def unknown_roots(value: Any, known: Container[str]) -> Iterator[Reference]:
-    """Go through the references in data that mean nobody who is known."""
+    """Yield the references in data whose root is not known."""
     if isinstance(value, str):
         yield from (found for found in references(value) if found.root not in known)
     elif isinstance(value, Mapping):
@@ -85,7 +85,7 @@ def unknown_roots(value: Any, known: Container[str]) -> Iterator[Reference]:
 
 
 def as_text(value: Any) -> str:
-    """Write a value into a text."""
+    """Return a value as text: data as JSON, None as ""."""
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value, ensure_ascii=False)
@@ -116,5 +116,5 @@ def _split(written: str) -> tuple[str, JsonPath]:
     rest = written[len(name) :].removeprefix(".")
     try:
         return name, parse_path(rest)
-    except PathError:  # the pattern lets no such text through
+    except PathError:  # cannot happen: the pattern matches valid paths only
         return name, JsonPath(rest, (rest,))

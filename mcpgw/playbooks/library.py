@@ -1,4 +1,4 @@
-"""The playbooks of some folders, read again when their files change."""
+"""Library of the playbooks in some folders; reloads files that have changed."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ if TYPE_CHECKING:
 BUILTIN: Final = Path(__file__).parent / "builtin"
 SUFFIXES: Final = (".yaml", ".yml")
 LARGEST: Final = 1_000_000
-"""Bytes of a file that are read."""
+"""Greatest size of a file, in bytes."""
 
 Stamp = tuple[int, int, int]
 
 
 @attrs.frozen
 class Changes:
-    """What a look at the folders found: names of playbooks, and files with their faults."""
+    """The result of `PlaybookLibrary.refresh`: names of playbooks, and new problems by file."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     problems: Mapping[Path, str] = attrs.field(factory=dict)
-    """Files that cannot be used and were not yet told of."""
+    """Problems not reported before."""
 
 
 @attrs.define(eq=False)
 class PlaybookLibrary:
-    """Reads every `*.yaml` and `*.yml` of the folders, not of folders in them.
+    """The playbooks in every `*.yaml` and `*.yml` of the folders, without subfolders.
 
-    The built-in playbooks are known by their files' names and read when they are asked for.
+    Built-in playbooks are listed by the names of their files and read on first use.
 
-    A later folder wins where names are the same, and within a folder the later file name. A
-    file that breaks keeps the last good version of its playbook until it is mended or gone.
+    If names are the same, the later folder wins, and within a folder the later file name. If a
+    file becomes invalid, the last valid version of its playbook stays in use until the file is
+    corrected or removed.
     """
 
     _folders: tuple[Path, ...] = ()
@@ -49,10 +50,10 @@ class PlaybookLibrary:
     _stamps: dict[Path, Stamp] = attrs.field(factory=dict)
     _by_name: dict[str, Playbook] = attrs.field(factory=dict)
     problems: dict[Path, str] = attrs.field(factory=dict)
-    """Files that cannot be used now."""
+    """Current problems by file."""
 
     def use(self, folders: tuple[Path, ...], *, builtin: bool = True) -> None:
-        """Take other folders, which the next `refresh` reads, and the built-in playbooks."""
+        """Set the folders, to be read by the next `refresh`, and enable built-in playbooks."""
         self._folders = folders
         files = BUILTIN.iterdir() if builtin else ()
         self._builtin = {path.stem: path for path in files if path.suffix in SUFFIXES}
@@ -63,7 +64,7 @@ class PlaybookLibrary:
         return tuple(sorted(self._by_name.keys() | self._builtin.keys()))
 
     def get(self, name: str) -> Playbook | None:
-        """Return the playbook of this name; one of a folder before a built-in one."""
+        """Return the playbook with this name, or None; folders win over built-in playbooks."""
         found = self._by_name.get(name)
         if found is None and (path := self._builtin.get(name)) is not None:
             from mcpgw.playbooks.parsing import read_playbook
@@ -72,16 +73,16 @@ class PlaybookLibrary:
         return found
 
     def refresh(self) -> Changes:
-        """Look at the folders, and read what is new or changed."""
+        """Read new and changed files."""
         found = dict(self._files())
-        told: dict[Path, str] = {}
+        new_problems: dict[Path, str] = {}
         if found != self._stamps:
             for path in self._stamps.keys() - found.keys():
                 self._good.pop(path, None)
                 self.problems.pop(path, None)
             for path, stamp in found.items():
                 if self._stamps.get(path) != stamp:
-                    self._read(path, told)
+                    self._read(path, new_problems)
             self._stamps = found
         before = self._by_name
         self._by_name = {
@@ -97,7 +98,7 @@ class PlaybookLibrary:
                     if self._by_name[name] != before[name]
                 )
             ),
-            problems=told,
+            problems=new_problems,
         )
 
     def _files(self) -> Iterator[tuple[Path, Stamp]]:
@@ -105,27 +106,27 @@ class PlaybookLibrary:
             try:
                 paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
             except OSError:
-                continue  # a folder that is not there holds no playbook
+                continue  # a missing folder has no playbooks
             for path in paths:
                 try:
                     status = path.stat()
                 except OSError:
                     continue
                 if not stat.S_ISREG(status.st_mode):
-                    continue  # to open a pipe would wait for whoever writes into it
+                    continue  # opening a FIFO would block until a writer opens it
                 yield path, (status.st_mtime_ns, status.st_size, status.st_ino)
 
-    def _read(self, path: Path, told: dict[Path, str]) -> None:
+    def _read(self, path: Path, new_problems: dict[Path, str]) -> None:
         from mcpgw.playbooks.parsing import read_playbook
 
         try:
             with path.open("rb") as file:
                 data = file.read(LARGEST + 1)
             if len(data) > LARGEST:
-                raise ValueError(f"the file has more than {LARGEST} bytes")
+                raise ValueError(f"the file is larger than {LARGEST} bytes")
             self._good[path] = read_playbook(path, data.decode("utf-8-sig"))
             self.problems.pop(path, None)
         except UnicodeDecodeError:
-            told[path] = self.problems[path] = "the text is not UTF-8"
+            new_problems[path] = self.problems[path] = "the text is not UTF-8"
         except (OSError, ValueError, ConfigError) as error:
-            told[path] = self.problems[path] = str(error)
+            new_problems[path] = self.problems[path] = str(error)

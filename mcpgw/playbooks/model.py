@@ -1,4 +1,4 @@
-"""A playbook: calls in a row under one name."""
+"""The data model of playbooks: named sequences of tool calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OnError = Literal["abort", "continue", "retry"]
 
 @attrs.frozen
 class Step:
-    """One call of a playbook; None where the playbook's own setting holds."""
+    """One call of a playbook; settings that are None are those of the playbook."""
 
     name: str
     tool: str
@@ -30,7 +30,7 @@ class Step:
 
 @attrs.frozen
 class Output:
-    """One part of a playbook's output: a reference, and what stands there without a value."""
+    """One part of a playbook's output: a reference, and the value used if it has none."""
 
     path: str
     fallback: Any = None
@@ -43,11 +43,11 @@ class Playbook:
     Args:
       name, description: as clients see them.
       steps: the calls.
-      inputs: JSON Schema of the inputs; None where all are taken.
-      output: what is answered, by name; empty for the results of all steps.
-      on_error, max_retries: what a failed step means; see `mcpgw.playbooks.runner`.
+      inputs: JSON Schema of the inputs; None to accept any.
+      output: parts of the output by name; empty for the results of all steps.
+      on_error, max_retries: handling of failed steps; see `mcpgw.playbooks.runner`.
       timeout: seconds for the whole run.
-      path: the file that it came from.
+      path: the source file.
     """
 
     name: str

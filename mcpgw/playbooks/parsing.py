@@ -1,4 +1,4 @@
-"""From a YAML file to a playbook, with all its faults at once."""
+"""Parser for playbook files; reports all errors of a file at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEFAULT_SERVER: Final = "capabilities"
 MOST_STEPS: Final = 100
 DEEPEST: Final = 64
 MOST_VALUES: Final = 20_000
-"""What a file may hold, aliases counted as often as they are used."""
+"""Values that a file may hold, counting an alias each time it is used."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _TITLE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _KEYS: Final = (
@@ -41,10 +41,10 @@ Key = tuple[str | int, ...]
 
 
 def read_playbook(path: Path, text: str) -> Playbook:
-    """Read a playbook.
+    """Parse a playbook.
 
     Raises:
-      ConfigError: it cannot be used; all the reasons, each with its line and key.
+      ConfigError: the file is invalid; has every error with its line and key.
     """
     from mcpgw.config.yamlfile import Lines, YamlSyntaxError, parse
 
@@ -53,8 +53,8 @@ def read_playbook(path: Path, text: str) -> Playbook:
     except YamlSyntaxError as error:
         raise ConfigError([Problem(str(path), error.line, "", error.message)]) from None
     if not isinstance(data, Mapping):
-        message = f"a playbook is a map of keys, and this is {noun(data)}"
-        raise ConfigError([Problem(str(path), 1, "", message, "It begins with 'name: ...'.")])
+        message = f"must be a map of keys, but this is {noun(data)}"
+        raise ConfigError([Problem(str(path), 1, "", message, "Start with 'name: ...'.")])
     reader = _Reader(Findings())
     playbook = reader.playbook(data, path) if reader.is_plain(data) else None
     found = list(reader.found)
@@ -70,7 +70,7 @@ def read_playbook(path: Path, text: str) -> Playbook:
 
 
 def _line(lines: Any, path: Key) -> int | None:
-    """Return the line of a key, or of the nearest thing above it that stands in the file."""
+    """Return the line of a key, or of its nearest parent that is in the file."""
     while path:
         line: int | None = lines.find(path)
         if line is not None:
@@ -83,49 +83,50 @@ def _line(lines: Any, path: Key) -> int | None:
 class _Reader:
     found: Findings
     names: frozenset[str] = frozenset()
-    """The names of all steps of the file, those that come later as well."""
+    """The names of all steps of the file, including later ones."""
 
     def is_plain(self, data: object) -> bool:
-        """Report what JSON cannot carry; say whether the data has an end.
+        """Report values that JSON cannot represent; return whether the data is finite.
 
-        A YAML anchor may hold itself, or double what it holds with each line.
+        A YAML anchor may contain itself, or double its content with each line.
         """
-        left: list[tuple[Key, object]] = [((), data)]
+        pending: list[tuple[Key, object]] = [((), data)]
         for _ in range(MOST_VALUES):
-            if not left:
+            if not pending:
                 return True
-            path, value = left.pop()
+            path, value = pending.pop()
             if len(path) > DEEPEST:
-                hint = "Look at its anchors (&name) and aliases (*name)."
-                self.found.error(path[:2], "is nested too deep, or holds itself", hint)
+                hint = "Check its anchors (&name) and aliases (*name)."
+                self.found.error(path[:2], "is nested too deeply or contains itself", hint)
                 return False
             if isinstance(value, Mapping):
                 for key, inner in value.items():
                     if not isinstance(key, str):
-                        message = f"the name {key!r:.40} of a key is not text"
+                        message = f"the key {key!r:.40} must be a string"
                         self.found.error((*path, str(key)), message, "Put it in quotes.")
-                    left.append(((*path, str(key)), inner))
+                    pending.append(((*path, str(key)), inner))
             elif isinstance(value, list):
-                left += (((*path, index), inner) for index, inner in enumerate(value))
+                pending += (((*path, index), inner) for index, inner in enumerate(value))
             elif isinstance(value, float) and not math.isfinite(value):
-                self.found.error(path, "is no number that JSON knows", "Put it in quotes.")
+                self.found.error(path, "must be a finite number", "Or put it in quotes.")
             elif not (value is None or isinstance(value, (str, int, float))):
                 message = f"a {type(value).__name__} cannot be sent as JSON"
-                self.found.error(path, message, "Write text, numbers, lists and maps.")
-        if left:
-            self.found.error((), f"the file holds more than {MOST_VALUES} values", "Make it two.")
-        return not left
+                self.found.error(path, message, "Use strings, numbers, lists and maps only.")
+        if pending:
+            message = f"the file has more than {MOST_VALUES} values"
+            self.found.error((), message, "Split it into several playbooks.")
+        return not pending
 
     def playbook(self, data: Mapping[Any, Any], path: Path) -> Playbook:
         self._keys(data, _KEYS, ())
         name = self._text(data, "name", ())
         if name and not _TITLE.fullmatch(name):
             self.found.error(
-                ("name",), f"{name!r:.60} is no name", "Use letters, digits, '-', '_' and '.'."
+                ("name",), f"invalid name {name!r:.60}", "Use letters, digits, '-', '_' and '.'."
             )
         inputs = data.get("inputs")
         if inputs is not None and not isinstance(inputs, Mapping):
-            self.found.error(("inputs",), f"wants a JSON Schema, and this is {noun(inputs)}")
+            self.found.error(("inputs",), f"must be a JSON Schema, but this is {noun(inputs)}")
             inputs = None
         steps = self._steps(data.get("steps"))
         return Playbook(
@@ -143,10 +144,10 @@ class _Reader:
 
     def _steps(self, data: object) -> tuple[Step, ...]:
         if not isinstance(data, list) or not data:
-            self.found.error(("steps",), "wants a list of at least one step")
+            self.found.error(("steps",), "must be a list of at least 1 step")
             return ()
         if len(data) > MOST_STEPS:
-            self.found.error(("steps",), f"has {len(data)} steps, {MOST_STEPS} at the most")
+            self.found.error(("steps",), f"must have at most {MOST_STEPS} steps, not {len(data)}")
         known = {INPUTS}
         named = (item.get("name") for item in data if isinstance(item, Mapping))
         self.names = frozenset(name.strip() for name in named if isinstance(name, str))
@@ -154,12 +155,12 @@ class _Reader:
         for index, item in enumerate(data):
             path: Key = ("steps", index)
             if not isinstance(item, Mapping):
-                self.found.error(path, f"a step is a map of keys, and this is {noun(item)}")
+                self.found.error(path, f"must be a map of keys, but this is {noun(item)}")
                 continue
             step = self._step(item, path, known)
             if step.name and (step.name in known or step.name == PREVIOUS):
-                hint = "Give each step a name of its own; `inputs` and `prev` have a meaning."
-                self.found.error((*path, "name"), f"the name {step.name!r} is taken", hint)
+                hint = "Give each step its own name; `inputs` and `prev` are reserved."
+                self.found.error((*path, "name"), f"the name {step.name!r} is already used", hint)
             known |= {step.name, PREVIOUS}
             steps.append(step)
         return tuple(steps)
@@ -168,22 +169,22 @@ class _Reader:
         self._keys(data, _STEP_KEYS, path)
         name = self._text(data, "name", path)
         if name and not _NAME.fullmatch(name):
-            hint = "Begin with a letter; then letters, digits and '_'."
-            self.found.error((*path, "name"), f"{name!r:.60} cannot be referred to", hint)
+            hint = "Start with a letter, followed by letters, digits and '_'."
+            self.found.error((*path, "name"), f"invalid step name {name!r:.60}", hint)
         key = "arguments" if data.get("arguments") is not None else "args"
         if key == "arguments" and "args" in data:
-            hint = "`args` is another name for `arguments`; keep one."
-            self.found.error((*path, "args"), "stands beside `arguments`", hint)
+            hint = "Remove one; `args` is another name for `arguments`."
+            self.found.error((*path, "args"), "must not be used with `arguments`", hint)
         arguments = _or(data.get(key), {})
         if not isinstance(arguments, Mapping):
             hint = "Write each argument as 'name: value'."
-            self.found.error((*path, key), f"wants a map, and this is {noun(arguments)}", hint)
+            self.found.error((*path, key), f"must be a map, but this is {noun(arguments)}", hint)
             arguments = {}
-        self._refer(unknown_roots(arguments, known), (*path, key), known)
+        self._report_unknown(unknown_roots(arguments, known), (*path, key), known)
         server = data.get("server", DEFAULT_SERVER)
         if not isinstance(server, str) or not server:
-            hint = "Leave it out for the capabilities of the gateway."
-            self.found.error((*path, "server"), "wants the name of a server", hint)
+            hint = "Omit it for the capabilities of the gateway."
+            self.found.error((*path, "server"), "must be the name of a server", hint)
             server = DEFAULT_SERVER
         return Step(
             name=name,
@@ -201,15 +202,15 @@ class _Reader:
             return None
         at = (*path, "condition")
         if not isinstance(value, str):
-            self.found.error(at, f"wants text, and this is {noun(value)}")
+            self.found.error(at, f"must be a string, but this is {noun(value)}")
             return None
         try:
             condition = parse_condition(value)
         except ConditionError as error:
-            self.found.error(at, str(error), "Such as: $inputs.city and $search.total >= 3")
+            self.found.error(at, str(error), "Example: $inputs.city and $search.total >= 3")
             return None
         missing = (each for each in condition.references() if each.root not in known)
-        self._refer(missing, at, known, strict=True)
+        self._report_unknown(missing, at, known, strict=True)
         return condition
 
     def _output(self, data: object, steps: Iterable[Step]) -> dict[str, Output]:
@@ -219,8 +220,8 @@ class _Reader:
         self._keys(whole, _OUTPUT_KEYS, ("output",))
         properties = whole.get("properties")
         if not isinstance(properties, Mapping) or not properties:
-            hint = "Leave `output` out to get the results of all steps."
-            self.found.error(("output",), "wants `properties` with a `path` each", hint)
+            hint = "Omit `output` to get the results of all steps."
+            self.found.error(("output",), "must have `properties`, each with a `path`", hint)
             return {}
         known = {INPUTS, PREVIOUS, *(step.name for step in steps)}
         output: dict[str, Output] = {}
@@ -231,60 +232,62 @@ class _Reader:
             if isinstance(given, Mapping):
                 self._keys(given, _PART_KEYS, at)
             if not isinstance(path, str) or not path.startswith("$"):
-                self.found.error(at, "wants a `path` such as $step.total")
+                self.found.error(at, "must have a `path` such as $step.total")
                 continue
             found = list(references(path))
             if len(found) != 1 or (found[0].start, found[0].end) != (0, len(path)):
-                hint = "Write $step.key, or ${step.key} where the key holds other characters."
-                self.found.error((*at, "path"), f"{path!r:.60} is not one reference", hint)
+                hint = "Write $step.key, or ${step.key} if the key has other characters."
+                message = f"must be a single reference, not {path!r:.60}"
+                self.found.error((*at, "path"), message, hint)
                 continue
             missing = (each for each in found if each.root not in known)
-            self._refer(missing, (*at, "path"), known, strict=True)
+            self._report_unknown(missing, (*at, "path"), known, strict=True)
             output[str(name)] = Output(path, given.get("fallback"))
         return output
 
-    def _refer(
+    def _report_unknown(
         self, missing: Iterable[Any], path: Key, known: set[str], *, strict: bool = False
     ) -> None:
-        """Report references to nobody. In plain text only what is surely meant as one: `$HOME`
-        and prices stay text."""
+        """Report references without a target; unless `strict`, only those that are clearly meant
+        as references, so that `$HOME` and prices stay text."""
         for reference in missing:
             root = reference.root
-            # In one or two letters every name is near every other.
+            # Names of one or two letters are all similar to each other.
             near = correction(root, known) if len(root) > 2 else None
             later = root in self.names or root == PREVIOUS
             if not (strict or near or later or reference.path.steps):
                 continue
             if root == PREVIOUS:
-                hint = "No step comes before this one."
+                hint = "There is no earlier step."
             elif later:
-                hint = f"The step '{root}' is this one or comes later; move it up."
+                hint = f"The step '{root}' is this step or a later one; move it up."
             else:
                 hint = f"Did you mean '${near}'?" if near else f"Known: {', '.join(sorted(known))}."
-                hint += "" if strict else " A plain dollar is written $$."
-            self.found.error(path, f"'${reference.text}' refers to no input or earlier step", hint)
+                hint += "" if strict else " Write $$ for a plain dollar sign."
+            message = f"'${reference.text}' is not an input or an earlier step"
+            self.found.error(path, message, hint)
 
     def _keys(self, data: Mapping[Any, Any], known: tuple[str, ...], path: Key) -> None:
         for key in data:
-            # A key that is no text has been told of.
+            # `is_plain` has reported keys that are not strings.
             if isinstance(key, str) and key not in known:
                 near = correction(key, known)
-                hint = f"Did you mean {near!r}?" if near else f"There are {', '.join(known)}."
+                hint = f"Did you mean {near!r}?" if near else f"Known keys: {', '.join(known)}."
                 self.found.error((*path, str(key)), "unknown key", hint)
 
     def _text(self, data: Mapping[Any, Any], key: str, path: Key) -> str:
         value = data.get(key)
         if isinstance(value, str) and value.strip():
             return value.strip()
-        wrong = "is missing" if value is None else f"wants text, and this is {noun(value)}"
-        self.found.error((*path, key), wrong, f"Write '{key}: ...'.")
+        message = "is missing" if value is None else f"must be a string, but this is {noun(value)}"
+        self.found.error((*path, key), message, f"Write '{key}: ...'.")
         return ""
 
     def _on_error(self, data: Mapping[Any, Any], path: Key) -> OnError | None:
         value = data.get("on_error")
         if value is None or value in _ON_ERROR:
             return value
-        self.found.error((*path, "on_error"), f"wants one of {', '.join(_ON_ERROR)}")
+        self.found.error((*path, "on_error"), f"must be one of {', '.join(_ON_ERROR)}")
         return None
 
     def _retries(self, data: Mapping[Any, Any], path: Key) -> int | None:
@@ -293,7 +296,7 @@ class _Reader:
             return None
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100:
             return value
-        self.found.error((*path, "max_retries"), "wants a whole number from 0 to 100")
+        self.found.error((*path, "max_retries"), "must be a whole number from 0 to 100")
         return None
 
     def _timeout(self, data: Mapping[Any, Any], path: Key) -> float | None:
@@ -306,7 +309,7 @@ class _Reader:
             self.found.error((*path, "timeout"), str(error), "Write 30, 30s or 5m.")
             return None
         if seconds <= 0:
-            self.found.error((*path, "timeout"), "wants more than 0 seconds", "Write 30 or 30s.")
+            self.found.error((*path, "timeout"), "must be more than 0 seconds", "Write 30 or 30s.")
             return None
         return seconds
 

@@ -14,22 +14,22 @@ import trio
 
 from mcpgw.playbooks.expressions import INPUTS, PREVIOUS, interpolate, lookup
 from mcpgw.playbooks.model import Playbook, Step
-from mcpgw.shaping.results import texts
+from mcpgw.shaping.results import joined_text, texts
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 """Seconds between two attempts of a step; each pause is twice as long as the one before."""
 LONGEST_CAUSE: Final = 500
-"""Characters of a step's error that are told."""
+"""Characters of a step's error that are reported."""
 
 Invoke = Callable[[str, str, dict[str, Any]], Awaitable[dict[str, Any]]]
-"""Calls a tool of a server and gives the result of `tools/call`."""
+"""Calls a tool of a server and returns the result of `tools/call`."""
 
 
 class StepFailed(Exception):
-    """A step's call failed: `code`, `message`, and whether it may be tried again.
+    """A step's call failed: `code`, `message`, and whether it may be retried.
 
-    `trace_id` is that of the call, "" where it has none.
+    `trace_id` is that of the call, or "" if it has none.
     """
 
     def __init__(self, code: str, message: str, *, retry: bool = False, trace_id: str = "") -> None:
@@ -42,7 +42,7 @@ class StepFailed(Exception):
 
 @attrs.define
 class PlaybookResult:
-    """What a run gave so far."""
+    """The result of a run so far."""
 
     output: Any = None
     completed: list[str] = attrs.field(factory=list)
@@ -51,10 +51,10 @@ class PlaybookResult:
     duration_ms: int = 0
     trace_ids: dict[str, str] = attrs.field(factory=dict)
     plan: list[dict[str, Any]] | None = None
-    """What each step would do, for a dry run."""
+    """The planned calls, for a dry run."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the answer of `gateway_run_playbook`."""
+        """Return the result in the form of `gateway_run_playbook`."""
         answer: dict[str, Any] = {
             "output": self.output,
             "steps_completed": self.completed,
@@ -71,7 +71,7 @@ class PlaybookResult:
 
 
 class PlaybookFailed(Exception):
-    """A run that was aborted; `result` is what it gave until then."""
+    """An aborted run; `result` is its result until then."""
 
     def __init__(self, message: str, result: PlaybookResult) -> None:
         super().__init__(message)
@@ -81,40 +81,40 @@ class PlaybookFailed(Exception):
 async def run(
     playbook: Playbook, inputs: Mapping[str, Any], invoke: Invoke, *, dry_run: bool = False
 ) -> PlaybookResult:
-    """Run a playbook, or say what its steps would do.
+    """Run a playbook, or only plan its calls.
 
     A step fails when its call answers with `isError`, raises `StepFailed`, or takes longer than
-    its own `timeout`. Then `on_error` of the step, else of the playbook, says what follows:
-    `abort` ends the run; `continue` goes on, with null as the step's result; `retry` tries up to
-    `max_retries` times more, with growing pauses, but only a call that says of its failure that
-    it may be tried again, and then goes on like `continue`.
+    its own `timeout`. Then `on_error` of the step, or else of the playbook, applies: `abort` ends
+    the run; `continue` goes on with null as the step's result; `retry` makes up to `max_retries`
+    further attempts, with exponential backoff, if the failure is marked as retryable, and then
+    goes on like `continue`.
 
     Raises:
-      InvalidArguments: the inputs do not fit the playbook's schema.
-      PlaybookFailed: a step failed for good, or the time is up; the text names the step.
+      InvalidArguments: the inputs do not match the playbook's schema.
+      PlaybookFailed: a step failed finally or the run timed out; the message names the step.
     """
-    began = trio.current_time()
+    started = trio.current_time()
     given = _checked(playbook, inputs)
     result = PlaybookResult()
     scope: dict[str, Any] = {INPUTS: given}
     if dry_run:
         result.plan = [_planned(step, scope) for step in playbook.steps]
         return result
-    # Known from the start: a first step may be skipped, and `$prev` must not stay text then.
+    # Set from the start: if the first step is skipped, `$prev` must not be left as text.
     scope[PREVIOUS] = None
     current = 0
     try:
         with trio.move_on_after(playbook.timeout) as clock:
             for number, step in enumerate(playbook.steps):
                 current = number
-                await _do(playbook, number, step, scope, invoke, result)
+                await _run_step(playbook, number, step, scope, invoke, result)
     finally:
-        result.duration_ms = round(1000 * (trio.current_time() - began))
+        result.duration_ms = round(1000 * (trio.current_time() - started))
     if clock.cancelled_caught:
         step = playbook.steps[current]
-        _note(result, step, f"the playbook's time of {playbook.timeout:g} s was up")
+        _record_failure(result, step, f"the playbook timed out after {playbook.timeout:g} s")
         raise PlaybookFailed(
-            f"Playbook '{playbook.name}' was stopped after {playbook.timeout:g} s, in"
+            f"Playbook '{playbook.name}' timed out after {playbook.timeout:g} s, in"
             f" {_place(playbook, current)}.",
             result,
         )
@@ -122,7 +122,7 @@ async def run(
     return result
 
 
-async def _do(
+async def _run_step(
     playbook: Playbook,
     number: int,
     step: Step,
@@ -147,7 +147,7 @@ async def _do(
                 pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)
                 await trio.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311
                 continue
-            _note(result, step, error.message, error.trace_id)
+            _record_failure(result, step, error.message, error.trace_id)
             if on_error == "abort":
                 raise PlaybookFailed(
                     f"Playbook '{playbook.name}' failed in {_place(playbook, number)}:"
@@ -163,21 +163,21 @@ async def _do(
 
 
 async def _call(step: Step, arguments: dict[str, Any], invoke: Invoke) -> dict[str, Any]:
-    """Call the step's tool; a failure of whatever kind is `StepFailed`."""
+    """Call the step's tool; every failure is raised as `StepFailed`."""
     limit = float("inf") if step.timeout is None else step.timeout
     with trio.move_on_after(limit) as clock:
         answer = await invoke(step.server, step.tool, arguments)
     if clock.cancelled_caught:
-        # Whether the call took effect is not known, so it is not tried again.
-        raise StepFailed("STEP_TIMEOUT", f"no answer within the step's {limit:g} s")
+        # The call may have taken effect, so it is not retried.
+        raise StepFailed("STEP_TIMEOUT", f"the step timed out after {limit:g} s")
     if answer.get("isError") is True:
-        recovery = answer.get("recovery")
-        told = recovery if isinstance(recovery, Mapping) else {}
+        given = answer.get("recovery")
+        recovery = given if isinstance(given, Mapping) else {}
         trace_id = answer.get("trace_id")
         raise StepFailed(
-            str(told.get("error_code", "TOOL_ERROR")),
-            "\n".join(texts(answer)) or "the tool answered with an error",
-            retry=told.get("retry") is True,
+            str(recovery.get("error_code", "TOOL_ERROR")),
+            joined_text(answer) or "the tool returned an error without a message",
+            retry=recovery.get("retry") is True,
             trace_id=trace_id if isinstance(trace_id, str) else "",
         )
     return answer
@@ -188,7 +188,7 @@ def _place(playbook: Playbook, number: int) -> str:
     return f"step {number + 1} of {len(playbook.steps)}, '{step.name}' ({step.server}:{step.tool})"
 
 
-def _note(result: PlaybookResult, step: Step, cause: str, trace_id: str = "") -> None:
+def _record_failure(result: PlaybookResult, step: Step, cause: str, trace_id: str = "") -> None:
     if trace_id:
         result.trace_ids[step.name] = trace_id
     result.failed.append(
@@ -201,8 +201,8 @@ def _note(result: PlaybookResult, step: Step, cause: str, trace_id: str = "") ->
 
 
 def payload_of(answer: dict[str, Any]) -> Any:
-    """Return what a result of `tools/call` holds: the structured content, else a single text
-    read as JSON, else the texts, else the content."""
+    """Return the value of a `tools/call` result: the structured content, else a single text
+    parsed as JSON, else the texts joined, else the content."""
     if (structured := answer.get("structuredContent")) is not None:
         return structured
     found = texts(answer)
@@ -211,11 +211,11 @@ def payload_of(answer: dict[str, Any]) -> Any:
             return json.loads(found[0], parse_constant=_finite, parse_float=_finite)
         except (ValueError, RecursionError):
             return found[0]
-    return "\n".join(found) if found else answer.get("content")
+    return joined_text(answer) if found else answer.get("content")
 
 
 def _finite(written: str) -> float:
-    """Refuse what Python reads as a number and JSON cannot carry: NaN, Infinity, 1e999."""
+    """Reject numbers that Python parses but JSON cannot represent: NaN, Infinity, 1e999."""
     number = float(written)
     if not math.isfinite(number):
         raise ValueError(f"{written} is not JSON")
@@ -223,7 +223,7 @@ def _finite(written: str) -> float:
 
 
 def _checked(playbook: Playbook, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs with the schema's defaults, checked against it."""
+    """Return the inputs with the schema's defaults, validated against it."""
     from mcpgw.protocol.arguments import ArgumentChecker
 
     given = dict(inputs)
@@ -236,13 +236,13 @@ def _checked(playbook: Playbook, inputs: Mapping[str, Any]) -> dict[str, Any]:
     checker = ArgumentChecker.of(schema)
     if checker is not None:
         given = dict(checker.check(given))
-        # Again: the check leaves out what was given as null.
+        # Fill again, because the check drops inputs given as null.
         _fill(given, playbook.inputs)
     return given
 
 
 def _fill(given: dict[str, Any], schema: Mapping[str, Any]) -> None:
-    """Put the defaults of a schema's properties where nothing is given, also inside of objects."""
+    """Add the defaults of a schema's properties that are missing, in nested objects too."""
     properties = schema.get("properties")
     for name, inner in properties.items() if isinstance(properties, Mapping) else ():
         if not isinstance(inner, Mapping):
@@ -255,7 +255,7 @@ def _fill(given: dict[str, Any], schema: Mapping[str, Any]) -> None:
 
 
 def _planned(step: Step, scope: Mapping[str, Any]) -> dict[str, Any]:
-    """Say what a step would do; references to results of other steps stay as they are."""
+    """Return the planned call of a step; references to results of other steps are kept."""
     plan: dict[str, Any] = {
         "step": step.name,
         "server": step.server,

@@ -1,1 +1,1 @@
-"""What a backend's tools and answers look like to a client: names, projections, pages."""
+"""Transforms of a backend's tools and results for clients: names, projections, pages."""

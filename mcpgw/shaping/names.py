@@ -1,4 +1,4 @@
-"""The names under which a backend's tools are offered, and the way back to its own."""
+"""Mapping between a backend's own tool names and the names offered to clients."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Tool = dict[str, Any]
 
 @attrs.frozen(eq=False)
 class _Step:
-    """One transform of names, both ways; None where no tool is let through.
+    """One transform of names in both directions; a direction gives None to hide a tool.
 
-    `texts` are descriptions, by the names that hold at this place of the chain.
+    `texts` are descriptions, by the names valid at this place of the chain.
     """
 
     forward: Callable[[str], str | None]
@@ -34,23 +34,23 @@ class _Step:
 
 @attrs.define(eq=False)
 class Naming:
-    """The names of one backend's tools, from its own to those that clients see and back.
+    """The mapping of one backend's own tool names to offered names and back.
 
-    Listing goes through the transforms from left to right, a call from right to left, so what
-    holds for a listed name holds for the same name in a call. Only an offered name leads to a
-    tool: neither a name that a filter hides, nor one that a rename or a prefix has replaced.
+    Listing applies the transforms from left to right, a call from right to left, so listings and
+    calls agree. Only an offered name leads to a tool, not a name that is hidden by a filter or
+    replaced by a rename or a prefix.
 
     Args:
-      transforms: of the backend; those of answers count only for `outputSchema`, see `offer`.
-      reshaped: tells by the offered name whether a tool has a response transform of its own.
+      transforms: of the backend; response transforms affect only `outputSchema`, see `offer`.
+      reshaped: returns, by offered name, whether a tool has its own response transform.
     """
 
     transforms: tuple[Transform, ...]
     reshaped: Callable[[str], bool] | None = attrs.field(default=None, kw_only=True)
     identity: bool = attrs.field(init=False)
-    """Whether there is nothing to do."""
+    """Whether offered names and definitions are the backend's own."""
     clashes: tuple[str, ...] = attrs.field(default=(), init=False)
-    """Own names of the tools left out of the last offer: another one had their name first."""
+    """Own names of the tools left out of the last offer because their name was taken."""
     _steps: tuple[_Step, ...] = attrs.field(init=False)
     _reshapes: bool = attrs.field(init=False)
     _originals: dict[str, str] = attrs.field(factory=dict, init=False)
@@ -63,12 +63,12 @@ class Naming:
         self.identity = not (self._steps or self._reshapes or self.reshaped)
 
     def offer(self, tools: Iterable[Mapping[str, Any]]) -> dict[str, Tool]:
-        """Return the definitions by the names under which they are offered, in order.
+        """Return the definitions by offered name, in order.
 
-        Each is a copy with its offered name; with `identity` they are the given ones. Where two
-        tools would have one name, the first has it. A tool whose answers are reshaped loses its
-        `outputSchema`: the answer would no longer keep to it, and clients check that (MCP
-        2025-11-25, tools, output schema).
+        Each is a copy with its offered name, or the given object with `identity`. If two tools
+        would have the same name, the first one gets it. A tool with reshaped results loses its
+        `outputSchema`, because clients validate results against it (MCP 2025-11-25, tools, output
+        schema).
         """
         offered: dict[str, Tool] = {}
         originals: dict[str, str] = {}
@@ -89,10 +89,10 @@ class Naming:
         return offered
 
     def original(self, offered: str) -> str | None:
-        """Return the backend's own name of an offered one, None where it is not offered.
+        """Return the backend's own name for an offered name, or None if it is not offered.
 
-        A tool that was not in the last offer is found by the rules alone, so that one which a
-        server has added meanwhile can be called, and a hidden one still cannot.
+        A name missing from the last offer is mapped by the transforms, so a tool that the server
+        has added since can be called, but a hidden one cannot.
         """
         if self.identity:
             return offered
@@ -108,7 +108,7 @@ class Naming:
         return name if self._forward(name)[0] == offered else None
 
     def hint(self, name: str) -> str | None:
-        """Return the name under which a tool is offered whose own name this is, else None."""
+        """Return the offered name of a tool with this own name, or None."""
         return self._offered.get(name)
 
     def _definition(self, tool: Mapping[str, Any], name: str, text: str | None) -> Tool:
@@ -128,10 +128,10 @@ class Naming:
             if step.texts is not None:
                 text = step.texts.get(name, text)
                 continue
-            further = step.forward(name)
-            if further is None:
+            renamed = step.forward(name)
+            if renamed is None:
                 return None, None
-            name = further
+            name = renamed
         return name, text
 
 
@@ -141,8 +141,8 @@ def _step(transform: Transform) -> _Step | None:
             prefix = transform.prefix + transform.separator
             return _Step(lambda name: prefix + name, lambda name: _without(prefix, name))
         case Filter():
-            passed = functools.partial(_passed, transform)
-            return _Step(passed, passed)
+            filtered = functools.partial(_filtered, transform)
+            return _Step(filtered, filtered)
         case Rename():
             new = dict(transform.names)
             old = {name: own for own, name in transform.names}
@@ -157,12 +157,12 @@ def _without(prefix: str, name: str) -> str | None:
     return name[len(prefix) :] if name.startswith(prefix) else None
 
 
-def _passed(names: Filter, name: str) -> str | None:
+def _filtered(names: Filter, name: str) -> str | None:
     return name if names.passes(name) else None
 
 
 def _renamed(new: Mapping[str, str], old: Mapping[str, str], name: str) -> str | None:
-    """Return the name before a rename; None for one that the rename has taken away."""
+    """Return the name before a rename, or None for a name that the rename has replaced."""
     return old.get(name, None if name in new else name)
 
 

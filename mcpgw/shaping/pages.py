@@ -1,4 +1,4 @@
-"""Answers that are too long for one message: kept for the session and read on by offset."""
+"""Pagination of long results: kept for the session and read on by offset."""
 
 from __future__ import annotations
 
@@ -10,42 +10,43 @@ import attrs
 from mcpgw.shaping.results import Result, dump
 
 MOST_RESULTS: Final = 16
+"""Results that are kept for one session."""
 MOST_CHARACTERS: Final = 8_000_000
+"""Characters of all kept results of one session together."""
 SEAM: Final = 10
-"""A line's or word's end is looked for in the last tenth of a page."""
+"""A page ends after a line or word if one ends in the last 1/SEAM of the page."""
 ERROR_PAGE: Final = 2_250
-"""The least limit for an error: its first 2,000 characters are never cut off, wherever a line or
-word ends."""
+"""The least limit for an error, so that its first 2,000 characters are never cut."""
 _CLUSTER: Final = 32
-"""The most characters that a page is made shorter by, so that it ends between two signs."""
+"""Characters by which a page may be shortened to end between two graphemes."""
 
 
 class NoSuchResult(LookupError):
-    """There is nothing to read on at this id and offset; the text says what there is."""
+    """Unknown result id or offset; the message gives the valid ones."""
 
 
 @attrs.define(eq=False)
 class ResultPages:
-    """The long answers of one session, the oldest dropped first.
+    """The long results of one session; the oldest are dropped first.
 
-    Offsets and lengths are characters (Unicode code points) of the whole text, in which the
-    texts of an answer are joined by line breaks. Its pages put together are exactly that text.
+    Offsets and lengths are in characters (Unicode code points) of the whole text, in which the
+    texts of a result are joined by line breaks. The pages concatenated are exactly that text.
     """
 
     most_results: int = MOST_RESULTS
     most_characters: int = MOST_CHARACTERS
-    """Of all that is kept, together; an answer that is longer by itself is not kept."""
+    """Of all kept results together; a single longer result is not kept."""
     _kept: dict[str, str] = attrs.field(factory=dict, init=False)
     _held: int = attrs.field(default=0, init=False)
     _count: int = attrs.field(default=0, init=False)
 
     def cut(self, result: Result, limit: int, *, origin: str) -> Result:
-        """Return the answer, or where its texts are longer than `limit` characters its first page.
+        """Return the result, or its first page if its texts are longer than `limit` characters.
 
-        The page is followed by a text that says what was cut and how to read on; blocks that
-        are no text stay as they are. `structuredContent` would repeat what is cut, and is left
-        out; where an answer has no text at all, it is the text. The first 2,000 characters of
-        an error are never cut.
+        The page is followed by a text that explains what was cut and how to read on. Blocks
+        without text are unchanged. `structuredContent` is left out, because it would repeat the
+        text; if a result has no text, the structured content is paginated as text. The first
+        2,000 characters of an error are never cut.
         """
         content = result.get("content")
         if not isinstance(content, list):
@@ -70,37 +71,37 @@ class ResultPages:
         return result if len(whole) <= limit else self._first_page(result, whole, limit, origin)
 
     def read(self, result_id: str, offset: int = 0, *, limit: int) -> Result:
-        """Return the page of a kept answer that begins at an offset.
+        """Return the page of a kept result that starts at an offset.
 
         Raises:
-          NoSuchResult: there is no such answer (any more), or the offset is outside of it.
+          NoSuchResult: the result is not kept or no longer kept, or the offset is outside of it.
         """
         whole = self._kept.get(result_id)
         if whole is None:
-            kept = f"Kept: {', '.join(self._kept)}" if self._kept else "None is kept"
+            kept = ", ".join(self._kept) or "none"
             raise NoSuchResult(
-                f"There is no kept result {result_id!r:.40}. {kept}; older ones are gone. Call"
-                " the tool again for its answer."
+                f"Unknown result {result_id!r:.40}. Results kept: {kept}; older ones were dropped."
+                " Call the tool again."
             )
         if not 0 <= offset < len(whole):
             raise NoSuchResult(
-                f"The offset {offset} is outside of result '{result_id}', which has {len(whole)}"
-                f" characters: offsets go from 0 to {len(whole) - 1}."
+                f"Offset {offset} is outside of result '{result_id}', which has {len(whole)}"
+                f" characters; it must be from 0 to {len(whole) - 1}."
             )
         return _page(result_id, whole, offset, limit)
 
     def _first_page(self, result: Result, whole: str, limit: int, origin: str) -> Result:
         result_id = self._keep(whole)
         page = _page(result_id, whole, 0, limit)
-        remarks = [f"This is the first part of the answer of {origin}."]
+        remarks = [f"This is the first part of the result of {origin}."]
         if result_id is None:
             remarks.append(
-                f"The rest is gone: more than {self.most_characters} characters are not kept."
-                " Ask the tool for less."
+                f"The rest was dropped: results of more than {self.most_characters} characters are"
+                " not kept. Ask the tool for less."
             )
         answer = {**result}
         if answer.pop("structuredContent", None) is not None:
-            remarks.append("Its structured form is left out: it would repeat what was cut.")
+            remarks.append("Its structured content is left out.")
         page["content"][1]["text"] += " " + " ".join(remarks)
         others = [block for block in result["content"] if _text_of(block) is None]
         meta = result.get("_meta")
@@ -109,7 +110,7 @@ class ResultPages:
         return answer
 
     def _keep(self, whole: str) -> str | None:
-        """Keep a text and return its id; None where it is too long."""
+        """Keep a text and return its id, or None if it is too long."""
         if len(whole) > self.most_characters or self.most_results < 1:
             return None
         self._count += 1
@@ -122,8 +123,8 @@ class ResultPages:
 
 
 def _text_of(block: Any) -> str | None:
-    """Return the text of a text block or of a resource that is text, None for other blocks, and
-    for those that are not meant for a model (MCP 2025-11-25, resources, annotations)."""
+    """Return the text of a text block or text resource, or None for other blocks and for those
+    not meant for a model (MCP 2025-11-25, resources, annotations)."""
     if not isinstance(block, dict):
         return None
     annotations = block.get("annotations")
@@ -136,14 +137,14 @@ def _text_of(block: Any) -> str | None:
 
 
 def _page(result_id: str | None, whole: str, offset: int, limit: int) -> Result:
-    """Make the page at an offset; without an id there is no way on."""
+    """Return the page at an offset; without an id it is the last one."""
     end = _end(whole, offset, max(1, limit))
     content = [{"type": "text", "text": whole[offset:end]}]
-    way_on = result_id is not None and end < len(whole)
+    more = result_id is not None and end < len(whole)
     if end < len(whole):
         left = len(whole) - end
-        note = f"[Characters {offset} to {end} of {len(whole)} are above, {left} are left.]"
-        if way_on:
+        note = f"[Characters {offset} to {end} of {len(whole)} are above; {left} more follow.]"
+        if more:
             call = {
                 "server": "gateway",
                 "tool": "read_result",
@@ -154,14 +155,14 @@ def _page(result_id: str | None, whole: str, offset: int, limit: int) -> Result:
     place = {
         "id": result_id,
         "offset": offset,
-        "next_offset": end if way_on else None,
+        "next_offset": end if more else None,
         "total": len(whole),
     }
     return {"content": content, "_meta": {"gateway/page": place}}
 
 
 def _end(whole: str, offset: int, limit: int) -> int:
-    """Return where a page ends: behind a line or a word near the limit, where one ends there."""
+    """Return the end of a page: after a line or word that ends near the limit, if any."""
     end = offset + limit
     if end >= len(whole):
         return len(whole)
@@ -177,7 +178,7 @@ def _end(whole: str, offset: int, limit: int) -> int:
 
 
 def _joined(left: str, right: str) -> bool:
-    """Tell whether two characters make one sign: accents, joined emoji, halves of a surrogate."""
+    """Return whether two characters form one grapheme: accents, joined emoji, surrogates."""
     import unicodedata
 
     return (

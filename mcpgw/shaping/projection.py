@@ -1,4 +1,4 @@
-"""Keeping only parts of JSON data: flat under keys of their own, or each in its place."""
+"""Projection of JSON data to selected paths, flat or nested."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from mcpgw.shaping.results import MAX_DEPTH
 
 _Tree = dict[Any, Any]
 _HERE: Final = object()
-"""In a tree of paths: one of them ends here."""
+"""Key in a tree of paths that marks the end of a path."""
 _NOTHING: Final = object()
-"""What stands for a value that is not there, since None is one."""
+"""A missing value, because None is a value."""
 
 
 def projected_keys(projections: Sequence[Projection]) -> dict[str, JsonPath]:
-    """Give each projection its key: its own name, else the shortest end that tells it apart.
+    """Return the paths by key: a projection's own name, or else its shortest unique suffix.
 
-    The end of `author.name` is `name`; beside `owner.name` it is `author.name`. Where even the
-    whole ways are alike (`a.b`, `a[].b`), the key is the path as it is written.
+    The suffix of `author.name` is `name`, but `author.name` if there is also `owner.name`. If
+    even the full paths are alike (`a.b`, `a[].b`), the key is the path as written.
     """
     named = {each.name for each in projections if each.name}
     ends = {each.path: _ends(parse_path(each.path)) for each in projections if not each.name}
@@ -36,7 +36,7 @@ def projected_keys(projections: Sequence[Projection]) -> dict[str, JsonPath]:
 
 
 def _ends(path: JsonPath) -> list[str]:
-    """Return the ends of a path that may be a key, shortest first; `[]` does not show in them."""
+    """Return the suffixes of a path that may be its key, shortest first, without `[]`."""
     parts: list[str] = []
     for step in path.steps:
         if isinstance(step, str):
@@ -47,19 +47,19 @@ def _ends(path: JsonPath) -> list[str]:
 
 
 def project(payload: Any, keys: Mapping[str, JsonPath]) -> dict[str, Any]:
-    """Return an object of what the paths lead to; what is not there is left out.
+    """Return an object with the values at the paths; missing ones are left out.
 
-    A path with `[]` gives an array, also of one, so that the form does not hang on the number.
+    A path with `[]` always gives an array, even of one value.
     """
     found = ((key, path.many, path.select(payload)) for key, path in keys.items())
     return {key: values if many else values[0] for key, many, values in found if values}
 
 
 def project_nested(payload: Any, paths: Iterable[JsonPath]) -> Any:
-    """Return an object or array with only what the paths lead to, each where it was.
+    """Return an object or array with only the values at the paths, each in its place.
 
-    What no path leads to is left out, items of arrays too; an array that a path goes through
-    stays even if nothing of it is left. A payload that is neither is returned as it is.
+    Everything else is left out, array items too; an array that a path goes through is kept even
+    if it becomes empty. Any other payload is returned unchanged.
     """
     if not isinstance(payload, dict | list):
         return payload
@@ -76,7 +76,7 @@ def project_nested(payload: Any, paths: Iterable[JsonPath]) -> Any:
 
 
 def _prune(value: Any, trees: list[_Tree]) -> Any:
-    """Keep of a value what the trees of paths lead to; `_NOTHING` where they lead nowhere."""
+    """Return the parts of a value at the trees of paths, or `_NOTHING` if there are none."""
     if any(_HERE in tree for tree in trees):
         return value
     below: dict[Any, list[_Tree]] = {}
@@ -92,15 +92,15 @@ def _prune(value: Any, trees: list[_Tree]) -> Any:
     return kept or _NOTHING
 
 
-def what_there_is(payload: Any) -> str:
-    """Say in a few words which keys a payload has, to someone who has asked for others."""
+def describe_keys(payload: Any) -> str:
+    """Describe the keys of a payload in a few words, for a note about missing paths."""
     if isinstance(payload, list):
         first = next((item for item in payload if isinstance(item, dict)), None)
-        named = f", an item (`[]`) has {what_there_is(first)}" if first else ""
-        return f"an array of {len(payload)}{named}"
+        of_item = f" whose items (`[]`) have {describe_keys(first)}" if first else ""
+        return f"an array of length {len(payload)}{of_item}"
     names = [str(name) for name in payload]
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"the keys {', '.join(names[:_SHOWN])}{more}"
+    more = f" and {len(names) - _MAX_KEYS} more" if len(names) > _MAX_KEYS else ""
+    return f"the keys {', '.join(names[:_MAX_KEYS])}{more}"
 
 
-_SHOWN: Final = 20
+_MAX_KEYS: Final = 20

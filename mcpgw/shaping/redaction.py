@@ -1,4 +1,4 @@
-"""Hiding what a client must not see: fields by name, parts of texts by regular expression."""
+"""Redaction of results: fields by name, parts of texts by regular expression."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mcpgw.shaping.results import MAX_DEPTH, TOO_DEEP, Result, blocks, dump, is_
 
 @attrs.frozen
 class Redactor:
-    """The redactions of one transform. Where it cannot look, it shows nothing.
+    """The redactions of one transform. Data that cannot be inspected is removed.
 
     Args:
-      names: fields that are hidden at any depth, whatever they hold.
-      patterns: what is looked for in every text, and what to put there.
+      names: fields to redact at any depth, whatever their value.
+      patterns: patterns to replace in every text, with their replacements.
     """
 
     names: frozenset[str]
@@ -26,13 +26,13 @@ class Redactor:
     _ends: tuple[str, ...] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        # A name with a dot is a key of that very name, or the end of the way to a value.
+        # A name with a dot is a key of exactly that name, or the end of a path to a value.
         ends = tuple(f".{name}" for name in self.names if "." in name)
         object.__setattr__(self, "_ends", ends)
 
     @classmethod
     def of(cls, entries: Iterable[str | Redaction]) -> Redactor:
-        """Make the redactor of the entries of a setting."""
+        """Return the redactor for the entries of a setting."""
         entries = tuple(entries)
         return cls(
             frozenset(entry for entry in entries if isinstance(entry, str)),
@@ -43,8 +43,8 @@ class Redactor:
             ),
         )
 
-    def value(self, value: Any, depth: int = MAX_DEPTH, way: str = "") -> Any:
-        """Return a JSON value redacted; the same object where there was nothing to redact."""
+    def value(self, value: Any, depth: int = MAX_DEPTH, path: str = "") -> Any:
+        """Return a JSON value redacted, or the same object if there is nothing to redact."""
         if isinstance(value, str):
             return self._string(value)
         if not isinstance(value, dict | list):
@@ -52,20 +52,20 @@ class Redactor:
         if depth == 0:
             return TOO_DEEP
         if isinstance(value, list):
-            items = [self.value(item, depth - 1, way) for item in value]
+            items = [self.value(item, depth - 1, path) for item in value]
             same = all(new is old for new, old in zip(items, value, strict=True))
             return value if same else items
         changed: dict[str, Any] = {}
         for key, old in value.items():
-            further = f"{way}.{key}" if self._ends else ""
-            if key in self.names or (self._ends and further.endswith(self._ends)):
+            inner_path = f"{path}.{key}" if self._ends else ""
+            if key in self.names or (self._ends and inner_path.endswith(self._ends)):
                 changed[key] = REDACTED
-            elif (new := self.value(old, depth - 1, further)) is not old:
+            elif (new := self.value(old, depth - 1, inner_path)) is not old:
                 changed[key] = new
         return {**value, **changed} if changed else value
 
     def text(self, text: str) -> str:
-        """Return a text redacted: as JSON where it is an object or array, else as it stands."""
+        """Return a text redacted: as JSON if it is an object or array, otherwise as text."""
         try:
             parsed = parse(text)
         except RecursionError:
@@ -83,7 +83,7 @@ class Redactor:
             changes["content"] = content
         structured = result.get("structuredContent")
         if (new := self.value(structured)) is not structured:
-            # What would be no object any more is not structured content either.
+            # Structured content must be an object; a redacted string is not.
             changes["structuredContent"] = new if isinstance(new, dict | list) else None
         return {**result, **changes} if changes else result
 

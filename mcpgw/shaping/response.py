@@ -1,4 +1,4 @@
-"""What becomes of a tool's answer: project, rename, redact, format, and the caller's own choice."""
+"""Response transforms: project, rename, redact and format results, and `_fields` of callers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 
 from mcpgw.config.json_path import JsonPath, parse_path
 from mcpgw.config.transforms import PLACE, ResponseTransform
-from mcpgw.shaping.projection import project, project_nested, projected_keys, what_there_is
+from mcpgw.shaping.projection import describe_keys, project, project_nested, projected_keys
 from mcpgw.shaping.redaction import Redactor
 from mcpgw.shaping.results import (
     MAX_DEPTH,
@@ -24,26 +24,26 @@ from mcpgw.shaping.results import (
 )
 
 TEXT_PLACE: Final = "text"
-"""The place of a template that stands for an answer which is plain text."""
+"""The placeholder of a template for a plain text result."""
 
 
 @attrs.frozen
 class ResponseShaper:
-    """What some response transforms, one after the other, make of an answer.
+    """A sequence of response transforms.
 
-    Cheap to make: what a transform needs is prepared once for each and kept.
+    Creating one is cheap, because each transform is prepared once and cached.
     """
 
     transforms: Sequence[ResponseTransform]
 
     def apply(self, result: Result) -> Result:
-        """Return the result of a `tools/call` as the transforms want it; the given one stays.
+        """Return a transformed copy of a `tools/call` result, or the given one if unchanged.
 
-        What is shaped is `structuredContent`, else the only text if it is a JSON object or
-        array; it is written back as compact JSON, and as `structuredContent` where there was
-        one and it is still an object. Plain texts are redacted, and filled into a template that
-        has the place `{{text}}`. Images, audio, resources and `_meta` stay as they are. An
-        error is redacted only. Where nothing changes, the given result is returned.
+        Transforms apply to `structuredContent`, or else to the only text if it is a JSON object
+        or array. The outcome is written as compact JSON text, and also as `structuredContent` if
+        there was one and it is still an object. Plain texts are redacted, and inserted into a
+        template with the placeholder `{{text}}`. Images, audio, resources and `_meta` are
+        unchanged. Errors are only redacted.
         """
         plans = [_plan(transform) for transform in self.transforms]
         if result.get("isError") is True or not any(plan.reshapes for plan in plans):
@@ -53,20 +53,19 @@ class ResponseShaper:
             return _shaped_texts(result, plans)
         shaped = given
         for plan in plans:
-            # Where a template has made a text of it, what follows treats it as one.
+            # After a template has turned the value into text, later transforms treat it as text.
             shaped = plan.on_text(shaped) if isinstance(shaped, str) else plan.on_json(shaped)
         return result if shaped is given else with_payload(result, shaped)
 
     def redact(self, result: Result) -> Result:
-        """Return the result with nothing done but what the transforms redact."""
+        """Return the result with only the redactions of the transforms applied."""
         return _redacted(result, [_plan(transform) for transform in self.transforms])
 
 
 def project_result(result: Result, paths: Sequence[JsonPath]) -> Result:
-    """Return an answer with only these parts of it, each in its place.
+    """Return a result with only the parts at these paths, each in its place.
 
-    Plain text and errors have no parts and stay whole. Where nothing is found, a second text
-    says which keys there are.
+    Plain text and errors are unchanged. If nothing is found, a second text lists the keys.
     """
     given = None if result.get("isError") is True else payload(result)
     if given is None or not paths:
@@ -76,8 +75,9 @@ def project_result(result: Result, paths: Sequence[JsonPath]) -> Result:
         return result
     answer = with_payload(result, shaped)
     if given and not shaped:
-        asked = ", ".join(path.text for path in paths)
-        note = f"Nothing found at {asked}. The answer is or has {what_there_is(given)}."
+        missing = ", ".join(path.text for path in paths)
+        verb = "is" if isinstance(given, list) else "has"
+        note = f"Nothing found at {missing}. The result {verb} {describe_keys(given)}."
         answer["content"].append({"type": "text", "text": note})
     return answer
 
@@ -91,7 +91,7 @@ def _redacted(result: Result, plans: Sequence[_Plan]) -> Result:
 
 def _shaped_texts(result: Result, plans: Sequence[_Plan]) -> Result:
     if result.get("structuredContent") is not None:
-        # Neither object nor array: not structured content, and not to be shown unlooked-at.
+        # Neither an object nor an array: invalid as structured content, and it was not redacted.
         result = {key: value for key, value in result.items() if key != "structuredContent"}
     given = texts(result)
     new = given
@@ -102,28 +102,28 @@ def _shaped_texts(result: Result, plans: Sequence[_Plan]) -> Result:
 
 @attrs.frozen
 class _Plan:
-    """One response transform, ready to run.
+    """One response transform, prepared to run.
 
-    `hider` hides fields by the backend's own names, before `keys` and `names` give them others;
-    `redactor` does all there is to redact, by the names that the answer will have.
+    `early_redactor` redacts fields by the backend's own names, before `keys` and `names` change
+    them; `redactor` applies all redactions, by the names in the final result.
     """
 
     keys: Mapping[str, JsonPath]
     names: Mapping[str, str]
-    hider: Redactor | None
+    early_redactor: Redactor | None
     redactor: Redactor | None
     flat: bool
     template: tuple[str | JsonPath, ...]
 
     @property
     def reshapes(self) -> bool:
-        """Whether it does anything but redact."""
+        """Whether it does more than redact."""
         return bool(self.keys or self.names or self.flat or self.template)
 
     def on_json(self, value: Any) -> Any:
-        """Return what becomes of an object or array: JSON again, or text by a template."""
-        if self.hider is not None:
-            value = self.hider.value(value)
+        """Transform an object or array: the outcome is JSON, or text if there is a template."""
+        if self.early_redactor is not None:
+            value = self.early_redactor.value(value)
         if self.keys:
             value = project(value, self.keys)
         if self.names and isinstance(value, dict):
@@ -135,11 +135,11 @@ class _Plan:
         return self._filled(value) if self.template else value
 
     def on_text(self, text: str) -> str:
-        """Return what becomes of a plain text."""
+        """Transform a plain text."""
         return self.on_texts([text])[0]
 
     def on_texts(self, given: list[str]) -> list[str]:
-        """Return what becomes of plain texts: as many, or one where a template joins them."""
+        """Transform plain texts: the outcome is as many, or one if a template joins them."""
         if self.redactor is not None:
             given = [self.redactor.text(text) for text in given]
         places = [part.text for part in self.template if isinstance(part, JsonPath)]
@@ -174,7 +174,7 @@ def _template(text: str) -> tuple[str | JsonPath, ...]:
 
 
 def _inline(value: Any, path: JsonPath) -> str:
-    """Write a value into a template; a key that has the path's very text comes first."""
+    """Return a value as text for a template; a key equal to the whole path takes precedence."""
     literal = isinstance(value, dict) and path.text in value
     found = value[path.text] if literal else path.pick(value)
     if found is None:
@@ -183,9 +183,9 @@ def _inline(value: Any, path: JsonPath) -> str:
 
 
 def _renamed(value: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Rename keys all at once; a key whose new name belongs to one that stays, stays too.
+    """Rename keys simultaneously; a key keeps its name if the new one is used by a kept key.
 
-    An old name with dots means the last part of it, the key that a projection gives.
+    An old name with dots means its last part, which is the key that a projection gives.
     """
     new: dict[str, str] = {}
     for old, name in names.items():
@@ -203,17 +203,17 @@ def _flat(value: Any) -> Any:
     found: dict[str, list[Any]] = {}
     for key, leaf in _leaves(value, "", MAX_DEPTH):
         found.setdefault(key, []).append(leaf)
-    # Keys with dots in them may fall together; nothing is lost then.
+    # Keys that contain dots may collide; then all values are kept in a list.
     return {key: leaves[0] if len(leaves) == 1 else leaves for key, leaves in found.items()}
 
 
-def _leaves(value: Any, way: str, depth: int) -> Iterator[tuple[str, Any]]:
+def _leaves(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
     if depth == 0 or not value or not isinstance(value, dict | list):
-        if way:
-            yield way, value
+        if path:
+            yield path, value
     elif isinstance(value, dict):
         for key, inner in value.items():
-            yield from _leaves(inner, f"{way}.{key}" if way else key, depth - 1)
+            yield from _leaves(inner, f"{path}.{key}" if path else key, depth - 1)
     else:
         for index, inner in enumerate(value):
-            yield from _leaves(inner, f"{way}[{index}]", depth - 1)
+            yield from _leaves(inner, f"{path}[{index}]", depth - 1)

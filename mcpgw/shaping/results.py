@@ -1,4 +1,4 @@
-"""The parts of a `tools/call` result: its texts, its JSON, and how to put others in their place."""
+"""Reading and replacing the texts and the JSON value of a `tools/call` result."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Final
 Result = dict[str, Any]
 
 MAX_DEPTH: Final = 100
-"""Levels of nesting that are looked into."""
+"""Levels of nesting that are inspected."""
 TOO_DEEP: Final = "[nested too deep]"
-"""What stands in place of what is below them, where it cannot stay as it is."""
+"""Replacement for data below `MAX_DEPTH` that cannot be kept uninspected."""
 
 
 def _refuse_constant(word: str) -> Any:
@@ -19,10 +19,10 @@ def _refuse_constant(word: str) -> Any:
 
 
 def parse(text: str) -> Any:
-    """Return the object or array that a text is, None for any other text.
+    """Return the JSON object or array in a text, or None for any other text.
 
     Raises:
-      RecursionError: it is nested deeper than Python's parser can go.
+      RecursionError: it is nested too deeply for Python's parser.
     """
     if text.lstrip(" \t\r\n")[:1] not in ("{", "["):
         return None
@@ -33,7 +33,7 @@ def parse(text: str) -> Any:
 
 
 def dump(value: Any) -> str:
-    """Write a value as compact JSON; what JSON cannot hold becomes null or a note."""
+    """Return a value as compact JSON; non-finite numbers become null, deep nesting a note."""
     try:
         return _write(value)
     except (ValueError, RecursionError):
@@ -45,7 +45,7 @@ def _write(value: Any) -> str:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """Copy a value without numbers that are none and without what is nested too deep."""
+    """Copy a value, replacing non-finite numbers and data nested too deeply."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict | list) and depth == 0:
@@ -56,13 +56,13 @@ def _plain(value: Any, depth: int) -> Any:
 
 
 def blocks(result: Result) -> list[Any]:
-    """Return the content blocks; none where the content is no list."""
+    """Return the content blocks, or [] if the content is not a list."""
     content = result.get("content")
     return content if isinstance(content, list) else []
 
 
 def is_text(block: Any) -> bool:
-    """Tell whether a content block is plain text."""
+    """Return whether a content block is plain text."""
     return (
         isinstance(block, dict)
         and block.get("type") == "text"
@@ -75,11 +75,16 @@ def texts(result: Result) -> list[str]:
     return [block["text"] for block in blocks(result) if is_text(block)]
 
 
-def payload(result: Result) -> Any:
-    """Return the object or array that the answer is in truth, None where it is none.
+def joined_text(result: Result) -> str:
+    """Return the texts of the text blocks as one text, joined by line breaks."""
+    return "\n".join(texts(result))
 
-    It is `structuredContent`, else the only text if that is JSON. A text that is nested too
-    deep to be read is plain text.
+
+def payload(result: Result) -> Any:
+    """Return the JSON object or array of a result, or None if it has none.
+
+    It is `structuredContent`, or else the only text if that is JSON. A text nested too deeply to
+    parse counts as plain text.
     """
     structured = result.get("structuredContent")
     if isinstance(structured, dict | list):
@@ -94,7 +99,7 @@ def payload(result: Result) -> Any:
 
 
 def with_texts(result: Result, new: list[str]) -> Result:
-    """Return a copy with other texts: one for each text block, or fewer in place of the first."""
+    """Return a copy with new texts in place of the text blocks; further blocks are dropped."""
     left = iter(new)
     content: list[Any] = []
     for block in blocks(result):
@@ -107,10 +112,10 @@ def with_texts(result: Result, new: list[str]) -> Result:
 
 
 def with_payload(result: Result, new: Any) -> Result:
-    """Return a copy whose answer is another one: JSON, or the text of a template.
+    """Return a copy with a new value: JSON, or text from a template.
 
-    It is the one text of the copy, and its `structuredContent` where there was one before and
-    it is an object (MCP 2025-11-25, tools, structured content).
+    It becomes the only text of the copy, and its `structuredContent` if there was one and the
+    value is an object (MCP 2025-11-25, tools, structured content).
     """
     answer = with_texts(result, [new if isinstance(new, str) else dump(new)])
     if answer.pop("structuredContent", None) is not None and isinstance(new, dict):

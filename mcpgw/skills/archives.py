@@ -1,4 +1,4 @@
-"""The files of a zip or tar archive, read in memory and within limits; nothing is unpacked."""
+"""Reading of skill files from zip and tar archives, in memory and within size limits."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from mcpgw.skills.loading import BELOW, BESIDE
 from mcpgw.skills.model import FILE, LARGEST, SkillError
 
 LARGEST_ARCHIVE: Final = 20 << 20
-"""Bytes of an archive as it comes."""
+"""Greatest size of an archive, in bytes."""
 LARGEST_UNPACKED: Final = 100 << 20
-"""Bytes of all that is in an archive."""
+"""Greatest unpacked size of an archive, in bytes."""
 MOST_MEMBERS: Final = 5_000
 
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
@@ -38,7 +38,7 @@ _ENTRY: Final = b"PK\x01\x02"
 
 @attrs.frozen
 class ArchiveFiles:
-    """What of an archive can belong to skills, by its path."""
+    """The files of an archive that can belong to skills, by path."""
 
     place: str
     contents: Mapping[str, bytes] = attrs.field(repr=False)
@@ -52,12 +52,12 @@ class ArchiveFiles:
         """Return a file's content."""
         data = self.contents[path]
         if len(data) > limit:
-            raise SkillError(f"{self.place}/{path}", f"it has more than {limit >> 10} KiB")
+            raise SkillError(f"{self.place}/{path}", f"is larger than {limit >> 10} KiB")
         return data
 
 
 def is_archive(data: bytes) -> bool:
-    """Tell whether bytes look like an archive, also of a kind that is not read."""
+    """Return whether bytes look like an archive, even one of an unsupported kind."""
     return data.startswith((*_ZIP, _GZIP, *_OTHERS)) or data[257:262] == b"ustar"
 
 
@@ -65,15 +65,15 @@ def read_archive(data: bytes, place: str) -> ArchiveFiles:
     """Read the texts of an archive: zip, tar or tar.gz.
 
     Raises:
-      SkillError: it is none of these, is broken, too large when unpacked, has too many
-        members, or one whose path leads out of it or that is a link or a device. Such an
-        archive is refused as a whole.
+      SkillError: the archive is of another kind, broken, too large when unpacked, or has too many
+        members; or a member is a link or a device or its path leads out of the archive. The
+        archive is then rejected as a whole.
     """
     if len(data) > LARGEST_ARCHIVE:
-        raise SkillError(place, f"the archive has more than {LARGEST_ARCHIVE >> 20} MiB")
+        raise SkillError(place, f"the archive is larger than {LARGEST_ARCHIVE >> 20} MiB")
     for magic, kind in _OTHERS.items():
         if data.startswith(magic):
-            raise SkillError(place, f"{kind} archives are not read; use zip, tar or tar.gz")
+            raise SkillError(place, f"{kind} archives are not supported; use zip, tar or tar.gz")
     try:
         members = _zip(data, place) if data.startswith(_ZIP) else _tar(data, place)
         found: dict[str, bytes] = {}
@@ -96,7 +96,7 @@ def read_archive(data: bytes, place: str) -> ArchiveFiles:
         NotImplementedError,
         RuntimeError,
         RecursionError,
-    ) as error:  # what the readers of the standard library raise where bytes make no sense
+    ) as error:  # the exceptions that the standard library raises for malformed archives
         if isinstance(error, SkillError):
             raise
         raise SkillError(
@@ -106,7 +106,7 @@ def read_archive(data: bytes, place: str) -> ArchiveFiles:
 
 
 def _zip(data: bytes, place: str) -> Iterator[tuple[str, bytes]]:
-    # Counted before the standard library makes an object of each.
+    # Counted first, because the standard library creates an object for each member.
     if data.count(_ENTRY) > MOST_MEMBERS:
         raise _too_many(place)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -116,13 +116,13 @@ def _zip(data: bytes, place: str) -> Iterator[tuple[str, bytes]]:
             path = _checked(info.orig_filename, place)
             kind = info.external_attr >> 28 if info.create_system == 3 else 0
             if kind not in (0, 0o4, 0o10):
-                raise _no_file(path, place)
+                raise _special_member(path, place)
             if info.is_dir() or not _wanted(path):
                 continue
             if info.flag_bits & 1:
                 raise SkillError(place, "the archive is encrypted; unpack it first")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise SkillError(place, "it is compressed in a way that is not read; use deflate")
+                raise SkillError(place, "its compression method is not supported; use deflate")
             with archive.open(info) as file:
                 yield path, file.read(LARGEST + 1)
 
@@ -137,7 +137,7 @@ def _tar(data: bytes, place: str) -> Iterator[tuple[str, bytes]]:
                 raise _too_many(place)
             path = _checked(member.name, place)
             if not (member.isreg() or member.isdir()):
-                raise _no_file(path, place)
+                raise _special_member(path, place)
             if member.isdir() or not _wanted(path):
                 continue
             if member.issparse():
@@ -153,7 +153,7 @@ class _Readable(Protocol):
 
 @attrs.define
 class _Bounded:
-    """A stream of which no more than the limit is ever unpacked."""
+    """A stream that unpacks no more than `left` bytes."""
 
     source: _Readable
     place: str
@@ -168,7 +168,11 @@ class _Bounded:
 
 
 def _checked(path: str, place: str) -> str:
-    """Return a member's path in plain form. Raises SkillError where it leads elsewhere."""
+    """Return a member's normalised path.
+
+    Raises:
+      SkillError: the path leads out of the archive or is not UTF-8.
+    """
     if "\0" in path or "\\" in path or path.startswith("/") or _DRIVE.match(path):
         raise _outside(path, place)
     parts = path.split("/")
@@ -190,14 +194,14 @@ def _outside(path: str, place: str) -> SkillError:
     return SkillError(place, f"Path traversal blocked: member {path[:80]!a}; nothing was imported")
 
 
-def _no_file(path: str, place: str) -> SkillError:
+def _special_member(path: str, place: str) -> SkillError:
     return SkillError(
-        place, f"member {path[:80]!a} is a link or a device, which no skill needs; refused"
+        place, f"member {path[:80]!a} is a link or a device; a skill must have regular files only"
     )
 
 
 def _too_large(place: str) -> SkillError:
-    return SkillError(place, f"it unpacks to more than {LARGEST_UNPACKED >> 20} MiB; refused")
+    return SkillError(place, f"it unpacks to more than {LARGEST_UNPACKED >> 20} MiB")
 
 
 def _too_many(place: str) -> SkillError:

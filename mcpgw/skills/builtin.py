@@ -1,4 +1,4 @@
-"""Where the skills that come with the package are."""
+"""The folder of the skills shipped with the package."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from mcpgw.config.package_data import shipped_folder
 
 
 def builtin_folder() -> Path | None:
-    """Return the folder of the shipped skills, or None where a package was stripped of it."""
+    """Return the folder of the shipped skills, or None if the package lacks it."""
     return shipped_folder("skills")

@@ -1,4 +1,4 @@
-"""The files of a folder on disk, read so that no link leads out of a skill."""
+"""Reading of skill files from a folder, confined to the folder of each skill."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ from mcpgw.skills.loading import BELOW, BESIDE, DEEPEST
 from mcpgw.skills.model import FILE, SkillError
 
 MOST_ENTRIES: Final = 20_000
-"""Files and folders that are looked at."""
+"""Files and folders that are examined."""
 
 
 @attrs.frozen
 class FolderFiles:
-    """What of a folder can belong to skills; links to folders are not followed."""
+    """The files of a folder that can belong to skills; links to folders are not followed."""
 
     folder: Path
     paths: tuple[str, ...]
 
     @classmethod
     def of(cls, folder: Path) -> FolderFiles:
-        """Look through a folder. Raises SkillError where that cannot be done."""
+        """List a folder.
+
+        Raises:
+          SkillError: the folder cannot be read or has too many files.
+        """
         try:
             return cls(folder, tuple(_walk(folder)))
         except OSError as error:
@@ -38,55 +42,56 @@ class FolderFiles:
         return str(self.folder)
 
     def read(self, path: str, *, root: str, limit: int) -> bytes:
-        """Return a file's content; its real path must stay inside of its skill's folder."""
+        """Return a file's content; its real path must be inside the skill's folder."""
         file = self.folder / path
         inside = os.path.realpath(self.folder / root)
         if not os.path.realpath(file).startswith(inside.rstrip(os.sep) + os.sep):
-            raise SkillError(str(file), "Path traversal blocked: it is a link out of the skill")
+            raise SkillError(str(file), "Path traversal blocked: the file links out of the skill")
         return read_regular(file, limit=limit)
 
 
 def read_regular(path: Path, *, limit: int) -> bytes:
-    """Return the content of a plain file.
+    """Return the content of a regular file.
 
-    Raises SkillError where it is none, cannot be read, or has more bytes than `limit`.
+    Raises:
+      SkillError: it is not a regular file, cannot be read, or has more than `limit` bytes.
     """
     try:
-        # Without O_NONBLOCK a pipe would wait for whoever writes into it.
+        # Without O_NONBLOCK, opening a FIFO would block until a writer opens it.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise SkillError(str(path), "not a plain file")
+                raise SkillError(str(path), "not a regular file")
             data = file.read(limit + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise SkillError(str(path), f"it cannot be read: {reason}") from error
+        raise SkillError(str(path), f"cannot be read: {reason}") from error
     if len(data) > limit:
-        raise SkillError(str(path), f"it has more than {limit >> 10} KiB")
+        raise SkillError(str(path), f"is larger than {limit >> 10} KiB")
     return data
 
 
 def _walk(folder: Path) -> Iterator[str]:
     """Yield the paths of files that can belong to a skill, breadth first."""
-    waiting = [""]
-    looked_at = 0
-    while waiting:
-        inside = waiting.pop(0)
+    pending = [""]
+    count = 0
+    while pending:
+        inside = pending.pop(0)
         with os.scandir(folder / inside) as entries:
             for entry in entries:
-                looked_at += 1
-                if looked_at > MOST_ENTRIES:
+                count += 1
+                if count > MOST_ENTRIES:
                     raise SkillError(
                         str(folder),
-                        f"it has more than {MOST_ENTRIES} files; import the folders of skills",
+                        f"has more than {MOST_ENTRIES} files; import the skills' own folders",
                     )
                 path = f"{inside}/{entry.name}" if inside else entry.name
                 if entry.name.startswith(".") or not _is_text(entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    # One more than that of a skill, for the texts in its own folders.
+                    # One level more than a skill may have, for the folders with its texts.
                     if path.count("/") <= DEEPEST:
-                        waiting.append(path)
+                        pending.append(path)
                 elif entry.name in (FILE, *BESIDE) or inside.rpartition("/")[2] in BELOW:
                     yield path
 

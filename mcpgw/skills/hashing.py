@@ -1,4 +1,4 @@
-"""The one number that tells whether a skill is still the one that was looked at."""
+"""Content hash of a skill, to detect changes after it was reviewed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mcpgw.skills.model import FILE
 
 
 def content_hash(data: bytes, auxiliary: Mapping[str, bytes]) -> str:
-    """Return `sha256:` and the hash over a skill's files, each byte as it came.
+    """Return `sha256:` and the hash of a skill's files, byte for byte.
 
-    What is hashed is the list that `sha256sum SKILL.md reference.md ...` prints, SKILL.md
-    first and the auxiliary files in the order of their paths, so that a shell can check it.
+    The input of the hash is the list that `sha256sum SKILL.md reference.md ...` prints, SKILL.md
+    first and then the auxiliary files by path, so a shell can verify it.
     """
     files = [(FILE, data), *sorted(auxiliary.items())]
     lines = "".join(f"{hashlib.sha256(each).hexdigest()}  {name}\n" for name, each in files)

@@ -1,4 +1,4 @@
-"""All skills of the gateway: those that come with it and the imported ones. Read-only."""
+"""Read-only library of all skills: the built-in and the imported ones."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ from mcpgw.skills.search import Hit, search_skills
 SCHEME: Final = "skill://"
 MIME_TYPE: Final = "text/markdown"
 LONGEST_DESCRIPTION: Final = 1_024
-"""Characters of a description in a list; clients pay for them."""
+"""Characters of a description in a list, because clients pay for them in tokens."""
 
 Stamp = tuple[int, int, int]
 
 
 class SkillNotFound(LookupError):
-    """No skill has this name, or no text this address; the text says what there is."""
+    """Unknown skill, or unknown text of a skill; the message suggests existing ones."""
 
 
 @attrs.frozen
 class SkillChanges:
-    """What a look at the files found."""
+    """The result of `SkillLibrary.refresh`: names of skills, and new problems."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    """What cannot be used and was not yet told of, a sentence each."""
+    """Problems not reported before, one sentence each."""
 
     @property
     def any(self) -> bool:
-        """Whether the list of skills is another one, so that clients should hear of it."""
+        """Whether the list of skills has changed, so clients must be notified."""
         return bool(self.added or self.removed or self.changed)
 
 
 @attrs.define(eq=False)
 class SkillLibrary:
-    """Knows the skills of a registry and of the built-in folder as `refresh` last saw them.
+    """The skills of a registry and of the built-in folder, as of the last `refresh`.
 
-    An imported skill stands in place of a built-in one of the same name. A registry that
-    breaks keeps its last good content until it is mended or gone.
+    An imported skill replaces a built-in one of the same name. If the registry becomes invalid,
+    its last valid content stays in use until the file is corrected or removed.
     """
 
     registry_path: Path | None
     builtin_folder: Path | None
     problems: tuple[str, ...] = ()
-    """What cannot be used now, a sentence each."""
+    """Current problems, one sentence each."""
     _builtin: Mapping[str, Skill] = attrs.field(factory=dict, init=False)
     _registry: Mapping[str, Skill] = attrs.field(factory=dict, init=False)
     _builtin_problems: tuple[str, ...] = attrs.field(default=(), init=False)
@@ -69,25 +69,25 @@ class SkillLibrary:
         return tuple(self._skills.values())
 
     def get(self, name: str) -> Skill | None:
-        """Return the skill of this name."""
+        """Return the skill with this name, or None."""
         return self._skills.get(name)
 
     def is_builtin(self, name: str) -> bool:
-        """Tell whether a skill came with the gateway and is not replaced by an imported one."""
+        """Return whether a skill is built in and not replaced by an imported one."""
         return name in self._skills and name not in self._registry
 
     def search(self, query: str, limit: int | None = None) -> list[Hit]:
-        """Return the skills that fit a query, best first; see `search.search_skills`."""
+        """Return the skills that match a query, best first; see `search.search_skills`."""
         return search_skills(self._skills.values(), query, limit)
 
     def refresh(self) -> SkillChanges:
-        """Look at the files, and read what is new or changed.
+        """Read new and changed files.
 
-        Where nothing changed it costs a `stat` of the registry and of each built-in file. It
-        blocks while it reads, a few milliseconds.
+        Without changes this costs one `stat` of the registry and of each built-in file. Reading
+        blocks for a few milliseconds.
         """
         stamp = _stamp(self.registry_path)
-        stamps = self._look()
+        stamps = self._builtin_file_stamps()
         if stamp == self._registry_stamp and stamps == self._builtin_stamps:
             return SkillChanges()
         if stamps != self._builtin_stamps:
@@ -96,7 +96,7 @@ class SkillLibrary:
         if stamp != self._registry_stamp:
             self._read_registry()
             self._registry_stamp = stamp
-        told, before = self.problems, self._skills
+        reported, before = self.problems, self._skills
         self.problems = self._builtin_problems + self._registry_problems
         own = {name: skill for name, skill in self._builtin.items() if name not in self._registry}
         self._skills = {**own, **self._registry}
@@ -105,11 +105,11 @@ class SkillLibrary:
             added=tuple(sorted(now.keys() - before.keys())),
             removed=tuple(sorted(before.keys() - now.keys())),
             changed=tuple(sorted(n for n in now.keys() & before.keys() if now[n] != before[n])),
-            problems=tuple(problem for problem in self.problems if problem not in told),
+            problems=tuple(problem for problem in self.problems if problem not in reported),
         )
 
     def summary(self, skill: Skill) -> dict[str, Any]:
-        """Return what is known of a skill as JSON data, without its texts."""
+        """Return a skill as JSON data, without its texts."""
         return {
             "name": skill.name,
             "description": skill.description,
@@ -127,7 +127,7 @@ class SkillLibrary:
         }
 
     def resources(self) -> list[dict[str, Any]]:
-        """Return the MCP resource definitions of all skills and the texts beside them."""
+        """Return the MCP resource definitions of all skills and their auxiliary texts."""
         found: list[dict[str, Any]] = []
         for skill in self._skills.values():
             found.append(
@@ -146,7 +146,7 @@ class SkillLibrary:
                     "uri": uri_of(skill.name, file),
                     "name": f"{skill.name}/{file}",
                     "title": f"{_line(skill.title)}: {file}",
-                    "description": f"A further text of the skill {skill.name}.",
+                    "description": f"An additional text of the skill {skill.name}.",
                     "mimeType": MIME_TYPE,
                     "size": len(text.encode()),
                     "annotations": {"audience": ["assistant"], "priority": 0.1},
@@ -158,35 +158,37 @@ class SkillLibrary:
     def read(self, uri: str) -> list[dict[str, Any]]:
         """Return the contents for `resources/read`.
 
-        `skill://NAME` and `skill://NAME/SKILL.md` are the skill with its front matter,
-        `skill://NAME/FILE` is a text beside it.
+        `skill://NAME` and `skill://NAME/SKILL.md` give the skill with its front matter,
+        `skill://NAME/FILE` gives an auxiliary text.
 
         Raises:
-          SkillNotFound: there is no such text.
+          SkillNotFound: there is no such skill or text.
         """
         name, file = parse_uri(uri)
-        skill = self._skills.get(name) or self._skills.get(self._spelt(name))
+        skill = self._skills.get(name) or self._skills.get(self._same_name(name))
         if skill is None:
             from mcpgw.text.did_you_mean import correction
 
             near = correction(name, self._skills)
-            hint = f"did you mean '{near}'?" if near else f"there are {len(self._skills)} others."
-            raise SkillNotFound(f"There is no skill '{_line(name)}'; {hint}")
+            hint = f"Did you mean '{near}'?" if near else "resources/list shows all skills."
+            raise SkillNotFound(f"Unknown skill '{_line(name)}'. {hint}")
         if file in ("", FILE):
             text = render_skill(skill)
         elif file in skill.auxiliary:
             text = skill.auxiliary[file]
         else:
-            others = ", ".join([FILE, *skill.auxiliary])
-            raise SkillNotFound(f"The skill '{skill.name}' has no '{_line(file)}', only {others}.")
+            files = ", ".join([FILE, *skill.auxiliary])
+            raise SkillNotFound(
+                f"The skill '{skill.name}' has no file '{_line(file)}'. Its files: {files}."
+            )
         return [{"uri": uri, "mimeType": MIME_TYPE, "text": text}]
 
-    def _spelt(self, name: str) -> str:
-        """Return the name that differs in case alone: some clients lower-case what follows //."""
+    def _same_name(self, name: str) -> str:
+        """Return the name that differs only in case; some clients lower-case it in a URI."""
         folded = [each for each in self._skills if each.casefold() == name.casefold()]
         return folded[0] if len(folded) == 1 else name
 
-    def _look(self) -> Mapping[str, Stamp]:
+    def _builtin_file_stamps(self) -> Mapping[str, Stamp]:
         if self.builtin_folder is None:
             return {}
         try:
@@ -219,21 +221,25 @@ class SkillLibrary:
             return
         self._registry = registry.skills
         self._registry_problems = tuple(
-            f"{self.registry_path}: the skill '{_line(name)}' cannot be used: {reason}."
+            f"{self.registry_path}: the skill '{_line(name)}' is invalid: {reason}."
             for name, reason in registry.broken.items()
         )
 
 
 def uri_of(name: str, file: str = "") -> str:
-    """Return the address of a skill, or of a text beside it."""
+    """Return the URI of a skill, or of one of its auxiliary texts."""
     address = SCHEME + quote(name, safe="")
     return f"{address}/{quote(file)}" if file else address
 
 
 def parse_uri(uri: str) -> tuple[str, str]:
-    """Return the skill's name and the file of an address; SkillNotFound where it is none."""
+    """Return the name of the skill and the file in a `skill://` URI.
+
+    Raises:
+      SkillNotFound: it is another kind of URI.
+    """
     if not uri.lower().startswith(SCHEME):
-        raise SkillNotFound(f"'{_line(uri)}' is not the address of a skill ({SCHEME}NAME).")
+        raise SkillNotFound(f"'{_line(uri)}' is not a skill URI. Use {SCHEME}NAME.")
     name, _, file = uri[len(SCHEME) :].partition("/")
     return unquote(name), unquote(file)
 
@@ -249,7 +255,7 @@ def _stamp(path: Path | None) -> Stamp | None:
 
 
 def _line(text: str) -> str:
-    """Return foreign text as one line without control characters, of a length for lists."""
+    """Return untrusted text as one line without control characters, cut for use in lists."""
     plain = "".join(letter if letter.isprintable() else " " for letter in text)
     line = " ".join(plain.split())
     if len(line) <= LONGEST_DESCRIPTION:

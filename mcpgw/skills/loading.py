@@ -1,4 +1,4 @@
-"""Making skills of files, wherever the files are: in a folder or in an archive."""
+"""Discovery of skills among the files of a folder or an archive."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from mcpgw.skills.parsing import parse_skill
 
 MOST_SKILLS: Final = 500
 DEEPEST: Final = 6
-"""Folders below the given one in which a skill is looked for."""
+"""Levels of folders that are searched for skills."""
 BESIDE: Final = ("SKILL.advanced.md", "reference.md", "README.md")
-"""Texts beside SKILL.md that belong to a skill."""
+"""Auxiliary texts in the folder of SKILL.md."""
 BELOW: Final = ("resources", "references")
-"""Folders whose `*.md` belong to a skill."""
+"""Subfolders whose `*.md` files are auxiliary texts."""
 
-_PASSED_OVER: Final = frozenset({"node_modules", "__MACOSX", "__pycache__"})
+_IGNORED: Final = frozenset({"node_modules", "__MACOSX", "__pycache__"})
 
 
 class Files(Protocol):
@@ -36,42 +36,45 @@ class Files(Protocol):
 
     @property
     def place(self) -> str:
-        """What the files are in, for errors."""
+        """The folder or archive that contains the files, for errors."""
 
     @property
     def paths(self) -> Iterable[str]:
         """The paths of all files."""
 
     def read(self, path: str, *, root: str, limit: int) -> bytes:
-        """Return a file's content, of which `limit` bytes are too many to come.
+        """Return a file's content.
 
-        Raises SkillError where it is too large, cannot be read, or stands outside of `root`.
+        Raises:
+          SkillError: it has more than `limit` bytes, cannot be read, or is outside of `root`.
         """
 
 
 @attrs.frozen
 class Gathered:
-    """Skills that were read, and those that could not be."""
+    """The skills that were read, and the errors of those that could not be."""
 
     skills: tuple[Skill, ...]
     problems: tuple[SkillError, ...] = ()
 
 
 def gather(files: Files) -> Gathered:
-    """Read every skill of some files.
+    """Read every skill among the files.
 
-    A folder with a SKILL.md is a skill, and no other is looked for inside of it. Hidden
-    folders are passed over. A name that stands twice is the first one's.
+    A folder with a SKILL.md is a skill and is not searched for nested skills. Hidden folders are
+    ignored. If two skills have the same name, the second is a problem.
 
     Raises:
-      SkillError: there is no skill, or too many.
+      SkillError: there are no skills, or too many.
     """
     paths = set(files.paths)
     roots = _roots(paths)
     if not roots:
-        raise SkillError(files.place, f"no {FILE} in it, nor in the folders in it")
+        raise SkillError(files.place, f"contains no {FILE}, not even in a subfolder")
     if len(roots) > MOST_SKILLS:
-        raise SkillError(files.place, f"it holds more than {MOST_SKILLS} skills; import some of it")
+        raise SkillError(
+            files.place, f"contains more than {MOST_SKILLS} skills; import a part of it"
+        )
     skills: dict[str, Skill] = {}
     problems: list[SkillError] = []
     for root in roots:
@@ -79,7 +82,9 @@ def gather(files: Files) -> Gathered:
             skill = _one(files, paths, root)
             if skill.name in skills:
                 first = skills[skill.name].source_path
-                raise SkillError(skill.source_path, f"the name '{skill.name}' is that of {first}")
+                raise SkillError(
+                    skill.source_path, f"the name '{skill.name}' is already used by {first}"
+                )
             skills[skill.name] = skill
         except SkillError as error:
             problems.append(error)
@@ -87,19 +92,23 @@ def gather(files: Files) -> Gathered:
 
 
 def decoded(data: bytes, place: str) -> str:
-    """Return the text of an auxiliary file. Raises SkillError where it is none."""
+    """Return the text of an auxiliary file.
+
+    Raises:
+      SkillError: it is not UTF-8 text.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise SkillError(place, "the text is not UTF-8; save it as such", line=line) from None
     if "\0" in text:
-        raise SkillError(place, "this is not a text: it holds a zero byte")
+        raise SkillError(place, "this is not text: it contains a zero byte")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _roots(paths: Iterable[str]) -> list[str]:
-    """Return the folders of skills, sorted; the common root is the empty text."""
+    """Return the folders of skills, sorted; the common root is ""."""
     found: list[str] = []
     folders = {
         str(parent) if (parent := PurePosixPath(path).parent).parts else ""
@@ -108,7 +117,7 @@ def _roots(paths: Iterable[str]) -> list[str]:
     }
     for folder in sorted(folders):
         parts = PurePosixPath(folder).parts
-        hidden = any(part.startswith(".") or part in _PASSED_OVER for part in parts)
+        hidden = any(part.startswith(".") or part in _IGNORED for part in parts)
         nested = any(outer == "" or folder.startswith(f"{outer}/") for outer in found)
         if not hidden and not nested and len(parts) <= DEEPEST:
             found.append(folder)
@@ -143,13 +152,13 @@ def _auxiliary(files: Files, paths: set[str], root: str) -> Mapping[str, bytes]:
         )
     place = _joined(files.place, root)
     if len(names) > MOST_AUXILIARIES:
-        raise SkillError(place, f"more than {MOST_AUXILIARIES} texts beside {FILE}")
+        raise SkillError(place, f"has more than {MOST_AUXILIARIES} auxiliary texts")
     texts: dict[str, bytes] = {}
     for name in names:
         texts[name] = files.read(at + name, root=root, limit=LARGEST_AUXILIARY)
         if sum(map(len, texts.values())) > LARGEST_AUXILIARIES:
             raise SkillError(
-                place, f"the texts beside {FILE} have more than {LARGEST_AUXILIARIES >> 20} MiB"
+                place, f"the auxiliary texts are larger than {LARGEST_AUXILIARIES >> 20} MiB"
             )
     return texts
 

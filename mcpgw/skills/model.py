@@ -1,4 +1,4 @@
-"""What a skill is, and what is wrong with one."""
+"""The data model of a skill, and the error for one that cannot be used."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ FILE: Final = "SKILL.md"
 """The file that makes a folder a skill."""
 
 LARGEST: Final = 1 << 20
-"""Bytes of a SKILL.md that are read."""
+"""Greatest size of a SKILL.md, in bytes."""
 LARGEST_AUXILIARY: Final = 256 << 10
-"""Bytes of one auxiliary text."""
+"""Greatest size of one auxiliary text, in bytes."""
 LARGEST_AUXILIARIES: Final = 1 << 20
-"""Bytes of all auxiliary texts of a skill together."""
+"""Greatest size of all auxiliary texts of a skill together, in bytes."""
 MOST_AUXILIARIES: Final = 64
 
 
 class SkillError(ValueError):
-    """A skill, or a place to import one from, that cannot be used.
+    """A skill, or a source of skills, that cannot be used.
 
-    `place` is the file or the address, `line` counts from 1 where it is known, and `message`
-    says what to put right.
+    `place` is the file or URL, `line` counts from 1 and is None if unknown, and `message` says
+    what to correct.
     """
 
     def __init__(self, place: str, message: str, *, line: int | None = None) -> None:
@@ -33,7 +33,7 @@ class SkillError(ValueError):
         self.line = line
 
     def __str__(self) -> str:
-        """Write the fault as one sentence, beginning with its place."""
+        """Return the error as one sentence that starts with its place."""
         place = self.place if self.line is None else f"{self.place}:{self.line}"
         end = "" if self.message.endswith((".", "?", "!")) else "."
         return f"{place}: {self.message}{end}"
@@ -41,7 +41,7 @@ class SkillError(ValueError):
 
 @attrs.frozen
 class CodeBlock:
-    """A fenced block of a skill's body, kept to be read and never run."""
+    """A fenced code block of a skill's body; shown to clients, never run."""
 
     lang: str
     content: str
@@ -49,7 +49,7 @@ class CodeBlock:
 
 @attrs.frozen
 class Skill:
-    """One skill: its description, its text, and where it came from."""
+    """One skill: its front matter, its text and its origin."""
 
     name: str
     description: str
@@ -61,17 +61,17 @@ class Skill:
     body: str = attrs.field(default="", repr=False)
     code_blocks: tuple[CodeBlock, ...] = attrs.field(default=(), repr=False)
     extra: Mapping[str, object] = attrs.field(factory=dict, repr=False)
-    """Keys of the front matter that mean nothing to the gateway; plain JSON data."""
+    """Front matter keys that the gateway does not use, as plain JSON data."""
     source_path: str = ""
     source_url: str = ""
     content_hash: str = ""
     """`sha256:` and 64 hex digits; see `hashing.content_hash`."""
     auxiliary: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    """Texts beside SKILL.md by their path in the skill's folder."""
+    """The other texts of the skill, by their path in its folder."""
 
     @property
     def title(self) -> str:
-        """The first heading of the body, or the name."""
+        """The first heading of the body, or the name if it has none."""
         for line in self.body.splitlines():
             if line.startswith("# ") and line[2:].strip():
                 return line[2:].strip(" #")
@@ -79,10 +79,10 @@ class Skill:
 
 
 def shown(text: str) -> str:
-    """Return foreign text in a form that a terminal takes as text.
+    """Return untrusted text in a form that is safe to print on a terminal.
 
-    Control characters, and characters that are not seen or turn the direction of reading, are
-    written as escapes; line ends, tabs and spaces of all widths stay.
+    Control characters, invisible characters and direction marks are written as escapes; line
+    ends, tabs and spaces of all widths stay.
     """
     return "".join(
         letter
@@ -93,5 +93,5 @@ def shown(text: str) -> str:
 
 
 def shown_line(text: str) -> str:
-    """Return foreign text as `shown` does, on one line."""
+    """Return untrusted text as `shown` does, on one line."""
     return shown(" ".join(text.split()))

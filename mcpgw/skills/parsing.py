@@ -1,4 +1,4 @@
-"""Reading SKILL.md: front matter between two `---` lines, then Markdown."""
+"""Parser and writer for SKILL.md: front matter between two `---` lines, then Markdown."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from mcpgw.skills.fences import fenced_blocks
 from mcpgw.skills.model import FILE, LARGEST, CodeBlock, Skill, SkillError
 
 MOST_VALUES: Final = 2_000
-"""Values that the keys without a meaning for the gateway may hold together."""
+"""Values that the front matter keys unknown to the gateway may hold together."""
 DEEPEST: Final = 20
 LONGEST_KEY: Final = 100
 LARGEST_FRONT: Final = 64 << 10
 KEPT_LANGUAGES: Final = frozenset({"bash", "sh", "shell", "python", "py", "json"})
 DEEPEST_FLOW: Final = 100
-"""Brackets in one another before the YAML reader is asked, quoted ones counted too."""
+"""Nested brackets allowed in front matter, counting those in quotes."""
 LONGEST_NAME: Final = 128
 
 _LINE_END: Final = re.compile(r"\r\n?")
 _BRACKET: Final = re.compile(r"[\[\]{}]")
 _DEEP_BLOCK: Final = re.compile(r"(?:[-?:][ \t]+){100}")
-"""Lists in lists, or keys of keys, that begin on one line."""
+"""Nested lists or maps that start on one line."""
 _KEY_LINE: Final = r"[\"']?{key}[\"']?[ \t]*:[ \t]+(?P<value>[\d.eE+_-]+)[ \t]*(?:#.*)?"
 _LISTS: Final = {"allowed-tools": "allowed_tools", "triggers": "triggers", "keywords": "keywords"}
 _TEXTS: Final = ("name", "description", "version", "effort")
@@ -35,17 +35,17 @@ _TEXTS: Final = ("name", "description", "version", "effort")
 def parse_skill(data: bytes | str, *, place: str = FILE) -> Skill:
     """Read one SKILL.md.
 
-    A byte order mark, line ends of any system and empty lines before the front matter are
-    taken as they come. `name` and `description` must be there; `version` and `effort` are
-    text, `allowed-tools`, `triggers` and `keywords` a list or a text with commas. All other
-    keys are kept in `extra`. Of the fenced blocks those of shell, Python and JSON are kept.
+    A byte order mark, any line ends and empty lines before the front matter are accepted.
+    `name` and `description` are required; `version` and `effort` must be strings;
+    `allowed-tools`, `triggers` and `keywords` must be lists or strings with commas. All other
+    keys are kept in `extra`. Fenced blocks in shell, Python and JSON are kept.
 
     Args:
       data: the file's content.
-      place: the file or the address, for the errors.
+      place: the file or URL, for errors.
 
     Raises:
-      SkillError: it is not a skill; the text says why, with the line.
+      SkillError: the text is not a valid skill.
     """
     text = _LINE_END.sub("\n", _decoded(data, place))
     reader = _Reader(*_parted(text, place), place)
@@ -54,7 +54,7 @@ def parse_skill(data: bytes | str, *, place: str = FILE) -> Skill:
     known = {key: reader.text(fields, key) for key in _TEXTS}
     name = reader.name(known["name"])
     if not known["description"]:
-        raise reader.fault("description", "must not be empty")
+        raise reader.error("description", "must not be empty")
     return Skill(
         name=name,
         description=known["description"],
@@ -75,7 +75,7 @@ def code_blocks(body: str) -> tuple[CodeBlock, ...]:
 
 
 def render_skill(skill: Skill) -> str:
-    """Write a skill as the SKILL.md that reads the same; values of the front matter as JSON."""
+    """Write a skill as a SKILL.md that parses to the same skill; front matter values are JSON."""
     pairs: list[tuple[str, object]] = [(key, getattr(skill, key)) for key in _TEXTS]
     pairs += [(key, list(getattr(skill, field))) for key, field in _LISTS.items()]
     given = [(key, value) for key, value in pairs if value]
@@ -85,7 +85,7 @@ def render_skill(skill: Skill) -> str:
 
 
 def _json(value: object) -> str:
-    # What YAML takes for a line end, or refuses, is written as its escape, which JSON lacks.
+    # Characters that YAML rejects or reads as line ends are written as YAML escapes.
     text = json.dumps(value, ensure_ascii=False)
     return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in text)
 
@@ -93,7 +93,7 @@ def _json(value: object) -> str:
 def _decoded(data: bytes | str, place: str) -> str:
     size = len(data) if isinstance(data, bytes) else len(data.encode("utf-8", "surrogatepass"))
     if size > LARGEST:
-        raise SkillError(place, f"it has more than {LARGEST >> 20} MiB")
+        raise SkillError(place, f"is larger than {LARGEST >> 20} MiB")
     if isinstance(data, bytes):
         try:
             text = data.decode("utf-8")
@@ -105,7 +105,7 @@ def _decoded(data: bytes | str, place: str) -> str:
         _check_surrogates(text, place)
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise SkillError(place, "this is not a text: it holds a zero byte", line=line)
+        raise SkillError(place, "this is not text: it contains a zero byte", line=line)
     return text.removeprefix("\ufeff")
 
 
@@ -113,7 +113,7 @@ def _check_surrogates(text: str, place: str) -> None:
     found = re.search(r"[\ud800-\udfff]", text)
     if found is not None:
         line = text.count("\n", 0, found.start()) + 1
-        raise SkillError(place, "half of a character stands alone (a surrogate)", line=line)
+        raise SkillError(place, "the text contains a lone surrogate", line=line)
 
 
 def _parted(text: str, place: str) -> tuple[str, int, str]:
@@ -121,9 +121,9 @@ def _parted(text: str, place: str) -> tuple[str, int, str]:
     lines = text.split("\n")
     first = next((index for index, line in enumerate(lines) if line.strip()), None)
     if first is None:
-        raise SkillError(place, "the file is empty; it must begin with '---' front matter")
+        raise SkillError(place, "the file is empty; it must start with '---' front matter")
     if lines[first].rstrip() != "---":
-        advice = "it must begin with '---' front matter that gives 'name' and 'description'"
+        advice = "must start with '---' front matter that has 'name' and 'description'"
         raise SkillError(place, advice, line=first + 1)
     for index in range(first + 1, len(lines)):
         if lines[index].rstrip() == "---":
@@ -131,13 +131,13 @@ def _parted(text: str, place: str) -> tuple[str, int, str]:
             front = "\n".join(lines[first + 1 : index])
             return front, first + 1, f"{body}\n" if body else ""
     raise SkillError(
-        place, "the front matter that begins here is not closed by a line '---'", line=first + 1
+        place, "the front matter that starts here has no closing '---' line", line=first + 1
     )
 
 
 @attrs.frozen
 class _Reader:
-    """The front matter of one file, and where its lines stand."""
+    """Reads the front matter of one file; `offset` is the line before its first one."""
 
     front: str
     offset: int
@@ -145,9 +145,9 @@ class _Reader:
     place: str
 
     def check_depth(self) -> None:
-        """Refuse what is nested so deeply that the YAML reader, written in C, would crash."""
+        """Reject nesting so deep that the YAML parser, written in C, would crash."""
         if len(self.front) > LARGEST_FRONT:
-            message = f"the front matter has more than {LARGEST_FRONT >> 10} KiB"
+            message = f"the front matter is larger than {LARGEST_FRONT >> 10} KiB"
             raise SkillError(self.place, message, line=self.offset)
         deep = _DEEP_BLOCK.search(self.front)
         depth = 0
@@ -169,14 +169,14 @@ class _Reader:
             line = None if error.line is None else error.line + self.offset
             raise SkillError(self.place, f"front matter: {error.message}", line=line) from None
         except (TypeError, AttributeError):
-            # A map or a list as the key of a map, which the reader itself does not foresee.
-            raise SkillError(self.place, "front matter: a key is not a text") from None
+            # The YAML parser does not handle a map or list that is a key.
+            raise SkillError(self.place, "front matter: every key must be a string") from None
         if not isinstance(found, dict):
-            advice = "the front matter is not a map of keys and values such as 'name: my-skill'"
+            advice = "the front matter must be a map of keys and values such as 'name: my-skill'"
             raise SkillError(self.place, advice, line=self.offset + 1)
         return found
 
-    def fault(self, key: str, what: str) -> SkillError:
+    def error(self, key: str, what: str) -> SkillError:
         return SkillError(self.place, f"field '{key}' {what}", line=self._line(key))
 
     def _line(self, key: str) -> int | None:
@@ -187,19 +187,19 @@ class _Reader:
 
     def name(self, name: str) -> str:
         if not name:
-            raise self.fault("name", "must not be empty")
+            raise self.error("name", "must not be empty")
         if len(name) > LONGEST_NAME:
-            raise self.fault("name", f"is longer than {LONGEST_NAME} characters")
+            raise self.error("name", f"must have at most {LONGEST_NAME} characters")
         if not name.isprintable():
-            raise self.fault("name", "must be one line without control characters")
+            raise self.error("name", "must be one line without control characters")
         return name
 
     def text(self, fields: Mapping[object, object], key: str) -> str:
-        """Return a field's text; a version that YAML takes for a number, as it was written."""
+        """Return a field's text; a version that YAML reads as a number keeps its spelling."""
         value = fields.get(key)
         if value is None and key in ("name", "description"):
             if key in fields:
-                raise self.fault(key, "must not be empty")
+                raise self.error(key, "must not be empty")
             raise SkillError(self.place, f"missing required field '{key}'", line=self.offset)
         if value is None:
             return ""
@@ -208,24 +208,24 @@ class _Reader:
             if found is not None and not isinstance(value, bool):
                 return found["value"]
         if not isinstance(value, str):
-            raise self.fault(key, "must be a string; put the value in quotes")
+            raise self.error(key, "must be a string; quote the value")
         _check_surrogates(value, self.place)
         return value.strip()
 
     def words(self, fields: Mapping[object, object], key: str) -> tuple[str, ...]:
-        """Return the items of a list, or of a text with commas that are not in parentheses."""
+        """Return the items of a list, or of a string split at commas outside of parentheses."""
         value = fields.get(key)
         if value is None:
             return ()
         if isinstance(value, str):
             items = _split(value, ",")
             if len(items) == 1 and key == "allowed-tools":
-                # The open Agent Skills format parts tools by spaces.
+                # The open Agent Skills format separates tools by spaces.
                 items = _split(value, None)
         elif isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
             items = [item if isinstance(item, str) else json.dumps(item) for item in value]
         else:
-            raise self.fault(key, "must be a list of strings, or one string with commas")
+            raise self.error(key, "must be a list of strings or one string with commas")
         for item in items:
             _check_surrogates(item, self.place)
         return tuple(item.strip() for item in items if item.strip())
@@ -247,14 +247,14 @@ class _Reader:
 
 
 class _NotPlain(Exception):
-    """A value that JSON cannot hold, or that is too large to keep."""
+    """A value that JSON cannot represent or that is too large."""
 
 
 def _plain(value: object, left: list[int], depth: int) -> object:
-    """Copy a value as JSON data; an anchor that is used often counts each time."""
+    """Copy a value as JSON data; a YAML anchor counts each time that it is used."""
     left[0] -= 1
     if left[0] < 0:
-        raise _NotPlain(f"and other fields hold more than {MOST_VALUES} values")
+        raise _NotPlain(f"and other fields have more than {MOST_VALUES} values")
     if depth == 0:
         raise _NotPlain(f"is nested deeper than {DEEPEST} levels")
     if isinstance(value, dict):
@@ -270,24 +270,24 @@ def _plain(value: object, left: list[int], depth: int) -> object:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    raise _NotPlain("holds a value that is neither text, number, list nor map")
+    raise _NotPlain("must contain only strings, numbers, lists and maps")
 
 
 def _plain_key(key: object) -> str:
     text = key if isinstance(key, str) else str(key)
     if len(text) > LONGEST_KEY:
-        raise _NotPlain(f"has a key of more than {LONGEST_KEY} characters")
+        raise _NotPlain(f"has a key longer than {LONGEST_KEY} characters")
     return _plain_text(text)
 
 
 def _plain_text(text: str) -> str:
     if re.search(r"[\ud800-\udfff]", text):
-        raise _NotPlain("holds half of a character (a surrogate)")
+        raise _NotPlain("contains a lone surrogate")
     return text
 
 
 def _split(text: str, separator: str | None) -> list[str]:
-    """Cut a text at commas, or at spaces, that do not stand in parentheses."""
+    """Split a text at a separator, or at white space if it is None, outside of parentheses."""
     items, start, depth = [], 0, 0
     for index, letter in enumerate(text):
         if letter == "(":

@@ -1,4 +1,4 @@
-"""skills.json: the imported skills, in one file that a person can read and several may write."""
+"""The registry of imported skills, skills.json; several processes may write it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ VARIABLE: Final = "MCP_GATEWAY_SKILLS_REGISTRY"
 FILE_NAME: Final = "skills.json"
 SCHEMA: Final = 1
 LARGEST: Final = 64 << 20
-"""Bytes of a registry that are read and written."""
-PATIENCE: Final = 10.0
-"""Seconds that a writer waits for another one."""
+"""Greatest size of a registry, in bytes."""
+LOCK_TIMEOUT: Final = 10.0
+"""Seconds to wait for another writer."""
 
 _TEXTS: Final = (
     "description", "version", "effort", "body", "source_path", "source_url", "content_hash",
@@ -32,40 +32,40 @@ _LISTS: Final = ("allowed_tools", "triggers", "keywords")
 
 
 def registry_path(environ: Mapping[str, str], given: str | None = None) -> Path:
-    """Return the registry's file: the given one, the variable's, or that of the state folder.
+    """Return the path of the registry: `given`, else `VARIABLE`, else in the state folder.
 
     Args:
-      environ: the environment variables to look at.
-      given: what `--registry` says.
+      environ: the environment variables.
+      given: the value of `--registry`.
     """
     chosen = given or environ.get(VARIABLE)
     return Path(chosen).expanduser() if chosen else state_folder(environ) / FILE_NAME
 
 
 class RegistryError(Exception):
-    """The registry cannot be read or written; the text says why. The file is as it was."""
+    """The registry cannot be read or written. The file is unchanged."""
 
 
 @attrs.frozen
 class Registry:
-    """What the file holds. The text of an entry that cannot be read stays in the file."""
+    """The content of the file. Entries that cannot be read stay in the file."""
 
     path: Path
     skills: Mapping[str, Skill] = attrs.field(factory=dict)
-    """By name, in the order of the names."""
+    """By name, sorted."""
     broken: Mapping[str, str] = attrs.field(factory=dict)
-    """Names of entries that cannot be used, and why."""
+    """Reasons by name, for entries that cannot be used."""
     document: Mapping[str, object] = attrs.field(factory=dict, repr=False, eq=False)
-    """The file's whole content, with what this version does not know."""
+    """The whole JSON document, including keys unknown to this version."""
 
 
 def read_registry(path: Path) -> Registry:
-    """Read a registry; one that is not there holds no skills.
+    """Read a registry; a missing file is an empty registry.
 
-    Keys that are not known are passed over, entries that cannot be used are in `broken`.
+    Unknown keys are ignored; entries that cannot be used are in `broken`.
 
     Raises:
-      RegistryError: the file is there, and is no registry or cannot be read.
+      RegistryError: the file exists but cannot be read or is not a registry.
     """
     try:
         with path.open("rb") as file:
@@ -76,7 +76,7 @@ def read_registry(path: Path) -> Registry:
         reason = getattr(error, "strerror", None) or str(error)
         raise RegistryError(f"{path}: the skills cannot be read: {reason}.") from error
     if len(data) > LARGEST:
-        raise RegistryError(f"{path}: it has more than {LARGEST >> 20} MiB; is this a registry?")
+        raise RegistryError(f"{path}: is larger than {LARGEST >> 20} MiB; is this a registry?")
     document = _document(path, data)
     skills: dict[str, Skill] = {}
     broken: dict[str, str] = {}
@@ -91,16 +91,16 @@ def read_registry(path: Path) -> Registry:
 
 
 def add_skills(path: Path, skills: tuple[Skill, ...]) -> tuple[str, ...]:
-    """Put skills into a registry, each in place of one of the same name.
+    """Add skills to a registry, replacing those of the same name.
 
-    The file is locked meanwhile and replaced in one step, so of two writers none loses what
-    the other wrote. Entries and keys that this version does not know stay.
+    The file is locked and replaced atomically, so concurrent writers do not lose each other's
+    changes. Entries and keys unknown to this version are kept.
 
     Returns:
-      The names that were there before.
+      The names of the skills that were replaced.
 
     Raises:
-      RegistryError: it cannot be read or written, or another writer does not come to an end.
+      RegistryError: the file cannot be read or written, or another writer holds the lock.
     """
 
     def put(entries: dict[str, object]) -> tuple[str, ...]:
@@ -112,10 +112,10 @@ def add_skills(path: Path, skills: tuple[Skill, ...]) -> tuple[str, ...]:
 
 
 def remove_skill(path: Path, name: str) -> bool:
-    """Take a skill, or a broken entry, out of a registry; return whether it was there.
+    """Remove a skill, or a broken entry, from a registry; return whether it existed.
 
     Raises:
-      RegistryError: as `add_skills`.
+      RegistryError: as for `add_skills`.
     """
     if name not in _entries(read_registry(path)):
         return False
@@ -127,7 +127,7 @@ def remove_skill(path: Path, name: str) -> bool:
 
 
 def entry_of(skill: Skill) -> dict[str, object]:
-    """Return a skill as the registry keeps it; empty fields are left out."""
+    """Return the registry entry of a skill; empty fields are left out."""
     fields: dict[str, object] = {
         "version": skill.version,
         "effort": skill.effort,
@@ -155,7 +155,7 @@ def _change(path: Path, change: Callable[[dict[str, object]], tuple[str, ...]]) 
             document = {"schema": SCHEMA, **found.document, "skills": dict(sorted(entries.items()))}
             data = _written(document)
             if len(data) > LARGEST:
-                raise RegistryError(f"{path}: it would have more than {LARGEST >> 20} MiB.")
+                raise RegistryError(f"{path}: would be larger than {LARGEST >> 20} MiB.")
             write_atomically(target, data, sync=True)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -167,7 +167,7 @@ def _written(document: Mapping[str, object]) -> bytes:
     try:
         return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError:
-        # A broken entry holds half of a character, which only an escape can keep.
+        # A broken entry contains a lone surrogate, which only an escape can represent.
         return json.dumps(document, indent=2).encode() + b"\n"
 
 
@@ -179,7 +179,7 @@ def _entries(registry: Registry) -> dict[str, object]:
 
 @contextmanager
 def _locked(target: Path) -> Iterator[None]:
-    """Keep other writers out. The lock belongs to the open file, so a crash frees it."""
+    """Lock out other writers. The lock belongs to the open file, so a crash releases it."""
     import fcntl
 
     for missing in reversed([target.parent, *target.parent.parents]):
@@ -187,7 +187,7 @@ def _locked(target: Path) -> Iterator[None]:
     lock = target.parent / f".{target.name}.lock"
     handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LOCK_TIMEOUT
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -197,8 +197,8 @@ def _locked(target: Path) -> Iterator[None]:
                     raise
             if time.monotonic() > end:
                 raise RegistryError(
-                    f"{target}: another program has held {lock.name} for {PATIENCE:.0f} s."
-                    " Try again when it has ended."
+                    f"{target}: another process has held {lock.name} for {LOCK_TIMEOUT:.0f} s."
+                    " Try again when it has finished."
                 )
             time.sleep(0.02)
         yield
@@ -207,20 +207,20 @@ def _locked(target: Path) -> Iterator[None]:
 
 
 def _document(path: Path, data: bytes) -> dict[str, object]:
-    advice = "Mend it, or move it away; it is not overwritten."
+    advice = "Correct it or move it away; it is not overwritten."
     try:
         document = json.loads(data.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
-        raise RegistryError(f"{path}:{error.lineno}: not JSON: {error.msg}. {advice}") from None
+        raise RegistryError(f"{path}:{error.lineno}: invalid JSON: {error.msg}. {advice}") from None
     except (ValueError, RecursionError):
-        raise RegistryError(f"{path}: not JSON that can be read. {advice}") from None
+        raise RegistryError(f"{path}: invalid JSON. {advice}") from None
     if not isinstance(document, dict) or not isinstance(document.get("skills", {}), dict):
-        raise RegistryError(f"{path}: not a skills registry (an object with 'skills'). {advice}")
+        raise RegistryError(f"{path}: must be a JSON object with an object 'skills'. {advice}")
     schema = document.get("schema", SCHEMA)
     if schema != SCHEMA or isinstance(schema, bool):
         raise RegistryError(
-            f"{path}: 'schema' is {json.dumps(schema)[:40]}, and this version knows {SCHEMA}."
-            " It was written by a newer version; update this one. Nothing is overwritten."
+            f"{path}: 'schema' is {json.dumps(schema)[:40]}; this version supports {SCHEMA}."
+            " A newer version wrote the file; update this one. The file is not overwritten."
         )
     document.setdefault("skills", {})
     return document
@@ -228,13 +228,13 @@ def _document(path: Path, data: bytes) -> dict[str, object]:
 
 def _skill(name: str, entry: object) -> Skill:
     if not isinstance(entry, dict):
-        raise SkillError(name, "the entry is not an object")
+        raise SkillError(name, "the entry must be an object")
     fields = {key: _text(name, entry, key) for key in _TEXTS}
     if not name or not name.isprintable() or not fields["description"]:
-        raise SkillError(name, "a name and a description are needed")
+        raise SkillError(name, "a name and a description are required")
     extra = entry.get("extra") or {}
     if not isinstance(extra, dict):
-        raise SkillError(name, "'extra' is not an object")
+        raise SkillError(name, "'extra' must be an object")
     return Skill(
         name=name,
         **fields,
@@ -252,21 +252,22 @@ def _text(name: str, entry: Mapping[str, object], key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str) or not _is_text(value):
-        raise SkillError(name, f"'{key}' is not a text")
+        raise SkillError(name, f"'{key}' must be a string")
     return value
 
 
 def _texts(name: str, entry: Mapping[str, object], key: str) -> tuple[str, ...]:
     value = entry.get(key) or []
     if not isinstance(value, list):
-        raise SkillError(name, f"'{key}' is not a list")
-    return tuple(_text(name, {key: item}, key) for item in value)
+        raise SkillError(name, f"'{key}' must be a list")
+    items = {f"{key}[{index}]": item for index, item in enumerate(value)}
+    return tuple(_text(name, items, each) for each in items)
 
 
 def _blocks(name: str, value: object) -> tuple[CodeBlock, ...]:
     blocks = value or []
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
-        raise SkillError(name, "'code_blocks' is not a list of objects")
+        raise SkillError(name, "'code_blocks' must be a list of objects")
     return tuple(
         CodeBlock(_text(name, block, "lang"), _text(name, block, "content")) for block in blocks
     )
@@ -275,12 +276,12 @@ def _blocks(name: str, value: object) -> tuple[CodeBlock, ...]:
 def _auxiliary(name: str, value: object) -> dict[str, str]:
     texts = value or {}
     if not isinstance(texts, dict):
-        raise SkillError(name, "'auxiliary_texts' is not an object")
+        raise SkillError(name, "'auxiliary_texts' must be an object")
     return {file: _text(name, texts, file) for file in texts if _is_text(file)}
 
 
 def _is_text(value: str) -> bool:
-    """Tell whether UTF-8 can hold a text: JSON may hold halves of characters."""
+    """Return whether UTF-8 can encode a text; JSON may contain lone surrogates."""
     try:
         value.encode()
     except UnicodeEncodeError:

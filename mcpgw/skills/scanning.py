@@ -1,4 +1,4 @@
-"""Looking for hidden instructions in a foreign skill before a model can read it."""
+"""Scan of imported skills for hidden instructions."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from mcpgw.trust.poisoning import Finding
 
 Scan = Callable[[str, str], "Iterable[Finding]"]
-"""Takes a text and where it stands; returns findings as `mcpgw.trust.poisoning.scan_text` does."""
+"""Takes a text and its place; returns findings as `mcpgw.trust.poisoning.scan_text` does."""
 
 PIECE: Final = 4_000
+"""Characters of a text that are scanned at once."""
 OVERLAP: Final = 1_000
 """Characters that two neighbouring pieces share."""
 
 
 @attrs.frozen
 class Suspicion:
-    """What a text of a skill was found to try."""
+    """One finding in a text of a skill."""
 
     severe: bool
     where: str
@@ -30,18 +31,18 @@ class Suspicion:
 
 
 def screen(skill: Skill, scan: Scan | None = None) -> tuple[Suspicion, ...]:
-    """Return what is suspicious in any text of a skill, severe findings first.
+    """Return the findings in any text of a skill, severe ones first.
 
     Args:
       skill: the skill.
-      scan: the engine, or None for the gateway's own.
+      scan: the scanner, or None for the gateway's own.
     """
-    look = scan if scan is not None else engine()
+    scan_piece = scan if scan is not None else engine()
     found = [
-        Suspicion(finding.severity.name == "HIGH", where, _because(finding))
+        Suspicion(finding.severity.name == "HIGH", where, _reason(finding))
         for where, text in _texts(skill)
         for piece in _pieces(text)
-        for finding in look(piece, where)
+        for finding in scan_piece(piece, where)
         if finding.severity.name in ("HIGH", "MEDIUM")
     ]
     return tuple(sorted(dict.fromkeys(found), key=lambda suspicion: not suspicion.severe))
@@ -70,21 +71,21 @@ def _strings(value: object, where: str) -> Iterator[tuple[str, str]]:
             yield from _strings(item, f"{where}.{key}")
 
 
-def _because(finding: Finding) -> str:
+def _reason(finding: Finding) -> str:
     return f'{finding.reason} ("{finding.matched}")' if finding.matched else finding.reason
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Cut a text into pieces that overlap, so that nothing hides at a cut.
+    """Cut a text into pieces that overlap, so that no instruction is missed at a cut.
 
-    The engine is made for descriptions, and takes a long text for a fault in itself.
+    The scanner is made for descriptions and reports a long text as a finding in itself.
     """
     for start in range(0, max(1, len(text) - OVERLAP), PIECE - OVERLAP):
         yield text[start : start + PIECE]
 
 
 def engine() -> Scan:
-    """Return the gateway's own engine."""
+    """Return the gateway's own scanner."""
     from mcpgw.trust.poisoning import scan_text
 
     return scan_text

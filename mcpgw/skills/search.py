@@ -1,4 +1,4 @@
-"""Finding skills by words: where the words stand says how much they count."""
+"""Search for skills by words, weighted by the field in which they occur."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEYWORD: Final = 20.0
 TRIGGER: Final = 20.0
 BODY: Final = 5.0
 MOST: Final = 5
-"""Keywords, and triggers, that count: a skill does not win by the length of its lists."""
+"""Keywords, and triggers, that count, so that long lists do not win."""
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _JOINING: Final = (
@@ -26,29 +26,29 @@ _JOINING: Final = (
 )
 _STOP_WORDS: Final = frozenset(_JOINING.split())
 _SHORT: Final = 3
-"""Letters below which a word is only found whole."""
+"""Letters below which a word is matched only whole."""
 
 
 @attrs.frozen
 class Hit:
-    """A skill that was found, and how well it fits."""
+    """A skill that matches a query, and its score."""
 
     skill: Skill
     score: float
 
 
 def search_skills(skills: Iterable[Skill], query: str, limit: int | None = None) -> list[Hit]:
-    """Return the skills that fit a query, best first, ties by name.
+    """Return the skills that match a query, best first, ties by name.
 
-    The whole query counts where it stands as it is, whatever the case: 100 in the name, 50 in
-    the description, 20 in each keyword and each trigger (five of each at most), 5 in the body.
-    With several words, each of them counts by the same measure, the mean of all added to what
-    the whole query has; it is found at the beginning of a word. An empty query fits all.
+    The whole query, in any case, scores 100 in the name, 50 in the description, 20 in each
+    keyword and each trigger (at most five of each) and 5 in the body. If it has several words,
+    each is scored in the same way at the beginnings of words, and the mean of these scores is
+    added. An empty query matches every skill.
 
     Args:
-      skills: where to look.
-      query: words.
-      limit: how many to return at most, or None for all.
+      skills: the skills to search.
+      query: one or more words.
+      limit: the greatest number of hits, or None for all.
     """
     whole = " ".join(query.casefold().split())
     words = _words(whole)
@@ -61,7 +61,7 @@ def search_skills(skills: Iterable[Skill], query: str, limit: int | None = None)
 
 @attrs.frozen
 class _Fields:
-    """The texts of a skill in the form in which they are compared."""
+    """The texts of a skill, case-folded."""
 
     name: str
     description: str
@@ -85,7 +85,7 @@ def _folded(text: str) -> str:
 
 
 def _words(whole: str) -> list[str]:
-    """Return the words of a query; those that join others only where there are no others."""
+    """Return the words of a query without stop words, unless it has only stop words."""
     found = list(dict.fromkeys(_WORD.findall(whole)))
     return [word for word in found if word not in _STOP_WORDS] or found
 
@@ -93,26 +93,26 @@ def _words(whole: str) -> list[str]:
 def _score(fields: _Fields, whole: str, words: list[str]) -> float:
     if not whole:
         return 0.0
-    score = _weighed(fields, _Sought(whole))
+    score = _weighted(fields, _Term(whole))
     if words and words != [whole]:
-        score += sum(_weighed(fields, _sought(word)) for word in words) / len(words)
+        score += sum(_weighted(fields, _term(word)) for word in words) / len(words)
     return round(score, 2)
 
 
 @attrs.frozen
-class _Sought:
-    """A text that is looked for, and where the beginnings of words matter also how."""
+class _Term:
+    """A text to search for; the pattern restricts it to the beginnings of words."""
 
     stem: str
     pattern: re.Pattern[str] | None = None
 
-    def stands_in(self, text: str) -> bool:
-        # The plain look comes first: it is far quicker, and mostly finds nothing.
+    def is_in(self, text: str) -> bool:
+        # The substring test is much faster than the pattern and mostly fails.
         return self.stem in text and (self.pattern is None or self.pattern.search(text) is not None)
 
 
-def _weighed(fields: _Fields, sought: _Sought) -> float:
-    found = sought.stands_in
+def _weighted(fields: _Fields, term: _Term) -> float:
+    found = term.is_in
     return (
         NAME * found(fields.name)
         + DESCRIPTION * found(fields.description)
@@ -123,16 +123,16 @@ def _weighed(fields: _Fields, sought: _Sought) -> float:
 
 
 @functools.lru_cache(maxsize=256)
-def _sought(word: str) -> _Sought:
-    """Return what finds a word, with or without the endings of plural and verb forms."""
+def _term(word: str) -> _Term:
+    """Return a term for a word, without the endings of plural and verb forms."""
     if not word.isascii():
-        return _Sought(word)  # scripts without spaces have no beginnings of words
+        return _Term(word)  # in scripts without spaces, words have no visible beginning
     before = r"(?<![^\W_])"
     if len(word) < _SHORT:
-        return _Sought(word, re.compile(rf"{before}{word}(?![^\W_])"))
+        return _Term(word, re.compile(rf"{before}{word}(?![^\W_])"))
     stem = word
     for ending in ("ing", "ies", "es", "ed", "s"):
         if word.endswith(ending) and len(word) - len(ending) > _SHORT:
             stem = word[: -len(ending)]
             break
-    return _Sought(stem, re.compile(f"{before}{stem}"))
+    return _Term(stem, re.compile(f"{before}{stem}"))

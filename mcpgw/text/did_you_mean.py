@@ -13,7 +13,7 @@ MIN_CONTAINED: Final = 3
 
 
 def nearest(wanted: str, candidates: Iterable[str], *, count: int = 3) -> list[str]:
-    """Return at most `count` candidates that `wanted` may have meant, likeliest first.
+    """Return at most `count` candidates that `wanted` may mean, most likely first.
 
     Misspellings come first: names within `MAX_DISTANCE` edits (a letter inserted, dropped,
     replaced or swapped with its neighbour). Short names allow fewer edits: a third of their

@@ -1,4 +1,4 @@
-"""Words: how names, prose and queries are cut into words, and how a word finds its stem."""
+"""Tokenisation of names, prose and queries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STOP_WORDS: Final = (
     " who whom whose why will with within without would yes yet you your"
 )
 STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
-"""Words that join others and name nothing: neither indexed nor searched for in prose."""
+"""Function words that are neither indexed nor searched for in prose."""
 
 _ASCII_PROSE: Final = re.compile(r"[A-Za-z0-9]+")
 _WIDE_PROSE: Final = re.compile(r"[A-Za-z0-9\u0080-\U0010ffff]+")
@@ -70,9 +70,9 @@ def token_words(token: str) -> tuple[str, ...]:
 
 
 def joined_key(text: str) -> str:
-    """Return the letters and digits of a text, case folded: one key for all its spellings.
+    """Return the letters and digits of a text, case-folded: one key for all its spellings.
 
-    A text without any letter or digit is its own key.
+    A text without letters and digits is its own key.
     """
     if text.isascii():
         return "".join(_ASCII_PROSE.findall(text)).lower() or text.strip()
@@ -81,9 +81,9 @@ def joined_key(text: str) -> str:
 
 
 def is_unspaced(character: str) -> bool:
-    """Tell whether a character belongs to a script whose words are not parted by spaces.
+    """Return whether a character belongs to a script written without spaces between words.
 
-    Hangul counts too: its particles stick to the word, which pairs see through.
+    Hangul counts too, because its particles are attached to words.
     """
     code = ord(character)
     return code >= 0x0E00 and (
@@ -161,7 +161,7 @@ def _split_case(run: str) -> Iterator[str]:
 
 
 def _unicode_runs(text: str) -> Iterator[str]:
-    """Yield runs of letters, marks and digits, cut where an unspaced script begins or ends."""
+    """Yield runs of letters, marks and digits, split at the edges of an unspaced script."""
     run: list[str] = []
     unspaced = False
     for character in unicodedata.normalize("NFKC", text):

@@ -67,14 +67,18 @@ def test_an_empty_file_holds_nothing(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("groups:\n  - delete\n", 2, "expected a list of words, as in `[delete, remove]`"),
-        ("groups:\n  - [a, [b]]\n", 2, "['b'] is not a word; put it in quotes if it is one"),
-        ("groups:\n  - [a, b]\n  - [true, on]\n", 3, "True is not a word"),
+        ("groups:\n  - delete\n", 2, "must be a list of words, as in `[delete, remove]`"),
+        ("groups:\n  - [a, [b]]\n", 2, "['b'] must be a string; if it is a word, quote it"),
+        ("groups:\n  - [a, b]\n  - [true, on]\n", 3, "True must be a string"),
         ("groups: delete\n", 1, "`groups` must be a list of lists of words"),
         ("\nnarrower: [a]\n", 2, "`narrower` must map a word to a list of words"),
-        ("narrower:\n  a: b\n", 2, "expected a list of words"),
-        ("group: []\n", 1, "unknown key 'group'; there are `groups` and `narrower`"),
-        ("groups:\n  - [one two three four five, b]\n", 2, "has 5 words; a phrase has at most 4"),
+        ("narrower:\n  a: b\n", 2, "must be a list of words"),
+        ("group: []\n", 1, "unknown key 'group'; use `groups` and `narrower`"),
+        (
+            "groups:\n  - [one two three four five, b]\n",
+            2,
+            "has 5 words; a phrase must have at most 4",
+        ),
         ("groups:\n  - [a, b\n", 3, "is not closed by ']'"),
     ],
 )
@@ -97,7 +101,7 @@ def test_a_file_that_is_no_map_or_missing_or_binary_is_named(tmp_path: Path) -> 
     with pytest.raises(SynonymError, match=r"none\.yaml cannot be read: No such file"):
         load([tmp_path / "none.yaml"])
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SynonymError, match="cannot be read: it is not UTF-8 text"):
+    with pytest.raises(SynonymError, match="cannot be read: the text is not UTF-8"):
         load([path])
 
 

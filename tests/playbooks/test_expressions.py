@@ -140,7 +140,7 @@ def test_a_condition_is_read_or_refused(text: str) -> None:
 
 def test_the_place_of_a_fault_is_that_of_the_word() -> None:
     """Spaces before it are not counted to it."""
-    with pytest.raises(ConditionError, match=r"'\$b' is too much, at character 6$"):
+    with pytest.raises(ConditionError, match=r"unexpected '\$b', at character 6$"):
         parse_condition("$a   $b")
 
 

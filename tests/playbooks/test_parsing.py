@@ -28,22 +28,28 @@ def step(rest: str) -> str:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (step("arguments: &a {x: *a}"), "p.yaml:4: steps[0]: is nested too deep, or holds itself"),
+        (
+            step("arguments: &a {x: *a}"),
+            "p.yaml:4: steps[0]: is nested too deeply or contains itself",
+        ),
         (step("arguments: {x: !!set {a, b}}"), "steps[0].arguments.x: a set cannot be sent"),
         (step("arguments: {x: !!binary aGk=}"), "steps[0].arguments.x: a bytes cannot be sent"),
-        (step("arguments: {? [a, b] : c}"), "of a key is not text"),
-        (step("arguments: {1: c}"), "the name 1 of a key is not text"),
-        (step("arguments: {x: .nan}"), "steps[0].arguments.x: is no number that JSON knows"),
-        (step("arguments: []"), "steps[0].arguments: wants a map, and this is a list"),
-        (step("arguments: {a: 1}, args: {b: 2}"), "steps[0].args: stands beside `arguments`"),
-        (step("max_retries: false"), "steps[0].max_retries: wants a whole number"),
+        (step("arguments: {? [a, b] : c}"), "the key ('a', 'b') must be a string"),
+        (step("arguments: {1: c}"), "the key 1 must be a string"),
+        (step("arguments: {x: .nan}"), "steps[0].arguments.x: must be a finite number"),
+        (step("arguments: []"), "steps[0].arguments: must be a map, but this is a list"),
+        (
+            step("arguments: {a: 1}, args: {b: 2}"),
+            "steps[0].args: must not be used with `arguments`",
+        ),
+        (step("max_retries: false"), "steps[0].max_retries: must be a whole number"),
         (f"timeout: 1{'0' * 400}\n{STEP}", "p.yaml:3: timeout: must be at most 87600h (ten years)"),
         (
             f"output: {{properties: {{o: {{path: $one, falback: 1}}}}}}\n{STEP}",
             "output.properties.o.falback: unknown key. Did you mean 'fallback'?",
         ),
         (f"output: {{propertys: {{o: $one}}}}\n{STEP}", "Did you mean 'properties'?"),
-        ("steps:\n- {name: a-b, tool: t}\n", "steps[0].name: 'a-b' cannot be referred to"),
+        ("steps:\n- {name: a-b, tool: t}\n", "steps[0].name: invalid step name 'a-b'"),
     ],
 )
 def test_what_could_not_be_run_is_refused(text: str, told: str) -> None:
@@ -62,12 +68,12 @@ def test_aliases_that_double_are_refused() -> None:
 def test_what_is_not_yet_known_is_refused(written: str) -> None:
     """A step cannot use itself, a later step, or a step before the first one, path or none."""
     told = faults(step(f"arguments: {{x: '{written}'}}"))
-    assert "refers to no input or earlier step" in told
+    assert "is not an input or an earlier step" in told
 
 
 def test_a_later_step_is_named_as_such() -> None:
     """The remedy is to move the step, which no similar name would say."""
-    assert "The step 'late' is this one or comes later; move it up." in (
+    assert "The step 'late' is this step or a later one; move it up." in (
         faults(step("arguments: {x: $late}"))
     )
 

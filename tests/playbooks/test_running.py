@@ -166,12 +166,12 @@ steps:
     tools = Tools({"one": [30.0]})
     result = await run(read(text), {}, tools)
     assert ["b"] == result.completed
-    assert "no answer within the step's 2 s" in result.failed[0]["error"]
+    assert "the step timed out after 2 s" in result.failed[0]["error"]
 
 
 async def test_a_run_has_its_time(autojump_clock: MockClock) -> None:
     """When it is up the step that runs is stopped, and named."""
-    with pytest.raises(PlaybookFailed, match="stopped after 5 s, in step 2 of 2, 'b'"):
+    with pytest.raises(PlaybookFailed, match="timed out after 5 s, in step 2 of 2, 'b'"):
         await run(read("timeout: 5" + TWO), {}, Tools({"two": [60.0]}))
 
 
@@ -256,15 +256,15 @@ output:
     )
     for part in (
         "p.yaml:4: stepps: unknown key. Did you mean 'steps'?",
-        "p.yaml:5: on_error: wants one of abort, continue, retry",
+        "p.yaml:5: on_error: must be one of abort, continue, retry",
         "p.yaml:6: timeout:",
-        "p.yaml:8: steps[0].arguments: '$late.y' refers to no input or earlier step",
+        "p.yaml:8: steps[0].arguments: '$late.y' is not an input or an earlier step",
         "steps[0].condition:",
-        "p.yaml:9: steps[1].name: the name 'a' is taken",
+        "p.yaml:9: steps[1].name: the name 'a' is already used",
         "steps[1].tol: unknown key. Did you mean 'tool'?",
         "steps[1].tool: is missing",
-        "'$inptus.q' refers to no input or earlier step. Did you mean '$inputs'?",
-        "p.yaml:13: output.properties.o.path: '$nobody.x' refers to",
+        "'$inptus.q' is not an input or an earlier step. Did you mean '$inputs'?",
+        "p.yaml:13: output.properties.o.path: '$nobody.x' is not an input",
     ):
         assert part in told
     assert "HOME" not in told

@@ -50,7 +50,7 @@ def test_what_fits_is_not_touched(result: dict[str, Any]) -> None:
     """An answer within the limit is the very object that was given, and nothing is kept."""
     pages = ResultPages()
     assert result is pages.cut(result, 100, origin="s:t")
-    with pytest.raises(NoSuchResult, match="None is kept"):
+    with pytest.raises(NoSuchResult, match="Results kept: none;"):
         pages.read("r1", limit=100)
 
 
@@ -91,7 +91,7 @@ def test_other_blocks_stay() -> None:
     assert before == result
     assert [image, result["content"][3]] == page["content"][2:]
     assert "structuredContent" not in page
-    assert "structured form" in page["content"][1]["text"]
+    assert "Its structured content is left out." in page["content"][1]["text"]
     assert page["isError"] is False
     assert "one " * 20 + "\n" + "two " * 20 == read_all(pages, page, 50)
 
@@ -164,7 +164,7 @@ def test_the_oldest_results_go_first() -> None:
     pages = ResultPages(most_results=2)
     for letter in "abc":
         pages.cut(answer(letter * 20), 10, origin="s:t")
-    with pytest.raises(NoSuchResult, match=r"'r1'\. Kept: r2, r3; older ones are gone"):
+    with pytest.raises(NoSuchResult, match=r"'r1'\. Results kept: r2, r3; older ones were dropped"):
         pages.read("r1", limit=10)
     assert "b" * 10 == pages.read("r2", limit=10)["content"][0]["text"]
 
@@ -174,7 +174,7 @@ def test_only_so_much_is_kept() -> None:
     pages = ResultPages(most_characters=50)
     first = pages.cut(answer("a" * 30), 10, origin="s:t")
     pages.cut(answer("b" * 30), 10, origin="s:t")
-    with pytest.raises(NoSuchResult, match="Kept: r2;"):
+    with pytest.raises(NoSuchResult, match="Results kept: r2;"):
         pages.read(place(first)["id"], limit=10)
     huge = pages.cut(answer("c" * 51), 10, origin="s:t")
     assert {"id": None, "offset": 0, "next_offset": None, "total": 51} == place(huge)

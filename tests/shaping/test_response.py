@@ -296,7 +296,10 @@ def test_what_has_no_fields_stays(result: dict[str, Any]) -> None:
     ("value", "words"),
     [
         (ISSUE, "the keys id, title, author, owner, labels."),
-        ([ISSUE], r"an array of 1, an item (`[]`) has the keys id, title, author, owner, labels."),
+        (
+            [ISSUE],
+            r"an array of length 1 whose items (`[]`) have the keys id, title, author, owner, labels.",
+        ),
         ({str(number): 1 for number in range(30)}, "18, 19 and 10 more."),
     ],
 )

@@ -67,7 +67,7 @@ def test_importing_as_json(shell: Shell, source: Path) -> None:
     assert isinstance(told, dict)
     assert ["one"] == [each["name"] for each in told["imported"]]
     assert [False] == [each["updated"] for each in told["imported"]]
-    assert "bad/SKILL.md:1: it must begin with" in told["errors"][0]
+    assert "bad/SKILL.md:1: must start with" in told["errors"][0]
     assert ["one"] == [each["name"] for each in listed(shell)]
 
 
@@ -157,7 +157,7 @@ def test_a_broken_registry(shell: Shell, source: Path) -> None:
         ("remove", "x"),
         ("import", str(source)),
     ):
-        assert f"Error: {shell.registry}:1: not JSON" in shell(*words, status=1).stderr
+        assert f"Error: {shell.registry}:1: invalid JSON" in shell(*words, status=1).stderr
     assert "{" == shell.registry.read_text()
 
 
@@ -168,7 +168,7 @@ def test_sources_that_are_none(shell: Shell, source: str) -> None:
     """A source that is not there is told in a line without control characters."""
     told = shell("import", source, status=1).stderr
     assert "no such file or folder" in told
-    assert source.startswith("ftp:") == ("only http and https are read" in told)
+    assert source.startswith("ftp:") == ("only http and https URLs are supported" in told)
     assert "\x1b" not in told
 
 

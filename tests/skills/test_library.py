@@ -89,7 +89,7 @@ def test_a_registry_that_breaks(library: SkillLibrary) -> None:
     whole = registry_of(library).read_bytes()
     registry_of(library).write_bytes(whole[:-5])
     (told,) = library.refresh().problems
-    assert "not JSON" in told
+    assert "invalid JSON" in told
     assert ["beta", "zeta", "alpha"] == names(library)
     assert () == library.refresh().problems
     assert (told,) == library.problems
@@ -107,7 +107,7 @@ def test_broken_skills_are_told(library: SkillLibrary) -> None:
     told = library.refresh().problems
     assert ["beta", "zeta", "good"] == names(library)
     assert any("bad/SKILL.md:1" in text for text in told)
-    assert any("'b ad' cannot be used: a name and a description are needed" in t for t in told)
+    assert any("'b ad' is invalid: a name and a description are required" in t for t in told)
 
 
 def test_without_folder_and_registry() -> None:
@@ -158,13 +158,19 @@ def test_reading_gives_a_skill_that_can_be_read(library: SkillLibrary) -> None:
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
-        ("skill://zetta", "There is no skill 'zetta'; did you mean 'zeta'?"),
-        ("skill://nothing-at-all", "There is no skill 'nothing-at-all'; there are 2 others."),
-        ("skill://zeta/../beta/SKILL.md", "has no '../beta/SKILL.md', only SKILL.md, reference.md"),
-        ("skill://zeta/%2e%2e%2fsecret", "has no '../secret'"),
-        ("skill://", "There is no skill ''"),
-        ("file:///etc/passwd", "is not the address of a skill"),
-        ("skill://a%1b", "There is no skill 'a'"),
+        ("skill://zetta", "Unknown skill 'zetta'. Did you mean 'zeta'?"),
+        (
+            "skill://nothing-at-all",
+            "Unknown skill 'nothing-at-all'. resources/list shows all skills.",
+        ),
+        (
+            "skill://zeta/../beta/SKILL.md",
+            "has no file '../beta/SKILL.md'. Its files: SKILL.md, reference.md",
+        ),
+        ("skill://zeta/%2e%2e%2fsecret", "has no file '../secret'"),
+        ("skill://", "Unknown skill ''"),
+        ("file:///etc/passwd", "is not a skill URI"),
+        ("skill://a%1b", "Unknown skill 'a'"),
     ],
 )
 def test_addresses_of_nothing(library: SkillLibrary, uri: str, words: str) -> None:

@@ -94,14 +94,14 @@ def test_removing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{"schema": 1,\n "skills": {', "skills.json:2: not JSON"),
-        ("", "not JSON"),
-        ("\xff\xfe", "not JSON"),
-        ("[" * 100_000, "not JSON"),
-        ("[]", "not a skills registry"),
-        ('{"skills": []}', "not a skills registry"),
-        ('{"schema": 2, "skills": {}}', "written by a newer version"),
-        ('{"schema": true}', "written by a newer version"),
+        ('{"schema": 1,\n "skills": {', "skills.json:2: invalid JSON"),
+        ("", "invalid JSON"),
+        ("\xff\xfe", "invalid JSON"),
+        ("[" * 100_000, "invalid JSON"),
+        ("[]", "must be a JSON object with an object 'skills'"),
+        ('{"skills": []}', "must be a JSON object with an object 'skills'"),
+        ('{"schema": 2, "skills": {}}', "A newer version wrote the file"),
+        ('{"schema": true}', "A newer version wrote the file"),
     ],
 )
 def test_a_broken_registry_is_never_overwritten(tmp_path: Path, text: str, words: str) -> None:
@@ -122,16 +122,16 @@ def test_a_broken_registry_is_never_overwritten(tmp_path: Path, text: str, words
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ("text", "the entry is not an object"),
-        ({}, "a name and a description are needed"),
-        ({"description": 1}, "'description' is not a text"),
-        ({"description": "d", "triggers": "a"}, "'triggers' is not a list"),
-        ({"description": "d", "triggers": [1]}, "'triggers' is not a text"),
-        ({"description": "d", "code_blocks": ["x"]}, "'code_blocks' is not a list of objects"),
+        ("text", "the entry must be an object"),
+        ({}, "a name and a description are required"),
+        ({"description": 1}, "'description' must be a string"),
+        ({"description": "d", "triggers": "a"}, "'triggers' must be a list"),
+        ({"description": "d", "triggers": [1]}, "'triggers[0]' must be a string"),
+        ({"description": "d", "code_blocks": ["x"]}, "'code_blocks' must be a list of objects"),
         ({"description": "d", "extra": []}, None),
-        ({"description": "d", "extra": ["x"]}, "'extra' is not an object"),
-        ({"description": "d", "auxiliary_texts": {"a": 1}}, "'a' is not a text"),
-        ({"description": "d", "body": "\ud800"}, "'body' is not a text"),
+        ({"description": "d", "extra": ["x"]}, "'extra' must be an object"),
+        ({"description": "d", "auxiliary_texts": {"a": 1}}, "'a' must be a string"),
+        ({"description": "d", "body": "\ud800"}, "'body' must be a string"),
     ],
 )
 def test_a_broken_entry(tmp_path: Path, entry: object, words: str | None) -> None:
@@ -171,13 +171,13 @@ def test_a_registry_that_is_a_link(tmp_path: Path) -> None:
 
 def test_a_writer_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer waits for another one, and then says who is in the way."""
-    monkeypatch.setattr(registries, "PATIENCE", 0.0)
+    monkeypatch.setattr(registries, "LOCK_TIMEOUT", 0.0)
     path = tmp_path / "skills.json"
     with (tmp_path / ".skills.json.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(RegistryError) as caught:
             add_skills(path, (plain("a"),))
-    assert "another program has held .skills.json.lock" in str(caught.value)
+    assert "another process has held .skills.json.lock" in str(caught.value)
     add_skills(path, (plain("a"),))
     assert ["a"] == list(read_registry(path).skills)
 

@@ -98,16 +98,16 @@ def test_one_bad_skill_among_many(tmp_path: Path) -> None:
     gathered = read_source(tmp_path)
     assert {"one", "two"} == {skill.name for skill in gathered.skills}
     told = [str(problem) for problem in gathered.problems]
-    assert any("bad/SKILL.md:1: it must begin with" in text for text in told)
-    assert any("the name 'two' is that of" in text for text in told)
+    assert any("bad/SKILL.md:1: must start with" in text for text in told)
+    assert any("the name 'two' is already used by" in text for text in told)
 
 
 def test_nothing_there(tmp_path: Path) -> None:
     """A missing path, an empty folder and a pipe are told apart."""
     assert "no such file or folder" in fault(tmp_path / "nothing")
-    assert "no SKILL.md in it" in fault(tmp_path)
+    assert "contains no SKILL.md" in fault(tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    assert "not a plain file" in fault(tmp_path / "pipe")
+    assert "not a regular file" in fault(tmp_path / "pipe")
 
 
 @pytest.mark.parametrize("name", ["SKILL.md", "reference.md", "resources/secret.md"])
@@ -134,18 +134,18 @@ def test_links_inside_of_a_skill(tmp_path: Path) -> None:
 def test_limits_of_a_folder(tmp_path: Path) -> None:
     """Texts that are too large, too many or no text refuse the skill and say so."""
     write(tmp_path, {"SKILL.md": text_of("one"), "README.md": "x" * 300_000})
-    assert "more than 256 KiB" in str(read_source(tmp_path).problems[0])
+    assert "larger than 256 KiB" in str(read_source(tmp_path).problems[0])
     (tmp_path / "README.md").write_bytes(b"ok\n\xff")
     assert "README.md:2: the text is not UTF-8" in str(read_source(tmp_path).problems[0])
     (tmp_path / "README.md").write_bytes(b"\0")
-    assert "it holds a zero byte" in str(read_source(tmp_path).problems[0])
+    assert "it contains a zero byte" in str(read_source(tmp_path).problems[0])
     (tmp_path / "README.md").unlink()
     write(tmp_path, {f"resources/{n}.md": "x" * 200_000 for n in range(6)})
-    assert "more than 1 MiB" in str(read_source(tmp_path).problems[0])
+    assert "larger than 1 MiB" in str(read_source(tmp_path).problems[0])
     write(tmp_path, {f"resources/{n}.md": "x" for n in range(MOST_AUXILIARIES + 1)})
-    assert "more than 64 texts" in str(read_source(tmp_path).problems[0])
+    assert "more than 64 auxiliary texts" in str(read_source(tmp_path).problems[0])
     (tmp_path / "SKILL.md").write_text("x" * (LARGEST + 1))
-    assert "more than 1024 KiB" in str(read_source(tmp_path).problems[0])
+    assert "larger than 1024 KiB" in str(read_source(tmp_path).problems[0])
 
 
 @pytest.mark.parametrize(
@@ -247,20 +247,20 @@ def test_an_archive_of_very_many_files() -> None:
 
 def test_an_archive_that_is_too_large() -> None:
     """The archive itself has a limit."""
-    assert "more than 20 MiB" in refusal(b"PK\x03\x04" + bytes(LARGEST_ARCHIVE))
+    assert "larger than 20 MiB" in refusal(b"PK\x03\x04" + bytes(LARGEST_ARCHIVE))
 
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"BZh91AY", "bzip2 archives are not read"),
-        (b"\xfd7zXZ\0", "xz archives are not read"),
+        (b"BZh91AY", "bzip2 archives are not supported"),
+        (b"\xfd7zXZ\0", "xz archives are not supported"),
         (b"PK\x03\x04rubbish", "the archive is broken"),
         (b"\x1f\x8brubbish", "the archive is broken"),
         (zipped(MANY)[:-30], "the archive is broken"),
         (tarred(MANY)[:-30], "the archive is broken"),
-        (zipped({"SKILL.md": "x"}, zipfile.ZIP_LZMA), "compressed in a way"),
-        (zipped({"SKILL.md": "x"}, zipfile.ZIP_BZIP2), "compressed in a way"),
+        (zipped({"SKILL.md": "x"}, zipfile.ZIP_LZMA), "its compression method is not supported"),
+        (zipped({"SKILL.md": "x"}, zipfile.ZIP_BZIP2), "its compression method is not supported"),
         (zipped({"a/SKILL.md": "x", "a/./SKILL.md": "y"}), "two members have the path"),
     ],
 )
@@ -328,15 +328,15 @@ async def test_the_page_of_a_file_at_github() -> None:
 @pytest.mark.parametrize(
     ("url", "data", "words"),
     [
-        ("https://u:pw@example.com/SKILL.md", b"", "user or password is refused"),
-        ("https:///SKILL.md", b"", "not an http or https address"),
-        ("https://example.com:x/SKILL.md", b"", "not an http or https address"),
-        ("https://[::1/SKILL.md", b"", "not an http or https address"),
-        ("https://u:pw@[::1/SKILL.md", b"", "not an http or https address"),
-        ("https://example.com/a b", b"", "no spaces or control characters"),
+        ("https://u:pw@example.com/SKILL.md", b"", "must not contain a user or password"),
+        ("https:///SKILL.md", b"", "must be an http or https URL"),
+        ("https://example.com:x/SKILL.md", b"", "must be an http or https URL"),
+        ("https://[::1/SKILL.md", b"", "must be an http or https URL"),
+        ("https://u:pw@[::1/SKILL.md", b"", "must be an http or https URL"),
+        ("https://example.com/a b", b"", "must not contain spaces or control characters"),
         ("https://example.com/x", b"\n<!DOCTYPE html><html>", "this is a web page"),
-        ("https://example.com/x", b"x" * (LARGEST + 1), "more than 1 MiB"),
-        ("https://example.com/x.zip", b"PK\x03\x04" + bytes(LARGEST_ARCHIVE), "more than 20 MiB"),
+        ("https://example.com/x", b"x" * (LARGEST + 1), "larger than 1 MiB"),
+        ("https://example.com/x.zip", b"PK\x03\x04" + bytes(LARGEST_ARCHIVE), "larger than 20 MiB"),
     ],
 )
 async def test_addresses_that_are_refused(url: str, data: bytes, words: str) -> None:
