@@ -27,15 +27,14 @@ _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
 _MAX_NUMBER: Final = 200
 """Characters of a number."""
 
-
-_TYPES: Final[Mapping[type, tuple[str, ...]]] = {
-    str: ("string",),
-    int: ("integer", "number"),
-    float: ("number",),
-    bool: ("boolean",),
-    list: ("array",),
-    dict: ("object",),
-    type(None): ("null",),
+_TYPES: Final[Mapping[type, str]] = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    list: "array",
+    dict: "object",
+    type(None): "null",
 }
 _LIMITS: Final = (
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "pattern"),
@@ -81,19 +80,18 @@ class _Coercion:
             return self._inside(value, schema)
         best = value
         for reading in _readings(value, types):
-            if not self.schema.can_check([reading]):
-                continue
-            coerced, fits = self._inside(reading, schema)
-            if fits:
-                return coerced, True
-            if best is value and reading != [value]:
-                best = coerced  # so that the error can name the part of a JSON text that is wrong
+            if self.schema.can_check([reading]):
+                coerced, fits = self._inside(reading, schema)
+                if fits:
+                    return coerced, True
+                if best is value and reading != [value]:
+                    best = coerced  # read from JSON, so that an error can name the wrong part
         return best, False
 
     def _has_type(self, value: object, name: str) -> bool:
         if isinstance(value, float) and name == "integer":
             return value.is_integer() and "draft-04" not in str(self.schema.document.get("$schema"))
-        return name in _TYPES.get(type(value), ())
+        return name == _TYPES.get(type(value)) or (name == "number" and type(value) is int)
 
     def _within_limits(self, value: object, schema: Schema) -> bool:
         if id(schema) not in self.limits:
@@ -105,9 +103,8 @@ class _Coercion:
     def _inside(self, value: Any, schema: Schema) -> tuple[Any, bool]:
         """Coerce a value of the right type by all other keywords."""
         checks = [self._within_limits(value, schema)]
-        if isinstance(choices := schema.get("enum", [schema.get("const", value)]), list):
-            value, fits = _choice(value, choices)
-            checks.append(fits)
+        value, fits = _choice(value, schema)
+        checks.append(fits)
         if isinstance(value, dict):
             value, fits = self._object(value, schema)
             checks.append(fits)
@@ -204,9 +201,10 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
 
 
-def _choice(value: object, choices: list[Any]) -> tuple[Any, bool]:
+def _choice(value: object, schema: Schema) -> tuple[Any, bool]:
     """Return the choice that a value is, else the only one that differs by case or quotes."""
-    if value in choices:
+    choices = [schema["const"]] if "const" in schema else _list(schema, "enum")
+    if not choices or value in choices:
         return value, True
     word = _word(value)
     alike = [choice for choice in choices if word is not None and _word(choice) == word]

@@ -39,12 +39,12 @@ _RULES: Final = {
     "ExclusiveMaximum": "must be less than {limit}{got}",
     "MultipleOf": "must be a multiple of {limit}{got}",
     "Pattern": "must match {limit}{got}",
-    "MinLength": "must have at least {limit} character{s}{size}",
-    "MaxLength": "must have at most {limit} character{s}{size}",
-    "MinItems": "must have at least {limit} item{s}{size}",
-    "MaxItems": "must have at most {limit} item{s}{size}",
-    "MinProperties": "must have at least {limit} field{s}{size}",
-    "MaxProperties": "must have at most {limit} field{s}{size}",
+    "MinLength": "must have at least {limit} character{s}, got {size}",
+    "MaxLength": "must have at most {limit} character{s}, got {size}",
+    "MinItems": "must have at least {limit} item{s}, got {size}",
+    "MaxItems": "must have at most {limit} item{s}, got {size}",
+    "MinProperties": "must have at least {limit} field{s}, got {size}",
+    "MaxProperties": "must have at most {limit} field{s}, got {size}",
     "UniqueItems": "must not have duplicate items",
     "FalseSchema": "must not be given",
     "OneOfMultipleValid": "must fit exactly one alternative, fits several",
@@ -85,9 +85,7 @@ def explain(errors: Errors, document: Schema) -> tuple[list[str], dict[str, str]
             problems.append("and more")
             break
         problems += _explain_names(path, here, document, misspelt)
-        others = [
-            error for error in here if _kind(error) not in ("Required", "AdditionalProperties")
-        ]
+        others = [each for each in here if _kind(each) not in ("Required", "AdditionalProperties")]
         problems += [_sentence(path, error) for error in others[:1]]
     return problems, misspelt
 
@@ -170,7 +168,7 @@ def _sentence(path: Path, error: ValidationError) -> str:
     rule = _RULES[kind].format(
         limit=_flat(str(limit), 80),
         s="" if limit == 1 else "s",
-        size=f", got {len(given)}" if isinstance(given, str | list | dict) else "",
+        size=len(given) if isinstance(given, str | list | dict) else 1,
         got=_got(path, error),
     )
     return f"{_subject(path)} {rule}"
@@ -189,10 +187,8 @@ def _wanted(error: ValidationError) -> tuple[Path, str] | None:
         return path, _shown(facts["expected_value"])
     if kind == "Enum":
         options = [_shown(each).strip("'") for each in facts["options"]]
-        more = ["…"] if len(options) > MAX_CHOICES else []
-        return path, ("one of " if len(options) > 1 else "") + ", ".join(
-            options[:MAX_CHOICES] + more
-        )
+        options[MAX_CHOICES:] = ["…"] if len(options) > MAX_CHOICES else []
+        return path, ("one of " if len(options) > 1 else "") + ", ".join(options)
     if kind == "AnyOf":
         branches = _of_type(error) or _branches(error)
         wanted = [dict(filter(None, map(_wanted, branch))) for branch in branches]

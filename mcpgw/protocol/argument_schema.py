@@ -93,10 +93,12 @@ def compile_schema(schema: object) -> CompiledSchema | None:
         recursive = any(map(_reference, nodes))
         sizes: dict[int, int] = {}
         for node in nodes if recursive else ():
-            _count_applied(node, document, sizes, MAX_DEPTH)
+            _count_applied(node, document, sizes)
         compile_part, longest = _compiler(document, nodes)
         validator, limited = compile_part(document), recursive or longest is not None
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise UnsupportedSchema("the schema's references or examples are too deep") from error
+    except ValueError as error:
         raise UnsupportedSchema(_reason(error, schema)) from error
     return CompiledSchema(document, validator, compile_part, longest, limited)
 
@@ -183,14 +185,12 @@ def _accepts_anything(schema: Schema) -> bool:
     )
 
 
-def _count_applied(node: Schema, document: Schema, sizes: dict[int, int], levels: int) -> int:
+def _count_applied(node: Schema, document: Schema, sizes: dict[int, int]) -> int:
     """Count the subschemas that apply to one value: 20 lines of `$ref` can make billions."""
     size = sizes.get(id(node))
     if size == 0:
         raise UnsupportedSchema("the schema's references form a circle")
     if size is None:
-        if levels == 0:
-            raise UnsupportedSchema("the schema's references form too long a chain")
         sizes[id(node)] = 0  # being counted
         parts = list(applied(node, document))
         for keyword in ("not", "if", "then", "else", "anyOf", "oneOf"):
@@ -198,7 +198,7 @@ def _count_applied(node: Schema, document: Schema, sizes: dict[int, int], levels
         for keyword in _DEPENDENCIES:
             parts += value.values() if isinstance(value := node.get(keyword), dict) else ()
         inner = [part for part in parts if isinstance(part, dict)]
-        size = 1 + sum(_count_applied(each, document, sizes, levels - 1) for each in inner)
+        size = 1 + sum(_count_applied(each, document, sizes) for each in inner)
         sizes[id(node)] = size
         if size > MAX_SUBSCHEMAS:
             raise UnsupportedSchema("the schema's references multiply beyond the limit")
@@ -257,7 +257,7 @@ def _compiler(
     return compile_part, longest
 
 
-def _reason(error: Exception, schema: Schema) -> str:
+def _reason(error: ValueError, schema: Schema) -> str:
     """Return on one line why a schema cannot be compiled."""
     sentence = str(error).partition("\n")[0]
     if path := getattr(error, "instance_path", None):

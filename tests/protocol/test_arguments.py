@@ -1,4 +1,4 @@
-"""Arguments are held against a tool's schema, and mended where only their types are wrong."""
+"""Arguments are checked against a tool's schema, and coerced if only their types are wrong."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ BY_KIND = {
 }
 
 
-class TestMending:
+class TestCoercion:
     @pytest.mark.parametrize(
-        ("schema", "given", "mended"),
+        ("schema", "given", "wanted"),
         [
             (WHOLE, "5", 5),
             (WHOLE, " -5 ", -5),
@@ -79,6 +79,9 @@ class TestMending:
             ({"type": ["integer", "null"]}, "", None),
             ({"anyOf": [WHOLE, NULL]}, "", None),
             ({"anyOf": [NULL, WHOLE]}, "7", 7),
+            ({"anyOf": [{"type": "string", "minLength": 1}, NULL]}, "", None),
+            ({"anyOf": [{"type": "string", "pattern": "^[a-z]+$"}, WHOLE]}, "7", 7),
+            ({"anyOf": [TEXTS, WHOLE]}, "7", 7),
             ({"oneOf": [WHOLE, FLAG]}, "true", True),
             (TEXTS, '["a"]', ["a"]),
             (TEXTS, "a", ["a"]),
@@ -102,10 +105,10 @@ class TestMending:
             (form(b=TEXT), {"b": None}, {}),
         ],
     )
-    def test_what_was_meant(self, schema: dict[str, Any], given: Any, mended: Any) -> None:
-        """A value becomes what is wanted where it plainly says the same."""
+    def test_what_was_meant(self, schema: dict[str, Any], given: Any, wanted: Any) -> None:
+        """A value becomes what is wanted if it plainly means the same."""
         found = check(form("x", x=schema), x=given)["x"]
-        assert (mended, type(mended)) == (found, type(found))
+        assert (wanted, type(wanted)) == (found, type(found))
 
     @pytest.mark.parametrize(
         ("schema", "given"),
@@ -127,6 +130,7 @@ class TestMending:
             (WHOLES, "ten"),
             (WHOLES, "[1, NaN]"),
             (FILTER, '{"b": "x"}'),
+            (TEXTS, "[[], []]"),
             (FILTER, "[" * 100_000),
             ({"type": "integer", "minimum": 9}, "5"),
             ({"type": "string", "maxLength": 1}, 55),
@@ -134,11 +138,11 @@ class TestMending:
         ],
     )
     def test_what_cannot_be_meant(self, schema: dict[str, Any], given: Any) -> None:
-        """Nothing is invented: a value that says something else is refused."""
+        """Nothing is invented: a value that means something else is refused."""
         assert refused(form("x", x=schema), x=given).problems
 
     def test_draft_4_tells_3_from_its_decimal(self) -> None:
-        """Where 3.0 is no integer, as in draft 4, it becomes one."""
+        """If 3.0 is not an integer, as in draft 4, it becomes one."""
         schema = {"$schema": "http://json-schema.org/draft-04/schema#", "properties": {"x": WHOLE}}
         assert int is type(check(schema, x=3.0)["x"])
 
@@ -157,11 +161,11 @@ class TestMending:
         assert {"x": 1} == check(form(x=WHOLE, y={**WHOLE, "default": 5}), x="1")
 
     def test_other_arguments_stay(self) -> None:
-        """Arguments that the schema does not know are passed on where it allows them."""
+        """Arguments that the schema does not describe are passed on if it allows them."""
         assert {"x": 1, "y": "2"} == check({"properties": {"x": WHOLE}}, x="1", y="2")
 
     def test_references(self) -> None:
-        """Mending goes through references, also recursive ones."""
+        """Coercion follows references, including recursive ones."""
         node = {
             "type": "object",
             "properties": {"value": WHOLE, "next": {"$ref": "#/$defs/node"}},
@@ -173,11 +177,11 @@ class TestMending:
         assert wanted == check(schema, **given)
 
     def test_many_values(self) -> None:
-        """A long list of numbers as text is mended in one go."""
+        """A long list of numbers as strings is coerced."""
         assert list(range(800)) == check(form(x=WHOLES), x=[str(n) for n in range(800)])["x"]
 
     def test_nullable_of_openapi(self) -> None:
-        """`nullable: true` allows null, alone and beside other words."""
+        """`nullable: true` allows null, with and without a type."""
         schema = form(
             "x",
             "y",
@@ -187,8 +191,8 @@ class TestMending:
         given = {"x": None, "y": None}
         assert checker(schema).check(given) is given
 
-    def test_format_is_a_remark(self) -> None:
-        """`format` does not refuse what a backend may take, in any draft."""
+    def test_format_is_an_annotation(self) -> None:
+        """`format` does not refuse what a backend may accept, in any draft."""
         for draft in ("http://json-schema.org/draft-07/schema#", None):
             schema = form(x={"type": "string", "format": "uri"})
             arguments = {"x": "example.com"}
@@ -240,30 +244,30 @@ class TestProblems:
         assert (problem,) == refused(form(x=schema), x=given).problems
 
     def test_rare_words(self) -> None:
-        """What has no sentence of ours is told in the library's, without the value."""
+        """Other problems are explained in the library's words, without the value."""
         text = str(refused(form(x={"not": TEXT}), x="visible"))
         assert (True, False) == (text.startswith("'x': "), "visible" in text)
 
     def test_missing(self) -> None:
-        """What is missing is named, also deep inside and where alternatives differ by it."""
+        """Missing arguments are named, also deep inside and if alternatives differ by them."""
         either = {"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}
         assert ("'x' is missing",) == refused(form("x", x=TEXT)).problems
         assert ("'x.a' is missing",) == refused(form(x=FILTER), x={}).problems
         assert ("one of 'a', 'b' is missing",) == refused(either).problems
 
-    def test_what_was_mended_is_no_problem(self) -> None:
-        """Only what is left after mending is told."""
+    def test_coerced_values_are_not_problems(self) -> None:
+        """Only what coercion cannot fix is reported."""
         error = refused(form(x=WHOLE, y=WHOLE), x="1", y="ten")
         assert ("'y' must be an integer, got 'ten'",) == error.problems
 
     @pytest.mark.parametrize("name", ["password", "apiKey", "access_token"])
     def test_secret_names(self, name: str) -> None:
-        """The value of an argument that sounds secret is not repeated."""
+        """The value of an argument with the name of a secret is not repeated."""
         schema = form(**{name: WHOLE})
         assert f"'{name}' must be an integer" == str(refused(schema, **{name: "hunter two"}))
 
     def test_secret_looks(self) -> None:
-        """Neither is a value that looks like a credential, nor one inside an object."""
+        """A value that looks like a credential is not repeated, nor one inside an object."""
         token = "ghp_" + "a1" * 12
         assert "'x' must be an integer" == str(refused(form(x=WHOLE), x=token))
         assert "'x' must be an integer" == str(refused(form(x=WHOLE), x={"token": "abc123xyz"}))
@@ -276,13 +280,13 @@ class TestProblems:
 
 class TestMisspelt:
     def test_a_closed_form(self) -> None:
-        """Where no other names are allowed, an unknown one is told with the nearest."""
+        """If no other names are allowed, an unknown one is reported with the nearest."""
         error = refused(form(limit=WHOLE), limt=5)
         assert "unknown argument 'limt' (did you mean 'limit'?)" == str(error)
         assert {"limt": "limit"} == error.misspelt
 
     def test_a_required_one(self) -> None:
-        """In an open form, an unknown name is one that is missing, misspelt."""
+        """If others are allowed, an unknown name counts as a missing one misspelt."""
         error = refused({"properties": {"query": TEXT}, "required": ["query"]}, Querry="x", z=1)
         assert "unknown argument 'Querry' (did you mean 'query'?)" == str(error)
         assert {"Querry": "query"} == error.misspelt
@@ -300,12 +304,12 @@ class TestMisspelt:
         assert {} == error.misspelt
 
     def test_inside(self) -> None:
-        """Names inside of an object are told by their path."""
+        """Names inside an object are reported by their path."""
         schema = {"properties": {"x": {"$ref": "#/$defs/F"}}, "$defs": {"F": form(limit=WHOLE)}}
         assert {"x.limits": "limit"} == refused(schema, x={"limits": 1}).misspelt
 
     def test_an_open_form_without_gaps(self) -> None:
-        """An unknown name that may be one more argument is let through."""
+        """An unknown name that may be one more argument is passed on."""
         arguments = {"limit": 1, "limits": 2}
         assert checker({"properties": {"limit": WHOLE}}).check(arguments) is arguments
 
@@ -322,7 +326,7 @@ class TestOf:
         ],
     )
     def test_nothing_to_check(self, schema: object) -> None:
-        """A schema that says nothing needs no checker, which is no problem."""
+        """A schema that accepts anything needs no checker, which is not a problem."""
         assert (None, "") == (compiled(schema).checker, compiled(schema).problem)
 
     @pytest.mark.parametrize(
@@ -346,11 +350,11 @@ class TestOf:
         ],
     )
     def test_a_schema_that_cannot_be_used(self, schema: Any, word: str) -> None:
-        """The reason is told for the log, and the backend judges."""
+        """There is a reason for the log, and the backend judges."""
         assert (None, True) == (compiled(schema).checker, word in compiled(schema).problem)
 
     def test_too_deep(self) -> None:
-        """A schema that is nested without end is not followed."""
+        """A schema that is nested endlessly is not followed."""
         schema: dict[str, Any] = {"type": "string"}
         for _ in range(10_000):
             schema = {"properties": {"x": schema}}
@@ -369,7 +373,7 @@ class TestOf:
         assert "multiply" in compiled(schema).problem
 
     def test_nothing_is_fetched(self, tmp_path: Path) -> None:
-        """A reference is followed neither to the network nor to a file that is there."""
+        """A reference is followed neither to the network nor to an existing file."""
         asked: list[str] = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -414,18 +418,18 @@ class TestPatterns:
 
     @pytest.mark.parametrize("text", ["ab" * 100, "a" * 30_000])
     def test_what_takes_too_many_steps_is_not_judged(self, text: str) -> None:
-        """Where a bounded matcher gives up, or would be slow, the backend judges."""
+        """If a bounded matcher gives up, or would be slow, the backend judges."""
         schema = form(x={"pattern": r"^(?=(?:a|a|ab|b|ba)*(?!x)c)(?:(?:a|a|b)(?!x))*d"})
         arguments = {"x": text}
         assert checker(schema).check(arguments) is arguments
 
     def test_a_foreign_pattern(self) -> None:
-        """A pattern that cannot be compiled is left out, and all else is still checked."""
+        """A pattern that cannot be compiled is dropped, and all else is still checked."""
         schema = form(x={"type": "string", "pattern": "(?#comment"}, y=WHOLE)
         assert {"x": "anything", "y": 1} == check(schema, x="anything", y="1")
 
     def test_the_schema_stays_as_it_is(self) -> None:
-        """Leaving a pattern out, or reading `nullable`, changes only a copy."""
+        """Dropping a pattern, or rewriting `nullable`, changes only a copy."""
         schema = form(x={"type": "string", "pattern": "(", "nullable": True})
         before = copy.deepcopy(schema)
         checker(schema)
@@ -442,15 +446,27 @@ class TestOddArguments:
         assert checker(schema).check(deep) is deep
 
     @pytest.mark.parametrize("value", [object(), {1: 2}, "\ud800", {"\ud800": 1}])
-    def test_what_is_no_json(self, value: Any) -> None:
-        """Values that cannot be sent anyway are left to whoever sends them."""
+    def test_values_that_are_not_json(self, value: Any) -> None:
+        """Values that cannot be sent anyway are passed on."""
         arguments = {"x": value}
         assert checker(form(x=WHOLE)).check(arguments) is arguments
 
     def test_large_arguments(self) -> None:
-        """Faults of very large arguments are left to the backend: to list them takes too long."""
+        """Very large arguments are left to the backend: listing their errors takes too long."""
         arguments = {"x": ["1"] * 20_000}
         assert checker(form(x=WHOLES)).check(arguments) is arguments
+
+    def test_alternatives_that_multiply(self) -> None:
+        """Alternatives in a recursive schema do not take exponential time; the backend judges."""
+        branch = {"type": "object", "properties": {"x": {"$ref": "#/$defs/node"}}}
+        node = {"anyOf": [branch, {**branch, "required": ["x"]}, WHOLE]}
+        schema = {"properties": {"x": {"$ref": "#/$defs/node"}}, "$defs": {"node": node}}
+        short: dict[str, Any] = {"x": {"x": "a"}}
+        assert refused(schema, x=short).problems
+        deep: Any = "a"
+        for _ in range(50):
+            deep = {"x": deep}
+        assert checker(schema).check(deep) is deep
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -526,7 +542,7 @@ class TestProperties:
     @RELAXED
     @given(st.dictionaries(NAMES, SCHEMAS, max_size=3), st.sets(NAMES), ARGUMENTS)
     def test_check(self, fields: Any, required: set[str], arguments: dict[str, Any]) -> None:
-        """Valid arguments stay the same object; mended ones fit; the given ones never change."""
+        """Valid arguments stay the same object; coerced ones fit; the given ones never change."""
         schema = {"type": "object", "properties": fields, "required": sorted(required)}
         made = compiled(schema).checker
         assume(made is not None)
@@ -553,7 +569,7 @@ class TestProperties:
     def test_plain(
         self, fields: Any, required: set[str], open_: bool, arguments: dict[str, Any]
     ) -> None:
-        """What a plain schema lets through fits; it is the whole checker that refuses."""
+        """What a plain schema accepts fits; only the full schema refuses."""
         schema = {
             "type": "object",
             "properties": fields,
@@ -572,7 +588,7 @@ class TestProperties:
     @RELAXED
     @given(JUNK | JSON, ARGUMENTS)
     def test_junk(self, schema: object, arguments: dict[str, Any]) -> None:
-        """No schema makes a checker fail in another way than by refusing."""
+        """No schema makes a checker fail except by refusing."""
         made = compiled(schema).checker
         result = outcome(made, arguments) if made is not None else arguments
         assert str(result)
