@@ -96,7 +96,7 @@ class _Coercion:
     def _within_limits(self, value: object, schema: Schema) -> bool:
         if id(schema) not in self.limits:
             limits: Schema = {each: schema[each] for each in _LIMITS if each in schema}
-            self.limits[id(schema)] = self.schema.compile(limits) if limits else None
+            self.limits[id(schema)] = self.schema.compile_part(limits) if limits else None
         validator = self.limits[id(schema)]
         return validator is None or validator.is_valid(value)
 
@@ -149,8 +149,11 @@ class _Coercion:
         if not fitting:
             changed = [new for new, _ in results if new is not value]
             return (changed[0] if len(changed) == 1 else value), 0
-        # An array of this one value comes last.
-        best = min(fitting, key=lambda new: (new is not value, isinstance(new, list)))
+        parsed = _parsed(value)
+        # As it is, else as the JSON it is, else something else than an array of this one value.
+        best = min(
+            fitting, key=lambda new: (new is not value, new != parsed, isinstance(new, list))
+        )
         return best, sum(new is best for new in fitting)
 
 

@@ -47,9 +47,9 @@ _RULES: Final = {
     "MaxProperties": "must have at most {limit} field{s}, got {size}",
     "UniqueItems": "must not have duplicate items",
     "FalseSchema": "must not be given",
-    "OneOfMultipleValid": "must fit exactly one alternative, fits several",
+    "OneOfMultipleValid": "must fit exactly one of the schema's alternatives, fits several",
     "Contains": "must have an item of the required kind",
-    "AnyOf": "must fit one of its alternatives{got}",
+    "AnyOf": "must fit one of the schema's alternatives{got}",
 }
 _SAME_KINDS: Final = {
     "OneOfNotValid": "AnyOf",

@@ -45,7 +45,7 @@ class CompiledSchema:
 
     document: Schema
     validator: Validator
-    compile: Callable[[Schema], Validator]
+    compile_part: Callable[[Schema], Validator]
     """Compiles a part of the document that has no references."""
     longest: int | None
     """Characters of the longest string to match its patterns with; None without patterns."""

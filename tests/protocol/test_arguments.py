@@ -224,7 +224,11 @@ class TestProblems:
             ({"minProperties": 1}, {}, "'x' must have at least 1 field, got 0"),
             ({"uniqueItems": True}, [1, 1], "'x' must not have duplicate items"),
             ({"contains": WHOLE}, ["a"], "'x' must have an item of the required kind"),
-            ({"oneOf": [{}, {}]}, 1, "'x' must fit exactly one alternative, fits several"),
+            (
+                {"oneOf": [{}, {}]},
+                1,
+                "'x' must fit exactly one of the schema's alternatives, fits several",
+            ),
             (False, 1, "'x' must not be given"),
             (
                 {"type": "array", "items": FILTER},
