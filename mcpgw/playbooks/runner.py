@@ -223,8 +223,8 @@ def _finite(written: str) -> float:
 
 
 def _checked(playbook: Playbook, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs with the schema's defaults, validated against it."""
-    from mcpgw.protocol.arguments import ArgumentChecker
+    """Return the inputs with the schema's defaults, checked against it."""
+    from mcpgw.protocol.arguments import compiled
 
     given = dict(inputs)
     if playbook.inputs is None:
@@ -233,7 +233,7 @@ def _checked(playbook: Playbook, inputs: Mapping[str, Any]) -> dict[str, Any]:
     schema = playbook.inputs
     if "type" not in schema:
         schema = {"type": "object", **schema}
-    checker = ArgumentChecker.of(schema)
+    checker = compiled(schema).checker
     if checker is not None:
         given = dict(checker.check(given))
         # Fill again, because the check drops inputs given as null.

@@ -1,279 +1,217 @@
-"""Mend arguments that only their types make wrong: "5" where a number is wanted."""
+"""Coerce arguments to the types that a schema wants: "5" becomes 5 for an integer.
+
+Models often give the right value in the wrong type. A value and its schema are walked side by
+side, with an eye to the most common keywords; the validator judges the result.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from mcpgw.protocol.argument_schema import DEEPEST, at
+from mcpgw.protocol.argument_schema import CompiledSchema, Schema, applied
 
 if TYPE_CHECKING:
-    from jsonschema_rs import ValidationError, Validator
+    from jsonschema_rs import Validator
 
-Path = tuple[str | int, ...]
+MAX_STEPS: Final = 10_000
+"""Pairs of a value and a subschema that are looked at. Alternatives multiply at every level of a
+recursive schema, also in the validator's list of errors."""
 
-ROUNDS: Final = 5
-"""Times that all that is wrong is looked at; each layer of text within text takes one."""
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_MAX_NUMBER: Final = 200
+"""Characters of a number."""
 
-MOST_CHANGES: Final = 1_000
-
-_ABSENT: Final = object()
-"""The new value of an argument that counts as not given."""
-
-_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,64}(?:\.\d{0,64})?|\.\d{1,64})(?:[eE][+-]?\d{1,3})?")
-_UNIONS: Final = frozenset(("AnyOf", "OneOfNotValid"))
-_UNDECIDED: Final = frozenset(("BacktrackLimitExceeded", "RegexEngineFailure"))
-
-# A reading that says less of what was meant is tried later.
-_PLAIN, _NULL, _WRAPPED = 0, 1, 2
-
-
-@attrs.frozen
-class _Proposal:
-    """Changes that may put one place right, and how far they are from what was given."""
-
-    penalty: int
-    changes: tuple[tuple[Path, object], ...]
+_TYPES: Final[Mapping[type, str]] = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
+_LIMITS: Final = (
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "pattern"),
+    *("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"),
+)
 
 
-@attrs.frozen
-class _Made:
-    """A proposal that was put into effect, with what was there before."""
-
-    path: Path
-    proposal: _Proposal
-    distance: int
-    before: tuple[tuple[Path, object], ...]
+class TooManySteps(Exception):
+    """Arguments too large, or with too many alternatives, to look for what is wrong in them."""
 
 
-def mended(
-    arguments: dict[str, Any], validator: Validator, errors: list[ValidationError]
-) -> tuple[dict[str, Any], list[ValidationError]]:
-    """Return a copy with the types that are wanted, and what is still wrong of the errors.
+def coerce(arguments: dict[str, Any], schema: CompiledSchema) -> dict[str, Any]:
+    """Return the arguments with the types that a schema wants.
 
-    Each change is kept only where the value fits after it.
+    Parts that fit, or that cannot be coerced, stay as they are. The given object is never changed,
+    and is returned itself if there is nothing to coerce.
+
+    Raises:
+      TooManySteps: it would take more than `MAX_STEPS`.
     """
-    mending = _Mending(_copied(arguments), validator)
-    for _ in range(ROUNDS):
-        if not errors or not mending.go_on(errors):
-            break
-        errors = faults(validator, mending.copy)
-    if errors and mending.unwrap(errors):
-        errors = faults(validator, mending.copy)
-    return mending.copy, errors
-
-
-def faults(validator: Validator, arguments: dict[str, Any]) -> list[ValidationError]:
-    """Return what is surely wrong: not what a pattern took too many steps to judge."""
-    return [error for error in validator.iter_errors(arguments) if _decided(error)]
-
-
-def kind_of(error: ValidationError) -> str:
-    """Return the library's name for a kind of error, such as `AnyOf`."""
-    return type(error.kind).__name__
-
-
-def branches(error: ValidationError) -> list[list[ValidationError]]:
-    """Return the errors of each alternative of an `anyOf` or `oneOf` that none fits."""
-    context: list[list[ValidationError]] = error.kind.as_dict()["context"]
-    return context
-
-
-def distance(error: ValidationError, depth: int | None = None) -> int:
-    """Tell how far a value is from being right; of alternatives the nearest one counts.
-
-    A wrong type counts most for the value itself, which is `depth` levels down, less for its
-    parts.
-    """
-    kind, depth = kind_of(error), len(error.instance_path) if depth is None else depth
-    if kind in _UNIONS:
-        return min((total_distance(branch, depth) for branch in branches(error)), default=1)
-    if kind == "Type":
-        return 20 if len(error.instance_path) == depth else 4
-    return 8 if kind in ("Constant", "Enum") else 1
-
-
-def total_distance(errors: Sequence[ValidationError], depth: int) -> int:
-    """Return the distances of several errors of one value, which is `depth` levels down."""
-    return sum(distance(error, depth) for error in errors)
-
-
-def _decided(error: ValidationError) -> bool:
-    kind = kind_of(error)
-    if kind in _UNIONS:
-        return all(all(map(_decided, branch)) for branch in branches(error))
-    return kind not in _UNDECIDED
+    coerced: dict[str, Any] = _Coercion(schema).coerce(arguments, schema.document)[0]
+    return coerced
 
 
 @attrs.define
-class _Mending:
-    copy: dict[str, Any]
-    validator: Validator
-    tried: dict[Path, int] = attrs.field(factory=dict)
-    """How many proposals for a place were taken back."""
-    wraps: list[_Made] = attrs.field(factory=list)
-    changes: int = 0
+class _Coercion:
+    """One walk. Its methods return the coerced value, and whether it seems to fit."""
 
-    def go_on(self, errors: Sequence[ValidationError]) -> bool:
-        """Try the next proposal for each place with an error; tell whether there was one."""
-        made: list[_Made] = []
-        for path, here in by_path(errors).items():
-            proposals = _proposals(self.copy, path, here)
-            tried = self.tried.get(path, 0)
-            if tried < len(proposals) and self.changes < MOST_CHANGES:
-                proposal = proposals[tried]
-                self.changes += len(proposal.changes)
-                before = tuple((place, _get(self.copy, place)) for place, _ in proposal.changes)
-                made.append(_Made(path, proposal, total_distance(here, len(path)), before))
-                _apply(self.copy, proposal.changes)
-        if made:
-            self._keep_what_helped(made)
-        return bool(made)
+    schema: CompiledSchema
+    steps: int = 0
+    limits: dict[int, Validator | None] = attrs.field(factory=dict)
+    """Validators of the limits of subschemas, by id."""
 
-    def _keep_what_helped(self, made: list[_Made]) -> None:
-        after = by_path(faults(self.validator, self.copy))
-        missing = {
-            (*path, error.kind.as_dict()["property"])
-            for path, errors in after.items()
-            for error in errors
-            if kind_of(error) == "Required"
-        }
-        for each in reversed(made):
-            left = after.get(each.path, [])
-            nearer = total_distance(left, len(each.path)) < each.distance
-            if each.path in missing or (left and not (nearer and _only_unions(left))):
-                _apply(self.copy, each.before)
-                self.tried[each.path] = self.tried.get(each.path, 0) + 1
-                continue
-            self.tried.pop(each.path, None)
-            if each.proposal.penalty >= _WRAPPED:
-                self.wraps.append(each)
+    def coerce(self, value: Any, schema: object) -> tuple[Any, bool]:
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise TooManySteps
+        if not isinstance(schema, dict):
+            return value, schema is not False
+        types = schema.get("type")
+        types = types if isinstance(types, list) else [types]
+        if types == [None] or any(self._has_type(value, each) for each in types):
+            return self._inside(value, schema)
+        best = value
+        for reading in _readings(value, types):
+            if self.schema.can_check([reading]):
+                coerced, fits = self._inside(reading, schema)
+                if fits:
+                    return coerced, True
+                if best is value and reading != [value]:
+                    best = coerced  # read from JSON, so that an error can name the wrong part
+        return best, False
 
-    def unwrap(self, errors: Sequence[ValidationError]) -> bool:
-        """Take lists back that were made of a single value, where the value is wrong in them."""
-        wrong = [tuple(error.instance_path) for error in errors]
-        undone = False
-        for each in reversed(self.wraps):
-            if any(path[: len(each.path)] == each.path for path in wrong):
-                _apply(self.copy, each.before)
-                undone = True
-        return undone
+    def _has_type(self, value: object, name: str) -> bool:
+        if isinstance(value, float) and name == "integer":
+            return value.is_integer() and "draft-04" not in str(self.schema.document.get("$schema"))
+        return name == _TYPES.get(type(value)) or (name == "number" and type(value) is int)
 
+    def _within_limits(self, value: object, schema: Schema) -> bool:
+        if id(schema) not in self.limits:
+            limits: Schema = {each: schema[each] for each in _LIMITS if each in schema}
+            self.limits[id(schema)] = self.schema.compile_part(limits) if limits else None
+        validator = self.limits[id(schema)]
+        return validator is None or validator.is_valid(value)
 
-def by_path(errors: Sequence[ValidationError]) -> dict[Path, list[ValidationError]]:
-    """Return errors by the place they are at, in their order."""
-    places: dict[Path, list[ValidationError]] = {}
-    for error in errors:
-        places.setdefault(tuple(error.instance_path), []).append(error)
-    return places
+    def _inside(self, value: Any, schema: Schema) -> tuple[Any, bool]:
+        """Coerce a value of the right type by all other keywords."""
+        checks = [self._within_limits(value, schema)]
+        value, fits = _choice(value, schema)
+        checks.append(fits)
+        if isinstance(value, dict):
+            value, fits = self._object(value, schema)
+            checks.append(fits)
+        elif isinstance(value, list):
+            value, fits = self._array(value, schema)
+            checks.append(fits)
+        for part in applied(schema, self.schema.document):
+            value, fits = self.coerce(value, part)
+            checks.append(fits)
+        for keyword in ("anyOf", "oneOf"):
+            if alternatives := _list(schema, keyword):
+                value, count = self._nearest(value, alternatives)
+                checks.append(count == 1 or (count > 1 and keyword == "anyOf"))
+        return value, all(checks)
 
+    def _object(self, value: dict[str, Any], schema: Schema) -> tuple[Any, bool]:
+        properties, required = schema.get("properties") or {}, _list(schema, "required")
+        other = True if "patternProperties" in schema else schema.get("additionalProperties", True)
+        fits, coerced = all(name in value for name in required), {}
+        for name, given in value.items():
+            part = properties.get(name, other)
+            new, ok = self.coerce(given, part)
+            if given is None and not ok and part is not False and name not in required:
+                continue  # models write null for "not given"
+            coerced[name], fits = new, fits and ok
+        same = len(coerced) == len(value) and all(coerced[name] is value[name] for name in value)
+        return (value if same else coerced), fits
 
-def _only_unions(errors: Sequence[ValidationError]) -> bool:
-    return all(kind_of(error) in _UNIONS for error in errors)
+    def _array(self, value: list[Any], schema: Schema) -> tuple[Any, bool]:
+        first, rest = _list(schema, "prefixItems") or _list(schema, "items"), schema.get("items")
+        pairs = [
+            self.coerce(given, first[index] if index < len(first) else rest)
+            for index, given in enumerate(value)
+        ]
+        same = all(new is given for (new, _), given in zip(pairs, value, strict=True))
+        return (value if same else [new for new, _ in pairs]), all(ok for _, ok in pairs)
 
-
-def _proposals(
-    copy: dict[str, Any], path: Path, errors: Sequence[ValidationError]
-) -> list[_Proposal]:
-    """Return what may put a place right, what is nearest to the given value first."""
-    value = _get(copy, path)
-    if not path or value is _ABSENT:
-        return [each for error in errors for each in _of_branches(copy, error)]
-    if value is None and isinstance(path[-1], str):
-        return [_Proposal(_PLAIN, ((path, _ABSENT),))]
-    found: list[_Proposal] = []
-    for error in errors:
-        kind = kind_of(error)
-        readings: list[tuple[int, object]] = []
-        if kind == "Type":
-            for wanted in error.kind.as_dict()["types"]:
-                readings += _read_as(value, wanted)
-        elif kind == "Enum":
-            readings += _same_word(value, error.kind.as_dict()["options"])
-        elif kind == "Constant":
-            readings += _same_word(value, [error.kind.as_dict()["expected_value"]])
-        found += (_Proposal(penalty, ((path, new),)) for penalty, new in readings)
-        found += _of_branches(copy, error)
-    return sorted(found, key=lambda each: each.penalty)
-
-
-def _of_branches(copy: dict[str, Any], error: ValidationError) -> Iterator[_Proposal]:
-    """Yield what makes a value fit one alternative of several."""
-    for branch in branches(error) if kind_of(error) in _UNIONS else ():
-        places = [_proposals(copy, path, here) for path, here in by_path(branch).items()]
-        if len(places) == 1:
-            yield from places[0]
-        elif places and all(places):
-            best = [proposals[0] for proposals in places]
-            yield _Proposal(
-                max(each.penalty for each in best),
-                tuple(change for each in best for change in each.changes),
-            )
+    def _nearest(self, value: Any, alternatives: list[Any]) -> tuple[Any, int]:
+        """Coerce to the alternative that changes the value least, and count those that fit."""
+        results = [self.coerce(value, each) for each in alternatives]
+        fitting = [new for new, fits in results if fits]
+        if not fitting:
+            changed = [new for new, _ in results if new is not value]
+            return (changed[0] if len(changed) == 1 else value), 0
+        parsed = _parsed(value)
+        # As it is, else as the JSON it is, else something else than an array of this one value.
+        best = min(
+            fitting, key=lambda new: (new is not value, new != parsed, isinstance(new, list))
+        )
+        return best, sum(new is best for new in fitting)
 
 
-def _read_as(value: object, wanted: str) -> list[tuple[int, object]]:
-    """Return what a value may have been meant as, where this type is wanted, with a penalty."""
+def _readings(value: object, types: list[str]) -> Iterator[Any]:
+    """Yield what a value may have been meant as if it has none of the types, likeliest first."""
     word = value.strip().casefold() if isinstance(value, str) else None
-    found: list[tuple[int, object]] = []
-    if wanted in ("integer", "number"):
-        number = _number(value)
-        if isinstance(number, float) and number.is_integer() and wanted == "integer":
-            number = int(number)
-        if number is not None and (wanted == "number" or isinstance(number, int)):
-            found.append((_PLAIN, number))
-    elif wanted == "boolean" and word in ("true", "false"):
-        found.append((_PLAIN, word == "true"))
-    elif wanted == "string" and isinstance(value, bool | int | float):
-        found.append((_PLAIN, json.dumps(value)))
-    elif wanted == "null" and word in ("null", ""):
-        found.append((_NULL, None))
-    elif wanted == "object" and isinstance(read := _parsed(value, "{"), dict):
-        found.append((_PLAIN, read))
-    elif wanted == "array":
-        if isinstance(read := _parsed(value, "["), list):
-            found.append((_PLAIN, read))
-        if value is not None and word not in ("null", "") and not isinstance(value, list):
-            found.append((_WRAPPED, [value]))
-    return found
+    number = _number(value)
+    if number is not None and "number" in types:
+        yield number
+    elif number is not None and "integer" in types and number == int(number):
+        yield int(number)
+    if "boolean" in types and word in ("true", "false"):
+        yield word == "true"
+    if "string" in types and isinstance(value, bool | int | float):
+        yield json.dumps(value)
+    if "null" in types and word in ("null", ""):
+        yield None
+    parsed = _parsed(value)
+    if parsed is not None and ("array" if isinstance(parsed, list) else "object") in types:
+        yield parsed
+    elif "array" in types and value is not None and word not in ("null", ""):
+        yield [value]
 
 
 def _number(value: object) -> int | float | None:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if not isinstance(value, str) or len(value) > 200 or not _NUMBER.fullmatch(value.strip()):
-        return None
-    try:
-        return int(value)
-    except ValueError:
-        number = float(value)
-    return number if math.isfinite(number) else None
+    if isinstance(value, str):
+        text = value.strip()
+        if len(text) > _MAX_NUMBER or not _NUMBER.fullmatch(text):
+            return None
+        if text.lstrip("+-").isdigit():
+            return int(text)
+        value = float(text)
+    return value if isinstance(value, float) and math.isfinite(value) else None
 
 
-def _parsed(value: object, start: str) -> object:
-    """Return what a text says as JSON; None where it is none."""
-    if not isinstance(value, str) or not value.lstrip().startswith(start):
+def _parsed(value: object) -> dict[str, Any] | list[Any] | None:
+    """Return the object or array that a string is the JSON of."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
         return None
     try:
-        read = json.loads(value, parse_constant=_refuse)
+        parsed: dict[str, Any] | list[Any] = json.loads(value, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return None
-    return read if size(read) is not None else None
+    return parsed
 
 
-def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no JSON")
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
 
 
-def _same_word(value: object, choices: Sequence[object]) -> list[tuple[int, object]]:
-    """Return the choice that differs from a value only by case or quotes, if it is a single one."""
-    given = _word(value)
-    alike = [choice for choice in choices if given is not None and _word(choice) == given]
-    return [(_PLAIN, alike[0])] if len(alike) == 1 else []
+def _choice(value: object, schema: Schema) -> tuple[Any, bool]:
+    """Return the choice that a value is, else the only one that differs by case or quotes."""
+    choices = [schema["const"]] if "const" in schema else _list(schema, "enum")
+    if not choices or value in choices:
+        return value, True
+    word = _word(value)
+    alike = [choice for choice in choices if word is not None and _word(choice) == word]
+    return (alike[0], True) if len(alike) == 1 else (value, False)
 
 
 def _word(value: object) -> str | None:
@@ -282,45 +220,6 @@ def _word(value: object) -> str | None:
     return json.dumps(value) if isinstance(value, bool | int | float) else None
 
 
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(each) for key, each in value.items()}
-    return [_copied(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def size(value: object, levels: int = DEEPEST) -> int | None:
-    """Return how many values there are in one; None where it is nested too deep."""
-    if not isinstance(value, dict | list | tuple):
-        return 1
-    if levels == 0:
-        return None
-    count = 1
-    for each in value.values() if isinstance(value, dict) else value:
-        inner = size(each, levels - 1)
-        if inner is None:
-            return None
-        count += inner
-    return count
-
-
-def _get(value: Any, path: Path) -> object:
-    """Return what stands at a path, `_ABSENT` where nothing does."""
-    holder = at(value, path[:-1]) if path else None
-    if not path:
-        return value
-    if isinstance(holder, dict):
-        return holder.get(path[-1], _ABSENT)
-    return at(holder, path[-1:]) if isinstance(holder, list) else _ABSENT
-
-
-def _apply(value: Any, changes: Sequence[tuple[Path, object]]) -> None:
-    """Put values where they belong; a place that is gone is passed over."""
-    for path, new in changes:
-        holder, last = at(value, path[:-1]), path[-1]
-        if isinstance(holder, dict) and isinstance(last, str):
-            if new is _ABSENT:
-                holder.pop(last, None)
-            else:
-                holder[last] = new
-        elif isinstance(holder, list) and isinstance(last, int) and last < len(holder):
-            holder[last] = new
+def _list(schema: Schema, keyword: str) -> list[Any]:
+    value = schema.get(keyword)
+    return value if isinstance(value, list) else []

@@ -1,270 +1,252 @@
-"""Say what is wrong with a call's arguments, so that whoever wrote them can put it right."""
+"""Explain what is wrong with a call's arguments, so that the caller can correct them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
-
-import attrs
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from mcpgw.observe.redact import PLACEHOLDER, redact
-from mcpgw.protocol.argument_coercion import Path, branches, by_path, kind_of, total_distance
-from mcpgw.protocol.argument_schema import MASK, at
+from mcpgw.protocol.argument_schema import MASK, Schema, at
+from mcpgw.text.did_you_mean import nearest
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError
 
-LONGEST_VALUE: Final = 60
-"""Characters of a value that are shown."""
+Path = tuple[str | int, ...]
+Errors = Sequence["ValidationError"]
 
-MOST_PROBLEMS: Final = 8
-_MOST_CHOICES: Final = 12
+MAX_PROBLEMS: Final = 8
+MAX_CHOICES: Final = 12
+MAX_LENGTH: Final = 60
+"""Characters of a value, or of a name, that are shown."""
+
 _SAMPLE: Final = "x7Kq2mV9"
-"""A value that is blanked beside a name that a secret has."""
+"""A value that is redacted next to the name of a secret."""
 
 _TYPES: Final = {
-    "integer": "a whole number",
+    "integer": "an integer",
     "number": "a number",
-    "string": "text",
+    "string": "a string",
     "boolean": "true or false",
-    "array": "a list",
+    "array": "an array",
     "object": "an object",
-    "null": "null",
 }
-_LIMITS: Final = {
-    "Minimum": "is at least {}",
-    "Maximum": "is at most {}",
-    "ExclusiveMinimum": "is more than {}",
-    "ExclusiveMaximum": "is less than {}",
-    "MultipleOf": "is a multiple of {}",
-    "Pattern": "matches {}",
+_RULES: Final = {
+    "Minimum": "must be at least {limit}{got}",
+    "Maximum": "must be at most {limit}{got}",
+    "ExclusiveMinimum": "must be more than {limit}{got}",
+    "ExclusiveMaximum": "must be less than {limit}{got}",
+    "MultipleOf": "must be a multiple of {limit}{got}",
+    "Pattern": "must match {limit}{got}",
+    "MinLength": "must have at least {limit} character{s}, got {size}",
+    "MaxLength": "must have at most {limit} character{s}, got {size}",
+    "MinItems": "must have at least {limit} item{s}, got {size}",
+    "MaxItems": "must have at most {limit} item{s}, got {size}",
+    "MinProperties": "must have at least {limit} field{s}, got {size}",
+    "MaxProperties": "must have at most {limit} field{s}, got {size}",
+    "UniqueItems": "must not have duplicate items",
+    "FalseSchema": "must not be given",
+    "OneOfMultipleValid": "must fit exactly one of the schema's alternatives, fits several",
+    "Contains": "must have an item of the required kind",
+    "AnyOf": "must fit one of the schema's alternatives{got}",
 }
-_LENGTHS: Final = {
-    "MinLength": ("at least", "character"),
-    "MaxLength": ("at most", "character"),
-    "MinItems": ("at least", "item"),
-    "MaxItems": ("at most", "item"),
-    "AdditionalItems": ("at most", "item"),
-    "MinProperties": ("at least", "field"),
-    "MaxProperties": ("at most", "field"),
+_SAME_KINDS: Final = {
+    "OneOfNotValid": "AnyOf",
+    "AdditionalItems": "MaxItems",
+    "UnevaluatedProperties": "AdditionalProperties",
+    "RegexEngineFailure": "BacktrackLimitExceeded",
 }
-_OTHER_RULES: Final = {
-    "UniqueItems": "has no item twice",
-    "FalseSchema": "is not to be given",
-    "OneOfMultipleValid": "fits more than one of the forms that exclude each other",
-    "Contains": "lacks an item of the kind that it must have",
-}
-_UNIONS: Final = ("AnyOf", "OneOfNotValid")
-_NOUNS: Final = ("Type", "Enum", "Constant")
-_UNKNOWN: Final = ("AdditionalProperties", "UnevaluatedProperties")
 
 
-@attrs.define
-class Explanation:
-    """Problems in words, one for each argument, and what misspelt names may have meant."""
+def is_certain(error: ValidationError) -> bool:
+    """Return False if a pattern took too many steps, so that the value may fit after all."""
+    if _kind(error) == "AnyOf":
+        return all(is_certain(inner) for branch in _branches(error) for inner in branch)
+    return _kind(error) != "BacktrackLimitExceeded"
 
-    problems: list[str] = attrs.field(factory=list)
-    misspelt: dict[str, str] = attrs.field(factory=dict)
 
+def explain(errors: Errors, document: Schema) -> tuple[list[str], dict[str, str]]:
+    """Return problems, as sentences without a full stop, and corrections of misspelt names.
 
-def explained(errors: Sequence[ValidationError], document: dict[str, Any]) -> Explanation:
-    """Return what is wrong, in sentences without a full stop.
+    Each value has one problem, apart from the names that are unknown or missing in it.
 
-    Values are shown where neither their name nor their look is that of a secret.
+    Args:
+      errors: what the validator found, at least one.
+      document: the schema.
     """
-    explanation = Explanation()
-    places = by_path([each for error in errors for each in _nearest_branch(error)])
+    problems: list[str] = []
+    misspelt: dict[str, str] = {}
+    places: dict[Path, list[ValidationError]] = {}
+    for error in (inner for each in errors for inner in _of_meant_alternative(each)):
+        places.setdefault(tuple(error.instance_path), []).append(error)
     for path, here in places.items():
-        if len(explanation.problems) >= MOST_PROBLEMS:
-            explanation.problems.append("and more")
+        if len(problems) >= MAX_PROBLEMS:
+            problems.append("and more")
             break
-        _explain_names(explanation, path, here, document)
-        for error in here:
-            if kind_of(error) not in (*_UNKNOWN, "Required"):
-                explanation.problems.append(_sentence(path, error))
-                break
-    return explanation
+        problems += _explain_names(path, here, document, misspelt)
+        others = [each for each in here if _kind(each) not in ("Required", "AdditionalProperties")]
+        problems += [_sentence(path, error) for error in others[:1]]
+    return problems, misspelt
 
 
-def _nearest_branch(error: ValidationError) -> list[ValidationError]:
-    """Return the errors of the alternative that was surely meant, else the error as it is."""
-    if kind_of(error) not in _UNIONS or _discriminator(error):
+def _kind(error: ValidationError) -> str:
+    name = type(error.kind).__name__
+    return _SAME_KINDS.get(name, name)
+
+
+def _branches(error: ValidationError) -> Sequence[Errors]:
+    """Return the errors of each alternative of an `anyOf` or `oneOf`."""
+    branches: Sequence[Errors] = error.kind.as_dict()["context"]
+    return branches
+
+
+def _of_type(error: ValidationError) -> list[Errors]:
+    """Return the errors of each alternative that is of the value's type."""
+
+    def is_other_type(each: ValidationError) -> bool:
+        return _kind(each) == "Type" and each.instance_path == error.instance_path
+
+    return [branch for branch in _branches(error) if not any(map(is_other_type, branch))]
+
+
+def _of_meant_alternative(error: ValidationError) -> Errors:
+    """Return the errors of the alternative that was clearly meant, else the error itself.
+
+    It has the right type, then the right choices (such as `kind`), then the fewest errors.
+    """
+    if _kind(error) != "AnyOf":
         return [error]
-    depth = len(error.instance_path)
-    ranked = sorted((total_distance(branch, depth), n) for n, branch in enumerate(branches(error)))
-    if not ranked or (len(ranked) > 1 and ranked[0][0] == ranked[1][0]):
+    found = _of_type(error)
+    if len(found) > 1:
+        wrong = ("Constant", "Enum")
+        found = [branch for branch in found if not any(_kind(each) in wrong for each in branch)]
+    found.sort(key=len)
+    if not found or (len(found) > 1 and len(found[0]) == len(found[1])):
         return [error]
-    best = branches(error)[ranked[0][1]]
-    if any(len(each.instance_path) == depth and kind_of(each) in _NOUNS for each in best):
-        return [error]
-    return [inner for each in best for inner in _nearest_branch(each)]
-
-
-def _discriminator(error: ValidationError) -> tuple[Path, list[str]] | None:
-    """Return the place by whose value the alternatives tell each other apart, and its values,
-    where the given one is none of them."""
-    depth = len(error.instance_path)
-    found: dict[Path, list[str]] = {}
-    count = 0
-    for branch in branches(error):
-        if any(len(each.instance_path) == depth and kind_of(each) == "Type" for each in branch):
-            continue
-        count += 1
-        for each in branch:
-            if len(each.instance_path) > depth and kind_of(each) in ("Constant", "Enum"):
-                found.setdefault(tuple(each.instance_path), []).append(_wanted(each))
-    for path, values in found.items():
-        if count > 1 and len(values) == count:
-            return path, values
-    return None
+    return [inner for each in found[0] for inner in _of_meant_alternative(each)]
 
 
 def _explain_names(
-    explanation: Explanation,
-    path: Path,
-    errors: Sequence[ValidationError],
-    document: dict[str, Any],
-) -> None:
-    """Add the names that are missing and those that are not known, with a guess at what is what."""
+    path: Path, errors: Errors, document: Schema, misspelt: dict[str, str]
+) -> list[str]:
+    """Return which names are unknown and which are missing; add corrections to `misspelt`."""
     missing: list[str] = []
-    unknown: dict[str, bool] = {}
-    known: set[str] = set()
+    unknown: dict[str, list[str] | None] = {}  # with the known names if no others are allowed
     for error in errors:
-        kind = kind_of(error)
-        if kind not in (*_UNKNOWN, "Required"):
-            continue
-        holder = at(document, error.schema_path[:-1])
-        properties = holder.get("properties") if isinstance(holder, dict) else None
-        names = set(properties) if isinstance(properties, dict) else set()
-        known |= names
-        if kind == "Required":
-            missing.append(error.kind.as_dict()["property"])
-            given = error.instance
-            if names and isinstance(given, dict):
-                unknown = {name: False for name in given if name not in names} | unknown
-        else:
-            unknown |= dict.fromkeys(error.kind.as_dict()["unexpected"], True)
-    guessed: set[str] = set()
-    for name, refused in list(unknown.items())[:MOST_PROBLEMS]:
-        guess = _meant(name, missing) or (_meant(name, sorted(known)) if refused else None)
+        schema, facts = at(document, error.schema_path[:-1]), error.kind.as_dict()
+        known = list(schema.get("properties") or ()) if isinstance(schema, dict) else []
+        if _kind(error) == "Required":
+            missing.append(facts["property"])
+            given = error.instance if isinstance(error.instance, dict) and known else ()
+            others = [name for name in given if name not in known]
+            unknown = {**dict.fromkeys(others), **unknown}
+        elif _kind(error) == "AdditionalProperties":
+            unknown |= dict.fromkeys(facts["unexpected"], known)
+    problems: list[str] = []
+    for name, allowed in list(unknown.items())[:MAX_PROBLEMS]:
+        guess = "".join(nearest(name, missing, count=1) or nearest(name, allowed or (), count=1))
         if guess:
-            explanation.misspelt[_place((*path, name))] = guess
-            guessed.add(guess)
-        if guess or refused:
-            hint = f" (did you mean '{_flat(guess, 60)}'?)" if guess else ""
-            explanation.problems.append(f"there is no argument {_subject((*path, name))}{hint}")
-    for name in dict.fromkeys(missing):
-        if name not in guessed:
-            explanation.problems.append(f"{_subject((*path, name))} is missing")
+            misspelt[_place((*path, name))] = guess
+            missing = [other for other in missing if other != guess]
+        if guess or allowed is not None:
+            hint = f" (did you mean '{_flat(guess, MAX_LENGTH)}'?)" if guess else ""
+            problems.append(f"unknown argument {_subject((*path, name))}{hint}")
+    return problems + [f"{_subject((*path, name))} is missing" for name in dict.fromkeys(missing)]
 
 
 def _sentence(path: Path, error: ValidationError) -> str:
-    subject, kind, facts = _subject(path), kind_of(error), error.kind.as_dict()
-    if kind in _UNIONS and (apart := _discriminator(error)):
-        place, values = apart
-        given = at(error.instance, place[len(path) :])
-        return f"{_subject(place)} is {' or '.join(values[:_MOST_CHOICES])}{_not(place, given)}"
-    wanted = _wanted(error)
-    if wanted:
-        guess = _choice_meant(error)
-        hint = f" (did you mean {_plain(guess)}?)" if guess is not None else ""
-        return f"{subject} is {wanted}{_not(path, error.instance)}{hint}"
-    if kind in _LIMITS:
-        limit = _flat(str(next(iter(facts.values()))), 80)
-        return f"{subject} {_LIMITS[kind].format(limit)}{_not(path, error.instance)}"
-    if kind in _LENGTHS:
-        few, thing = _LENGTHS[kind]
-        limit = facts["limit"]
-        has = len(error.instance) if isinstance(error.instance, str | list | dict) else "another"
-        return f"{subject} has {few} {limit} {thing}{'' if limit == 1 else 's'}, not {has}"
-    if kind in _OTHER_RULES:
-        return f"{subject} {_OTHER_RULES[kind]}"
-    choices = _missing_choices(error)
-    if choices:
-        return f"one of {', '.join(_subject((*path, name)) for name in choices)} is missing"
-    return f"{subject}: {_flat(error.message.replace(MASK, 'what was given'), 200)}"
+    if wanted := _wanted(error):
+        place, noun = wanted
+        return f"{_subject(place)} must be {noun}{_got(place, error)}{_hint(error)}"
+    kind, facts = _kind(error), error.kind.as_dict()
+    if kind == "AnyOf" and (names := _alternative_names(error)):
+        return f"one of {', '.join(_subject((*path, name)) for name in names)} is missing"
+    if kind not in _RULES:
+        return f"{_subject(path)}: {_flat(error.message.replace(MASK, 'the given value'), 200)}"
+    given, limit = error.instance, next(iter(facts.values()), None)
+    rule = _RULES[kind].format(
+        limit=_flat(str(limit), 80),
+        s="" if limit == 1 else "s",
+        size=len(given) if isinstance(given, str | list | dict) else 1,
+        got=_got(path, error),
+    )
+    return f"{_subject(path)} {rule}"
 
 
-def _wanted(error: ValidationError) -> str:
-    """Return what is wanted as a noun, "" where it cannot be said in one."""
-    kind, facts = kind_of(error), error.kind.as_dict()
+def _wanted(error: ValidationError) -> tuple[Path, str] | None:
+    """Return what is wanted as a noun, and where; None if a noun cannot express it.
+
+    For alternatives it is the place that is wrong in all of them: the value itself, or a field
+    inside it whose value tells them apart, such as `kind`.
+    """
+    path, kind, facts = tuple(error.instance_path), _kind(error), error.kind.as_dict()
     if kind == "Type":
-        kinds = [each for each in facts["types"] if each != "null"] or ["null"]
-        return " or ".join(_TYPES.get(each, each) for each in kinds)
-    if kind == "Enum":
-        shown = [_plain(each).strip("'") for each in facts["options"][:_MOST_CHOICES]]
-        more = ", …" if len(facts["options"]) > _MOST_CHOICES else ""
-        return f"one of {', '.join(shown)}{more}" if len(shown) > 1 else "".join(shown)
+        return path, _either(_TYPES.get(each, each) for each in facts["types"])
     if kind == "Constant":
-        return _plain(facts["expected_value"])
-    if kind in _UNIONS:
-        wants = [_wanted(branch[0]) if branch else "" for branch in branches(error)]
-        kept = [want for want in dict.fromkeys(wants) if want != "null"]
-        return " or ".join(kept) if kept and all(kept) and len(kept) <= 6 else ""
-    return ""
+        return path, _shown(facts["expected_value"])
+    if kind == "Enum":
+        options = [_shown(each).strip("'") for each in facts["options"]]
+        options[MAX_CHOICES:] = ["…"] if len(options) > MAX_CHOICES else []
+        return path, ("one of " if len(options) > 1 else "") + ", ".join(options)
+    if kind == "AnyOf":
+        branches = _of_type(error) or _branches(error)
+        wanted = [dict(filter(None, map(_wanted, branch))) for branch in branches]
+        for place in wanted[0]:
+            if all(place in each for each in wanted):
+                return place, _either(each[place] for each in wanted)
+    return None
 
 
-def _meant(wanted: str, candidates: list[str]) -> str | None:
-    from mcpgw.text.did_you_mean import nearest
-
-    return next(iter(nearest(wanted, candidates, count=1)), None)
-
-
-def _choice_meant(error: ValidationError) -> str | None:
-    options = error.kind.as_dict()["options"] if kind_of(error) == "Enum" else ()
-    texts = [option for option in options if isinstance(option, str)]
-    return _meant(error.instance, texts) if isinstance(error.instance, str) else None
+def _either(nouns: Iterable[str]) -> str:
+    """Join nouns; null is not mentioned beside others."""
+    kept = [noun for noun in dict.fromkeys(nouns) if noun != "null"] or ["null"]
+    return " or ".join(kept[:MAX_CHOICES])
 
 
-def _missing_choices(error: ValidationError) -> list[str]:
-    """Return the names of which one has to be given, where alternatives differ by that alone."""
-    if kind_of(error) not in _UNIONS:
+def _alternative_names(error: ValidationError) -> list[str]:
+    """Return the names of which one must be given, if alternatives differ by that alone."""
+    branches = _branches(error)
+    if any([_kind(each) for each in branch] != ["Required"] for branch in branches):
         return []
-    names: list[str] = []
-    for branch in branches(error):
-        if [kind_of(each) for each in branch] != ["Required"]:
-            return []
-        names.append(branch[0].kind.as_dict()["property"])
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(branch[0].kind.as_dict()["property"] for branch in branches))
 
 
-def _not(path: Path, value: object) -> str:
-    """Return `, not 'ten'`, or nothing where the value is not to be shown."""
-    if _is_secret(part for part in path if isinstance(part, str)):
-        return ""
-    shown = _plain(value)
-    return f", not {shown}" if PLACEHOLDER not in shown else ""
+def _hint(error: ValidationError) -> str:
+    texts = [each for each in error.kind.as_dict().get("options", ()) if isinstance(each, str)]
+    guesses = nearest(error.instance, texts, count=1) if isinstance(error.instance, str) else ()
+    return "".join(f" (did you mean {_shown(guess)}?)" for guess in guesses)
 
 
-def _is_secret(names: Iterable[str]) -> bool:
-    return any(PLACEHOLDER in redact(f"{name}={_SAMPLE}") for name in names)
+def _got(path: Path, error: ValidationError) -> str:
+    """Return `, got 'ten'`; nothing if the value at the path may be a secret."""
+    shown = _shown(at(error.instance, path[len(error.instance_path) :]))
+    names = [f"{part}={_SAMPLE}" for part in path if isinstance(part, str)]
+    secret = any(PLACEHOLDER in redact(name) for name in names) or PLACEHOLDER in shown
+    return "" if secret else f", got {shown}"
 
 
-def _plain(value: object) -> str:
-    """Return a value as a model would write it, short and without credentials."""
+def _shown(value: object) -> str:
+    """Return a value as JSON in single quotes, short and without credentials."""
     if isinstance(value, str):
-        return f"'{_flat(redact(value[:1000]), LONGEST_VALUE)}'"
-    if isinstance(value, dict | list) and _has_much(value):
-        return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
-    return _flat(redact(json.dumps(value, ensure_ascii=False)), LONGEST_VALUE)
-
-
-def _has_much(value: Collection[object]) -> bool:
-    nested = value.values() if isinstance(value, dict) else value
-    return len(value) > 8 or any(isinstance(each, dict | list) for each in nested)
+        return f"'{_flat(redact(value[:1000]), MAX_LENGTH)}'"
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        if len(value) > 8 or any(isinstance(each, dict | list) for each in inner):
+            return "an object" if isinstance(value, dict) else f"an array of {len(value)}"
+    return _flat(redact(json.dumps(value, ensure_ascii=False)), MAX_LENGTH)
 
 
 def _subject(path: Path) -> str:
-    return f"'{_place(path)}'" if path else "what was given as a whole"
+    return f"'{_place(path)}'" if path else "the arguments"
 
 
 def _place(path: Path) -> str:
-    """Return a path as it is written in code: `items[2].id`."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{_flat(part, LONGEST_VALUE)}"
-    return text.removeprefix(".")
+    """Return a path as code writes it: `items[2].id`."""
+    parts = (
+        f"[{each}]" if isinstance(each, int) else f".{_flat(each, MAX_LENGTH)}" for each in path
+    )
+    return "".join(parts).removeprefix(".")
 
 
 def _flat(text: str, length: int) -> str:

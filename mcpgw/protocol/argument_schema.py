@@ -1,219 +1,110 @@
-"""Compile a tool's input schema for checking, where that is safe and worth it."""
+"""Compile a tool's input schema, if that is safe: backends write them, and may be hostile."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 if TYPE_CHECKING:
-    import jsonschema_rs
+    from jsonschema_rs import FancyRegexOptions, RegexOptions, Validator
 
 Schema = dict[str, Any]
 
-DEEPEST: Final = 64
-"""Levels of a schema, and of arguments that are mended."""
+MAX_DEPTH: Final = 64
+"""Levels of a schema, and of arguments that a schema with references is applied to."""
 
-MOST_WORK: Final = 10_000
-"""Subschemas that one value may meet at one place, with all references followed."""
+MAX_SUBSCHEMAS: Final = 10_000
+"""Subschemas that apply to one value, with all references followed."""
 
-MOST_PATTERNS: Final = 200
-_DROPPED_PATTERNS: Final = 8
-_PATTERN_MEMORY: Final = 4 * 2**20
-_BACKTRACKS: Final = 10_000
-
-# A matcher's time is at worst its size times the length of the text, so both have a bound.
-_LONGEST_MATCHED: Final = 5_000
-_LONGEST_BACKTRACKED: Final = 1_000
+MAX_PATTERNS: Final = 200
 
 MASK: Final = "the value"
-"""What stands for a value in the library's own sentences."""
+"""Placeholder for the value in the library's own messages, which could show a secret."""
 
-_BY_NAME: Final = frozenset(
-    ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
-)
-"""Keywords whose values hold schemas by names that are no keywords."""
-_DATA: Final = frozenset(("default", "const", "enum", "examples", "example"))
-_SAYS_NOTHING: Final = frozenset(
-    ("$schema", "$id", "$comment", "$defs", "definitions", "title", "description")
-) | (_DATA - {"const", "enum"})
-_NEGATES: Final = frozenset(("not", "if", "oneOf", "maxContains", "unevaluatedItems"))
-"""Keywords by which a schema gets stricter where a part of it gets looser."""
+_DEFINITIONS: Final = ("$defs", "definitions")
+_DEPENDENCIES: Final = ("dependentSchemas", "dependencies")
+_BY_NAME: Final = ("properties", "patternProperties", *_DEFINITIONS, *_DEPENDENCIES)
+"""Keywords that hold schemas by names that are not keywords."""
+_EXAMPLES: Final = ("default", "examples", "example")
+_DATA: Final = ("const", "enum", *_EXAMPLES)
+_TRIVIAL: Final = (*_DEFINITIONS, *_EXAMPLES, "$schema", "$id", "$comment", "title", "description")
+_NEGATIONS: Final = frozenset(("not", "if", "oneOf", "maxContains", "unevaluatedItems"))
+"""Keywords that make a schema stricter when a part of it gets looser."""
 
 
-class NotChecked(Exception):
-    """A schema cannot be checked against; the text says why."""
+class UnsupportedSchema(Exception):
+    """A schema that arguments cannot be checked against; the text is the reason."""
 
 
 @attrs.frozen
 class CompiledSchema:
-    """A schema that arguments can be held against.
-
-    Args:
-      document: the schema as it was compiled, to look names up in.
-      validator: what judges by it.
-      longest: characters of a text that may be matched with its patterns; None without.
-      recursive: it has references, so that deep arguments may meet it at each level.
-    """
+    """A schema ready for use."""
 
     document: Schema
-    validator: jsonschema_rs.Validator
+    validator: Validator
+    compile_part: Callable[[Schema], Validator]
+    """Compiles a part of the document that has no references."""
     longest: int | None
-    recursive: bool
+    """Characters of the longest string to match its patterns with; None without patterns."""
+    limited: bool
+    """Whether `can_check` must be asked first."""
+
+    def can_check(self, value: Any, levels: int = MAX_DEPTH) -> bool:
+        """Return whether an object or array is shallow, and its strings short, enough to check."""
+        longest, named = self.longest, isinstance(value, dict)
+        for each in value.values() if named else value:
+            if isinstance(each, str):
+                if longest is not None and len(each) > longest:
+                    return False
+            elif isinstance(each, dict | list) and (
+                levels == 0 or not self.can_check(each, levels - 1)
+            ):
+                return False
+        return longest is None or not named or all(len(name) <= longest for name in value)
 
 
 def compile_schema(schema: object) -> CompiledSchema | None:
-    """Compile a tool's input schema; None where nothing can be wrong by it.
+    """Compile a tool's input schema; return None if it accepts any object.
 
-    Nothing is fetched: references lead to places within the schema. `format` is a remark, as it
-    is in draft 2020-12, and OpenAPI's `nullable` counts. A pattern runs in linear time where it
-    can, else with a bound on its steps; one that cannot be compiled is left out where all else
-    means the same without it.
+    References must point into the schema itself. `format` is an annotation, as in draft 2020-12;
+    OpenAPI's `nullable` is understood. Patterns run in linear time if possible, else with a limit
+    on backtracking; one that cannot be compiled is dropped if that only makes the schema looser.
 
     Raises:
-      NotChecked: it is no schema, not of a known draft, refers to other documents, or costs too
-        much.
+      UnsupportedSchema: it is invalid, of an unknown draft, refers to other documents, or is too
+        expensive to check.
     """
     if schema is None or schema is True:
         return None
     if not isinstance(schema, dict):
-        raise NotChecked(f"the schema is no object but {type(schema).__name__}")
-    study = _Study()
-    document = study.copied(schema)
-    if not _says_something(document):
-        return None
-    if study.references:
-        _weigh(document, study)
-    if study.patterns > MOST_PATTERNS:
-        raise NotChecked(f"the schema has {study.patterns} patterns, more than {MOST_PATTERNS}")
+        raise UnsupportedSchema(f"the schema must be an object, got {type(schema).__name__}")
+    for node in _nodes(schema):
+        _check_references(node, is_root=node is schema)
     try:
-        validator, longest = _compiled(document, study)
+        document = copy.deepcopy(schema)
+        for node in list(_nodes(document)):
+            _rewrite_nullable(node)
+        if _accepts_anything(document):
+            return None
+        nodes = list(_nodes(document))
+        recursive = any(map(_reference, nodes))
+        sizes: dict[int, int] = {}
+        for node in nodes if recursive else ():
+            _count_applied(node, document, sizes)
+        compile_part, longest = _compiler(document, nodes)
+        validator, limited = compile_part(document), recursive or longest is not None
+    except RecursionError as error:
+        raise UnsupportedSchema("the schema's references or examples are too deep") from error
     except ValueError as error:
-        raise NotChecked(_reason(error, document)) from error
-    return CompiledSchema(document, validator, longest, bool(study.references))
-
-
-def _says_something(schema: Schema) -> bool:
-    for keyword, value in schema.items():
-        empty = value in ({}, []) if keyword != "additionalProperties" else value in ({}, True)
-        if keyword not in _SAYS_NOTHING and not empty and (keyword, value) != ("type", "object"):
-            return True
-    return False
-
-
-@attrs.define
-class _Study:
-    """A copy of a schema in the making, and what was seen on the way."""
-
-    nodes: list[Schema] = attrs.field(factory=list)
-    references: bool = False
-    patterns: int = 0
-    negates: bool = False
-
-    def copied(self, node: Schema, depth: int = 0) -> Schema:
-        if depth > DEEPEST:
-            raise NotChecked(f"the schema is nested deeper than {DEEPEST} levels")
-        self._note(node, depth)
-        copy: Schema = {}
-        for keyword, value in node.items():
-            if keyword in _BY_NAME and isinstance(value, dict):
-                copy[keyword] = {
-                    name: self.copied(sub, depth + 1) if isinstance(sub, dict) else sub
-                    for name, sub in value.items()
-                }
-            elif keyword in _DATA:
-                copy[keyword] = value
-            elif isinstance(value, list):
-                copy[keyword] = [
-                    self.copied(each, depth + 1) if isinstance(each, dict) else each
-                    for each in value
-                ]
-            else:
-                copy[keyword] = self.copied(value, depth + 1) if isinstance(value, dict) else value
-        self.nodes.append(copy)
-        return _with_null(copy)
-
-    def _note(self, node: Schema, depth: int) -> None:
-        reference = node.get("$ref", node.get("$recursiveRef"))
-        if isinstance(reference, str):
-            self.references = True
-            if reference != "#" and not reference.startswith("#/"):
-                raise NotChecked(f"the schema refers to {reference!r:.100}, outside of itself")
-        if isinstance(node.get("$dynamicRef"), str):
-            raise NotChecked("the schema uses '$dynamicRef'")
-        if depth and isinstance(node.get("$id"), str):
-            raise NotChecked("the schema has a part with an '$id' of its own")
-        self.patterns += isinstance(node.get("pattern"), str)
-        named = node.get("patternProperties")
-        self.patterns += len(named) if isinstance(named, dict) else 0
-        self.negates = self.negates or not _NEGATES.isdisjoint(node)
-
-
-def _with_null(schema: Schema) -> Schema:
-    """Return a schema with OpenAPI 3.0's `nullable` in the words of JSON Schema."""
-    if schema.get("nullable") is not True:
-        return schema
-    if not isinstance(kind := schema.get("type"), str):
-        return {"anyOf": [schema, {"type": "null"}]} if kind is None else schema
-    schema["type"] = [kind, "null"]
-    if isinstance(choices := schema.get("enum"), list) and None not in choices:
-        schema["enum"] = [*choices, None]
-    return schema
-
-
-def _weigh(document: Schema, study: _Study) -> None:
-    """Refuse a schema whose references multiply: twenty lines can ask for years of work."""
-    known: dict[int, int] = {}
-    for node in study.nodes:
-        _work(node, document, known, DEEPEST)
-
-
-def _work(node: Schema, document: Schema, known: dict[int, int], levels: int) -> int:
-    """Return how many subschemas a value meets here, without those for its parts."""
-    work = known.get(id(node))
-    if work is None:
-        if levels == 0:
-            raise NotChecked("the schema's references form too long a chain")
-        known[id(node)] = 0
-        work = 1 + sum(_work(sub, document, known, levels - 1) for sub in _here(node, document))
-        known[id(node)] = work
-        if work > MOST_WORK:
-            raise NotChecked("the schema's references multiply beyond measure")
-    elif work == 0:
-        raise NotChecked("the schema's references go round in a circle")
-    return work
-
-
-def _here(node: Schema, document: Schema) -> Iterator[Schema]:
-    """Yield the subschemas that are applied to the same value as the schema is."""
-    found: list[object] = []
-    for keyword in ("allOf", "anyOf", "oneOf"):
-        found += node[keyword] if isinstance(node.get(keyword), list) else ()
-    found += (node.get(keyword) for keyword in ("not", "if", "then", "else"))
-    for keyword in ("dependentSchemas", "dependencies"):
-        found += node[keyword].values() if isinstance(node.get(keyword), dict) else ()
-    reference = node.get("$ref", node.get("$recursiveRef"))
-    if isinstance(reference, str):
-        found.append(_target(document, reference))
-    yield from (sub for sub in found if isinstance(sub, dict))
-
-
-def _target(document: Schema, reference: str) -> object:
-    if "%" in reference:
-        from urllib.parse import unquote
-
-        reference = unquote(reference)
-    parts = [part.replace("~1", "/").replace("~0", "~") for part in reference.split("/")[1:]]
-    found = at(document, parts)
-    if found is None:
-        raise NotChecked(f"the schema's reference {reference!r:.100} leads nowhere")
-    return found
+        raise UnsupportedSchema(_reason(error, schema)) from error
+    return CompiledSchema(document, validator, compile_part, longest, limited)
 
 
 def at(value: object, path: Sequence[str | int]) -> object:
-    """Return what stands at a path in nested JSON, None where there is nothing."""
+    """Return the value at a path in nested JSON, None if there is none."""
     for part in path:
         if isinstance(value, dict):
             value = value.get(part)
@@ -224,48 +115,152 @@ def at(value: object, path: Sequence[str | int]) -> object:
     return value
 
 
-def _compiled(document: Schema, study: _Study) -> tuple[jsonschema_rs.Validator, int | None]:
-    """Return the validator and the longest text for it, leaving out patterns where need be."""
+def applied(node: Schema, document: Schema) -> Iterator[object]:
+    """Yield the schemas that a value must fit besides the schema's own keywords.
+
+    Raises:
+      UnsupportedSchema: a reference points nowhere.
+    """
+    if reference := _reference(node):
+        from urllib.parse import unquote
+
+        keys = unquote(reference).split("/")[1:]
+        target = at(document, [key.replace("~1", "/").replace("~0", "~") for key in keys])
+        if target is None:
+            raise UnsupportedSchema(f"the schema's reference {reference!r:.100} leads nowhere")
+        yield target
+    if isinstance(parts := node.get("allOf"), list):
+        yield from parts
+
+
+def _nodes(schema: Schema, depth: int = 0) -> Iterator[Schema]:
+    """Yield a schema and all schemas inside it."""
+    if depth > MAX_DEPTH:
+        raise UnsupportedSchema(f"the schema is nested deeper than {MAX_DEPTH} levels")
+    yield schema
+    for keyword, value in schema.items():
+        inner = [] if keyword in _DATA else value if isinstance(value, list) else [value]
+        if keyword in _BY_NAME and isinstance(value, dict):
+            inner = list(value.values())
+        for each in inner:
+            if isinstance(each, dict):
+                yield from _nodes(each, depth + 1)
+
+
+def _reference(node: Schema) -> str | None:
+    found = node.get("$ref", node.get("$recursiveRef"))
+    return found if isinstance(found, str) else None
+
+
+def _check_references(node: Schema, *, is_root: bool) -> None:
+    reference = _reference(node)
+    if reference and reference != "#" and not reference.startswith("#/"):
+        raise UnsupportedSchema(f"the schema refers to {reference!r:.100}, outside itself")
+    if isinstance(node.get("$dynamicRef"), str):
+        raise UnsupportedSchema("the schema uses '$dynamicRef'")
+    if not is_root and isinstance(node.get("$id"), str):
+        raise UnsupportedSchema("a part of the schema has its own '$id'")
+
+
+def _rewrite_nullable(node: Schema) -> None:
+    """Write OpenAPI 3.0's `nullable` as JSON Schema."""
+    kind, choices = node.get("type"), node.get("enum")
+    if node.get("nullable") is not True:
+        return
+    if kind is None:
+        inner = dict(node)
+        node.clear()
+        node["anyOf"] = [inner, {"type": "null"}]
+    elif isinstance(kind, str):
+        node["type"] = [kind, "null"]
+        if isinstance(choices, list) and None not in choices:
+            node["enum"] = [*choices, None]
+
+
+def _accepts_anything(schema: Schema) -> bool:
+    trivial = (("type", "object"), ("additionalProperties", True))
+    return all(
+        keyword in _TRIVIAL or value in ({}, []) or (keyword, value) in trivial
+        for keyword, value in schema.items()
+    )
+
+
+def _count_applied(node: Schema, document: Schema, sizes: dict[int, int]) -> int:
+    """Count the subschemas that apply to one value: 20 lines of `$ref` can make billions."""
+    size = sizes.get(id(node))
+    if size == 0:
+        raise UnsupportedSchema("the schema's references form a circle")
+    if size is None:
+        sizes[id(node)] = 0  # being counted
+        parts = list(applied(node, document))
+        for keyword in ("not", "if", "then", "else", "anyOf", "oneOf"):
+            parts += value if isinstance(value := node.get(keyword), list) else [value]
+        for keyword in _DEPENDENCIES:
+            parts += value.values() if isinstance(value := node.get(keyword), dict) else ()
+        inner = [part for part in parts if isinstance(part, dict)]
+        size = 1 + sum(_count_applied(each, document, sizes) for each in inner)
+        sizes[id(node)] = size
+        if size > MAX_SUBSCHEMAS:
+            raise UnsupportedSchema("the schema's references multiply beyond the limit")
+    return size
+
+
+def _compiler(
+    document: Schema, nodes: list[Schema]
+) -> tuple[Callable[[Schema], Validator], int | None]:
+    """Return what compiles the schema, and `CompiledSchema.longest`; may drop patterns."""
     import jsonschema_rs
 
-    make = functools.partial(
-        jsonschema_rs.validator_for, offline=True, validate_formats=False, mask=MASK
-    )
-    if not study.patterns:
-        return make(document), None
-    memory = min(2**20, max(2**16, _PATTERN_MEMORY // study.patterns))
+    def compiles(pattern: str, engine: RegexOptions | FancyRegexOptions) -> bool:
+        try:
+            jsonschema_rs.validator_for({"pattern": pattern}, pattern_options=engine)
+        except jsonschema_rs.ValidationError:
+            return False
+        return True
+
+    patterns: list[tuple[Schema, str]] = []
+    for node in nodes:
+        named = node.get("patternProperties")
+        found = [node.get("pattern"), *(named if isinstance(named, dict) else ())]
+        patterns += ((node, each) for each in found if isinstance(each, str))
+    if len(patterns) > MAX_PATTERNS:
+        raise UnsupportedSchema(
+            f"the schema has {len(patterns)} patterns; at most {MAX_PATTERNS} are allowed"
+        )
+    memory = min(2**20, max(2**16, 2**22 // max(1, len(patterns))))
     linear = jsonschema_rs.RegexOptions(size_limit=memory, dfa_size_limit=memory)
-    # Look-around and back-references need an engine that tries things out: a bounded one.
-    trying = jsonschema_rs.FancyRegexOptions(
-        backtrack_limit=_BACKTRACKS, size_limit=memory, dfa_size_limit=memory
+    # Look-around and back-references need an engine that backtracks.
+    backtracking = jsonschema_rs.FancyRegexOptions(
+        backtrack_limit=10_000, size_limit=memory, dfa_size_limit=memory
     )
-    engines = ((linear, _LONGEST_MATCHED), (trying, _LONGEST_BACKTRACKED))
-    for left in reversed(range(_DROPPED_PATTERNS)):
-        for engine, longest in engines:
-            try:
-                return make(document, pattern_options=engine), longest
-            except jsonschema_rs.ValidationError as error:
-                path = error.instance_path
-                if "pattern" not in path[-1:] and "patternProperties" not in path[-2:-1]:
-                    raise
-                if engine is trying and not (left and _dropped(document, path, study)):
-                    raise
-    raise NotChecked("the schema has too many patterns of a foreign kind")
+    # Matching takes at worst time proportional to the pattern's size times the text's length.
+    engine: RegexOptions | FancyRegexOptions = linear
+    longest = 5_000 if patterns else None
+    negates = any(not _NEGATIONS.isdisjoint(node) for node in nodes)
+    for node, pattern in patterns:
+        if not compiles(pattern, linear):
+            engine, longest = backtracking, 1_000
+            droppable = node.get("pattern") == pattern and not negates
+            if droppable and not compiles(pattern, backtracking):
+                del node["pattern"]
+    dialect = {"$schema": document["$schema"]} if "$schema" in document else {}
+
+    def compile_part(part: Schema) -> Validator:
+        return jsonschema_rs.validator_for(
+            {**dialect, **part},
+            offline=True,
+            validate_formats=False,
+            mask=MASK,
+            pattern_options=engine,
+        )
+
+    return compile_part, longest
 
 
-def _dropped(document: Schema, path: list[str | int], study: _Study) -> bool:
-    """Leave a pattern out, and tell whether the rest of the schema means the same without it."""
-    holder = at(document, path[:-1])
-    if study.negates or path[-1] != "pattern" or not isinstance(holder, dict):
-        return False
-    return isinstance(holder.pop("pattern", None), str)
-
-
-def _reason(error: ValueError, document: Schema) -> str:
-    """Return why the library refuses a schema, on one line."""
-    path = getattr(error, "instance_path", None)
+def _reason(error: ValueError, schema: Schema) -> str:
+    """Return on one line why a schema cannot be compiled."""
     sentence = str(error).partition("\n")[0]
-    if path:
+    if path := getattr(error, "instance_path", None):
         place = "/".join(map(str, path))
-        sentence = f"{at(document, path)!r:.60} is not allowed at {place!r:.100} of the schema"
+        sentence = f"{at(schema, path)!r:.60} is not allowed at {place!r:.100} of the schema"
     return "".join(filter(str.isprintable, sentence))[:300]

@@ -1,7 +1,7 @@
 """Schemas so plain that a few comparisons tell whether arguments fit.
 
-Most tools want an object of texts, numbers and choices. For these the library that knows all
-of JSON Schema, and takes 10 MB of memory, is loaded only once arguments do not fit.
+Most tools want an object of strings, numbers and choices. For these the JSON Schema library, which
+takes 10 MB of memory, is loaded only once arguments do not fit.
 """
 
 from __future__ import annotations
@@ -13,44 +13,34 @@ import attrs
 
 Check = Callable[[Any], bool]
 
-MOST_PROPERTIES: Final = 200
-_TALK_WORDS: Final = (
-    "title description default examples deprecated readOnly writeOnly $schema $comment"
-)
-_TALK: Final = frozenset(_TALK_WORDS.split())
-"""Keywords that say something and demand nothing (JSON Schema 2020-12, validation, section 9)."""
+MAX_PROPERTIES: Final = 200
+_ANNOTATIONS: Final = frozenset(
+    ("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly")
+) | {"$schema", "$comment"}
+"""Keywords that require nothing (JSON Schema 2020-12, validation, section 9)."""
+_OBJECT: Final = _ANNOTATIONS | {"type", "properties", "required", "additionalProperties"}
+_VALUE: Final = _ANNOTATIONS | {"type", "enum", "minimum", "maximum", "format"}
+"""`format` is an annotation by default (section 7.2.1)."""
 _DIALECT: Final = "://json-schema.org/"
-"""Part of the address of every dialect in which these keywords mean what they do here."""
-_OBJECT: Final = _TALK | {"type", "properties", "required", "additionalProperties"}
-_VALUE: Final = _TALK | {"type", "enum", "minimum", "maximum", "format"}
-"""`format` is an annotation unless asked for otherwise (section 7.2.1)."""
-_TYPES: Final[Mapping[str, Check]] = {
-    "string": lambda value: isinstance(value, str),
-    "boolean": lambda value: isinstance(value, bool),
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "number": lambda value: (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
-    ),
-}
-"""Stricter than the specification where that is simpler: a second look is no verdict."""
+"""Part of the address of every dialect in which these keywords have this meaning."""
 
 
 @attrs.frozen(eq=False)
 class PlainSchema:
-    """What an object's properties must be. `closed` allows no others."""
+    """The checks of an object's properties. `closed` allows no others."""
 
     checks: Mapping[str, Check]
     required: frozenset[str]
     closed: bool
 
     def fits(self, arguments: Mapping[str, Any]) -> bool:
-        """Tell whether arguments surely fit; False where another look is needed."""
+        """Return whether arguments certainly fit; False if the full schema must decide."""
         checks = self.checks
         for name, value in arguments.items():
             check = checks.get(name)
             if check is None:
-                # What is not described may hold anything, also what JSON cannot carry.
-                if self.closed or not _is_plain(value):
+                # Others may hold anything, including what JSON cannot carry.
+                if self.closed or not (value is None or isinstance(value, (str, bool, int))):
                     return False
             elif not check(value):
                 return False
@@ -58,62 +48,50 @@ class PlainSchema:
 
 
 def plain_schema(schema: object) -> PlainSchema | None:
-    """Return the checks of a plain schema, None for one that says anything more."""
+    """Return the checks of a plain schema, None for any other and for one without checks."""
     if not isinstance(schema, dict) or not schema.keys() <= _OBJECT:
         return None
     properties, required = schema.get("properties", {}), schema.get("required", [])
-    closed = schema.get("additionalProperties", True)
-    dialect = schema.get("$schema", _DIALECT)
-    if not (properties or required) and closed is True:
-        return None  # nothing to check
+    closed = schema.get("additionalProperties", True) is False
     if (
-        not isinstance(dialect, str)
-        or _DIALECT not in dialect
-        or schema.get("type") != "object"
+        schema.get("type") != "object"
+        or _DIALECT not in str(schema.get("$schema", _DIALECT))
+        or not isinstance(schema.get("additionalProperties", True), bool)
         or not isinstance(properties, dict)
-        or len(properties) > MOST_PROPERTIES
+        or len(properties) > MAX_PROPERTIES
         or not isinstance(required, list)
         or not all(isinstance(name, str) for name in required)
-        or not isinstance(closed, bool)
+        or not (properties or required or closed)
     ):
         return None
-    checks: dict[str, Check] = {}
-    for name, inner in properties.items():
-        check = _check_of(inner)
-        if check is None:
-            return None
-        checks[name] = check
-    return PlainSchema(checks, frozenset(required), closed=not closed)
+    checks = {name: check for name, value in properties.items() if (check := _check(value))}
+    if len(checks) < len(properties):
+        return None
+    return PlainSchema(checks, frozenset(required), closed)
 
 
-def _check_of(schema: object) -> Check | None:
-    """Return the check of one property, None where it is not plain."""
+def _check(schema: object) -> Check | None:
+    """Return the check of one property, None if it is not plain."""
     if not isinstance(schema, dict) or not schema.keys() <= _VALUE:
         return None
-    kind = schema.get("type")
-    if kind not in ("string", "boolean", "integer", "number"):
+    kind, choices = schema.get("type"), schema.get("enum")
+    low, high = schema.get("minimum", -1e300), schema.get("maximum", 1e300)
+    if type(low) not in (int, float) or type(high) not in (int, float):
         return None
-    right = _TYPES[kind]
-    choices, low, high = schema.get("enum"), schema.get("minimum"), schema.get("maximum")
     if choices is not None:
-        if kind != "string" or not isinstance(choices, list) or (low, high) != (None, None):
+        if kind != "string" or not isinstance(choices, list):
             return None
         if not all(isinstance(choice, str) for choice in choices):
             return None
         known = frozenset(choices)
         return lambda value: isinstance(value, str) and value in known
-    if low is None and high is None:
-        return right
-    if kind not in ("integer", "number") or not _bound(low) or not _bound(high):
-        return None
-    return lambda value: (
-        right(value) and (low is None or value >= low) and (high is None or value <= high)
-    )
-
-
-def _bound(value: object) -> bool:
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
-
-
-def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, (str, bool, int))
+    match kind:
+        case "string":
+            return lambda value: isinstance(value, str)
+        case "boolean":
+            return lambda value: isinstance(value, bool)
+        case "integer":
+            return lambda value: type(value) is int and low <= value <= high
+        case "number":
+            return lambda value: type(value) in (int, float) and low <= value <= high
+    return None

@@ -9,7 +9,7 @@ import attrs
 
 from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
-from mcpgw.protocol.arguments import Checker, InvalidArguments, compiled
+from mcpgw.protocol.arguments import ArgumentChecker, InvalidArguments, compiled
 from mcpgw.protocol.peer import Params
 
 log = get_logger("mcpgw.call")
@@ -19,13 +19,15 @@ log = get_logger("mcpgw.call")
 class CheckArguments:
     """The stage that checks and coerces arguments, for the tools of one backend."""
 
-    _checkers: dict[str, tuple[Mapping[str, Any], Checker | None]] = attrs.field(factory=dict)
-    """By tool name: the definition that was compiled, and what checks by it."""
+    _checkers: dict[str, tuple[Mapping[str, Any], ArgumentChecker | None]] = attrs.field(
+        factory=dict
+    )
+    """By tool name: the definition, and the checker made from it."""
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
-        """Refuse arguments that do not fit, with the right form; pass coerced ones on.
+        """Refuse arguments that do not fit, and describe the right ones; pass coerced ones on.
 
-        A schema that cannot be compiled leaves the judgement to the backend.
+        If the schema cannot be compiled, the backend judges.
         """
         tool = call.tool
         if tool is not None:
@@ -41,12 +43,12 @@ class CheckArguments:
                     call.params = {**call.params, "arguments": checked}
         return await proceed(call)
 
-    def _compile(self, call: Call) -> Checker | None:
+    def _compile(self, call: Call) -> ArgumentChecker | None:
         assert call.tool is not None
         made = compiled(call.tool.get("inputSchema"))
         if made.problem:
             log.info(
-                "arguments.not_checked", server=call.server, tool=call.name, reason=made.problem
+                "arguments.check_skipped", server=call.server, tool=call.name, reason=made.problem
             )
         self._checkers[call.name] = call.tool, made.checker
         return made.checker
@@ -59,7 +61,7 @@ def _refusal(call: Call, error: InvalidArguments) -> CallFailed:
     form = input_summary(call.tool.get("inputSchema"))
     return CallFailed(
         Recovery.INVALID_PARAM,
-        f"Tool '{call.name}' cannot be called like this: {error}.",
+        f"Invalid arguments for '{call.name}': {error}.",
         f"Its arguments: {form or 'none'} (* = required).",
         related=tuple(error.misspelt.values()),
     )
