@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import attrs
 import trio
@@ -44,7 +45,9 @@ from mcpgw.webhooks.service import WebhookService
 
 log = get_logger("mcpgw.gateway")
 
-LIST_SECTIONS = (
+SAVE_GRACE: Final = 2.0
+"""Seconds that the definitions seen last have to be saved at the end."""
+LIST_SECTIONS: Final = (
     "meta_mcp",
     "code_mode",
     "spec_preview",
@@ -187,7 +190,6 @@ class Gateway:
                     self.attach(session)
                 task_status.started()
                 self._register_watches()
-                nursery.start_soon(supervised, "trust", self.vetting.keep)
                 nursery.start_soon(supervised, "webhooks", self.webhook_service.keep)
                 nursery.start_soon(supervised, "notifications", self.session_registry.notify)
                 if self.config.tool_profiles.enabled:
@@ -206,6 +208,9 @@ class Gateway:
                     nursery.start_soon(supervised, "skills", skills)
         finally:
             self.processes.guardian.close()
+            # A session may be shorter than the interval between two checks.
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + SAVE_GRACE):
+                await self.vetting.check()
 
     @property
     def _attended(self) -> bool:
@@ -216,6 +221,7 @@ class Gateway:
         self.files.poll("gateway.yaml", self.reloader.check)
         self.files.poll("capabilities", self.capability_service.check)
         self.files.poll("playbooks", self._check_playbooks)
+        self.files.poll("approvals", self.vetting.check)
 
     # -- configuration ---------------------------------------------------------------------
 

@@ -19,8 +19,7 @@ run                            gateway/tree.py
     │           └── idle stop      only with `stop_when_idle_for`
     ├── parked calls           calls that wait for their client's next request
     ├── subscriptions          unsubscribes at servers when the last client leaves
-    ├── file watcher           gateway.yaml, capabilities, playbooks, skills, source files
-    ├── trust                  approvals: to state.db and back
+    ├── file watcher           gateway.yaml, capabilities, playbooks, skills, approvals, sources
     ├── webhooks               events that other gateways of the user received
     ├── notifications          one list_changed for many changes
     ├── usage                  counters: to state.db and back, in a worker thread

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 log = get_logger("mcpgw.trust")
 
-POLL: Final = 1.0
-"""Seconds between checks for approvals given by the operator."""
 KINDS: Final[Mapping[str, tuple[str, str]]] = {
     "tools": ("tool", "name"),
     "prompts": ("prompt", "name"),
@@ -298,24 +296,22 @@ class Vetting:
             self._known[key] = (approved, digest)
             self._unsaved[key] = ApprovedDefinition(*key, approved, "", 0.0, digest, text, now)
 
-    async def keep(self) -> None:
-        """Save new definitions to the database and load the operator's approvals; a task."""
+    async def check(self) -> None:
+        """Save new definitions to the database, and load approvals that were written since."""
         from mcpgw.state.database import StateError
 
-        while True:
-            await trio.sleep(POLL)
-            if self.store is None:
-                continue
-            unsaved, self._unsaved = self._unsaved, {}
-            try:
-                if unsaved:
-                    await trio.to_thread.run_sync(self.store.save_definitions, unsaved.values())
-                # Another process may have written just before or after, so read it back.
-                if unsaved or self._is_stale(self.store):
-                    await self._reload(self.store)
-            except StateError as error:
-                self._unsaved = {**unsaved, **self._unsaved}
-                log.warning("approvals.write_failed", reason=str(error))
+        if self.store is None:
+            return
+        unsaved, self._unsaved = self._unsaved, {}
+        try:
+            if unsaved:
+                await trio.to_thread.run_sync(self.store.save_definitions, unsaved.values())
+            # Another process may have written just before or after, so read it back.
+            if unsaved or self._is_stale(self.store):
+                await self._reload(self.store)
+        except StateError as error:
+            self._unsaved = {**unsaved, **self._unsaved}
+            log.warning("approvals.write_failed", reason=str(error))
 
     def _is_stale(self, store: ApprovalStore) -> bool:
         return self._known is not None and store.version() != self._seen_version
