@@ -1,5 +1,8 @@
-"""The circuit breaker of a backend: after too many failures in a row calls are refused at
-once, and after a while one probe at a time finds out whether the backend works again."""
+"""Circuit breaker of a backend.
+
+After too many failures in a row calls are refused at once; after a while, one probe at a time
+finds out whether the backend works again.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,11 @@ import trio
 
 JITTER: Final = 0.1
 """The largest part of `reset_timeout` that is added to it, so that gateways that lost the same
-server do not all come back at the same moment."""
+server do not all try it again at the same moment."""
 
 
 class BreakerState(enum.Enum):
-    """Whether calls go through (closed), are refused (open), or one at a time may try."""
+    """State of a breaker: calls pass (closed), are refused (open), or one at a time may try."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -28,52 +31,51 @@ class BreakerState(enum.Enum):
 
 @attrs.define(eq=False)
 class Permit:
-    """Leave to make one call. Tell it once how the call ended.
+    """Permission to make one call. The caller reports once how the call ended.
 
-    What is told after the breaker has changed its state since then is ignored: it says
-    something about the past. So is what is told to a probe a second time. While the breaker
-    is closed all calls share one permit; there a second `success` or `release` changes
-    nothing, and each `failure` counts.
+    A report is ignored if the breaker has changed its state since the call was admitted, and so
+    is a second report of a probe. While the breaker is closed all calls share one permit; then a
+    second `success` or `release` changes nothing, and each `failure` counts.
     """
 
     _breaker: CircuitBreaker
 
     def success(self) -> None:
-        """Tell that the backend answered."""
+        """Report that the backend answered."""
         self._breaker._succeeded(self)
 
-    def failure(self, reason: str, *, latency: float | None = None, common: bool = False) -> None:
-        """Tell that the backend failed.
+    def failure(self, reason: str, *, common: bool = False) -> None:
+        """Report that the backend failed.
 
         Args:
           reason: the cause in words, kept if this failure opens the breaker.
-          latency: seconds from the call to the failure, where known.
-          common: whether the cause may have struck all calls of that moment, such as a cut
-            line; then what the others tell of it is no news and does not count.
+          common: whether the cause may have affected all calls in flight, such as a lost
+            connection; then the reports of the other calls do not count.
         """
-        self._breaker._failed(self, reason, latency, common)
+        self._breaker._failed(self, reason, common)
 
     def release(self) -> None:
-        """Tell that the call ended in a way that says nothing: cancelled, or never sent."""
+        """Report that the call proves nothing about the backend: cancelled, or never sent."""
         self._breaker._released(self)
 
 
-# Validators on every assignment would be the dearest part of a call's way through here.
+# Validators on every assignment would cost more than the rest of a call's path through here.
 @attrs.define(eq=False, kw_only=True, repr=False, on_setattr=attrs.setters.NO_OP)
 class CircuitBreaker:
-    """The record of how a backend's calls ended, and the verdict that follows from it.
+    """Counts failed calls to a backend, and refuses calls after too many of them.
 
-    Closed: all calls go, a success sets the count of failures to zero. Open: none goes, until
-    `reset_timeout` and up to a tenth more have passed. Half open: one call at a time goes as a
-    probe; a failure opens the breaker again, enough successes close it.
+    Closed: all calls pass; a success resets the count of failures. Open: all calls are refused
+    until `reset_timeout`, and up to a tenth more, has passed. Half open: one call at a time
+    passes as a probe; a failure opens the breaker again, enough successes close it.
 
-    No method waits. An open breaker turns half open when it is looked at, so it needs no task.
+    No method waits. An open breaker becomes half open when its state is read after that time, so
+    it needs no task.
 
     Args:
       failure_threshold: failures in a row that open it.
       success_threshold: successes in half open that close it.
       reset_timeout: seconds from the trip to the first probe.
-      clock: monotonic seconds; asked only while open or half open.
+      clock: monotonic seconds; read only while open or half open.
       jitter: a number from 0 to 1, drawn at each trip.
 
     Raises:
@@ -88,17 +90,15 @@ class CircuitBreaker:
     trips: int = attrs.field(default=0, init=False)
     """How often it has opened."""
     last_trip_at: float = attrs.field(default=0.0, init=False)
-    """When it opened last, in Unix seconds; 0.0 where it never did."""
+    """When it last opened, in Unix seconds; 0.0 if it never did."""
     last_trip_reason: str | None = attrs.field(default=None, init=False)
-    last_trip_latency: float | None = attrs.field(default=None, init=False)
-    """Seconds that the call took whose failure opened it last; None where there was no call."""
     _failures: int = attrs.field(default=0, init=False)
     _successes: int = attrs.field(default=0, init=False)
-    # What all calls share while the breaker is closed; None else. A new one for each time that
-    # it closes, so that answers from before a trip are known by their permit.
+    # Shared by all calls while the breaker is closed; else None. Each time it closes there is a
+    # new one, so that reports from before a trip are recognized by their permit.
     _shared: Permit | None = attrs.field(init=False)
     _probe: Permit | None = attrs.field(default=None, init=False)
-    # When an open breaker turns half open; None where it is not open.
+    # When an open breaker becomes half open; None if it is not open.
     _until: float | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -117,7 +117,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """The state now; an open breaker whose time is over is half open."""
+        """The state now; an open breaker becomes half open when its time is over."""
         if self._shared is not None:
             return BreakerState.CLOSED
         if self._until is not None:
@@ -129,14 +129,14 @@ class CircuitBreaker:
 
     @property
     def failures(self) -> int:
-        """Failures in a row, as they count for opening it."""
+        """The number of failures in a row that count towards opening it."""
         return self._failures
 
     def admit(self) -> Permit | None:
-        """Return leave to make a call, or None where it must not be made now.
+        """Return a permit to make a call; None if calls are refused now.
 
-        In half open the permit is the only probe until it is told how the call ended, so the
-        caller must tell it in every case, cancellation included.
+        While half open, the permit is the only probe until the end of its call is reported, so
+        the caller must report it in every case, including cancellation.
         """
         if self._shared is not None:
             return self._shared
@@ -145,30 +145,20 @@ class CircuitBreaker:
         self._probe = Permit(self)
         return self._probe
 
-    def record_success(self) -> None:
-        """Take note of a sign of life that was no admitted call.
-
-        Counts like a call's success while closed or half open, and is ignored while open.
-        """
-        if self._shared is not None:
-            self._failures = 0
-        elif self.state is BreakerState.HALF_OPEN:
-            self._count_success()
-
     def record_failure(self, reason: str) -> None:
-        """Take note of a failure that was no admitted call: a process died, a start failed.
+        """Record a failure outside of an admitted call: a process died, a start failed.
 
         Counts like a call's failure while closed or half open, and is ignored while open.
         """
         if self._shared is not None or self.state is BreakerState.HALF_OPEN:
-            self._count_failure(reason, None)
+            self._count_failure(reason)
 
     def reset(self) -> None:
-        """Close by hand. Answers to calls from before do not count any more."""
+        """Close by hand. Calls that were admitted before do not count any more."""
         self._close()
 
     def retry_after(self) -> float:
-        """Return the seconds until a call may be tried; 0.0 unless open."""
+        """Return the seconds until a probe may be sent; 0.0 unless open."""
         if self.state is not BreakerState.OPEN or self._until is None:
             return 0.0
         return max(0.0, self._until - self._clock())
@@ -185,7 +175,7 @@ class CircuitBreaker:
             "last_trip_reason": self.last_trip_reason,
         }
 
-    # -- what permits tell ---------------------------------------------------------------
+    # -- reports of permits ----------------------------------------------------------------
 
     def _succeeded(self, permit: Permit) -> None:
         if permit is self._shared:
@@ -194,9 +184,9 @@ class CircuitBreaker:
             self._probe = None
             self._count_success()
 
-    def _failed(self, permit: Permit, reason: str, latency: float | None, common: bool) -> None:
+    def _failed(self, permit: Permit, reason: str, common: bool) -> None:
         if permit is self._shared or permit is self._probe:
-            self._count_failure(reason, latency)
+            self._count_failure(reason)
             if common and self._shared is not None:
                 self._shared = Permit(self)
 
@@ -212,21 +202,20 @@ class CircuitBreaker:
         if self._successes >= self.success_threshold:
             self._close()
 
-    def _count_failure(self, reason: str, latency: float | None) -> None:
+    def _count_failure(self, reason: str) -> None:
         """Count a failure while closed or half open."""
         if self._successes:
             self._failures = self._successes = 0
         self._failures += 1
         if self._shared is None or self._failures >= self.failure_threshold:
-            self._open(reason, latency)
+            self._open(reason)
 
-    def _open(self, reason: str, latency: float | None) -> None:
+    def _open(self, reason: str) -> None:
         self._shared = self._probe = None
         self._until = self._clock() + self.reset_timeout * (1.0 + JITTER * self._jitter())
         self.trips += 1
         self.last_trip_at = time.time()
         self.last_trip_reason = reason
-        self.last_trip_latency = latency
 
     def _close(self) -> None:
         self._shared = Permit(self)

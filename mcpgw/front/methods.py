@@ -95,7 +95,7 @@ async def complete(session: Session, context: GatewayContext, request: Request) 
 
 async def subscribe(session: Session, context: GatewayContext, request: Request) -> Params:
     """Subscribe the client to a resource."""
-    await session.inside.resource_subscriptions.subscribe(
+    await session.services.resource_subscriptions.subscribe(
         context, session, request, session, request.params.get("uri")
     )
     return {}
@@ -103,7 +103,7 @@ async def subscribe(session: Session, context: GatewayContext, request: Request)
 
 async def unsubscribe(session: Session, context: GatewayContext, request: Request) -> Params:
     """Unsubscribe the client from a resource."""
-    await session.inside.resource_subscriptions.unsubscribe(
+    await session.services.resource_subscriptions.unsubscribe(
         context, session, request, session, request.params.get("uri")
     )
     return {}

@@ -83,8 +83,8 @@ async def _call_tool(session: Session, context: GatewayContext, request: Request
         request.client is not None and request.client.supports_input_required
     )
     try:
-        result = await context.pipeline.pass_on(call)
-        return tasks.created(session.inside.tasks, session, instance, request, result)
+        result = await context.pipeline.call_transparent(call)
+        return tasks.created(session.services.tasks, session, instance, request, result)
     except CallFailed as error:
         unknown = error.recovery in (Recovery.TOOL_NOT_FOUND, Recovery.INVALID_PARAM)
         code = INVALID_PARAMS if unknown else BACKEND_UNAVAILABLE
@@ -121,7 +121,7 @@ async def _task_cancel(session: Session, context: GatewayContext, request: Reque
 
 async def _task(session: Session, context: GatewayContext, request: Request, method: str) -> Params:
     """Look at a task, or cancel it; the answer is in the client's flavour."""
-    known = session.inside.tasks
+    known = session.services.tasks
     task = known.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
     modern = request.client is not None and request.client.supports_input_required
@@ -155,7 +155,7 @@ async def _task(session: Session, context: GatewayContext, request: Request, met
 
 async def _task_result(session: Session, context: GatewayContext, request: Request) -> Params:
     """Wait for the end of a task and give what its call would have given."""
-    task = session.inside.tasks.find(session, request.params.get("taskId"))
+    task = session.services.tasks.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
     if tasks.lost(task, backend.instance(session.state.id)):
         raise RpcError(BACKEND_UNAVAILABLE, str(tasks.gone(task, modern=False)["statusMessage"]))
@@ -195,7 +195,7 @@ async def _poll(
 
 async def _task_update(session: Session, context: GatewayContext, request: Request) -> Params:
     """Bring a task the answers that it asked for (the extension's way)."""
-    task = session.inside.tasks.find(session, request.params.get("taskId"))
+    task = session.services.tasks.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
     if not task.modern or tasks.lost(task, backend.instance(session.state.id)):
         raise RpcError(INVALID_PARAMS, "this task waits for no input")
@@ -209,7 +209,7 @@ async def _task_list(session: Session, context: GatewayContext, request: Request
     """List the tasks that this session has created."""
     found = [
         tasks.older(task.known) if task.modern else task.known
-        for task in session.inside.tasks.of(session)
+        for task in session.services.tasks.of(session)
     ]
     return page(found, "tasks", request.params)
 

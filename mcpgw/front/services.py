@@ -32,7 +32,7 @@ class Methods(Protocol):
 class Listener(Protocol):
     """A receiver of change notifications."""
 
-    def tell(self, method: str, params: Params | None = None) -> bool:
+    def notify_change(self, method: str, params: Params | None = None) -> bool:
         """Forward a notification if it is wanted; return False if it must be sent again later."""
 
 
@@ -70,7 +70,7 @@ class ServedSession(Protocol):
         """Its state between calls."""
 
     @property
-    def inside(self) -> SessionServices:
+    def services(self) -> SessionServices:
         """The parts that answer its requests; available once it is attached."""
 
     async def attached(self) -> None:

@@ -82,7 +82,7 @@ class Session:
     log_level: str | None = None
     listeners: set[Listener] = attrs.field(factory=set)
     """Its open subscriptions of the stateless era."""
-    _inside: SessionServices | None = None
+    _services: SessionServices | None = None
     _attached: trio.Event = attrs.field(factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
@@ -109,10 +109,10 @@ class Session:
         await self.peer.run(task_status=task_status)
 
     @property
-    def inside(self) -> SessionServices:
-        """What answers the requests; there once it is attached."""
-        assert self._inside is not None, "the session is not attached"
-        return self._inside
+    def services(self) -> SessionServices:
+        """The parts that answer its requests; available once it is attached."""
+        assert self._services is not None, "the session is not attached"
+        return self._services
 
     @property
     def target(self) -> str | None:
@@ -121,12 +121,12 @@ class Session:
 
     @property
     def state(self) -> SessionState:
-        """What is kept of the session between its calls; there once it is attached."""
-        return self.inside.state
+        """Its state between calls; available once it is attached."""
+        return self.services.state
 
-    def attach(self, inside: SessionServices) -> None:
-        """Take what answers the requests; those that came before have waited for it."""
-        self._inside = inside
+    def attach(self, services: SessionServices) -> None:
+        """Set the parts that answer requests; requests that arrived earlier go on now."""
+        self._services = services
         self._attached.set()
 
     def set_limits(self, message_bytes: int, end_grace: float) -> None:
@@ -196,7 +196,7 @@ class Session:
 
     async def attached(self) -> None:
         """Wait until the gateway is ready."""
-        if self._inside is None:
+        if self._services is None:
             await self._attached.wait()
 
     async def answer(self, request: Request) -> Params:
@@ -205,21 +205,21 @@ class Session:
         Raises:
           RpcError: there is no such method, or what it raises.
         """
-        if self._inside is None:
+        if self._services is None:
             await self.attached()
-        inside = self.inside
-        method = inside.methods.get(request.method)
+        services = self.services
+        method = services.methods.get(request.method)
         if method is None:
             raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
-        return await method(self, inside.context, request)
+        return await method(self, services.context, request)
 
     # -- notifications -------------------------------------------------------------------
 
     def _notified(self, method: str, _params: Params, _about: RequestId | None) -> None:
         if method == "notifications/initialized":
             self.initialized.set()
-        elif method == "notifications/roots/list_changed" and self._inside is not None:
-            self._inside.context.roots_changed(self.server_profile.target)
+        elif method == "notifications/roots/list_changed" and self._services is not None:
+            self._services.context.roots_changed(self.server_profile.target)
 
     # -- towards the client (protocol.peer.Client) -----------------------------------------
 
@@ -285,17 +285,18 @@ class Session:
         """Send a notification that belongs to no request; False where it was dropped."""
         return self.peer.notify(method, params)
 
-    def tell(self, method: str, params: Params | None = None) -> bool:
-        """Tell the client of a change, however it wants to be told.
+    def notify_change(self, method: str, params: Params | None = None) -> bool:
+        """Notify the client of a change, and those of its subscriptions that want to know.
 
-        False where it has to be told later: it is not ready for notifications, or does not read.
+        Returns:
+          False if it must be notified again later because it does not read.
         """
-        told = True
+        delivered = True
         if self.initialized.is_set():
-            told = self.peer.notify(method, params)
+            delivered = self.peer.notify(method, params)
         for listener in tuple(self.listeners):
-            told = listener.tell(method, params) and told
-        return told
+            delivered = listener.notify_change(method, params) and delivered
+        return delivered
 
 
 def _names_resource(method: str, error: RpcError) -> bool:

@@ -117,7 +117,9 @@ class SessionRegistry:
                 own = session.server_profile.target
                 wanted = {m for m, server in changed if own is None or server in (None, own)}
                 wanted |= self._undelivered.pop(session, set())
-                if late := {method for method in sorted(wanted) if not session.tell(method)}:
+                if late := {
+                    method for method in sorted(wanted) if not session.notify_change(method)
+                }:
                     self._undelivered[session] = late
             if self._undelivered:
                 await trio.sleep(RETRY)

@@ -155,7 +155,7 @@ async def _answer(session: ServedSession, exchange: Exchange, request: Request) 
         not exchange.asks_nothing or "requestState" in request.params
     ):
         await session.attached()
-        return await session.inside.parked_calls.serve(exchange, request, session.answer)
+        return await session.services.parked_calls.serve(exchange, request, session.answer)
     return await session.answer(request)
 
 

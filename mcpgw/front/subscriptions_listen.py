@@ -40,8 +40,8 @@ class Subscription:
         for method, params in early or ():
             self.send(method, params)
 
-    def tell(self, method: str, params: Params | None = None) -> bool:
-        """Pass a notification on where the filter lets it; False where it was dropped."""
+    def notify_change(self, method: str, params: Params | None = None) -> bool:
+        """Forward a notification if the filter includes it; False if it was dropped."""
         return self.send(method, params or {}) if method in self.methods else True
 
     def send(self, method: str, params: Params) -> bool:
@@ -66,7 +66,7 @@ async def listen(session: ServedSession, request: Request) -> Params:
     methods = frozenset(_FLAGS[flag][1] for flag in granted)
     subscription = Subscription(request, methods)
     await session.attached()
-    resource_subscriptions = session.inside.resource_subscriptions
+    resource_subscriptions = session.services.resource_subscriptions
     uris = asked.get("resourceSubscriptions")
     try:
         if isinstance(uris, list):
@@ -75,7 +75,7 @@ async def listen(session: ServedSession, request: Request) -> Params:
                 for uri in uris
                 if isinstance(uri, str)
                 and await resource_subscriptions.try_subscribe(
-                    session.inside.context, session, request, subscription, uri
+                    session.services.context, session, request, subscription, uri
                 )
             ]
         subscription.acknowledge(granted)

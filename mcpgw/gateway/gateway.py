@@ -374,7 +374,7 @@ class Gateway:
 
     def _notify_tools_changed(self, state: SessionState) -> None:
         for session in self.session_registry.of_state(state.id):
-            session.tell(LIST_CHANGED["tools"])
+            session.notify_change(LIST_CHANGED["tools"])
 
     # -- definitions ---------------------------------------------------------------------------
 
@@ -394,7 +394,7 @@ class Gateway:
         elif instance.session:
             for session in self.session_registry.clients_of(instance):
                 for kind in changed & LIST_CHANGED.keys():
-                    session.tell(LIST_CHANGED[kind])
+                    session.notify_change(LIST_CHANGED[kind])
 
     def _index(self, server: BackendServer) -> None:
         tools = tuple(server.tools.values())

@@ -69,8 +69,8 @@ class GatewayContext:
     pipeline: Pipeline
     usage: Usage
     reload: Reload
-    tell_tools_changed: Callable[[SessionState], None]
-    """Tells the client of a session that its `tools/list` has changed."""
+    notify_tools_changed: Callable[[SessionState], None]
+    """Notifies the client of a session that its `tools/list` has changed."""
     meta_tools: MetaTools
     sessions: SessionStates
     playbooks: PlaybookLibrary = attrs.field(factory=PlaybookLibrary)

@@ -186,7 +186,7 @@ def _promote(tool_request: ToolRequest, call: Call, result: Params) -> None:
     if preview.enabled and result.get("isError") is not True:
         key = (call.server, call.name)
         if tool_request.session.promote(key, preview.max_promoted):
-            tool_request.context.tell_tools_changed(tool_request.session)
+            tool_request.context.notify_tools_changed(tool_request.session)
 
 
 def _is_own(tool_request: ToolRequest, tool: str) -> bool:

@@ -29,7 +29,7 @@ async def set_profile(tool_request: ToolRequest) -> Params:
         hint = did_you_mean(name, known)
         raise RpcError(INVALID_REQUEST, f"Unknown routing profile '{name}'.{hint} Known: {names}")
     session.profile = name
-    context.tell_tools_changed(session)
+    context.notify_tools_changed(session)
     return answer(
         {
             "profile": name,
@@ -79,7 +79,7 @@ async def set_state(tool_request: ToolRequest) -> Params:
         )
     previous, session.state = session.state, state
     if previous != state:
-        context.tell_tools_changed(session)
+        context.notify_tools_changed(session)
     return answer(
         {
             "previous": previous,

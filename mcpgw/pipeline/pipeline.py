@@ -50,7 +50,7 @@ class Pipeline:
     prices: Prices = attrs.field(factory=Prices)
     spending: Spending = attrs.field(init=False)
     _call: Proceed = attrs.field(init=False)
-    _pass_on: Proceed = attrs.field(init=False)
+    _call_transparent: Proceed = attrs.field(init=False)
     _chains: dict[tuple[BackendServer, bool, bool, bool, bool], Proceed] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -67,7 +67,7 @@ class Pipeline:
         self.spending = Spending(config.cost_governance, self.prices, self.usage)
         self._chains.clear()
         self._call = compose(self.call_stages(), self._to_backend)
-        self._pass_on = compose(self.call_stages(transparent=True), self._to_backend)
+        self._call_transparent = compose(self.call_stages(transparent=True), self._to_backend)
 
     def call_stages(self, *, transparent: bool = False) -> tuple[Stage, ...]:
         """Return the stages of every tool call, up to where its backend is known."""
@@ -128,9 +128,9 @@ class Pipeline:
         """Call a tool. Raise `CallFailed`, or `RpcError` where the backend answered with one."""
         return await self._call(call)
 
-    async def pass_on(self, call: Call) -> Params:
+    async def call_transparent(self, call: Call) -> Params:
         """Call a tool for a client of its server's own face; raises as `call` does."""
-        return await self._pass_on(call)
+        return await self._call_transparent(call)
 
     async def ask(self, call: Call) -> Params:
         """Send another request to a known backend (`call.backend`), under the same guards."""

@@ -215,7 +215,9 @@ async def test_a_long_life_starts_the_count_anew(
         assert backend is not None
         for life in lives[:10]:
             await backend.learned()
-            backend.breaker.record_success()
+            permit = backend.breaker.admit()
+            assert permit is not None
+            permit.success()
             await trio.sleep(60)
             life.die()
             await trio.sleep(0.5)
