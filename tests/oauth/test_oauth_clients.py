@@ -192,12 +192,12 @@ def test_scopes_come_from_the_nearest_source(
     asked: tuple[str, ...],
 ) -> None:
     """Configuration, then challenge, then what the resource lists, then none."""
-    assert asked == scopes.to_ask(
+    assert asked == scopes.to_request(
         configured=configured,
         challenged=challenged,
         supported=supported,
         server=server_of("other"),
-        person=True,
+        interactive=True,
     )
 
 
@@ -214,12 +214,12 @@ def test_offline_access_is_asked_for_where_it_is_listed(
     server: ServerMetadata, person: bool, offline: bool
 ) -> None:
     """Only a server that lists it is asked, and not where the resource alone names it."""
-    asked = scopes.to_ask(
+    asked = scopes.to_request(
         configured=(),
         challenged=(),
         supported=("s", "offline_access"),
         server=server,
-        person=person,
+        interactive=person,
     )
     assert (("s", "offline_access") if offline else ("s",)) == asked
 

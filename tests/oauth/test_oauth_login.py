@@ -186,7 +186,7 @@ async def test_scopes_that_the_token_has_are_not_asked_for_again(
     authorizer = make()
     assert 200 == await call(authorizer)
     place.tokens[0].scope = "less"
-    with pytest.raises(AuthorizationFailed, match="another would not help"):
+    with pytest.raises(AuthorizationFailed, match="another token would not help"):
         await call(authorizer)
     assert 1 == len(person.links)
 
@@ -200,7 +200,7 @@ async def test_scopes_that_are_never_granted_are_asked_for_twice_at_most(
     authorizer = make()
     assert 200 == await call(authorizer)
     resource.needs = ("write",)
-    with pytest.raises(AuthorizationFailed, match="write were asked for and not granted"):
+    with pytest.raises(AuthorizationFailed, match="write were requested and not granted"):
         await call(authorizer, tries=10)
     assert 3 == len(person.links)
 
@@ -366,7 +366,7 @@ async def test_a_login_works_where_nothing_can_be_kept(
     authorizer = make(store=TokenStore(tmp_path / "file" / "oauth"))
     assert [200, 200] == [await call(authorizer), await call(authorizer)]
     assert 1 == len(person.links)
-    assert "oauth.login_not_kept" in logs.getvalue()
+    assert "oauth.save_failed" in logs.getvalue()
 
 
 async def test_a_fault_in_showing_the_link_does_not_end_the_gateway(
@@ -378,7 +378,7 @@ async def test_a_fault_in_showing_the_link_does_not_end_the_gateway(
         raise ValueError("no window")
 
     async with trio.open_nursery() as nursery:
-        with pytest.raises(AuthorizationFailed, match="the login broke off"):
+        with pytest.raises(AuthorizationFailed, match="the login was aborted"):
             await call(make(present=broken, nursery=nursery))
     assert "no window" in logs.getvalue()
 
@@ -397,9 +397,9 @@ async def test_nobody_who_comes_ends_the_login(
     make: Make, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A link that nobody opens in time leads to an error that says so."""
-    monkeypatch.setattr("mcpgw.oauth.flow.PERSON_PATIENCE", 0.2)
+    monkeypatch.setattr("mcpgw.oauth.flow.USER_PATIENCE", 0.2)
     person.absent = True
-    with pytest.raises(AuthorizationFailed, match="nobody logged in at http://localhost"):
+    with pytest.raises(AuthorizationFailed, match="no login at http://localhost"):
         await call(make())
 
 

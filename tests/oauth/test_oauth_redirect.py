@@ -52,7 +52,7 @@ async def test_localhost_is_both_families(address: str) -> None:
         nursery.start_soon(browser)
         redirect = await receiver.redirect()
         assert ("x", None) == (redirect.get("code"), redirect.get("iss"))
-        await receiver.tell(True, "done <b>")
+        await receiver.show(True, "done <b>")
     assert answers[0].startswith(b"HTTP/1.1 200 OK")
     assert b"done &lt;b&gt;" in answers[0]
     assert b"no-store" in answers[0]
@@ -84,7 +84,7 @@ async def test_other_requests_do_not_end_the_waiting(request_text: str, status: 
             assert len(request_text) > 32_768  # We hung up on somebody who was still sending.
         nursery.start_soon(ask, receiver, get(f"/cb?code=right&state={STATE}"))
         assert "right" == (await receiver.redirect()).get("code")
-        await receiver.tell(True, "done")
+        await receiver.show(True, "done")
 
 
 async def test_only_the_first_redirect_counts() -> None:
@@ -95,7 +95,7 @@ async def test_only_the_first_redirect_counts() -> None:
         late = await ask(receiver, get(f"/cb?code=second&state={STATE}"))
         assert late.startswith(b"HTTP/1.1 410")
         assert "first" == (await receiver.redirect()).get("code")
-        await receiver.tell(True, "done")
+        await receiver.show(True, "done")
 
 
 async def test_a_silent_connection_does_not_stand_in_the_way() -> None:
@@ -105,7 +105,7 @@ async def test_a_silent_connection_does_not_stand_in_the_way() -> None:
         async with await trio.open_tcp_stream("127.0.0.1", port):
             nursery.start_soon(ask, receiver, get(f"/cb?code=x&state={STATE}"))
             assert "x" == (await receiver.redirect()).get("code")
-            await receiver.tell(True, "done")
+            await receiver.show(True, "done")
 
 
 async def test_a_fixed_port_that_is_taken_is_an_error() -> None:

@@ -120,7 +120,7 @@ async def test_the_lock_keeps_others_out(store: TokenStore) -> None:
 def test_a_folder_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
     """The error names the file and the reason."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot be kept"):
+    with pytest.raises(StoreError, match="cannot be stored"):
         TokenStore(tmp_path / "file" / "oauth").save(login())
 
 
@@ -203,4 +203,4 @@ def test_without_a_keychain_the_error_says_what_to_set(
     store = TokenStore(tmp_path, "auto")
     store.save(login())
     assert login() == store.load("notes", "https://auth.example")
-    assert "oauth.no_keychain" in logs.getvalue()
+    assert "oauth.keychain_skipped" in logs.getvalue()
