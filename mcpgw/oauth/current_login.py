@@ -52,7 +52,7 @@ class CurrentLogin:
         try:
             logins = self.store.all(self.server)
         except OAuthProblem as problem:
-            log.warning("oauth.store_unreadable", backend=self.server, reason=str(problem))
+            log.warning("oauth.store_read_failed", backend=self.server, reason=str(problem))
             return None
         return next((self.with_secret(each) for each in logins if self._ours(each)), None)
 

@@ -35,7 +35,7 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether the status is 2xx."""
+        """True for a status of 2xx."""
         return 200 <= self.status < 300
 
 

@@ -74,7 +74,7 @@ class ServerMetadata:
     client_id_metadata_document_supported: bool = False
     iss_supported: bool = False
     assumed: bool = False
-    """Whether these are the default endpoints of MCP 2025-03-26, as no metadata is published."""
+    """True for the default endpoints of MCP 2025-03-26, if no metadata is published."""
 
     @classmethod
     def read(cls, document: Mapping[str, object]) -> ServerMetadata:

@@ -137,11 +137,11 @@ class TokenStore:
                 secrets = keychain.get_password(SERVICE, path.stem)
                 content["secrets"] = json.loads(secrets or "{}")
             except _keyring_errors(ValueError) as error:
-                log.warning("oauth.keychain_unreadable", entry=path.stem, reason=_reason(error))
+                log.warning("oauth.keychain_read_failed", entry=path.stem, reason=_reason(error))
                 return None
         login = login_from_json(content)
         if login is None:
-            log.warning("oauth.record_unreadable", file=str(path))
+            log.warning("oauth.record_read_failed", file=str(path))
         return login
 
     def _tighten(self, path: Path) -> None:
