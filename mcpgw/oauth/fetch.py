@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 import attrs
-import trio
 
 from mcpgw.oauth.address_policy import AddressGuard, split_url
 from mcpgw.oauth.errors import Refused, Unreachable, origin_of
+from mcpgw.transports.http_exchange import read_bounded
 
 if TYPE_CHECKING:
-    import httpx
-
     from mcpgw.transports.network import Network
 
 LARGEST_ANSWER: Final = 256 * 1024
@@ -102,73 +100,29 @@ class Fetcher:
     ) -> tuple[Answer, str | None]:
         import httpx
 
+        from mcpgw.transports.guarded_client import guarded_client
+
+        split_url(url)
         # A compressed body could expand beyond any limit.
-        headers = {"accept-encoding": "identity", **headers}
-        timeout = httpx.Timeout(_TIMEOUT)
-        parts = split_url(url)
-        host = parts.hostname or ""
-        if self.network.proxy_for(url) is not None:
-            await self.guard.check_literal(host)
-            async with self.network.client(timeout=timeout) as client:
-                request = client.build_request(method, url, headers=headers, content=content)
-                return await _answer(client, request, url)
-        addresses = await self.guard.addresses(host, parts.port or _PORTS[parts.scheme])
-        async with httpx.AsyncClient(
-            verify=self.network.tls(), trust_env=False, timeout=timeout
-        ) as client:
-            for address in addresses:
-                # Connect to the checked address; TLS still verifies the name.
-                pinned = httpx.URL(url).copy_with(host=address)
-                request = client.build_request(
-                    method,
-                    pinned,
-                    headers={**headers, "host": parts.netloc},
-                    content=content,
-                    extensions={"sni_hostname": host},
-                )
+        identity = {"accept-encoding": "identity"}
+        async with guarded_client(self.network, self.guard, headers=identity) as client:
+            request = client.build_request(
+                method, url, headers=headers, content=content, timeout=httpx.Timeout(_TIMEOUT)
+            )
+            try:
+                response = await client.send(request, stream=True)
                 try:
-                    return await _answer(client, request, url)
-                except _NoConnection:
-                    continue
-        raise Unreachable(f"{origin_of(url)} cannot be reached")
-
-
-class _NoConnection(Unreachable):
-    """The connection failed before anything was sent: the next address may be tried."""
-
-
-async def _answer(
-    client: httpx.AsyncClient, request: httpx.Request, url: str
-) -> tuple[Answer, str | None]:
-    import httpx
-
-    try:
-        response = await client.send(request, stream=True)
-        try:
-            body = await _bounded(response)
-        finally:
-            await response.aclose()
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise _NoConnection(f"{origin_of(url)} cannot be reached: {_reason(error)}") from None
-    except (httpx.HTTPError, httpx.StreamError) as error:
-        raise Unreachable(f"{origin_of(url)} did not answer: {_reason(error)}") from None
-    if body is None:
-        raise Refused(f"{origin_of(url)} sent more than {LARGEST_ANSWER} bytes")
-    location = response.headers.get("location") if response.status_code in _REDIRECTS else None
-    return Answer(response.status_code, _json_object(body)), location
-
-
-async def _bounded(response: httpx.Response) -> bytes | None:
-    """Return a body, or None if it is larger than the limit."""
-    body = bytearray()
-    with trio.CancelScope() as reading:
-        async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > LARGEST_ANSWER:
-                # Cancelling closes httpx's nested generators in order; `break` would not.
-                body.clear()
-                reading.cancel()
-    return None if reading.cancel_called else bytes(body)
+                    body = await read_bounded(response, LARGEST_ANSWER)
+                finally:
+                    await response.aclose()
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                raise Unreachable(f"{origin_of(url)} cannot be reached: {_reason(error)}") from None
+            except (httpx.HTTPError, httpx.StreamError) as error:
+                raise Unreachable(f"{origin_of(url)} did not answer: {_reason(error)}") from None
+        if body is None:
+            raise Refused(f"{origin_of(url)} sent more than {LARGEST_ANSWER} bytes")
+        location = response.headers.get("location") if response.status_code in _REDIRECTS else None
+        return Answer(response.status_code, _json_object(body)), location
 
 
 def _reason(error: Exception) -> str:

@@ -188,6 +188,15 @@ async def test_the_connection_goes_to_the_address_that_was_checked(network: Netw
         assert {"host": running.url.removeprefix("http://")} == answer.body
 
 
+async def test_addresses_are_checked_for_every_connection(network: Network) -> None:
+    """A request to an internal address is refused when it connects, without a separate check."""
+    fetcher = Fetcher(network, guard_of("https://public.example/mcp"))
+    with pytest.raises(Refused, match=r"10\.0\.0\.1 has a private address"):
+        await fetcher.get("https://10.0.0.1/x")
+    with pytest.raises(Refused, match="localhost has a loopback address"):
+        await fetcher.post_form("https://localhost/token", {"code": "x"}, {})
+
+
 async def test_a_server_that_is_not_there_is_unreachable(network: Network) -> None:
     """No answer is another thing than a wrong one."""
     with serving(lambda seen: reply(200)) as running:
