@@ -218,7 +218,7 @@ async def test_a_server_that_rejects_what_it_ordered_is_not_asked_again(
 async def test_a_refused_login_is_told_to_the_person_and_not_repeated(
     make: Make, person: Person, place: AuthorizationPlace
 ) -> None:
-    """Who says no is not asked again by the next call; an explicit login asks."""
+    """A user who declined is not asked again by the next call, only by an explicit login."""
     place.denies = True
     authorizer = make()
     for _ in range(2):
@@ -232,7 +232,7 @@ async def test_a_refused_login_is_told_to_the_person_and_not_repeated(
 
 
 async def test_without_a_person_the_error_names_the_command(make: Make) -> None:
-    """Where nobody can log in, the error says what to run."""
+    """Without an interactive user the error says which command to run."""
     with pytest.raises(AuthorizationFailed, match="mcp-gateway auth login notes"):
         await call(make(present=None))
 
@@ -372,7 +372,7 @@ async def test_a_login_works_where_nothing_can_be_kept(
 async def test_a_fault_in_showing_the_link_does_not_end_the_gateway(
     make: Make, logs: io.StringIO
 ) -> None:
-    """What shows the link may break; the call fails, its nursery goes on."""
+    """If showing the link fails, the call fails, and its nursery goes on."""
 
     async def broken(link: str) -> None:
         raise ValueError("no window")
@@ -384,7 +384,7 @@ async def test_a_fault_in_showing_the_link_does_not_end_the_gateway(
 
 
 async def test_a_person_who_declines_ends_the_login(make: Make) -> None:
-    """What shows the link may say that the person does not want to."""
+    """Showing the link may end with the user declining."""
 
     async def declined(link: str) -> None:
         raise AuthorizationFailed("you declined to log in")
@@ -396,7 +396,7 @@ async def test_a_person_who_declines_ends_the_login(make: Make) -> None:
 async def test_nobody_who_comes_ends_the_login(
     make: Make, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A link that nobody opens in time leads to an error that says so."""
+    """A link that is not opened in time leads to an error that says so."""
     monkeypatch.setattr("mcpgw.oauth.flow.USER_PATIENCE", 0.2)
     person.absent = True
     with pytest.raises(AuthorizationFailed, match="no login at http://localhost"):
