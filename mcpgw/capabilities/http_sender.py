@@ -12,6 +12,7 @@ import trio
 
 from mcpgw.capabilities.errors import CallProblem
 from mcpgw.transports.address_policy import Reach, Refused, Unreachable
+from mcpgw.transports.http_exchange import read_bounded
 
 if TYPE_CHECKING:
     import httpx
@@ -140,7 +141,7 @@ class Sender:
             response = await client.send(request, stream=True)
             sent = True
             try:
-                content = await _bounded(response, limit)
+                content = await read_bounded(response, limit)
             finally:
                 with trio.CancelScope(shield=True):
                     await response.aclose()
@@ -166,19 +167,6 @@ class Sender:
             )
         headers = {name.lower(): value for name, value in response.headers.items()}
         return HttpAnswer(response.status_code, headers, content, outgoing.url)
-
-
-async def _bounded(response: httpx.Response, limit: int) -> bytes | None:
-    """Return the decompressed body, None if it is larger than the limit."""
-    body = bytearray()
-    with trio.CancelScope() as reading:
-        async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > limit:
-                # Leaving the loop would not close httpx's nested generators in order.
-                body.clear()
-                reading.cancel()
-    return None if reading.cancel_called else bytes(body)
 
 
 def _check_url(url: str) -> None:

@@ -1,1 +1,1 @@
-"""The OAuth 2.1 client by which the gateway logs in to network backends."""
+"""The OAuth 2.1 client that logs the gateway in to network backends."""

@@ -1,4 +1,4 @@
-"""Which addresses a URL that a server told us of may lead to (guard against forged requests)."""
+"""SSRF protection for URLs that servers supply during authorization."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mcpgw.transports.address_policy import Address, Unreachable, is_loopback_ho
 
 
 def split_url(url: str) -> SplitResult:
-    """Take a URL apart that a server told us of.
+    """Parse a URL that a server supplied.
 
-    https is required, except for this machine; nothing in front of the host is let through.
+    It must be https, except for loopback hosts, and must not contain credentials.
 
     Raises:
-      Refused: it is no such URL.
+      Refused: the URL is not valid or not allowed.
     """
     try:
         parts = urlsplit(url)
@@ -27,31 +27,31 @@ def split_url(url: str) -> SplitResult:
     if not host or parts.scheme not in ("https", "http"):
         raise Refused(f"{url[:200]!r} is not an https URL")
     if port == 0 or parts.username is not None or parts.password is not None:
-        raise Refused(f"{origin_of(url)}: a user name or port 0 has no place in this URL")
+        raise Refused(f"{origin_of(url)}: the URL must not contain a user name or port 0")
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise Refused(f"{origin_of(url)}: the URL holds characters that must be escaped")
+        raise Refused(f"{origin_of(url)}: the URL contains characters that must be escaped")
     if parts.scheme == "http" and not is_loopback_host(host):
-        raise Refused(f"{origin_of(url)} is not https; a token would cross the network in the open")
+        raise Refused(f"{origin_of(url)} is not https: a token would be sent unencrypted")
     return parts
 
 
 @attrs.define
 class AddressGuard:
-    """Resolves hosts, and refuses those inside a network that the MCP server is outside of.
+    """Resolves hosts, and refuses internal addresses unless the MCP server itself has one.
 
-    A server on the internet must not have us send requests to this machine, to its network or to
-    the metadata service of its cloud. One that is itself inside may name its neighbours;
-    link-local addresses are for servers that have such an address themselves.
+    A server on the internet must not make us send requests to this machine, to its network or to
+    the metadata service of its cloud. An internal server may refer to other internal hosts;
+    link-local addresses are allowed only for servers that have one themselves.
     """
 
     server_url: str
     _allowed: frozenset[str] | None = attrs.field(default=None, init=False)
 
     async def addresses(self, host: str, port: int) -> tuple[str, ...]:
-        """Return the addresses of a host, all of them allowed, in the order of the system.
+        """Return the addresses of a host in the system's order; all of them must be allowed.
 
         Raises:
-          Refused: it has none, or one that the server must not lead us to.
+          Refused: it has no address, or one that is not allowed.
         """
         found = await _resolve(host, port)
         allowed = await self._allowed_kinds()
@@ -59,23 +59,23 @@ class AddressGuard:
             found_kind = kind(address)
             if found_kind not in allowed:
                 raise Refused(
-                    f"{host} is at a {found_kind} address, and the MCP server is not: refused,"
-                    " so that it cannot reach into this network"
+                    f"{host} has a {found_kind} address, and the MCP server does not: refused, to"
+                    " protect this network"
                 )
         return tuple(str(address) for address in found)
 
     async def check_literal(self, host: str) -> None:
-        """Refuse a host that is written as an address, or as a name, of a network inside.
+        """Refuse an internal address or loopback name, without resolving the host.
 
-        For requests that a proxy makes: it alone knows how the name resolves.
+        For requests through a proxy, which resolves the name itself.
         """
         try:
             written = kind(ip_address(host))
         except ValueError:
             written = "loopback" if is_loopback_host(host) else "public"
         if written != "public" and written not in await self._allowed_kinds():
-            why = "and the MCP server is not at one: refused"
-            raise Refused(f"{host} is a {written} address, {why}")
+            reason = "and the MCP server does not have one: refused"
+            raise Refused(f"{host} is a {written} address, {reason}")
 
     async def _allowed_kinds(self) -> frozenset[str]:
         if self._allowed is None:
@@ -83,7 +83,7 @@ class AddressGuard:
             try:
                 kinds = {kind(each) for each in await _resolve(host, 0)}
             except Refused:
-                kinds = {"public"}  # Only a proxy can reach it.
+                kinds = {"public"}  # only a proxy can resolve it
             if kinds & {"loopback", "private"}:
                 kinds |= {"loopback", "private"}
             self._allowed = frozenset(kinds | {"public"})

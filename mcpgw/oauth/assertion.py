@@ -1,4 +1,4 @@
-"""Proving who a client is by a signature instead of a secret (RFC 7523, `private_key_jwt`)."""
+"""Client authentication by a signed assertion (RFC 7523, `private_key_jwt`)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from mcpgw.config.oauth import OAuthConfig
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-LIFE: Final = 120
-"""Seconds that an assertion is good for."""
+LIFETIME: Final = 120
+"""Seconds for which an assertion is valid."""
 
 
 def client_assertion(config: OAuthConfig, client_id: str, audience: str) -> str:
-    """Return a signed statement that we are the client, good for one request.
+    """Return a signed client assertion for one request.
 
     Args:
       config: names the key, its algorithm and its id.
-      client_id: who we are.
-      audience: whom it is made for: the issuer of the authorization server.
+      client_id: our client id.
+      audience: the issuer of the authorization server.
 
     Raises:
       Refused: the key cannot be used, or `cryptography` is not installed.
@@ -39,7 +39,7 @@ def client_assertion(config: OAuthConfig, client_id: str, audience: str) -> str:
         "sub": client_id,
         "aud": audience,
         "iat": now,
-        "exp": now + LIFE,
+        "exp": now + LIFETIME,
         "jti": secrets.token_urlsafe(24),
     }
     text = ".".join(_encoded(json.dumps(part).encode()) for part in (header, claims))
@@ -70,7 +70,7 @@ def _sign(config: OAuthConfig, message: bytes) -> bytes:
     )
     if algorithm.startswith("ES") and isinstance(key, ec.EllipticCurvePrivateKey):
         if key.curve.key_size != int(algorithm[2:]):
-            raise Refused(f"the key in {path} is not one for {algorithm}")
+            raise Refused(f"the key in {path} does not fit {algorithm}")
         size = (key.curve.key_size + 7) // 8
         numbers = decode_dss_signature(key.sign(message, ec.ECDSA(digest)))
         return b"".join(number.to_bytes(size, "big") for number in numbers)
@@ -79,7 +79,7 @@ def _sign(config: OAuthConfig, message: bytes) -> bytes:
     if algorithm.startswith("PS") and isinstance(key, rsa.RSAPrivateKey):
         pss = padding.PSS(padding.MGF1(digest), digest.digest_size)
         return key.sign(message, pss, digest)
-    raise Refused(f"the key in {path} is not one for {algorithm}; set `private_key_algorithm`")
+    raise Refused(f"the key in {path} does not fit {algorithm}; set `private_key_algorithm`")
 
 
 def _encoded(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""One request for authorization: its link, and the checks of what comes back (OAuth 2.1, 4.1)."""
+"""Authorization requests: the link, and the checks of the redirect (OAuth 2.1, section 4.1)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _random() -> str:
 
 @attrs.frozen
 class AuthorizationRequest:
-    """A request that is good for one login; the issuer is recorded before the browser leaves."""
+    """The request of one login. The issuer is recorded before the browser is sent there."""
 
     server: ServerMetadata
     resource: str
@@ -30,18 +30,18 @@ class AuthorizationRequest:
     verifier: str = attrs.field(factory=_random, repr=False)
 
     def link(self, *, client_id: str, redirect_uri: str) -> str:
-        """Return the link that the person opens.
+        """Return the link that the user opens.
 
         Raises:
-          Refused: the server has no page to log in, or does not promise PKCE with S256.
+          Refused: the server has no authorization endpoint, or does not support PKCE with S256.
         """
         endpoint = self.server.authorization_endpoint
         if endpoint is None:
-            raise Refused(f"{origin_of(self.server.token_endpoint)} has no page to log in")
+            raise Refused(f"{origin_of(self.server.token_endpoint)} has no authorization endpoint")
         if PKCE_METHOD not in self.server.code_challenge_methods_supported:
             raise Refused(
-                f"{origin_of(endpoint)} does not promise PKCE with S256, so a stolen code could be"
-                " used by others: refused"
+                f"{origin_of(endpoint)} does not support PKCE with S256, so others could use a"
+                " stolen code: refused"
             )
         parts = urlsplit(endpoint)
         own = {
@@ -56,31 +56,31 @@ class AuthorizationRequest:
         if self.scopes:
             own["scope"] = " ".join(self.scopes)
         if OFFLINE in self.scopes:
-            # OpenID Connect Core section 11: no lasting access without asking the person.
+            # Offline access needs the user's consent (OpenID Connect Core, section 11).
             own["prompt"] = "consent"
         given = [(key, value) for key, value in parse_qsl(parts.query) if key not in own]
         return urlunsplit(parts._replace(query=urlencode([*given, *own.items()]), fragment=""))
 
     def code(self, redirect: Redirect) -> str:
-        """Return the code of a redirect whose state was found to be ours.
+        """Return the code of a redirect whose state has been verified.
 
-        The issuer is compared as plain text, before anything else in the redirect is believed
-        (RFC 9207 section 2.4).
+        The issuer is compared as a plain string, before any other parameter is used (RFC 9207,
+        section 2.4).
 
         Raises:
-          Refused: another issuer answered, or ours did not say that it was it.
+          Refused: the issuer is missing or wrong, or there is no code.
           ErrorAnswer: the login was refused.
         """
         issuer = redirect.get("iss")
         if issuer is None and self.server.iss_supported:
             raise Refused(
-                "the answer to the login does not name its issuer, though the authorization server"
-                " promises that: refused"
+                "the redirect lacks the issuer, which the authorization server declares to send:"
+                " refused"
             )
         if issuer is not None and issuer != self.server.issuer:
             raise Refused(
-                f"the answer to the login names the issuer {quoted(issuer)!r}, and"
-                f" {self.server.issuer!r} was asked: refused"
+                f"the redirect names the issuer {quoted(issuer)!r} instead of"
+                f" {self.server.issuer!r}: refused"
             )
         error = redirect.get("error")
         if error is not None:
@@ -88,7 +88,7 @@ class AuthorizationRequest:
             raise ErrorAnswer(quoted(error), origin_of(self.server.issuer), description)
         code = redirect.get("code")
         if not code:
-            raise Refused("the answer to the login holds no code")
+            raise Refused("the redirect contains no code")
         return code
 
 

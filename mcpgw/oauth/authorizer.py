@@ -1,4 +1,4 @@
-"""Credentials for the requests to one network backend, got and renewed by OAuth 2.1."""
+"""OAuth 2.1 credentials for the requests to one network backend: login and renewal."""
 
 from __future__ import annotations
 
@@ -36,24 +36,25 @@ if TYPE_CHECKING:
 log = get_logger("mcpgw.oauth")
 
 FRESH: Final = 10.0
-"""Seconds after a login in which a server that rejects its token is not asked for another."""
+"""Seconds after a login in which a rejected token does not cause another login."""
 PAUSE: Final = 300.0
-"""Seconds after a login that failed before a person is bothered again without being asked."""
+"""Seconds after a failed login in which a call does not ask the user again."""
 LOCK_PATIENCE: Final = 3.0
-"""Seconds that a call whose token is still good waits for its turn to renew it."""
+"""Seconds that a call whose token is still valid waits for the lock to renew it."""
 RENEWAL_PAUSE: Final = 30.0
-"""Seconds between tries to renew a token that is still good."""
-_REVOKING: Final = 45.0
+"""Seconds between attempts to renew a token that is still valid."""
+_REVOCATION_PATIENCE: Final = 45.0
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 _used: contextvars.ContextVar[tuple[object, int] | None] = contextvars.ContextVar(
     "mcpgw_oauth_used", default=None
 )
-"""Which login the request of this task went out with: its answer is about that one alone."""
+"""The generation of the login that this task's request was sent with: a refusal concerns only
+that one."""
 
 
 def as_http(url: str) -> str:
-    """Return the URL whose well-known documents belong to a WebSocket server."""
+    """Return a URL with ws replaced by http, for the well-known documents of the server."""
     for socket, plain in (("wss://", "https://"), ("ws://", "http://")):
         if url.lower().startswith(socket):
             return plain + url[len(socket) :]
@@ -61,8 +62,8 @@ def as_http(url: str) -> str:
 
 
 @attrs.define
-class _Flight:
-    """A login that is under way; others wait for it and share how it ends."""
+class _LoginInProgress:
+    """A login in progress; other calls wait for it and share its outcome."""
 
     done: trio.Event = attrs.field(factory=trio.Event)
     problem: OAuthProblem | None = None
@@ -73,20 +74,20 @@ class _Flight:
 class OAuthAuthorizer:
     """The `Authorizer` of one backend.
 
-    A token is renewed before it ends, by one task for all that wait; a refusal of the server leads
-    to discovery and to a login, one at a time. Other gateways of this user are kept from renewing
-    the same tokens at the same time, and what they got is taken over.
+    A token is renewed before it expires, by one task for all that wait; a refusal of the server
+    starts discovery and a login, one at a time. A lock keeps other gateways of this user from
+    renewing the same tokens at the same time, and the tokens that they obtained are used.
 
     Args:
       server: the backend's name.
-      url: the URL of the MCP server (ws and wss are taken for http and https).
+      url: the URL of the MCP server (ws and wss are replaced by http and https).
       config: the backend's `oauth` settings.
-      store: where logins are kept.
+      store: stores the logins.
       network: makes the connections.
-      present: shows a person the link to log in; None where nobody is there.
-      nursery: where a login runs, so that it outlives the call that needed it; without one it
+      present: shows the user the link to log in; None if there is no interactive user.
+      nursery: runs logins, so that they outlive the call that needed them; without one a login
         runs in the call's task, and ends with it.
-      now: the time of day in seconds since 1970.
+      now: returns the time in seconds since 1970.
     """
 
     server: str = attrs.field(kw_only=True)
@@ -101,28 +102,27 @@ class OAuthAuthorizer:
     _kept: CurrentLogin = attrs.field(init=False)
     _renewal: Renewal = attrs.field(init=False)
     _lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
-    _flight: _Flight | None = attrs.field(default=None, init=False)
+    _in_progress: _LoginInProgress | None = attrs.field(default=None, init=False)
     _link: str | None = attrs.field(default=None, init=False, repr=False)
-    _rest_until: float = attrs.field(default=-1.0, init=False)
+    _quiet_until: float = attrs.field(default=-1.0, init=False)
     _renew_after: float = attrs.field(default=-1.0, init=False)
     _logged_in_at: float = attrs.field(default=-math.inf, init=False)
     _last_problem: str = attrs.field(default="", init=False)
     _step_ups: StepUps = attrs.field(factory=StepUps, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Put together what makes requests and what keeps logins."""
         fetcher = Fetcher(self.network, AddressGuard(self.url))
         self._flow = LoginFlow(self.server, self.url, self.config, fetcher, self.now)
         self._kept = CurrentLogin(self.server, self.url, self.config, self.store)
         self._renewal = Renewal(self._flow, self._kept)
 
     async def headers(self) -> Mapping[str, str]:
-        """Return what to add to a request: the token, renewed where its end is near.
+        """Return the `Authorization` header, with a token that is renewed before it expires.
 
-        Returns nothing where there is no login yet; the server then says what it wants.
+        It is empty if there is no login yet; the server's challenge then starts one.
 
         Raises:
-          AuthorizationFailed: the token has ended and cannot be renewed now.
+          AuthorizationFailed: the token has expired and cannot be renewed now.
         """
         if not self.config.enabled:
             return _NOTHING
@@ -136,14 +136,14 @@ class OAuthAuthorizer:
         return {"authorization": f"Bearer {tokens.access_token}"}
 
     async def challenged(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Do what a 401 or 403 asks for; tell whether the request should be sent again.
+        """Handle a 401 or 403; return whether to send the request again.
 
         Args:
-          status: of the response.
-          headers: of the response, names in lower case.
+          status: the status of the response.
+          headers: the headers of the response, names in lower case.
 
         Raises:
-          AuthorizationFailed: no token can be had; the reason says what a person can do.
+          AuthorizationFailed: a token cannot be obtained; the reason says what to do.
         """
         if not self.config.enabled:
             return False
@@ -158,13 +158,13 @@ class OAuthAuthorizer:
         return True
 
     async def login(self) -> LoginState:
-        """Log in anew, whatever there is; a person is asked unless the settings say otherwise.
+        """Log in again, even with a valid login; ask the user unless configured otherwise.
 
         Raises:
           AuthorizationFailed: it failed.
         """
         self._step_ups.clear()
-        self._rest_until = -1.0
+        self._quiet_until = -1.0
         try:
             await self._kept.load_once()
             refused, challenge = await probe(self.network, self.url)
@@ -172,15 +172,15 @@ class OAuthAuthorizer:
                 found = await self._discover(challenge)
                 if not refused and found.server.assumed:
                     raise Refused("this server does not ask for a login")
-                await self._login_anew(found, challenge, extra=())
+                await self._log_in(found, challenge, extra=())
         except OAuthProblem as problem:
             raise self._failed(problem) from problem
         return self.status()
 
     async def logout(self) -> LogoutResult:
-        """Forget all logins of the backend, after having their servers revoke the tokens.
+        """Revoke the tokens of all logins of the backend, and delete the logins.
 
-        What no server revokes is forgotten all the same.
+        A login is deleted even if its tokens could not be revoked.
 
         Raises:
           AuthorizationFailed: a record cannot be deleted.
@@ -198,7 +198,7 @@ class OAuthAuthorizer:
         return LogoutResult(found=len(logins), revoked=revoked)
 
     def status(self) -> LoginState:
-        """Return what is known of the login, without a token in it; nothing is asked of anybody."""
+        """Return the state of the login, without secrets and without any request."""
         login = self._kept.login or self._kept.stored()
         return state_of(login, now=self.now(), link=self._link, problem=self._last_problem)
 
@@ -207,7 +207,7 @@ class OAuthAuthorizer:
         return self._kept.login.tokens if self._kept.login is not None else None
 
     def _was_older(self) -> bool:
-        """Tell whether the refused request went out before the token that we have now."""
+        """Return whether the refused request was sent with an earlier token."""
         used = _used.get()
         if used is not None and used[0] is self._kept:
             return used[1] != self._kept.generation
@@ -218,15 +218,15 @@ class OAuthAuthorizer:
         return tokens is not None and self.now() - tokens.obtained_at < FRESH
 
     async def _renew_ahead(self) -> Tokens | None:
-        """Renew the token before it ends; one that is still good is used if that fails."""
+        """Renew the token before it expires; if that fails, use it while it is valid."""
         tokens = self._tokens
-        good = tokens is not None and not tokens.expired(self.now())
-        if good and self.now() < self._renew_after:
+        valid = tokens is not None and not tokens.expired(self.now())
+        if valid and self.now() < self._renew_after:
             return tokens
-        # A person may be logging in, here or in another gateway: no call waits for that whose
-        # token is good.
+        # A user may be logging in, here or in another gateway. A call with a valid token does not
+        # wait for that.
         with trio.CancelScope() as waiting:
-            waiting.deadline = trio.current_time() + (LOCK_PATIENCE if good else math.inf)
+            waiting.deadline = trio.current_time() + (LOCK_PATIENCE if valid else math.inf)
             try:
                 async with self._lock, self.store.lock(self.server):
                     waiting.deadline = math.inf
@@ -238,46 +238,48 @@ class OAuthAuthorizer:
                 self._renew_after = self.now() + RENEWAL_PAUSE
                 if tokens is None or tokens.expired(self.now()):
                     raise self._failed(problem) from problem
-                log.warning("oauth.not_renewed", backend=self.server, reason=str(problem))
+                log.warning("oauth.renewal_failed", backend=self.server, reason=str(problem))
         return self._tokens
 
     async def _join(self, challenge: Challenge | None, *, more: bool) -> None:
-        """Take part in the login that is under way, or begin one."""
+        """Wait for the login in progress, or start one."""
         while True:
-            flight = self._flight
-            if flight is None:
-                flight = self._flight = _Flight()
+            login_in_progress = self._in_progress
+            if login_in_progress is None:
+                login_in_progress = self._in_progress = _LoginInProgress()
                 if self.nursery is None:
-                    await self._fly(flight, challenge, more)
+                    await self._run_login(login_in_progress, challenge, more)
                 else:
-                    self.nursery.start_soon(self._fly, flight, challenge, more)
-            await flight.done.wait()
-            if flight.problem is not None:
-                raise self._failed(flight.problem) from flight.problem
-            if not flight.cancelled:
+                    self.nursery.start_soon(self._run_login, login_in_progress, challenge, more)
+            await login_in_progress.done.wait()
+            if login_in_progress.problem is not None:
+                raise self._failed(login_in_progress.problem) from login_in_progress.problem
+            if not login_in_progress.cancelled:
                 return
             if self.nursery is not None:
-                raise AuthorizationFailed(f"the login at {self.server} was broken off")
+                raise AuthorizationFailed(f"the login at {self.server} was cancelled")
 
-    async def _fly(self, flight: _Flight, challenge: Challenge | None, more: bool) -> None:
+    async def _run_login(
+        self, login_in_progress: _LoginInProgress, challenge: Challenge | None, more: bool
+    ) -> None:
         try:
             async with self._lock, self.store.lock(self.server):
                 await self._obtain(challenge, more)
         except OAuthProblem as problem:
-            flight.problem = problem
+            login_in_progress.problem = problem
         except trio.Cancelled:
-            flight.cancelled = True
+            login_in_progress.cancelled = True
             raise
-        except Exception as error:  # noqa: BLE001 - this may be a task of its own, and a fault in
-            # showing a link must not end the gateway.
-            log.error("oauth.login_broke", backend=self.server, fault=repr(error)[:500])
-            flight.problem = Refused(f"the login broke off: {type(error).__name__}")
+        except Exception as error:  # noqa: BLE001 - this may run as its own task, and an error in
+            # showing the link must not end the gateway
+            log.error("oauth.login_crashed", backend=self.server, error=repr(error)[:500])
+            login_in_progress.problem = Refused(f"the login was aborted: {type(error).__name__}")
         finally:
-            self._flight = None
-            flight.done.set()
+            self._in_progress = None
+            login_in_progress.done.set()
 
     async def _obtain(self, challenge: Challenge | None, more: bool) -> None:
-        """Get a token that the server may take, after it refused what we sent."""
+        """Obtain a new token after the server refused the current one."""
         if await self._kept.adopt():
             return
         extra = self._step_ups.missing(self._tokens, challenge) if more else ()
@@ -285,10 +287,10 @@ class OAuthAuthorizer:
         login = self._kept.login
         if login is not None and login.tokens is not None and login.issuer == found.asked:
             if not more and self.now() - self._logged_in_at < FRESH:
-                raise Refused("the server rejects the token that it had us get just now")
+                raise Refused("the server rejects the token of the login that it just requested")
             if not more and not self._is_fresh() and await self._renewal.renew():
                 return
-        await self._login_anew(found, challenge, extra=extra)
+        await self._log_in(found, challenge, extra=extra)
 
     async def _discover(self, challenge: Challenge | None) -> Discovered:
         current = self._kept.login
@@ -302,25 +304,25 @@ class OAuthAuthorizer:
         await self._kept.check_issuer(found.asked)
         return found
 
-    async def _login_anew(
+    async def _log_in(
         self, found: Discovered, challenge: Challenge | None, *, extra: tuple[str, ...]
     ) -> None:
         known = await self._kept.known(found.asked)
-        person = self._flow.grant(found, person=self.present is not None) != CREDENTIALS
-        scopes = scope_rules.to_ask(
+        interactive = self._flow.grant(found, interactive=self.present is not None) != CREDENTIALS
+        scopes = scope_rules.to_request(
             configured=self.config.scopes,
             challenged=challenge.scopes if challenge is not None else (),
             supported=found.scopes_supported,
             server=found.server,
-            person=person,
+            interactive=interactive,
         )
         if extra:
             before = self._kept.login
             scopes = scope_rules.union(before.asked if before is not None else (), scopes, extra)
             if before is not None and before.tokens is not None:
                 scopes = scope_rules.union(before.tokens.scopes, scopes)
-        if person:
-            login = await self._by_person(found, scopes, known)
+        if interactive:
+            login = await self._by_user(found, scopes, known)
         else:
             login = await self._by_credentials(found, scopes)
         await self._kept.keep(login)
@@ -336,21 +338,21 @@ class OAuthAuthorizer:
                 raise
             raise Refused(f"{problem}; {self._how_to_log_in()}") from problem
 
-    async def _by_person(
+    async def _by_user(
         self, found: Discovered, scopes: tuple[str, ...], known: Login | None
     ) -> Login:
         if self.present is None:
-            raise Refused(f"nobody is here to log in; {self._how_to_log_in()}")
-        if self.now() < self._rest_until:
+            raise Refused(f"there is no interactive user to log in; {self._how_to_log_in()}")
+        if self.now() < self._quiet_until:
             hint = self._how_to_log_in()
-            before = self._last_problem.removesuffix(f"; {hint}")  # it may have been said already
+            before = self._last_problem.removesuffix(f"; {hint}")
             raise Refused(f"{before}; {hint}")
         try:
-            return await self._flow.by_person(
+            return await self._flow.by_user(
                 found, scopes, known=known, present=self.present, opened=self._set_link
             )
         except OAuthProblem as problem:
-            self._rest_until = self.now() + PAUSE
+            self._quiet_until = self.now() + PAUSE
             self._last_problem = str(problem)
             denied = isinstance(problem, ErrorAnswer) and problem.error in (
                 "invalid_client",
@@ -367,10 +369,10 @@ class OAuthAuthorizer:
         if login.tokens is None:
             return False
         try:
-            with trio.move_on_after(_REVOKING):
+            with trio.move_on_after(_REVOCATION_PATIENCE):
                 return await self._flow.endpoint_of(login).revoke(login.tokens)
         except OAuthProblem as problem:
-            log.warning("oauth.not_revoked", backend=self.server, reason=str(problem))
+            log.warning("oauth.revocation_failed", backend=self.server, reason=str(problem))
         return False
 
     def _how_to_log_in(self) -> str:

@@ -1,4 +1,4 @@
-"""Opening a link in the browser of the person at this machine."""
+"""Open links in the browser of the local user."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _PATIENCE = 15.0
 
 
 async def open_browser(url: str) -> bool:
-    """Open a link in a browser, and tell whether one was started.
+    """Open a link in a browser; return whether one was started.
 
-    No shell sees the link. `$BROWSER` is honoured. Links that are neither https nor of this
-    machine are not opened.
+    No shell is involved, and `$BROWSER` is respected. Only https links and links to loopback hosts
+    are opened.
     """
     try:
         parts = split_url(url)
@@ -27,7 +27,7 @@ async def open_browser(url: str) -> bool:
         return False
     if parts.scheme != "https" and not is_loopback_host(parts.hostname or ""):
         return False
-    # A text browser would run until its user ends it; nothing waits for that.
+    # A text browser would run until its user ends it; do not wait for that.
     with trio.move_on_after(_PATIENCE):
         return await trio.to_thread.run_sync(_open, url, abandon_on_cancel=True)
     return True
@@ -44,5 +44,5 @@ def _open(url: str) -> bool:
 
 
 def _has_screen() -> bool:
-    """Tell whether a window can be shown; without one, a browser in text form would start."""
+    """Return whether there is a display; without one, a text browser would start."""
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,4 +1,4 @@
-"""Reading `WWW-Authenticate`: what a server that refuses wants (RFC 9110 section 11.6)."""
+"""Parser for `WWW-Authenticate` challenges (RFC 9110, section 11.6)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GAP: Final = re.compile(r"[ \t,]*")
 
 @attrs.frozen
 class Challenge:
-    """What a Bearer challenge says; all of it is optional."""
+    """The parameters of a Bearer challenge, all of which are optional."""
 
     resource_metadata: str | None = None
     scopes: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class Challenge:
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> Challenge | None:
-        """Read the first Bearer challenge of a response, or return None where there is none.
+        """Return the first Bearer challenge of a response, None if there is none.
 
         Args:
           headers: the response's headers, their names in lower case; several
@@ -43,9 +43,9 @@ class Challenge:
 
 
 def parse(text: str) -> list[tuple[str, dict[str, str]]]:
-    """Split a header into its challenges: the scheme in lower case, and its parameters.
+    """Split a header into challenges: the scheme in lower case, and its parameters.
 
-    Reading ends quietly at the first thing that is none; what was read until then counts.
+    Parsing stops at the first error; the challenges before it are returned.
     """
     challenges: list[tuple[str, dict[str, str]]] = []
     text = text[:_LONGEST]
@@ -62,7 +62,7 @@ def parse(text: str) -> list[tuple[str, dict[str, str]]]:
             break
         challenges.append((scheme[1].lower(), {}))
         at = _after(_GAP, text, scheme.end())
-        # Credentials without names, as in `Negotiate abc==`: nothing for us, passed over.
+        # Skip a token68, as in `Negotiate abc==`.
         if not _PARAM.match(text, at) and text[scheme.end() : at].strip(" \t") == "":
             blob = _BLOB.match(text, at)
             if blob is not None:

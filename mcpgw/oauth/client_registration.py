@@ -1,4 +1,4 @@
-"""Who we are to an authorization server: a client made by hand, a document, or registration."""
+"""Our client at an authorization server: configured, by metadata document, or registered."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ALL_METHODS: Final[tuple[AuthMethod, ...]] = ("none", *_SECRET_METHODS)
 
 
 def configured_client(config: OAuthConfig, server: ServerMetadata) -> Client | None:
-    """Return the client that was registered by hand, if one is configured.
+    """Return the configured client, if there is one.
 
     Raises:
-      Refused: the authorization server takes no proof of identity that we have.
+      Refused: the authorization server supports none of our authentication methods.
     """
     if config.client_id is None:
         return None
@@ -35,13 +35,13 @@ def configured_client(config: OAuthConfig, server: ServerMetadata) -> Client | N
 
 
 def auth_method(listed: tuple[str, ...] | None, *, secret: bool, key: bool = False) -> AuthMethod:
-    """Choose how to prove who we are at the token endpoint, by what the server lists.
+    """Choose the client authentication method from those that the server lists.
 
-    A server that lists nothing takes `client_secret_basic` (RFC 8414 section 2); a client without
-    a secret proves nothing.
+    The default of a server that lists none is `client_secret_basic` (RFC 8414, section 2); a client
+    without a secret or key uses `none`.
 
     Raises:
-      Refused: the server wants a key that we do not have.
+      Refused: the server supports none of the possible methods.
     """
     if key and (listed is None or "private_key_jwt" in listed):
         return "private_key_jwt"
@@ -53,15 +53,15 @@ def auth_method(listed: tuple[str, ...] | None, *, secret: bool, key: bool = Fal
             if method in listed:
                 return method
         raise Refused(
-            f"the authorization server takes none of our ways to prove who we are; it lists"
+            "the authorization server supports none of our client authentication methods; it lists"
             f" {', '.join(listed)[:200]}"
         )
     if listed is not None and "none" not in listed and "private_key_jwt" in listed and not key:
         others = [method for method in listed if method in _SECRET_METHODS]
         if not others:
             raise Refused(
-                "the authorization server wants clients to sign with a key. Register one there and"
-                " set `client_id` and `private_key_file` under `oauth`."
+                "the authorization server requires clients to sign with a key. Register a client"
+                " there and set `client_id` and `private_key_file` under `oauth`."
             )
     return "none"
 
@@ -75,22 +75,22 @@ async def client_for_login(
     scopes: tuple[str, ...],
     known: Login | None,
 ) -> Client:
-    """Return the client for a login by a person, registering one where there is none.
+    """Return the client for a user's login, registering one if necessary.
 
-    The order is that of MCP 2026-07-28: the configured client, the metadata document where the
-    server takes such, the registration kept from before, a new registration.
+    The order is that of MCP 2026-07-28: the configured client, the metadata document if the server
+    supports it, an earlier registration, a new registration.
 
     Args:
       fetcher: makes the requests.
       config: the backend's settings.
       server: the authorization server.
-      redirect_uri: where the browser will be sent back to.
-      scopes: what will be asked for.
-      known: an earlier login with this same authorization server.
+      redirect_uri: the URI that the browser will be redirected to.
+      scopes: the scopes that will be requested.
+      known: an earlier login with the same authorization server.
 
     Raises:
-      Refused: there is no way to become a client; the text says what to configure.
-      ErrorAnswer: the server refused to register us.
+      Refused: there is no way to get a client; the message says what to configure.
+      ErrorAnswer: the server refused the registration.
     """
     configured = configured_client(config, server)
     if configured is not None:
@@ -98,14 +98,14 @@ async def client_for_login(
     if config.client_metadata_url and server.client_id_metadata_document_supported:
         return Client(config.client_metadata_url, "document")
     if known is not None and known.client.origin == "registered":
-        same_place = redirect_uri in known.client.redirect_uris
-        if same_place and known.client.usable(time.time()):
+        same_uri = redirect_uri in known.client.redirect_uris
+        if same_uri and known.client.usable(time.time()):
             return known.client
     if server.registration_endpoint is None:
         raise Refused(
-            f"{origin_of(server.token_endpoint)} lets no client register itself. Register one"
-            f" there by hand, with the redirect URI {redirect_uri}, and set `client_id` (and"
-            " `client_secret`) under `oauth`; fix `callback_port` where it wants an exact URI."
+            f"{origin_of(server.token_endpoint)} does not support client registration. Register"
+            f" a client there manually, with the redirect URI {redirect_uri}, and set `client_id`"
+            " (and `client_secret`) under `oauth`; set `callback_port` if it requires an exact URI."
         )
     return await _register(fetcher, server, redirect_uri, scopes)
 
@@ -113,7 +113,7 @@ async def client_for_login(
 async def _register(
     fetcher: Fetcher, server: ServerMetadata, redirect_uri: str, scopes: tuple[str, ...]
 ) -> Client:
-    """Register by RFC 7591, as the native program that we are."""
+    """Register dynamically (RFC 7591) as a native application."""
     endpoint = server.registration_endpoint or ""
     body: dict[str, object] = {
         "client_name": CLIENT_NAME,
@@ -134,11 +134,11 @@ async def _register(
         description = quoted(document.get("error_description"))
         if server.assumed and answer.status in (404, 405):
             raise Refused(
-                f"{origin_of(endpoint)} wants credentials, and offers no way of OAuth to get them."
-                " Set them under `headers`, or `oauth` with the `client_id` of a client."
+                f"{origin_of(endpoint)} requires credentials but does not support OAuth. Set them"
+                " under `headers`, or set the `client_id` of a client under `oauth`."
             )
         error = quoted(document.get("error")) or f"HTTP {answer.status}"
-        raise ErrorAnswer(error, f"{origin_of(endpoint)}, asked to register us,", description)
+        raise ErrorAnswer(error, f"the client registration at {origin_of(endpoint)}", description)
     return _registered(document, client_id, server, redirect_uri)
 
 
@@ -147,24 +147,26 @@ def _registered(
 ) -> Client:
     secret = text_of(document, "client_secret")
     listed = server.token_endpoint_auth_methods_supported
-    told = text_of(document, "token_endpoint_auth_method")
-    method = next((each for each in _ALL_METHODS if each == told), None)
+    assigned = text_of(document, "token_endpoint_auth_method")
+    method = next((each for each in _ALL_METHODS if each == assigned), None)
     if method is None or (listed and method not in listed) or (method != "none" and not secret):
         method = auth_method(listed, secret=secret is not None)
     expires = document.get("client_secret_expires_at")
-    lasting = isinstance(expires, bool) or not isinstance(expires, int | float) or expires <= 0
+    never_expires = (
+        isinstance(expires, bool) or not isinstance(expires, int | float) or expires <= 0
+    )
     return Client(
         client_id,
         "registered",
         secret,
         method,
         (redirect_uri,),
-        None if lasting or secret is None else float(cast(float, expires)),
+        None if never_expires or secret is None else float(cast(float, expires)),
     )
 
 
 def _wanted_method(server: ServerMetadata) -> str:
-    """Choose the method to register with: none, as a program on a desk keeps no secret."""
+    """Choose the authentication method to register: `none` if possible, as for public clients."""
     listed = server.token_endpoint_auth_methods_supported
     if listed is None:
         return "none"

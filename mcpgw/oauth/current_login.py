@@ -1,4 +1,4 @@
-"""The login that a backend uses now, and its agreement with what is stored."""
+"""The login that a backend uses now, synchronized with the store."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ log = get_logger("mcpgw.oauth")
 
 @attrs.define(eq=False)
 class CurrentLogin:
-    """Holds the login in use and keeps the stored one equal to it.
+    """The login in use, and its stored copy.
 
-    `generation` grows with each change of the token. The store is the truth, as other gateways
-    write there too; only what could not be written is better known here. Secrets of a client that
-    stands in the configuration are not stored.
+    `generation` increases with each change of the token. The store takes precedence, since other
+    gateways write to it too, except after a failed save. The secret of a configured client is not
+    stored.
     """
 
     server: str
@@ -38,7 +38,7 @@ class CurrentLogin:
     _unsaved: bool = False
 
     async def load_once(self) -> None:
-        """Take over the newest stored login, at the first call."""
+        """Load the newest stored login, in the first call only."""
         if self._loaded:
             return
         stored = await trio.to_thread.run_sync(self.stored)
@@ -48,18 +48,18 @@ class CurrentLogin:
                 self._use(stored)
 
     def stored(self) -> Login | None:
-        """Return the newest stored login that is ours to use (blocks for a file's time)."""
+        """Return the newest stored login of this URL and client (blocks to read files)."""
         try:
             logins = self.store.all(self.server)
         except OAuthProblem as problem:
-            log.warning("oauth.store_unreadable", backend=self.server, reason=str(problem))
+            log.warning("oauth.store_read_failed", backend=self.server, reason=str(problem))
             return None
         return next((self.with_secret(each) for each in logins if self._ours(each)), None)
 
     async def adopt(self) -> bool:
-        """Take over what another gateway stored since; tell whether its token is another one.
+        """Load the stored login again; return whether another gateway stored a new token.
 
-        A login that was deleted meanwhile is given up here too.
+        If the stored login was deleted meanwhile, it is no longer used here either.
         """
         if self._unsaved:
             return False
@@ -71,12 +71,12 @@ class CurrentLogin:
         return other is not None and other != mine
 
     async def known(self, issuer: str) -> Login | None:
-        """Return an earlier login with this authorization server, whatever became of it."""
+        """Return the stored login with an authorization server, even without valid tokens."""
         login = await trio.to_thread.run_sync(self.store.load, self.server, issuer)
         return self.with_secret(login) if login is not None else None
 
     async def keep(self, login: Login) -> None:
-        """Use a login and store it; where that fails it is good until we end."""
+        """Use a login and store it; if storing fails, it is used until the process ends."""
         self._use(login)
         bare = login
         if login.client.origin == "configured":
@@ -86,21 +86,21 @@ class CurrentLogin:
             self._unsaved = False
         except OAuthProblem as problem:
             self._unsaved = True
-            log.warning("oauth.login_not_kept", backend=self.server, reason=str(problem))
+            log.warning("oauth.save_failed", backend=self.server, reason=str(problem))
 
     async def drop(self, login: Login) -> None:
-        """Forget a login, its registration included."""
+        """Delete a login, including its client registration."""
         await trio.to_thread.run_sync(self.store.delete, self.server, login.issuer)
         if self.login is not None and self.login.issuer == login.issuer:
             self.forget()
 
     def forget(self) -> None:
-        """Go on without a login."""
+        """Stop using the login."""
         self._unsaved = False
         self._use(None)
 
     async def check_issuer(self, issuer: str) -> None:
-        """See that a configured client is not shown to an authorization server it is not of.
+        """Verify that the configured client belongs to an authorization server.
 
         Raises:
           Refused: it belongs to another one.
@@ -108,9 +108,10 @@ class CurrentLogin:
         owner = self.config.issuer or await trio.to_thread.run_sync(self._first_issuer)
         if owner is not None and not same_issuer(owner, issuer):
             raise Refused(
-                f"the server names the authorization server {issuer[:200]!r}, and the configured"
-                f" client belongs to {owner!r}. If that is right, set `issuer` and the new"
-                f" `client_id` under `oauth`, and run: mcp-gateway auth logout {self.server}"
+                f"the server names the authorization server {issuer[:200]!r}, but the"
+                f" configured client belongs to {owner!r}. If this change is intended, set `issuer`"
+                " and the new `client_id` under `oauth`, and run:"
+                f" mcp-gateway auth logout {self.server}"
             )
 
     def _first_issuer(self) -> str | None:
@@ -124,14 +125,14 @@ class CurrentLogin:
         return None
 
     def with_secret(self, login: Login) -> Login:
-        """Return a stored login with the secret of the configuration, if it is of that client."""
+        """Return a stored login, with the configured secret if it is of the configured client."""
         client = login.client
         if client.origin != "configured" or client.id != self.config.client_id:
             return login
         return attrs.evolve(login, client=attrs.evolve(client, secret=self.config.client_secret))
 
     def _ours(self, login: Login) -> bool:
-        """Tell whether a login is for this URL and of the client that is configured now."""
+        """Return whether a login is for the current URL and client."""
         if login.url != self.url or login.tokens is None:
             return False
         configured = self.config.client_id

@@ -1,4 +1,4 @@
-"""Finding the authorization server of an MCP server (MCP 2026-07-28, Authorization)."""
+"""Discovery of the authorization server of an MCP server (MCP 2026-07-28, Authorization)."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _OPENID: Final = "/.well-known/openid-configuration"
 
 @attrs.frozen
 class Discovered:
-    """Where to get tokens for an MCP server.
+    """The authorization server of an MCP server.
 
-    `asked` is the issuer as the resource names it; credentials are kept under it.
+    `asked` is the issuer as the resource names it; logins are stored under it.
     """
 
     resource: str
@@ -43,20 +43,20 @@ class Discovered:
 async def discover(
     fetcher: Fetcher, url: str, challenge: Challenge | None, *, preferred: tuple[str, ...] = ()
 ) -> Discovered:
-    """Find out who gives tokens for the MCP server at `url`.
+    """Discover the authorization server of the MCP server at `url`.
 
-    Resource metadata comes from the URL in the challenge, else from the well-known place for the
-    server's path, else from that at the root. A server without any is taken for one of
+    Resource metadata is read from the URL in the challenge, else from the well-known URL of the
+    server's path, else from that of the root. A server without any is treated as one of MCP
     2025-03-26, which is its own authorization server.
 
     Args:
       fetcher: makes the requests.
       url: the MCP server.
-      challenge: what it said when it refused a request.
-      preferred: issuers to take first where the server names several.
+      challenge: its challenge to a refused request.
+      preferred: the issuers to prefer if the server names several.
 
     Raises:
-      Refused: a document does not belong where it was found, or breaks a rule.
+      Refused: a document is invalid, or belongs to another server.
       Unreachable: a server cannot answer now.
     """
     resource = await _resource_metadata(fetcher, url, challenge)
@@ -67,20 +67,20 @@ async def discover(
     server = await server_metadata(fetcher, issuer)
     if server is None:
         raise Refused(
-            f"{origin_of(issuer)}, named by the MCP server as its authorization server, publishes"
-            " no metadata"
+            f"{origin_of(issuer)}, which the MCP server names as its authorization server,"
+            " publishes no metadata"
         )
     if not same_issuer(server.issuer, issuer):
         raise Refused(
-            f"the metadata found for the issuer {issuer[:200]!r} is that of"
-            f" {server.issuer[:200]!r}: refused, as one server must not speak for another"
+            f"the metadata for the issuer {issuer[:200]!r} names another issuer,"
+            f" {server.issuer[:200]!r}: refused"
         )
     return Discovered(resource.resource, issuer, server, resource.scopes_supported)
 
 
 async def server_metadata(fetcher: Fetcher, issuer: str) -> ServerMetadata | None:
-    """Get the metadata of an authorization server, as OAuth or as OpenID publishes it."""
-    for place in server_places(issuer):
+    """Return the metadata of an authorization server, from its OAuth or OpenID document."""
+    for place in server_urls(issuer):
         document = _document(await fetcher.get(place), place)
         if document.body is not None:
             return ServerMetadata.read(document.body)
@@ -91,7 +91,7 @@ async def _resource_metadata(
     fetcher: Fetcher, url: str, challenge: Challenge | None
 ) -> ResourceMetadata | None:
     named = challenge.resource_metadata if challenge is not None else None
-    for place in ([named] if named else []) + list(resource_places(url)):
+    for place in ([named] if named else []) + list(resource_urls(url)):
         document = _document(await fetcher.get(place), place)
         if document.body is not None:
             return ResourceMetadata.read(document.body, url=url)
@@ -105,17 +105,17 @@ async def _without_resource_metadata(
     server = await server_metadata(fetcher, base)
     if server is None:
         server = ServerMetadata.fixed(base)
-        log.debug("oauth.no_metadata", server=base)
+        log.debug("oauth.metadata_missing", server=base)
     elif not same_issuer(server.issuer, base):
-        # Servers of that time give the metadata of the provider that they use.
-        log.debug("oauth.issuer_elsewhere", server=base, issuer=server.issuer)
+        # Servers of MCP 2025-03-26 may publish the metadata of their provider.
+        log.debug("oauth.issuer_mismatched", server=base, issuer=server.issuer)
     scopes = resource.scopes_supported if resource is not None else ()
     name = resource.resource if resource is not None else canonical(url)
     return Discovered(name, base, server, scopes)
 
 
-def resource_places(url: str) -> Iterator[str]:
-    """Give the URLs where a server's resource metadata may stand, in order (RFC 9728 section 3)."""
+def resource_urls(url: str) -> Iterator[str]:
+    """Yield the well-known URLs of a server's resource metadata, in order (RFC 9728, section 3)."""
     path = urlsplit(url).path.rstrip("/")
     base = origin(url)
     if path:
@@ -123,11 +123,11 @@ def resource_places(url: str) -> Iterator[str]:
     yield f"{base}{_RESOURCE}"
 
 
-def server_places(issuer: str) -> Iterator[str]:
-    """Give the URLs where an issuer's metadata may stand, in order (RFC 8414 section 3).
+def server_urls(issuer: str) -> Iterator[str]:
+    """Yield the well-known URLs of an issuer's metadata, in order (RFC 8414, section 3).
 
     Raises:
-      Refused: an issuer is a URL without query and fragment, and this is none.
+      Refused: the issuer is not a URL, or has a query or fragment.
     """
     try:
         parts = urlsplit(issuer)
@@ -135,7 +135,7 @@ def server_places(issuer: str) -> Iterator[str]:
     except ValueError:
         raise Refused(f"the issuer {issuer[:200]!r} is not a URL") from None
     if parts.query or parts.fragment or not parts.hostname:
-        raise Refused(f"the issuer {issuer[:200]!r} is not a plain URL")
+        raise Refused(f"the issuer {issuer[:200]!r} must be a URL without query and fragment")
     path = parts.path.rstrip("/")
     yield f"{base}{_SERVER}{path}"
     yield f"{base}{_OPENID}{path}"
@@ -144,9 +144,10 @@ def server_places(issuer: str) -> Iterator[str]:
 
 
 def _document(answer: Answer, place: str) -> Answer:
-    """Return an answer whose body is None where there is no document at this place.
+    """Return an answer whose body is None if there is no document at this URL.
 
-    A server that is ill is not one without a document: taking it for one would lead elsewhere.
+    A server error does not mean that the document is missing: the next URL could belong to another
+    authorization server.
     """
     if answer.status >= 500 and answer.status != 501:
         raise Unreachable(f"{origin_of(place)} answered with HTTP {answer.status}")

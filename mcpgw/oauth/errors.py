@@ -1,4 +1,4 @@
-"""What can go wrong on the way to a token, and how a person is told without a secret in it."""
+"""Errors of the OAuth client, with messages that contain no secrets."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _LONGEST: Final = 300
 
 
 class OAuthProblem(Exception):
-    """The base of all that goes wrong on the way to a token; the text is for a person."""
+    """The base class of all errors of obtaining a token; the message is for people."""
 
 
 class Refused(OAuthProblem):
-    """We do not go on: what a server told us is unsafe, or breaks a rule of the protocol."""
+    """A login is refused by us: a server's data is unsafe or violates the protocol."""
 
 
 class Unreachable(OAuthProblem):
-    """A server did not answer, or answered that it cannot now; another try may help."""
+    """A server did not answer, or cannot answer now; a later attempt may succeed."""
 
 
 @attrs.frozen
 class ErrorAnswer(OAuthProblem):
-    """An authorization server answered with an error (RFC 6749 section 5.2)."""
+    """An authorization server answered with an error (RFC 6749, section 5.2)."""
 
     error: str
     where: str
@@ -37,21 +37,21 @@ class ErrorAnswer(OAuthProblem):
 
 
 def origin_of(url: str) -> str:
-    """Return scheme and host of a URL, for messages: the rest may hold a secret."""
+    """Return the origin of a URL, for messages: the rest may contain a secret."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://{parts.hostname or ''}{port}"
     except ValueError:
-        return "an unreadable URL"
+        return "an invalid URL"
 
 
 def quoted(text: object, *, secrets: Iterable[str | None] = ()) -> str:
-    """Return text of a server in a form that can be shown: printable, short, without our secrets.
+    """Return a server's text for messages: printable, short, and without our secrets.
 
     Args:
-      text: what the server said; anything but text gives "".
-      secrets: what we sent, and the server may repeat.
+      text: the server's text; any other type gives "".
+      secrets: secrets that we sent, which the server may repeat.
     """
     if not isinstance(text, str):
         return ""

@@ -1,4 +1,4 @@
-"""Requests to authorization servers: bounded, to checked addresses only, redirects looked at."""
+"""Requests to authorization servers: bounded in size and time, to checked addresses only."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 import attrs
-import trio
 
 from mcpgw.oauth.address_policy import AddressGuard, split_url
 from mcpgw.oauth.errors import Refused, Unreachable, origin_of
+from mcpgw.transports.http_exchange import read_bounded
 
 if TYPE_CHECKING:
-    import httpx
-
     from mcpgw.transports.network import Network
 
 LARGEST_ANSWER: Final = 256 * 1024
-"""Bytes of an answer that are read at most."""
+"""The largest response body, in bytes."""
 _MOST_REDIRECTS: Final = 3
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _TIMEOUT: Final = 20.0
@@ -28,14 +26,14 @@ _PORTS: Final = {"https": 443, "http": 80}
 
 @attrs.frozen
 class Answer:
-    """An answer: its status, and its body where that is a JSON object, else None."""
+    """A response: its status, and its body if that is a JSON object, else None."""
 
     status: int
     body: Mapping[str, object] | None = attrs.field(repr=False)
 
     @property
     def ok(self) -> bool:
-        """Whether the request was served."""
+        """True for a status of 2xx."""
         return 200 <= self.status < 300
 
 
@@ -43,32 +41,32 @@ class Answer:
 class Fetcher:
     """Makes the requests of an OAuth client for one MCP server.
 
-    Every URL, also one that a redirect leads to, is checked, and the connection goes to the very
-    address that was checked, so that a name cannot change its meaning in between. Where a proxy
-    stands in the way, it resolves names, and only what is written in the URL can be checked.
+    Every URL is checked, also the target of a redirect, and the connection is made to the checked
+    address, so DNS rebinding has no effect. A proxy resolves names itself; then only the host in
+    the URL can be checked.
     """
 
     network: Network
     guard: AddressGuard
 
     async def get(self, url: str) -> Answer:
-        """Get a metadata document, following a few redirects.
+        """Fetch a metadata document, following up to 3 redirects.
 
         Raises:
-          Refused: a URL is not one to go to.
-          Unreachable: no answer came.
+          Refused: a URL is not allowed, or there are too many redirects.
+          Unreachable: the server did not answer.
         """
         for _ in range(_MOST_REDIRECTS + 1):
             answer, location = await self._send("GET", url, {"accept": "application/json"}, None)
             if location is None:
                 return answer
             url = urljoin(url, location)
-        raise Refused(f"{origin_of(url)} redirects again and again")
+        raise Refused(f"{origin_of(url)}: too many redirects")
 
     async def post_form(
         self, url: str, form: Mapping[str, str], headers: Mapping[str, str]
     ) -> Answer:
-        """Send a form; a redirect is an answer like another, as it would carry secrets along.
+        """Send a form. Redirects are not followed, since they would forward secrets.
 
         Raises: as `get`.
         """
@@ -83,13 +81,13 @@ class Fetcher:
         return answer
 
     async def post_json(self, url: str, body: Mapping[str, object]) -> Answer:
-        """Send a JSON object; redirects as for `post_form`. Raises: as `get`."""
+        """Send a JSON object. Redirects are not followed. Raises: as `get`."""
         sent = {"content-type": "application/json", "accept": "application/json"}
         answer, _ = await self._send("POST", url, sent, json.dumps(body).encode())
         return answer
 
     async def check(self, url: str) -> None:
-        """Check a URL that is not ours to fetch, such as one for the browser. Raises Refused."""
+        """Check a URL without fetching it, such as one for the browser. Raises Refused."""
         parts = split_url(url)
         host = parts.hostname or ""
         if self.network.proxy_for(url) is not None:
@@ -102,76 +100,32 @@ class Fetcher:
     ) -> tuple[Answer, str | None]:
         import httpx
 
-        # A body that unfolds could be larger than all that was sent.
-        headers = {"accept-encoding": "identity", **headers}
-        timeout = httpx.Timeout(_TIMEOUT)
-        parts = split_url(url)
-        host = parts.hostname or ""
-        if self.network.proxy_for(url) is not None:
-            await self.guard.check_literal(host)
-            async with self.network.client(timeout=timeout) as client:
-                request = client.build_request(method, url, headers=headers, content=content)
-                return await _answer(client, request, url)
-        addresses = await self.guard.addresses(host, parts.port or _PORTS[parts.scheme])
-        async with httpx.AsyncClient(
-            verify=self.network.tls(), trust_env=False, timeout=timeout
-        ) as client:
-            for address in addresses:
-                # The address that was checked; TLS still asks for the name.
-                pinned = httpx.URL(url).copy_with(host=address)
-                request = client.build_request(
-                    method,
-                    pinned,
-                    headers={**headers, "host": parts.netloc},
-                    content=content,
-                    extensions={"sni_hostname": host},
-                )
+        from mcpgw.transports.guarded_client import guarded_client
+
+        split_url(url)
+        # A compressed body could expand beyond any limit.
+        identity = {"accept-encoding": "identity"}
+        async with guarded_client(self.network, self.guard, headers=identity) as client:
+            request = client.build_request(
+                method, url, headers=headers, content=content, timeout=httpx.Timeout(_TIMEOUT)
+            )
+            try:
+                response = await client.send(request, stream=True)
                 try:
-                    return await _answer(client, request, url)
-                except _NoConnection:
-                    continue
-        raise Unreachable(f"{origin_of(url)} cannot be reached")
+                    body = await read_bounded(response, LARGEST_ANSWER)
+                finally:
+                    await response.aclose()
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                raise Unreachable(f"{origin_of(url)} cannot be reached: {_reason(error)}") from None
+            except (httpx.HTTPError, httpx.StreamError) as error:
+                raise Unreachable(f"{origin_of(url)} did not answer: {_reason(error)}") from None
+        if body is None:
+            raise Refused(f"{origin_of(url)} sent more than {LARGEST_ANSWER} bytes")
+        location = response.headers.get("location") if response.status_code in _REDIRECTS else None
+        return Answer(response.status_code, _json_object(body)), location
 
 
-class _NoConnection(Unreachable):
-    """Nothing was sent: the next address may be tried."""
-
-
-async def _answer(
-    client: httpx.AsyncClient, request: httpx.Request, url: str
-) -> tuple[Answer, str | None]:
-    import httpx
-
-    try:
-        response = await client.send(request, stream=True)
-        try:
-            body = await _bounded(response)
-        finally:
-            await response.aclose()
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise _NoConnection(f"{origin_of(url)} cannot be reached: {_why(error)}") from None
-    except (httpx.HTTPError, httpx.StreamError) as error:
-        raise Unreachable(f"{origin_of(url)} did not answer: {_why(error)}") from None
-    if body is None:
-        raise Refused(f"{origin_of(url)} sent more than {LARGEST_ANSWER} bytes")
-    location = response.headers.get("location") if response.status_code in _REDIRECTS else None
-    return Answer(response.status_code, _json_object(body)), location
-
-
-async def _bounded(response: httpx.Response) -> bytes | None:
-    """Read a body, or return None where it is longer than the bound."""
-    body = bytearray()
-    with trio.CancelScope() as reading:
-        async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > LARGEST_ANSWER:
-                # Cancelling ends httpx's nested generators in order; leaving the loop would not.
-                body.clear()
-                reading.cancel()
-    return None if reading.cancel_called else bytes(body)
-
-
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(error)[:200] or type(error).__name__
 
 

@@ -1,4 +1,4 @@
-"""The two ways to a new login: a person in a browser, or the client's own credentials."""
+"""The two grants for a new login: a user in a browser, or the client's own credentials."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 log = get_logger("mcpgw.oauth")
 
-PERSON_PATIENCE: Final = 600.0
-"""Seconds that a person has for a login."""
+USER_PATIENCE: Final = 600.0
+"""Seconds that a user has for a login."""
 CODE: Final = "authorization_code"
 CREDENTIALS: Final = "client_credentials"
 
 Present = Callable[[str], Awaitable[None]]
-"""Shows a person the link of a login; it may go on for as long as the login does."""
+"""Shows the link of a login to the user; it may run until the login ends."""
 
 
 @attrs.frozen
 class LoginFlow:
-    """Gets a login for one backend; nothing is kept here."""
+    """Obtains logins for one backend, without storing them."""
 
     server: str
     url: str
@@ -44,29 +44,29 @@ class LoginFlow:
     fetcher: Fetcher
     now: Callable[[], float]
 
-    def grant(self, found: Discovered, *, person: bool) -> str:
-        """Choose how to get tokens: as configured, else by what we have and the server offers."""
+    def grant(self, found: Discovered, *, interactive: bool) -> str:
+        """Choose the grant: as configured, else by our credentials and the server's metadata."""
         if self.config.grant != "auto":
             return self.config.grant
         proof = self.config.client_secret or self.config.private_key_file
         offered = found.server
         only = not offered.grants(CODE) and offered.grants(CREDENTIALS)
-        if self.config.client_id and proof and (only or not person):
+        if self.config.client_id and proof and (only or not interactive):
             return CREDENTIALS
         return CODE
 
     async def by_credentials(self, found: Discovered, scopes: tuple[str, ...]) -> Login:
-        """Get a token for the client itself. Raises OAuthProblem."""
+        """Obtain a token for the client itself. Raises OAuthProblem."""
         client = configured_client(self.config, found.server)
         if client is None or client.auth_method == "none":
             raise Refused(
-                "`grant: client_credentials` needs `client_id` and `client_secret` (or"
+                "`grant: client_credentials` requires `client_id` and `client_secret` (or"
                 " `private_key_file`) under `oauth`"
             )
         tokens = await self.endpoint(found, client).by_credentials(scopes)
         return self._login(found, client, CREDENTIALS, tokens, scopes)
 
-    async def by_person(
+    async def by_user(
         self,
         found: Discovered,
         scopes: tuple[str, ...],
@@ -75,17 +75,17 @@ class LoginFlow:
         present: Present,
         opened: Callable[[str | None], None],
     ) -> Login:
-        """Have a person log in, within ten minutes.
+        """Let the user log in, within 10 minutes.
 
         Args:
           found: the authorization server.
-          scopes: what to ask for.
+          scopes: the scopes to request.
           known: an earlier login with the same server, for its registration.
           present: shows the link.
-          opened: is told the link, and None when it leads nowhere any more.
+          opened: called with the link, and with None once the link is no longer valid.
 
         Raises:
-          OAuthProblem: it failed; the person was told so in the browser.
+          OAuthProblem: it failed; the page in the browser shows it.
         """
         config = self.config
         request = AuthorizationRequest(found.server, found.resource, scopes)
@@ -106,18 +106,18 @@ class LoginFlow:
             )
             link = request.link(client_id=client.id, redirect_uri=receiver.redirect_uri)
             await self.fetcher.check(link)
-            log.warning("oauth.login_needed", backend=self.server, link=link)
+            log.warning("oauth.login_required", backend=self.server, link=link)
             opened(link)
             try:
-                tokens = await self._answered(
-                    receiver, _Asking(request, link, self.endpoint(found, client), present)
+                tokens = await self._wait_for_redirect(
+                    receiver, _PendingLogin(request, link, self.endpoint(found, client), present)
                 )
             finally:
                 opened(None)
         return self._login(found, client, CODE, tokens, scopes)
 
     def endpoint(self, found: Discovered, client: Client) -> TokenEndpoint:
-        """Return the token endpoint of an authorization server, asked as a client."""
+        """Return the token endpoint of an authorization server, for a client."""
         return TokenEndpoint(
             self.fetcher, self.config, found.server, client, found.resource, self.now
         )
@@ -128,10 +128,12 @@ class LoginFlow:
             self.fetcher, self.config, login.metadata, login.client, login.resource, self.now
         )
 
-    async def _answered(self, receiver: RedirectReceiver, open_questions: _Asking) -> Tokens:
-        """Show the link, wait for the browser to come back, and tell it how the login ended.
+    async def _wait_for_redirect(
+        self, receiver: RedirectReceiver, pending: _PendingLogin
+    ) -> Tokens:
+        """Show the link, wait for the redirect, and show the outcome in the browser.
 
-        All at once, as what shows the link may be a browser that waits for the last page.
+        These run concurrently, since `present` may be a browser that waits for the last page.
         """
         problem: OAuthProblem | None = None
         tokens: Tokens | None = None
@@ -140,7 +142,7 @@ class LoginFlow:
         async def show() -> None:
             nonlocal problem
             try:
-                await open_questions.present(open_questions.link)
+                await pending.present(pending.link)
             except (OAuthProblem, AuthorizationFailed) as raised:
                 problem = raised if isinstance(raised, OAuthProblem) else Refused(raised.reason)
                 waiting.cancel()
@@ -149,20 +151,20 @@ class LoginFlow:
             nursery.start_soon(show)
             redirect: Redirect | None = None
             with waiting:
-                waiting.deadline = trio.current_time() + PERSON_PATIENCE
+                waiting.deadline = trio.current_time() + USER_PATIENCE
                 redirect = await receiver.redirect()
             try:
                 if redirect is not None:
-                    tokens = await open_questions.tokens(redirect, receiver.redirect_uri)
-                    await receiver.tell(True, f"mcp-gateway can use {self.server} now.")
+                    tokens = await pending.tokens(redirect, receiver.redirect_uri)
+                    await receiver.show(True, f"mcp-gateway can now use {self.server}.")
             except OAuthProblem as raised:
                 problem = raised
-                await receiver.tell(False, f"{self.server}: {problem}")
+                await receiver.show(False, f"{self.server}: {problem}")
             nursery.cancel_scope.cancel()
         if tokens is not None:
             return tokens
-        minutes = f"{PERSON_PATIENCE / 60:g} minutes"
-        late = Refused(f"nobody logged in at {origin_of(open_questions.link)} within {minutes}")
+        minutes = f"{USER_PATIENCE / 60:g} minutes"
+        late = Refused(f"no login at {origin_of(pending.link)} within {minutes}")
         raise problem or late
 
     def _login(
@@ -183,8 +185,8 @@ class LoginFlow:
 
 
 @attrs.frozen
-class _Asking:
-    """A login that a person is asked for."""
+class _PendingLogin:
+    """A login that waits for the user."""
 
     request: AuthorizationRequest
     link: str = attrs.field(repr=False)
@@ -192,7 +194,7 @@ class _Asking:
     present: Present
 
     async def tokens(self, redirect: Redirect, redirect_uri: str) -> Tokens:
-        """Check what came back, and exchange it for tokens."""
+        """Check the redirect, and exchange its code for tokens."""
         return await self.endpoint.by_code(
             self.request.code(redirect),
             verifier=self.request.verifier,
@@ -202,7 +204,7 @@ class _Asking:
 
 
 def _registered_port(known: Login | None) -> int | None:
-    """Return the port of an earlier registration: the same one needs no new registration."""
+    """Return the port of an earlier registration, which can be used again."""
     if known is None or known.client.origin != "registered" or not known.client.redirect_uris:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What servers publish about themselves: protected resource and authorization server metadata."""
+"""Metadata documents of protected resources and authorization servers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PKCE_METHOD: Final = "S256"
 
 
 def text_of(document: Mapping[str, object], key: str) -> str | None:
-    """Return a member of a document that is text and not empty, else None."""
+    """Return a member of a document if it is a non-empty string, else None."""
     value = document.get(key)
     return value if isinstance(value, str) and value else None
 
 
 def texts_of(document: Mapping[str, object], key: str) -> tuple[str, ...] | None:
-    """Return a member that is a list of text, without what is none in it; None where missing."""
+    """Return the strings of a member that is a list; None if it is missing or not a list."""
     value = document.get(key)
     if not isinstance(value, list):
         return None
@@ -29,7 +29,7 @@ def texts_of(document: Mapping[str, object], key: str) -> tuple[str, ...] | None
 
 @attrs.frozen
 class ResourceMetadata:
-    """What a protected resource says of itself (RFC 9728 section 2)."""
+    """The metadata of a protected resource (RFC 9728, section 2)."""
 
     resource: str
     authorization_servers: tuple[str, ...] = ()
@@ -37,18 +37,18 @@ class ResourceMetadata:
 
     @classmethod
     def read(cls, document: Mapping[str, object], *, url: str) -> ResourceMetadata:
-        """Read the document that was published for the MCP server at `url`.
+        """Parse the document that is published for the MCP server at `url`.
 
         Raises:
-          Refused: it is about another resource, so tokens for it are not for this server.
+          Refused: it describes another resource, whose tokens must not be sent to this server.
         """
         resource = text_of(document, "resource")
         if resource is None:
-            raise Refused(f"the resource metadata of {origin_of(url)} names no `resource`")
+            raise Refused(f"the resource metadata of {origin_of(url)} lacks `resource`")
         if not covers(resource, url):
             raise Refused(
-                f"the resource metadata is about {resource[:200]!r}, not about"
-                f" {without_query(url)}: refused, as its tokens are meant for another server"
+                f"the resource metadata describes {resource[:200]!r}, not"
+                f" {without_query(url)}: refused, since its tokens are for another server"
             )
         return cls(
             resource=resource,
@@ -59,7 +59,7 @@ class ResourceMetadata:
 
 @attrs.frozen
 class ServerMetadata:
-    """What an authorization server says of itself (RFC 8414 section 2)."""
+    """The metadata of an authorization server (RFC 8414, section 2)."""
 
     issuer: str
     token_endpoint: str
@@ -74,11 +74,11 @@ class ServerMetadata:
     client_id_metadata_document_supported: bool = False
     iss_supported: bool = False
     assumed: bool = False
-    """Whether nothing was published and the fixed endpoints of 2025-03-26 stand here."""
+    """True for the default endpoints of MCP 2025-03-26, if no metadata is published."""
 
     @classmethod
     def read(cls, document: Mapping[str, object]) -> ServerMetadata:
-        """Read a metadata document. Raises Refused where it lacks what every server must name."""
+        """Parse a metadata document. Raises Refused if a required member is missing."""
         issuer, token_endpoint = text_of(document, "issuer"), text_of(document, "token_endpoint")
         if issuer is None or token_endpoint is None:
             missing = "issuer" if issuer is None else "token_endpoint"
@@ -108,7 +108,7 @@ class ServerMetadata:
 
     @classmethod
     def fixed(cls, base: str) -> ServerMetadata:
-        """Return the endpoints that a server without metadata has (MCP 2025-03-26)."""
+        """Return the default endpoints of a server without metadata (MCP 2025-03-26)."""
         return cls(
             issuer=base,
             token_endpoint=f"{base}/token",
@@ -119,15 +119,15 @@ class ServerMetadata:
         )
 
     def grants(self, grant: str) -> bool:
-        """Tell whether a grant can be asked for; it can where the server lists none at all."""
+        """Return whether a grant is supported; all are if the server lists none."""
         return self.grant_types_supported is None or grant in self.grant_types_supported
 
 
 def same_issuer(one: str, other: str) -> bool:
-    """Tell whether two identifiers name the same authorization server (RFC 8414 section 3.3).
+    """Return whether two identifiers name the same authorization server (RFC 8414, section 3.3).
 
-    They are compared as plain text. Only the slash that many programs write behind a host
-    without a path is passed over: both forms lead to the same metadata document.
+    They are compared as plain strings. Only a trailing slash after a host without a path is
+    ignored, which many programs add: both forms have the same metadata document.
     """
     if one == other:
         return True
@@ -136,7 +136,7 @@ def same_issuer(one: str, other: str) -> bool:
 
 
 def covers(resource: str, url: str) -> bool:
-    """Tell whether a resource identifier is that of the server at a URL, or of a path above it."""
+    """Return whether a resource identifier is that of a URL, or of a parent path."""
     try:
         one, other = urlsplit(resource), urlsplit(url)
         if origin(resource) != origin(url):
@@ -152,18 +152,18 @@ def covers(resource: str, url: str) -> bool:
 
 
 def canonical(url: str) -> str:
-    """Return the identifier of the MCP server at a URL: no query, fragment or last slash."""
+    """Return the resource identifier of a URL: without query, fragment and trailing slash."""
     parts = urlsplit(url)
     return f"{origin(url)}{parts.path.rstrip('/')}"
 
 
 def without_query(url: str) -> str:
-    """Return a URL for a message: its query may hold a key."""
+    """Return a URL for messages, without its query, which may contain a key."""
     return f"{origin_of(url)}{urlsplit(url).path}"
 
 
 def origin(url: str) -> str:
-    """Return scheme, host and port of a URL, with the usual port left out (raises ValueError)."""
+    """Return the origin of a URL, without a default port (raises ValueError)."""
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
     host = f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""What is kept of a login: the client, its tokens, and where they came from."""
+"""The record of a login: the client, its tokens, and the servers that they belong to."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import attrs
 from mcpgw.oauth.metadata import ServerMetadata
 
 Origin = Literal["configured", "document", "registered"]
-"""How we came to a client id: the configuration, a client metadata document, registration."""
+"""The source of a client id: configuration, client metadata document or registration."""
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 
-LONGEST_LIFE: Final = 10 * 365 * 24 * 3600.0
-"""Seconds; a longer life of a token is taken for this one."""
+LONGEST_LIFETIME: Final = 10 * 365 * 24 * 3600.0
+"""The longest lifetime of a token in seconds; longer ones are reduced to it."""
 
 
 @attrs.frozen
 class Client:
-    """Who we are to one authorization server."""
+    """Our client at one authorization server."""
 
     id: str
     origin: Origin
@@ -30,13 +30,13 @@ class Client:
     secret_expires_at: float | None = None
 
     def usable(self, now: float) -> bool:
-        """Tell whether the secret, if there is one, has not run out."""
+        """Return whether the client has no secret, or one that has not expired."""
         return self.secret_expires_at is None or now < self.secret_expires_at
 
 
 @attrs.frozen
 class Tokens:
-    """Tokens and when they end; a repr shows neither."""
+    """Tokens and their expiry; a repr does not show the tokens."""
 
     access_token: str = attrs.field(repr=False)
     refresh_token: str | None = attrs.field(default=None, repr=False)
@@ -45,23 +45,23 @@ class Tokens:
     scopes: tuple[str, ...] = ()
 
     def expired(self, now: float) -> bool:
-        """Tell whether the access token has surely ended."""
+        """Return whether the access token has certainly expired."""
         return self.expires_at is not None and now >= self.expires_at
 
     def due(self, now: float, buffer: float) -> bool:
-        """Tell whether it is time to renew: `buffer` seconds ahead, at most half of the life."""
+        """Return whether to renew: from `buffer` seconds, or half the lifetime, before expiry."""
         if self.expires_at is None:
             return False
-        life = max(0.0, self.expires_at - self.obtained_at)
-        return now >= self.expires_at - min(buffer, life / 2)
+        lifetime = max(0.0, self.expires_at - self.obtained_at)
+        return now >= self.expires_at - min(buffer, lifetime / 2)
 
 
 @attrs.frozen
 class Login:
     """One login of one backend with one authorization server.
 
-    `issuer` is the server as the resource named it, and the key of the record: nothing in here is
-    ever used with another. `asked` are the scopes that were asked for, granted or not.
+    `issuer` is the server as the resource names it, and the key of the record: its contents are
+    never used with another server. `asked` are the requested scopes, granted or not.
     """
 
     server: str
@@ -76,7 +76,7 @@ class Login:
     updated_at: float = attrs.field(factory=time.time)
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it as plain data, the secrets apart from the rest."""
+        """Return the record as JSON data, with the secrets under a separate key."""
         plain = attrs.asdict(self)
         secrets = {"client_secret": plain["client"].pop("secret")}
         if plain["tokens"] is not None:
@@ -86,7 +86,7 @@ class Login:
 
 
 def login_from_json(data: object) -> Login | None:
-    """Read what `Login.as_json` wrote, or return None where this is not it."""
+    """Parse the result of `Login.as_json`; return None if the data is not valid."""
     try:
         return _login(data)
     except (KeyError, TypeError, ValueError):
@@ -99,7 +99,7 @@ def _login(data: Any) -> Login:
     if client["origin"] not in get_args(Origin) or client["auth_method"] not in get_args(
         AuthMethod
     ):
-        raise ValueError("an unknown kind of client")
+        raise ValueError("unknown client origin or authentication method")
     client |= {"redirect_uris": tuple(client["redirect_uris"])}
     metadata: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
@@ -130,5 +130,5 @@ def _login(data: Any) -> Login:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError("not text")
+        raise TypeError("must be a string")
     return value

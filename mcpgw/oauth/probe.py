@@ -1,4 +1,4 @@
-"""Asking an MCP server without credentials, to hear what it wants."""
+"""Probe an MCP server without credentials, to get its challenge."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _PING: Final = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "ping"}).encode(
 
 
 async def probe(network: Network, url: str) -> tuple[bool, Challenge | None]:
-    """Tell whether a server refuses requests without a token, and what its challenge says.
+    """Return whether a server refuses requests without a token, and its challenge.
 
-    Only the head of an answer is read: it may be a stream.
+    Only the head of the response is read: the body may be an endless stream.
 
     Raises:
       Unreachable: the server did not answer.

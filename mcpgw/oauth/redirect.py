@@ -1,4 +1,4 @@
-"""The small HTTP listener on this machine that the browser is sent back to after a login."""
+"""The local HTTP listener that receives the redirect at the end of a login."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from mcpgw.oauth.errors import OAuthProblem
 
 _LARGEST_REQUEST: Final = 32 * 1024
 _PATIENCE: Final = 10.0
-_VERDICT_PATIENCE: Final = 60.0
+_OUTCOME_PATIENCE: Final = 60.0
 _MOST_CONNECTIONS: Final = 16
-_TRIES: Final = 10
-_NO_SUCH_FAMILY: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+_ATTEMPTS: Final = 10
+_UNSUPPORTED_FAMILY: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
 
 class CannotListen(OAuthProblem):
-    """The port that the browser shall be sent back to cannot be had."""
+    """The port of the redirect URI cannot be used."""
 
 
 @attrs.frozen
 class Redirect:
-    """What the authorization server sent along with the browser; a repr does not show it."""
+    """The query parameters of a redirect; a repr does not show them."""
 
     params: Mapping[str, str] = attrs.field(repr=False)
 
     def get(self, name: str) -> str | None:
-        """Return a parameter, or None where it is missing."""
+        """Return a parameter, None if it is missing."""
         return self.params.get(name)
 
 
 @attrs.define
 class RedirectReceiver:
-    """Waits for the one redirect that belongs to a login.
+    """Waits for the redirect that belongs to a login.
 
-    A request for another path is answered with 404, one with another state with 400; neither
-    ends the waiting, as any page in a browser could make such requests. The browser is kept
-    waiting until the login's outcome is known, so that its page tells the truth.
+    Requests for another path are answered with 404, those with another state with 400. Neither
+    ends the wait, since any page in a browser could send them. The response to the redirect is
+    delayed until the outcome of the login is known.
     """
 
     redirect_uri: str
@@ -53,7 +53,7 @@ class RedirectReceiver:
     _state: str = attrs.field(repr=False)
     _redirect: Redirect | None = attrs.field(default=None, init=False)
     _arrived: trio.Event = attrs.field(factory=trio.Event, init=False)
-    _verdict: tuple[bool, str] | None = attrs.field(default=None, init=False)
+    _outcome: tuple[bool, str] | None = attrs.field(default=None, init=False)
     _decided: trio.Event = attrs.field(factory=trio.Event, init=False)
     _answered: trio.Event = attrs.field(factory=trio.Event, init=False)
     _limit: trio.CapacityLimiter = attrs.field(
@@ -61,14 +61,14 @@ class RedirectReceiver:
     )
 
     async def redirect(self) -> Redirect:
-        """Wait for the redirect that carries our state."""
+        """Wait for the redirect with our state."""
         await self._arrived.wait()
         assert self._redirect is not None
         return self._redirect
 
-    async def tell(self, success: bool, message: str) -> None:
-        """Show the person in the browser how the login ended, and wait until that is sent."""
-        self._verdict = (success, message)
+    async def show(self, success: bool, message: str) -> None:
+        """Show the outcome of the login in the browser, and wait until it is sent."""
+        self._outcome = (success, message)
         self._decided.set()
         if self._arrived.is_set():
             with trio.move_on_after(_PATIENCE):
@@ -81,11 +81,11 @@ class RedirectReceiver:
                 with trio.move_on_after(_PATIENCE):
                     target = await _request_target(stream)
                 if target is None:
-                    await _send(stream, 400, "Bad request", "This is not a request for us.")
+                    await _send(stream, 400, "Bad request", "This is not a valid request.")
                 elif self._accepts(target):
                     await self._show_outcome(stream)
                 else:
-                    await self._send_away(stream, target)
+                    await self._reject(stream, target)
 
     def _accepts(self, target: str) -> bool:
         parts = _parts(target)
@@ -99,22 +99,22 @@ class RedirectReceiver:
         self._arrived.set()
         return True
 
-    async def _send_away(self, stream: trio.SocketStream, target: str) -> None:
+    async def _reject(self, stream: trio.SocketStream, target: str) -> None:
         parts = _parts(target)
         if parts is None or parts[0] != self._path:
             await _send(stream, 404, "Not found", "There is nothing here.")
         elif self._arrived.is_set():
-            await _send(stream, 410, "Already used", "This login has been answered already.")
+            await _send(stream, 410, "Already used", "This login has already been completed.")
         else:
-            message = "This page does not belong to the login that is under way. Use its link."
+            message = "This page does not belong to the current login. Use the link of that."
             await _send(stream, 400, "Wrong login", message)
 
     async def _show_outcome(self, stream: trio.SocketStream) -> None:
         try:
             with trio.CancelScope() as scope:
-                scope.deadline = trio.current_time() + _VERDICT_PATIENCE
+                scope.deadline = trio.current_time() + _OUTCOME_PATIENCE
                 await self._decided.wait()
-            success, message = self._verdict or (False, "No outcome is known yet.")
+            success, message = self._outcome or (False, "The outcome is not yet known.")
             title = "You are logged in" if success else "The login failed"
             await _send(stream, 200 if success else 400, title, message)
         finally:
@@ -131,11 +131,11 @@ async def open_receiver(
       host: a loopback name or address; `localhost` listens on both families.
       port: the port; a free one if None.
       path: the path of the redirect URI.
-      state: the login's state; only a redirect that carries it counts.
-      preferred_port: where `port` is None, the port to take if it is free.
+      state: the login's state, which the redirect must contain.
+      preferred_port: the port to use if `port` is None and it is free.
 
     Raises:
-      CannotListen: the port is taken.
+      CannotListen: the port cannot be used.
     """
     listeners, found = await _listeners(host, port, preferred_port)
     shown = f"[{host}]" if ":" in host else host
@@ -146,7 +146,7 @@ async def open_receiver(
         try:
             yield receiver
         except OAuthProblem as raised:
-            problem = raised  # The nursery would wrap it.
+            problem = raised  # the nursery would wrap it in an exception group
         finally:
             nursery.cancel_scope.cancel()
     if problem is not None:
@@ -159,27 +159,27 @@ async def _listeners(
     addresses = LOOPBACK_ADDRESSES if host == LOCALHOST else (host,)
     if port:
         return await _listen(addresses, port), port
-    for attempt in range(_TRIES):
+    for attempt in range(_ATTEMPTS):
         wanted = preferred if preferred and attempt == 0 else 0
         with contextlib.suppress(CannotListen):
             listeners = await _listen(addresses, wanted)
             return listeners, listeners[0].socket.getsockname()[1]
-    raise CannotListen(f"no port of {host} is free for the way back from the login")
+    raise CannotListen(f"no port of {host} is free for the redirect of the login")
 
 
 async def _listen(addresses: tuple[str, ...], port: int) -> list[trio.SocketListener]:
-    """Listen on all addresses with the same port: whoever had one of them could read the code."""
+    """Listen on all addresses with the same port, so no other program can receive the code."""
     listeners: list[trio.SocketListener] = []
     try:
         for address in addresses:
             try:
                 opened = await trio.open_tcp_listeners(port, host=address)
             except OSError as error:
-                if listeners and error.errno in _NO_SUCH_FAMILY:
-                    continue  # This machine has IPv4 only.
+                if listeners and error.errno in _UNSUPPORTED_FAMILY:
+                    continue  # this machine supports IPv4 only
                 raise CannotListen(
-                    f"port {port} of {address}, for the way back from the login, cannot be"
-                    f" listened on: {error.strerror or error}. Free it, or set `callback_port`."
+                    f"cannot listen on port {port} of {address} for the redirect of the login:"
+                    f" {error.strerror or error}. Free it, or set `callback_port`."
                 ) from None
             listeners += opened
             port = port or listeners[0].socket.getsockname()[1]
@@ -191,7 +191,7 @@ async def _listen(addresses: tuple[str, ...], port: int) -> list[trio.SocketList
 
 
 async def _request_target(stream: trio.SocketStream) -> str | None:
-    """Read a request's head; return the target of a GET, else None."""
+    """Read a request head; return the target of a GET, else None."""
     head = b""
     while b"\r\n\r\n" not in head:
         piece = await stream.receive_some(4096)
@@ -208,7 +208,7 @@ async def _request_target(stream: trio.SocketStream) -> str | None:
 
 
 def _parts(target: str) -> tuple[str, Mapping[str, str]] | None:
-    """Return path and parameters of a target; none at all where one of them comes twice."""
+    """Return path and parameters of a target; {} as parameters if one is repeated."""
     try:
         parts = urlsplit(target)
         pairs = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=100)

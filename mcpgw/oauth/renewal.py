@@ -1,4 +1,4 @@
-"""Getting new tokens from a login that there is, without a person."""
+"""Renewal of tokens without the user."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 log = get_logger("mcpgw.oauth")
 
 _PATIENCE: Final = 45.0
-_ENDED: Final = ("invalid_grant", "invalid_client", "unauthorized_client")
+_INVALID: Final = ("invalid_grant", "invalid_client", "unauthorized_client")
 
 
 @attrs.frozen
 class Renewal:
-    """Renews what is kept. The caller holds the locks of the backend's login."""
+    """Renews the tokens of the current login. The caller holds the locks of that."""
 
     flow: LoginFlow
     kept: CurrentLogin
 
     async def renew(self) -> bool:
-        """Get a new token by what the login allows; tell whether there is one now.
+        """Renew the token; return whether there is a new one.
 
-        What another gateway got meanwhile is taken over. Once a request that uses up a refresh
-        token is out, it is seen through to the end, whoever is cancelled: the answer holds the
-        only one that is good afterwards.
+        A token that another gateway obtained meanwhile is used. A request with a refresh token is
+        shielded from cancellation: it invalidates the token, and only its response contains the
+        next one.
 
         Raises:
-          OAuthProblem: not now; it may work later.
+          OAuthProblem: it failed for now; a later attempt may succeed.
         """
         if await self.kept.adopt():
             return True
@@ -63,16 +63,18 @@ class Renewal:
         raise Unreachable("renewing the token took too long")
 
     async def _refused(self, login: Login, problem: ErrorAnswer) -> None:
-        """Drop what the authorization server takes no more: the refresh token, or a registration
-        that it forgot. An answer that says nothing about that is raised again."""
-        if problem.error not in _ENDED:
+        """Drop the refresh token, or the client registration, that the server no longer accepts.
+
+        Any other error is raised again.
+        """
+        if problem.error not in _INVALID:
             raise problem
         log.info("oauth.renewal_refused", backend=login.server, reason=str(problem))
         if login.client.origin == "registered" and problem.error != "invalid_grant":
             await self.kept.drop(login)
             return
         assert login.tokens is not None
-        lasting = None
+        remaining = None
         if not login.tokens.expired(self.flow.now()):
-            lasting = attrs.evolve(login.tokens, refresh_token=None)
-        await self.kept.keep(attrs.evolve(login, tokens=lasting, updated_at=self.flow.now()))
+            remaining = attrs.evolve(login.tokens, refresh_token=None)
+        await self.kept.keep(attrs.evolve(login, tokens=remaining, updated_at=self.flow.now()))

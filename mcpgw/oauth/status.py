@@ -1,4 +1,4 @@
-"""What is known of a login, for people and programs: nothing in here is a secret."""
+"""The state of a login for display, without secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import attrs
 from mcpgw.oauth.model import Login
 
 State = Literal["none", "waiting", "valid", "renewable", "expired"]
-"""`waiting`: a person is to open the link; `renewable`: ended, and renewed when next used."""
+"""`waiting`: the user must open the link; `renewable`: expired, will be renewed when used."""
 
 
 @attrs.frozen
@@ -32,14 +32,14 @@ class LoginState:
 
 @attrs.frozen
 class LogoutResult:
-    """How many logins were forgotten, and how many of them their servers revoked."""
+    """The number of deleted logins, and of those that their servers revoked."""
 
     found: int
     revoked: int
 
 
 def state_of(login: Login | None, *, now: float, link: str | None, problem: str) -> LoginState:
-    """Describe a login."""
+    """Return the state of a login."""
     if login is None or login.tokens is None:
         return LoginState("waiting" if link else "none", link=link, problem=problem)
     tokens = login.tokens

@@ -1,4 +1,4 @@
-"""Where logins are kept: files that only their owner may read, or the keychain of the system."""
+"""Storage of logins: private files, or the keychain of the system."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ _POLL: Final = 0.1
 
 
 class StoreError(OAuthProblem):
-    """Logins cannot be kept."""
+    """A login cannot be stored, read or deleted."""
 
 
 @attrs.define
 class TokenStore:
-    """Keeps one record for each backend and issuer.
+    """Stores one record for each backend and issuer.
 
     Records are written atomically to files of mode 0600 in a folder of mode 0700. With the
-    keychain only what is no secret stands in the file. The methods block for the time of a small
-    file or of the keychain's answer; call them from a thread where that matters.
+    keychain the files contain no secrets. The methods block for file access or the keychain; call
+    them in a thread from async code.
 
     Args:
-      folder: where the files are; it need not exist.
-      storage: `file`, `keychain`, or `auto` for the keychain where there is one.
+      folder: the folder of the files; it is created if necessary.
+      storage: `file`, `keychain`, or `auto` for the keychain if there is one.
     """
 
     folder: Path
     storage: str = "file"
     _keychain: Any = attrs.field(default=None, init=False, repr=False)
-    _looked: bool = attrs.field(default=False, init=False, repr=False)
+    _searched: bool = attrs.field(default=False, init=False, repr=False)
     _unusable: str = attrs.field(default="", init=False, repr=False)
 
     def all(self, server: str) -> tuple[Login, ...]:
-        """Return all logins of a backend, the newest first; unreadable ones are passed over."""
+        """Return all logins of a backend, the newest first; unreadable ones are skipped."""
         found = [self._read(path) for path in self._paths(server)]
         logins = [login for login in found if login is not None and login.server == server]
         return tuple(sorted(logins, key=lambda login: -login.updated_at))
@@ -66,20 +66,20 @@ class TokenStore:
         return login if login and (login.server, login.issuer) == (server, issuer) else None
 
     def save(self, login: Login) -> None:
-        """Keep a login in place of an older one. Raises StoreError."""
+        """Store a login, replacing the older one. Raises StoreError."""
         data = login.as_json()
         path = self.path(login.server, login.issuer)
         keychain = self._open_keychain()
-        if keychain is not None and self._keep(keychain, path.stem, data["secrets"]):
+        if keychain is not None and self._save_secrets(keychain, path.stem, data["secrets"]):
             data["secrets"] = _KEYCHAIN
         try:
             self._make_folder()
             write_atomically(path, json.dumps(data).encode(), mode=0o600, sync=True)
         except OSError as error:
-            raise StoreError(f"the login cannot be kept in {path}: {error.strerror}") from None
+            raise StoreError(f"the login cannot be stored in {path}: {error.strerror}") from None
 
     def delete(self, server: str, issuer: str) -> None:
-        """Forget a login; one that is not there is forgotten already. Raises StoreError."""
+        """Delete a login, if it exists. Raises StoreError."""
         path = self.path(server, issuer)
         content = read_json(path)
         if isinstance(content, dict) and content.get("secrets") == _KEYCHAIN:
@@ -87,7 +87,7 @@ class TokenStore:
             try:
                 keychain.delete_password(SERVICE, path.stem)
             except _keyring_errors() as error:
-                log.warning("oauth.keychain_entry_left", entry=path.stem, reason=_reason(error))
+                log.warning("oauth.keychain_entry_kept", entry=path.stem, reason=_reason(error))
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
@@ -95,18 +95,18 @@ class TokenStore:
 
     @contextlib.asynccontextmanager
     async def lock(self, server: str) -> AsyncIterator[None]:
-        """Keep other gateways from renewing the login of a backend at the same time.
+        """Prevent other gateways from renewing the login of a backend at the same time.
 
-        Refresh tokens are good for one use: two gateways that use the same one lose the login.
-        The lock ends with the process, however that ends. Where the folder cannot be written,
-        others cannot renew what is in it either, and there is no lock.
+        Refresh tokens may be valid for one use only: two gateways that use the same one lose the
+        login. The system releases the lock when the process ends, in whatever way. If the folder
+        is not writable, other gateways cannot renew its logins either, and no lock is used.
         """
         path = self.folder / f"{_safe(server)}.lock"
         try:
             self._make_folder()
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            log.debug("oauth.no_lock", file=str(path), reason=_reason(error))
+            log.debug("oauth.lock_skipped", file=str(path), reason=_reason(error))
             yield
             return
         try:
@@ -117,7 +117,7 @@ class TokenStore:
             os.close(handle)
 
     def path(self, server: str, issuer: str) -> Path:
-        """Return the file of a record; its name tells the backend, not the issuer."""
+        """Return the file of a record; its name contains the backend, but not the issuer."""
         key = hashlib.sha256(issuer.encode()).hexdigest()[:16]
         return self.folder / f"{_safe(server)}.{key}.json"
 
@@ -137,20 +137,20 @@ class TokenStore:
                 secrets = keychain.get_password(SERVICE, path.stem)
                 content["secrets"] = json.loads(secrets or "{}")
             except _keyring_errors(ValueError) as error:
-                log.warning("oauth.keychain_unreadable", entry=path.stem, reason=_reason(error))
+                log.warning("oauth.keychain_read_failed", entry=path.stem, reason=_reason(error))
                 return None
         login = login_from_json(content)
         if login is None:
-            log.warning("oauth.record_unreadable", file=str(path))
+            log.warning("oauth.record_read_failed", file=str(path))
         return login
 
     def _tighten(self, path: Path) -> None:
-        """Take back rights of others that a copy or a backup may have given."""
+        """Remove access of other users, which a copy or a backup may have granted."""
         with contextlib.suppress(OSError):
             mode = stat.S_IMODE(path.stat().st_mode)
             if mode & 0o077:
                 path.chmod(0o600)
-                log.warning("oauth.file_was_open_to_others", file=str(path), mode=oct(mode))
+                log.warning("oauth.insecure_permissions", file=str(path), mode=oct(mode))
 
     def _make_folder(self) -> None:
         for folder in reversed([self.folder, *self.folder.parents]):
@@ -160,16 +160,16 @@ class TokenStore:
             self.folder.chmod(0o700)
 
     def _open_keychain(self, *, needed: bool = False) -> Any:
-        """Return the keychain where it is to be used; `needed` where an entry is there already."""
+        """Return the keychain if it is to be used; `needed` if an entry is already in it."""
         if self.storage == "file" and not needed:
             return None
-        if not self._looked:
+        if not self._searched:
             self._keychain, reason = _find_keychain()
-            self._looked = True
+            self._searched = True
             if self._keychain is None:
                 self._unusable = reason
                 if self.storage == "auto":
-                    log.info("oauth.no_keychain", reason=reason, used="files")
+                    log.info("oauth.keychain_skipped", reason=reason, used="files")
         if self._keychain is None and (needed or self.storage == "keychain"):
             raise StoreError(
                 f"the keychain cannot be used: {self._unusable}. Set `storage: file` under"
@@ -177,13 +177,13 @@ class TokenStore:
             )
         return self._keychain
 
-    def _keep(self, keychain: Any, entry: str, secrets: dict[str, str]) -> bool:
+    def _save_secrets(self, keychain: Any, entry: str, secrets: dict[str, str]) -> bool:
         try:
             keychain.set_password(SERVICE, entry, json.dumps(secrets))
         except _keyring_errors() as error:
             if self.storage != "auto":
                 raise StoreError(f"the keychain refused the login: {_reason(error)}") from None
-            log.info("oauth.no_keychain", reason=_reason(error), used="files")
+            log.info("oauth.keychain_skipped", reason=_reason(error), used="files")
             return False
         return True
 
@@ -196,7 +196,7 @@ def _find_keychain() -> tuple[Any, str]:
         return None, "the package `keyring` is not installed"
     keychain = keyring.get_keyring()
     if isinstance(keychain, fail.Keyring):
-        return None, "this system has no keychain that `keyring` knows"
+        return None, "`keyring` supports no keychain of this system"
     return keychain, ""
 
 
@@ -221,7 +221,7 @@ def _try_lock(handle: int) -> bool:
 
 
 def _safe(server: str) -> str:
-    """Return a name for files: that of the backend where it can be one."""
+    """Return a file name for a backend: its own name if that is valid, else a hash."""
     if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", server):
         return server
     return hashlib.sha256(server.encode()).hexdigest()[:32]

@@ -15,7 +15,7 @@ from mcpgw.oauth.client_registration import auth_method
 from mcpgw.oauth.errors import ErrorAnswer, Refused, Unreachable, origin_of, quoted
 from mcpgw.oauth.fetch import Answer, Fetcher
 from mcpgw.oauth.metadata import ServerMetadata, text_of
-from mcpgw.oauth.model import LONGEST_LIFE, AuthMethod, Client, Tokens
+from mcpgw.oauth.model import LONGEST_LIFETIME, AuthMethod, Client, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class TokenEndpoint:
-    """The endpoint of one authorization server, asked as one client.
+    """The token endpoint of one authorization server, for one client.
 
-    All requests raise Refused, Unreachable or ErrorAnswer, whose texts hold none of the secrets.
+    All requests raise Refused, Unreachable or ErrorAnswer, whose messages contain no secrets.
     """
 
     fetcher: Fetcher
@@ -50,21 +50,21 @@ class TokenEndpoint:
         return await self._tokens(form, asked=asked, secrets=(code, verifier))
 
     async def by_refresh(self, tokens: Tokens) -> Tokens:
-        """Renew tokens. A server that rotates gives a new refresh token, else the old one stays."""
+        """Renew tokens; keep the old refresh token unless the server sends a new one."""
         old = tokens.refresh_token or ""
         form = {"grant_type": "refresh_token", "refresh_token": old}
-        fresh = await self._tokens(form, asked=tokens.scopes, secrets=(old,))
-        return fresh if fresh.refresh_token else attrs.evolve(fresh, refresh_token=old)
+        new = await self._tokens(form, asked=tokens.scopes, secrets=(old,))
+        return new if new.refresh_token else attrs.evolve(new, refresh_token=old)
 
     async def by_credentials(self, asked: tuple[str, ...]) -> Tokens:
-        """Get a token for the client itself (RFC 6749 section 4.4)."""
+        """Obtain a token for the client itself (RFC 6749, section 4.4)."""
         form = {"grant_type": "client_credentials"}
         if asked:
             form["scope"] = " ".join(asked)
         return await self._tokens(form, asked=asked)
 
     async def revoke(self, tokens: Tokens) -> bool:
-        """Have the server forget the tokens; tell whether it says that it did."""
+        """Revoke the tokens; return whether the server confirmed all revocations."""
         endpoint = self.server.revocation_endpoint
         if endpoint is None:
             return False
@@ -101,10 +101,10 @@ class TokenEndpoint:
     def _identified(
         self, form: dict[str, str], method: AuthMethod
     ) -> tuple[dict[str, str], dict[str, str]]:
-        """Add who we are to a form, or to the headers that go with it."""
+        """Add the client authentication to a form, or return it as headers."""
         client = self.client
         if method == "client_secret_basic" and client.secret is not None:
-            # RFC 6749 section 2.3.1: both are escaped like a form's values first.
+            # Both are form-encoded first (RFC 6749, section 2.3.1).
             pair = f"{quote_plus(client.id)}:{quote_plus(client.secret)}"
             return form, {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
         form = {**form, "client_id": client.id}
@@ -124,7 +124,7 @@ def _failure(answer: Answer, endpoint: str, secrets: tuple[str | None, ...]) -> 
         description = quoted(document.get("error_description"), secrets=secrets)
         return ErrorAnswer(error, where, description)
     if answer.status >= 500 or answer.status == 429:
-        return Unreachable(f"{where} answered with HTTP {answer.status} when asked for a token")
+        return Unreachable(f"{where} answered a token request with HTTP {answer.status}")
     return ErrorAnswer(f"HTTP {answer.status}", where)
 
 
@@ -138,33 +138,33 @@ def _read_tokens(
     access = text_of(document, "access_token")
     where = origin_of(endpoint)
     if access is None:
-        # Some providers answer with an error and the status of success.
+        # Some providers send errors with a status of 200.
         error = quoted(document.get("error"), secrets=secrets)
         if error:
             raise ErrorAnswer(error, where, quoted(document.get("error_description")))
         raise Refused(f"{where} sent no access token")
     if not access.isascii() or not access.isprintable() or " " in access:
-        raise Refused(f"{where} sent an access token that no header can carry")
+        raise Refused(f"{where} sent an access token that is not valid in a header")
     kind = document.get("token_type", "Bearer")
     if not isinstance(kind, str) or kind.lower() != "bearer":
-        raise Refused(f"{where} sent a token of another type than Bearer: {quoted(kind)}")
-    life = _life(document.get("expires_in"))
+        raise Refused(f"{where} sent a token whose type must be Bearer, but is {quoted(kind)!r}")
+    lifetime = _lifetime(document.get("expires_in"))
     scope = text_of(document, "scope")
     return Tokens(
         access_token=access,
         refresh_token=text_of(document, "refresh_token"),
         obtained_at=now,
-        expires_at=None if life is None else now + life,
+        expires_at=None if lifetime is None else now + lifetime,
         scopes=asked if scope is None else tuple(dict.fromkeys(scope.split())),
     )
 
 
-def _life(value: object) -> float | None:
-    """Read `expires_in`; some servers send it as text. None where it is missing or no number."""
+def _lifetime(value: object) -> float | None:
+    """Return `expires_in`, which some servers send as a string; None if it is not a number."""
     try:
-        life = float(value) if isinstance(value, str | int | float) else math.nan
+        lifetime = float(value) if isinstance(value, str | int | float) else math.nan
     except (ValueError, OverflowError):
         return None
-    if isinstance(value, bool) or not math.isfinite(life) or life < 0:
+    if isinstance(value, bool) or not math.isfinite(lifetime) or lifetime < 0:
         return None
-    return min(life, LONGEST_LIFE)
+    return min(lifetime, LONGEST_LIFETIME)

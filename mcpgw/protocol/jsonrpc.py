@@ -98,16 +98,20 @@ def decode(line: bytes) -> Message | list[Any] | Malformed:
     return Malformed(INVALID_REQUEST, "a message must be a JSON object")
 
 
+_ID_TYPES: Final = (str, int)
+"""The classes of decoded ids; `bool` is a class of its own."""
+
+
 def valid_id(value: Any) -> bool:
     """Return whether a value is a valid request id in MCP: a string or an integer, never null."""
-    return isinstance(value, (str, int)) and not isinstance(value, bool)
+    return value.__class__ in _ID_TYPES
 
 
 def check(message: Message) -> RpcError | None:
     """Return the error of an invalid message, None for a valid one (JSON-RPC 2.0, section 4)."""
     if message.get("jsonrpc") != "2.0":
         return RpcError(INVALID_REQUEST, 'a message must have "jsonrpc": "2.0"')
-    if "id" in message and not valid_id(message["id"]):
+    if "id" in message and message["id"].__class__ not in _ID_TYPES:
         if "error" in message and message["id"] is None:
             return None
         return RpcError(INVALID_REQUEST, "an id must be a string or an integer")
@@ -115,9 +119,9 @@ def check(message: Message) -> RpcError | None:
         if "result" in message or "error" in message:
             return None
         return RpcError(INVALID_REQUEST, "a message must have a method, a result or an error")
-    if not isinstance(message["method"], str):
+    if message["method"].__class__ is not str:
         return RpcError(INVALID_REQUEST, "a method must be a string")
-    if not isinstance(message.get("params", {}), dict):
+    if "params" in message and message["params"].__class__ is not dict:
         return RpcError(INVALID_PARAMS, "params must be an object")
     return None
 

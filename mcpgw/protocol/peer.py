@@ -426,7 +426,7 @@ class Peer:
     def _match_response(self, message: Message) -> None:
         task = self._pending.pop(message.get("id"), None)  # type: ignore[arg-type]
         if task is None:
-            log.debug("response.unexpected", peer=self.name, id=message.get("id"))
+            log.debug("response.unmatched", peer=self.name, id=message.get("id"))
         elif "error" in message:
             trio.lowlevel.reschedule(task, Error(RpcError.from_wire(message["error"])))
         elif message["result"].__class__ is dict:

@@ -27,7 +27,7 @@ class Client(Protocol):
 
     @property
     def supports_input_required(self) -> bool:
-        """Whether the result may be `input_required`, to be sent again (MCP 2026-07-28)."""
+        """True if the result may be `input_required`, to be sent again (MCP 2026-07-28)."""
 
     async def ask(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 import trio
@@ -101,6 +101,16 @@ async def resolve(host: str, port: int) -> list[Address]:
     return [ip_address(text) for text in texts]
 
 
+class AddressPolicy(Protocol):
+    """A rule for the addresses that a client may connect to."""
+
+    async def addresses(self, host: str, port: int) -> tuple[str, ...]:
+        """Return the addresses of a host; raise an exception if one is not allowed."""
+
+    async def check_literal(self, host: str) -> None:
+        """Check a host without resolving it, for requests that a proxy makes."""
+
+
 @attrs.frozen
 class Reach:
     """The allowed addresses: public ones, and internal ones that an operator has listed.
@@ -160,7 +170,7 @@ class Reach:
                 " are refused"
             )
 
-    def check_literal(self, host: str) -> None:
+    async def check_literal(self, host: str) -> None:
         """Check a host without resolving it, for requests that a proxy makes.
 
         Raises:

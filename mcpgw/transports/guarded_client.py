@@ -14,7 +14,7 @@ import httpcore
 import httpx
 import trio
 
-from mcpgw.transports.address_policy import Reach, Unreachable
+from mcpgw.transports.address_policy import AddressPolicy, Unreachable
 from mcpgw.transports.network import Network
 
 KEPT_ALIVE = 32
@@ -22,14 +22,14 @@ KEPT_FOR = 90.0
 """Seconds that a connection is kept open without use."""
 
 
-def guarded_client(network: Network, reach: Reach, *, headers: Mapping[str, str]) -> Any:
+def guarded_client(network: Network, policy: AddressPolicy, *, headers: Mapping[str, str]) -> Any:
     """Return an `httpx.AsyncClient` whose every connection is checked; the caller closes it.
 
     It does not follow redirects, read the process's environment or keep cookies. A request to an
-    address that is not allowed raises Unreachable.
+    address that is not allowed raises the exception of the policy.
     """
     return httpx.AsyncClient(
-        transport=Route(network, reach),
+        transport=Route(network, policy),
         trust_env=False,
         follow_redirects=False,
         headers=dict(headers),
@@ -40,20 +40,16 @@ def guarded_client(network: Network, reach: Reach, *, headers: Mapping[str, str]
 class Route(httpx.AsyncBaseTransport):
     """Sends requests directly with checked addresses, or through a proxy, which resolves names."""
 
-    def __init__(self, network: Network, reach: Reach) -> None:
+    def __init__(self, network: Network, policy: AddressPolicy) -> None:
         self._network = network
-        self._reach = reach
+        self._policy = policy
         self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request through the proxy of its URL, or directly.
-
-        Raises:
-          Unreachable: the address is not allowed.
-        """
+        """Send a request through the proxy of its URL, or directly."""
         proxy = self._network.proxy_for(str(request.url))
         if proxy is not None:
-            self._reach.check_literal(request.url.host)
+            await self._policy.check_literal(request.url.host)
         transport = self._transports.get(proxy)
         if transport is None:
             transport = self._transports[proxy] = self._through(proxy) if proxy else self._direct()
@@ -78,7 +74,7 @@ class Route(httpx.AsyncBaseTransport):
             max_connections=None,
             max_keepalive_connections=KEPT_ALIVE,
             keepalive_expiry=KEPT_FOR,
-            network_backend=_CheckedBackend(self._reach),
+            network_backend=_CheckedBackend(self._policy),
         )
         return transport
 
@@ -86,8 +82,8 @@ class Route(httpx.AsyncBaseTransport):
 class _CheckedBackend(httpcore.AsyncNetworkBackend):
     """Connects to checked addresses only."""
 
-    def __init__(self, reach: Reach) -> None:
-        self._reach = reach
+    def __init__(self, policy: AddressPolicy) -> None:
+        self._policy = policy
         self._inner = httpcore.TrioBackend()
 
     async def connect_tcp(
@@ -99,7 +95,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         failed: Exception | None = None
-        for address in await self._reach.addresses(host, port):
+        for address in await self._policy.addresses(host, port):
             try:
                 return await self._inner.connect_tcp(
                     address, port, timeout, local_address, socket_options

@@ -146,7 +146,7 @@ class HttpChannel:
             async with self._exchange.open("DELETE", self.url, self._legacy_headers()):
                 pass
         except (RequestLost, Fatal, AuthorizationFailed) as error:
-            log.debug("http.session_not_ended", server=self.name, reason=str(error))
+            log.debug("http.session_delete_failed", server=self.name, reason=str(error))
 
     async def receive(self) -> Received:
         """Return the next message of the server, or the failure of a request of ours.

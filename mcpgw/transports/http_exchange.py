@@ -224,20 +224,29 @@ async def read_whole(response: httpx.Response, limit: int) -> bytes:
     """
     import httpx
 
-    parts: list[bytes] = []
-    size = 0
     try:
-        with trio.CancelScope() as reading:
-            async for chunk in response.aiter_bytes():
-                size += len(chunk)
-                if size > limit:
-                    reading.cancel()
-                parts.append(chunk)
+        body = await read_bounded(response, limit)
     except (httpx.TransportError, httpx.DecodingError) as error:
         raise RequestLost(f"the connection broke during the response: {_cause(error)}") from None
-    if size > limit:
+    if body is None:
         raise RequestLost(f"the response has more than {limit} bytes (server.max_body_size)")
-    return b"".join(parts)
+    return body
+
+
+async def read_bounded(response: httpx.Response, limit: int) -> bytes | None:
+    """Return the body of a response, or None if it has more than `limit` bytes."""
+    parts: list[bytes] = []
+    size = 0
+    with trio.CancelScope() as reading:
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > limit:
+                # Cancelling closes httpx's nested generators in order; `break` would not.
+                parts.clear()
+                reading.cancel()
+            else:
+                parts.append(chunk)
+    return None if size > limit else b"".join(parts)
 
 
 def described(url: str) -> str:

@@ -35,7 +35,7 @@ class SseStream:
     ending: str = ""
     """How the last connection ended."""
     complete: bool = False
-    """Whether one of its connections was closed properly by the server."""
+    """True once the server has closed one of its connections properly."""
     _seen: deque[str] = attrs.field(factory=lambda: deque(maxlen=EVENTS_KEPT))
     _parser: EventParser = attrs.field(factory=EventParser)
 

@@ -299,7 +299,7 @@ class WebSocketChannel:
     async def _talk(self, connection: WebSocketConnection, wire: Wire) -> None:
         """Read and write until either side ends the conversation, then close."""
         self._open = True
-        log.debug("websocket.open", server=self.name, subprotocol=connection.subprotocol)
+        log.debug("websocket.opened", server=self.name, subprotocol=connection.subprotocol)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read, connection)
             nursery.start_soon(self._write, connection)

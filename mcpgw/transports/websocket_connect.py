@@ -78,7 +78,7 @@ class Target:
 
     @property
     def secure(self) -> bool:
-        """Whether TLS is used."""
+        """True for TLS."""
         return self.scheme in ("wss", "https")
 
     @property

@@ -133,7 +133,7 @@ class TestEmbedding:
         ["#/$defs/none", "#none", "https://far.example/schema.json", "other.json#/a", "#/required"],
     )
     def test_references_that_lead_out(self, reference: str) -> None:
-        """A reference to what is not in the schema is no reference any more."""
+        """A reference out of the schema becomes `x-unresolved-ref`."""
         schema = {"properties": {"a": {"$ref": reference, "description": "d"}}, "required": ["a"]}
         embedded = embed(schema, PLACE)
         expected = {"x-unresolved-ref": reference, "description": "d"}
@@ -148,7 +148,7 @@ class TestEmbedding:
         assert schema == embed(schema, PLACE)
 
     def test_unknown_keywords_are_kept(self) -> None:
-        """What is not of JSON Schema stays, and references in it are minded."""
+        """Unknown keywords are kept, with their references rewritten."""
         schema = {"x-more": {"deep": [{"$ref": "#/x-more"}]}, "$comment": "c", "nullable": True}
         embedded = embed(schema, PLACE)
         assert {**schema, "x-more": {"deep": [{"$ref": f"{PLACE}/x-more"}]}} == embedded
@@ -173,13 +173,13 @@ class TestEmbedding:
         ],
     )
     def test_dialects(self, given: str, kept: str) -> None:
-        """A known dialect is named as its own standard names it; another is only told."""
+        """A known dialect is normalized; an unknown one is kept under another keyword."""
         assert kept == embed({"$schema": given}, PLACE)["$schema"]
         assert {"x-schema-dialect": "urn:odd"} == embed({"$schema": "urn:odd"}, PLACE)
 
     @pytest.mark.parametrize("schema", [{"type": "int"}, {"properties": 7}, [], "object", 5])
     def test_invalid_schemas(self, schema: Any) -> None:
-        """What is no schema allows any object, and is kept as text."""
+        """An invalid schema allows any object, and is kept as a string."""
         embedded = embed(schema, PLACE)
         assert "object" == embedded["type"]
         assert schema == json.loads(embedded["x-invalid-schema"])
@@ -235,7 +235,7 @@ class TestDocument:
         assert ["bearer"] == list(found["components"]["securitySchemes"])
 
     def test_open_server(self) -> None:
-        """Without a token to show there is no security, and no 401."""
+        """Without a token the document has no security scheme and no 401."""
         found = document("web", {}, TOOLS, base_url="/x", secured=False)
         assert [] == faults(found)
         assert "security" not in found
@@ -354,7 +354,7 @@ class TestAnswers:
         ],
     )
     def test_images(self, accept: str, media: str) -> None:
-        """A single image comes as itself only where the client prefers that."""
+        """A single image is sent as such only if the client prefers that."""
         block = {
             "type": "image",
             "mimeType": "image/png",
@@ -372,7 +372,7 @@ class TestAnswers:
         "changes", [{"data": "*"}, {"mimeType": "text/html"}, {"mimeType": "image/x\r\na: b"}]
     )
     def test_images_that_are_none(self, changes: dict[str, str]) -> None:
-        """What is no image by its data or type stays MCP content."""
+        """An image with invalid data or type stays MCP content."""
         block = {"type": "image", "mimeType": "image/png", "data": "aaaa", **changes}
         assert block == json.loads(from_result({"content": [block]}, "image/*").body)
 
@@ -426,7 +426,7 @@ class Spaces(httpx.AsyncByteStream):
 
 @attrs.define
 class Gateway:
-    """What stands behind the face in these tests."""
+    """The gateway behind the routes in these tests."""
 
     result: dict[str, Any] = attrs.field(factory=lambda: {"structuredContent": {"ok": True}})
     error: Exception | None = None
@@ -501,7 +501,7 @@ class TestReading:
         assert [{"url": "/behind/openapi/web"}] == served["servers"]
 
     async def test_document(self) -> None:
-        """The document is served for each server, with its public address where that is known."""
+        """Each server has a document, with the public URL if that is known."""
         async with Gateway().client(secured=True, public_url="https://mcp.example") as client:
             answer = await client.get("/openapi/web/openapi.json")
         assert "no-store" == answer.headers["cache-control"]
@@ -520,7 +520,7 @@ class TestReading:
         assert "No server is called 'wep'; there are: web, down." == answer.json()["detail"]
 
     async def test_server_that_does_not_start(self) -> None:
-        """Where a server's tools cannot be had, the reason is told."""
+        """If a server's tools cannot be listed, the response has the reason."""
         async with Gateway().client() as client:
             answer = await client.get("/openapi/down/docs")
         assert (503, "it does not start") == (answer.status_code, answer.json()["detail"])
@@ -546,7 +546,7 @@ class TestReading:
 
 class TestCalls:
     async def test_call(self) -> None:
-        """A POST calls the tool with the body as arguments; no body is no arguments."""
+        """A POST calls the tool with its body as arguments; an empty body is `{}`."""
         gateway = Gateway()
         async with gateway.client() as client:
             answer = await client.post("/openapi/web/search", json={"query": "ü"})
@@ -562,7 +562,7 @@ class TestCalls:
         ] == gateway.calls
 
     async def test_principal(self) -> None:
-        """Who calls is what the authentication in front of the face says."""
+        """The principal is that of the access checks."""
         gateway = Gateway()
         app = gateway.app()
 
@@ -620,7 +620,7 @@ class TestCalls:
         assert (400, True) == (answer.status_code, "not JSON" in answer.json()["detail"])
 
     async def test_slow_body(self, autojump_clock: trio.testing.MockClock) -> None:
-        """A client that sends its body too slowly is told so."""
+        """A body that arrives too slowly gets 408."""
 
         headers = {"content-type": "application/json"}
         async with Gateway().client() as client:
@@ -643,7 +643,7 @@ class TestCalls:
         assert 413 == answer.status_code
 
     async def test_other_methods(self) -> None:
-        """A tool takes POST alone, and says so."""
+        """Other methods than POST get 405 with `Allow`."""
         gateway = Gateway()
         async with gateway.client() as client:
             answers = [await client.request(m, "/openapi/web/search") for m in ("GET", "DELETE")]
@@ -698,7 +698,7 @@ class TestCalls:
         ],
     )
     async def test_errors_by_kind(self, recovery: Recovery, status: int) -> None:
-        """The gateway's own refusals are told by their kind, which says more than a code."""
+        """The gateway's own refusals have the status of their kind."""
         error = RpcError(BACKEND_UNAVAILABLE, "no")
         error.__cause__ = CallFailed(recovery, "no")
         async with Gateway(error=error).client() as client:
@@ -706,7 +706,7 @@ class TestCalls:
         assert (status, recovery.code) == (answer.status_code, answer.json()["reason"])
 
     async def test_every_kind_has_a_status(self) -> None:
-        """No kind of failure is forgotten, and each status stands in the document."""
+        """Each kind of failure has a status, and the document lists it."""
         found = document("web", {}, TOOLS, base_url="/x", secured=True)
         known = found["paths"]["/search"]["post"]["responses"]
         for recovery in Recovery:
@@ -717,7 +717,7 @@ class TestCalls:
             assert str(answer.status_code) in known
 
     async def test_retry_after(self) -> None:
-        """Where a limit knows when there is room again, the answer says so."""
+        """A rate limit sets `Retry-After`."""
         failed = CallFailed(Recovery.RATE_LIMITED, "no")
         failed.__cause__ = RateLimited(2.3)
         error = RpcError(BACKEND_UNAVAILABLE, "no")
@@ -727,7 +727,7 @@ class TestCalls:
         assert "3" == answer.headers["retry-after"]
 
     async def test_fault_of_ours(self) -> None:
-        """A fault of the gateway is a 500 that tells nothing of its inside."""
+        """An internal error is a 500 without details."""
         async with Gateway(error=Unforeseen("secret")).client() as client:
             answer = await client.post("/openapi/web/search", json={})
         assert 500 == answer.status_code
@@ -764,4 +764,4 @@ class TestCalls:
 
 
 class Unforeseen(Exception):
-    """A fault that nobody foresaw."""
+    """An unexpected error."""

@@ -277,7 +277,7 @@ class _Library(AuthorizationServer):
 
 @attrs.define(eq=False)
 class AuthorizationPlace:
-    """An authorization server with one person, who says yes to everything unless `denies`.
+    """An authorization server with one user, who consents to everything unless `denies`.
 
     `metadata` overrides what is published; None takes a member out. `iss` is what the answer to a
     login names as its issuer.

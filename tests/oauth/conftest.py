@@ -64,7 +64,7 @@ def store(tmp_path: Path) -> TokenStore:
 
 @pytest.fixture
 def person() -> Person:
-    """Give somebody who opens links."""
+    """Return a user who opens links."""
     return Person()
 
 

@@ -1,4 +1,4 @@
-"""What a person and a program do in the tests: open a link, call a server that wants a token."""
+"""Actions of users and programs in the tests: open a link, call a server with a token."""
 
 from __future__ import annotations
 

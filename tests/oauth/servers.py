@@ -29,7 +29,7 @@ class Seen:
 
 
 def reply(status: int, body: object = None, **headers: str) -> Reply:
-    """Make an answer; a body that is not text is sent as JSON. `_` in names stands for `-`."""
+    """Return a response; a body that is not a string is sent as JSON. `_` in names means `-`."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     if body is None:
         return status, named, b""

@@ -86,7 +86,7 @@ def test_login_status_logout(shell: Shell, browser: Path, place: AuthorizationPl
 
 @pytest.mark.process
 def test_a_login_that_is_refused(shell: Shell, browser: Path, place: AuthorizationPlace) -> None:
-    """The error says what the authorization server said."""
+    """The error contains that of the authorization server."""
     place.denies = True
     result = shell("login", "notes")
     assert UNAVAILABLE == result.exit_code
@@ -95,7 +95,7 @@ def test_a_login_that_is_refused(shell: Shell, browser: Path, place: Authorizati
 
 
 def test_a_server_that_wants_no_login(shell: Shell, resource: Resource) -> None:
-    """It is said so, and nobody registers anywhere."""
+    """The error says so, and no client is registered."""
     resource.metadata_path = None
     resource.open = True
     result = shell("login", "notes")
@@ -135,7 +135,7 @@ async def test_a_browser_opens_only_what_is_safe(browser: Path, url: str) -> Non
 
 @pytest.mark.process
 async def test_no_shell_sees_the_link(browser: Path, resource: Resource) -> None:
-    """What would be a command in a shell is one word for the browser."""
+    """Shell syntax in a link is passed to the browser as one argument."""
     link = f"{resource.origin}/mcp?x=$(touch%20/tmp/x);`id`&y='1"
     resource.open = True
     assert await open_browser(link)

@@ -70,13 +70,13 @@ def guard_of(url: str) -> AddressGuard:
 )
 async def test_a_server_outside_cannot_lead_inside(host: str) -> None:
     """Loopback, private, link-local and special addresses are refused, however they are written."""
-    with pytest.raises(Refused, match="address, and the MCP server is not"):
+    with pytest.raises(Refused, match="address, and the MCP server does not"):
         await guard_of("https://public.example/mcp").addresses(host, 443)
 
 
 @pytest.mark.parametrize("host", ["8.8.8.8", "public.example", "2606:4700::1111"])
 async def test_addresses_of_the_internet_are_followed(host: str) -> None:
-    """Public addresses are for everybody."""
+    """Public addresses are always allowed."""
     assert 1 == len(await guard_of("https://public.example/mcp").addresses(host, 443))
 
 
@@ -114,7 +114,7 @@ async def test_a_name_that_nobody_knows_is_refused() -> None:
     ],
 )
 def test_only_https_urls_are_taken(url: str) -> None:
-    """Plain http is for this machine alone; odd URLs are refused."""
+    """Plain http is allowed for loopback hosts only; invalid URLs are refused."""
     with pytest.raises(Refused):
         split_url(url)
 
@@ -132,7 +132,7 @@ def test_names_that_look_like_this_machine(host: str) -> None:
 
 
 async def test_redirects_are_checked_too(network: Network) -> None:
-    """A public URL that redirects inside is followed no further."""
+    """A redirect to an internal address is not followed."""
 
     def answer(seen: Seen) -> Reply:
         if seen.path == "/start":
@@ -160,7 +160,7 @@ async def test_a_redirect_of_a_form_is_not_followed(network: Network) -> None:
 async def test_redirects_without_end_are_refused(network: Network) -> None:
     """A few are followed, not more."""
     with serving(lambda seen: reply(302, location="/again")) as running:
-        with pytest.raises(Refused, match="again and again"):
+        with pytest.raises(Refused, match="too many redirects"):
             await Fetcher(network, AddressGuard(running.url)).get(f"{running.url}/start")
         assert 4 == len(running.seen)
 
@@ -175,7 +175,7 @@ async def test_a_huge_answer_is_refused(network: Network) -> None:
 
 
 async def test_an_answer_that_is_no_json_object_has_no_body(network: Network) -> None:
-    """Pages of HTML at a well-known place are no metadata."""
+    """An HTML page at a well-known URL is not metadata."""
     with serving(lambda seen: reply(200, "<html>")) as running:
         answer = await Fetcher(network, AddressGuard(running.url)).get(f"{running.url}/x")
         assert (200, None) == (answer.status, answer.body)
@@ -188,8 +188,17 @@ async def test_the_connection_goes_to_the_address_that_was_checked(network: Netw
         assert {"host": running.url.removeprefix("http://")} == answer.body
 
 
+async def test_addresses_are_checked_for_every_connection(network: Network) -> None:
+    """A request to an internal address is refused when it connects, without a separate check."""
+    fetcher = Fetcher(network, guard_of("https://public.example/mcp"))
+    with pytest.raises(Refused, match=r"10\.0\.0\.1 has a private address"):
+        await fetcher.get("https://10.0.0.1/x")
+    with pytest.raises(Refused, match="localhost has a loopback address"):
+        await fetcher.post_form("https://localhost/token", {"code": "x"}, {})
+
+
 async def test_a_server_that_is_not_there_is_unreachable(network: Network) -> None:
-    """No answer is another thing than a wrong one."""
+    """A missing server is reported as unreachable."""
     with serving(lambda seen: reply(200)) as running:
         url = running.url
     with pytest.raises(Unreachable, match="cannot be reached"):
@@ -198,13 +207,13 @@ async def test_a_server_that_is_not_there_is_unreachable(network: Network) -> No
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[::1]", "10.0.0.1", "localhost"])
 async def test_a_proxy_is_not_led_inside(host: str) -> None:
-    """Through a proxy too, addresses of networks inside are refused where they are written."""
+    """Internal addresses in a URL are refused for requests through a proxy too."""
     fetcher = Fetcher(
         Network({"https_proxy": "http://127.0.0.1:9"}), guard_of("https://public.example/mcp")
     )
-    with pytest.raises(Refused, match="the MCP server is not at one"):
+    with pytest.raises(Refused, match="the MCP server does not have one"):
         await fetcher.get(f"https://{host}/x")
-    with pytest.raises(Refused, match="the MCP server is not at one"):
+    with pytest.raises(Refused, match="the MCP server does not have one"):
         await fetcher.check(f"https://{host}/x")
 
 

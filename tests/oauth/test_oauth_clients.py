@@ -1,4 +1,4 @@
-"""Who we are to an authorization server, and how we prove it."""
+"""Clients at an authorization server, and their authentication."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_the_proof_is_one_that_the_server_lists(
 
 @pytest.mark.parametrize("secret", [True, False])
 def test_a_server_that_wants_a_key_is_told_of(secret: bool) -> None:
-    """A secret is not sent where only keys are taken."""
+    """A secret is not sent if only keys are accepted."""
     with pytest.raises(Refused):
         auth_method(("private_key_jwt",), secret=secret)
 
@@ -192,12 +192,12 @@ def test_scopes_come_from_the_nearest_source(
     asked: tuple[str, ...],
 ) -> None:
     """Configuration, then challenge, then what the resource lists, then none."""
-    assert asked == scopes.to_ask(
+    assert asked == scopes.to_request(
         configured=configured,
         challenged=challenged,
         supported=supported,
         server=server_of("other"),
-        person=True,
+        interactive=True,
     )
 
 
@@ -213,13 +213,13 @@ def test_scopes_come_from_the_nearest_source(
 def test_offline_access_is_asked_for_where_it_is_listed(
     server: ServerMetadata, person: bool, offline: bool
 ) -> None:
-    """Only a server that lists it is asked, and not where the resource alone names it."""
-    asked = scopes.to_ask(
+    """It is requested only if the authorization server lists it, not only the resource."""
+    asked = scopes.to_request(
         configured=(),
         challenged=(),
         supported=("s", "offline_access"),
         server=server,
-        person=person,
+        interactive=person,
     )
     assert (("s", "offline_access") if offline else ("s",)) == asked
 
@@ -263,6 +263,6 @@ def test_a_broken_key_is_told_of(tmp_path: Path, content: bytes) -> None:
 
 
 def free_port() -> int:
-    """Return a port that nobody has now."""
+    """Return a free port."""
     with serving(lambda seen: (404, {}, b"")) as running:
         return int(running.url.rpartition(":")[2])

@@ -70,7 +70,7 @@ def test_what_is_set_is_read() -> None:
     ],
 )
 def test_what_does_not_fit_is_refused(key: str, value: object) -> None:
-    """The fault is told with its key."""
+    """The error names the key."""
     with pytest.raises(Exception) as raised:
         structure({key: value}, OAuthConfig)
     assert [("oauth", key)] == [path[:2] for path, _ in faults(raised.value, ("oauth",))]

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from mcpgw.oauth.challenge import Challenge
-from mcpgw.oauth.discovery import Discovered, discover, resource_places, server_places
+from mcpgw.oauth.discovery import Discovered, discover, resource_urls, server_urls
 from mcpgw.oauth.errors import Refused, Unreachable
 from mcpgw.oauth.fetch import Answer
 from mcpgw.oauth.metadata import canonical, covers, same_issuer
@@ -75,7 +75,7 @@ def test_the_places_of_an_issuer_with_a_path() -> None:
         f"{AUTH}/.well-known/oauth-authorization-server/tenant/1",
         f"{AUTH}/.well-known/openid-configuration/tenant/1",
         f"{AUTH}/tenant/1/.well-known/openid-configuration",
-    ] == list(server_places(f"{AUTH}/tenant/1"))
+    ] == list(server_urls(f"{AUTH}/tenant/1"))
 
 
 def test_the_places_of_an_issuer_without_a_path() -> None:
@@ -83,19 +83,19 @@ def test_the_places_of_an_issuer_without_a_path() -> None:
     assert [
         f"{AUTH}/.well-known/oauth-authorization-server",
         f"{AUTH}/.well-known/openid-configuration",
-    ] == list(server_places(f"{AUTH}/"))
+    ] == list(server_urls(f"{AUTH}/"))
 
 
 def test_the_places_of_a_server_without_a_path() -> None:
     """There is only the root then."""
-    assert [WELL_KNOWN] == list(resource_places("https://mcp.example.org/"))
+    assert [WELL_KNOWN] == list(resource_urls("https://mcp.example.org/"))
 
 
 @pytest.mark.parametrize("issuer", ["https://a.example/?x=1", "https://a.example/#x", "nonsense"])
 def test_an_issuer_is_a_plain_url(issuer: str) -> None:
     """Query and fragment have no place in an issuer (RFC 8414 section 2)."""
     with pytest.raises(Refused):
-        list(server_places(issuer))
+        list(server_urls(issuer))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_an_issuer_is_a_plain_url(issuer: str) -> None:
 async def test_metadata_of_another_resource_is_refused(resource: str) -> None:
     """Tokens for another resource are not got, whoever asks for them."""
     web = Web({f"{WELL_KNOWN}/team/mcp": resource_of(AUTH, resource=resource)})
-    with pytest.raises(Refused, match="not about https://mcp"):
+    with pytest.raises(Refused, match="not https://mcp"):
         await found_in(web)
     assert 1 == len(web.asked)
 
@@ -135,7 +135,7 @@ async def test_metadata_of_another_issuer_is_refused() -> None:
             f"{AUTH}/.well-known/oauth-authorization-server": server_of("https://evil.example"),
         }
     )
-    with pytest.raises(Refused, match=r"that of 'https://evil\.example'"):
+    with pytest.raises(Refused, match=r"names another issuer, 'https://evil\.example'"):
         await found_in(web)
 
 

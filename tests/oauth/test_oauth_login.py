@@ -186,7 +186,7 @@ async def test_scopes_that_the_token_has_are_not_asked_for_again(
     authorizer = make()
     assert 200 == await call(authorizer)
     place.tokens[0].scope = "less"
-    with pytest.raises(AuthorizationFailed, match="another would not help"):
+    with pytest.raises(AuthorizationFailed, match="another token would not help"):
         await call(authorizer)
     assert 1 == len(person.links)
 
@@ -200,7 +200,7 @@ async def test_scopes_that_are_never_granted_are_asked_for_twice_at_most(
     authorizer = make()
     assert 200 == await call(authorizer)
     resource.needs = ("write",)
-    with pytest.raises(AuthorizationFailed, match="write were asked for and not granted"):
+    with pytest.raises(AuthorizationFailed, match="write were requested and not granted"):
         await call(authorizer, tries=10)
     assert 3 == len(person.links)
 
@@ -218,7 +218,7 @@ async def test_a_server_that_rejects_what_it_ordered_is_not_asked_again(
 async def test_a_refused_login_is_told_to_the_person_and_not_repeated(
     make: Make, person: Person, place: AuthorizationPlace
 ) -> None:
-    """Who says no is not asked again by the next call; an explicit login asks."""
+    """A user who declined is not asked again by the next call, only by an explicit login."""
     place.denies = True
     authorizer = make()
     for _ in range(2):
@@ -232,7 +232,7 @@ async def test_a_refused_login_is_told_to_the_person_and_not_repeated(
 
 
 async def test_without_a_person_the_error_names_the_command(make: Make) -> None:
-    """Where nobody can log in, the error says what to run."""
+    """Without an interactive user the error says which command to run."""
     with pytest.raises(AuthorizationFailed, match="mcp-gateway auth login notes"):
         await call(make(present=None))
 
@@ -366,25 +366,25 @@ async def test_a_login_works_where_nothing_can_be_kept(
     authorizer = make(store=TokenStore(tmp_path / "file" / "oauth"))
     assert [200, 200] == [await call(authorizer), await call(authorizer)]
     assert 1 == len(person.links)
-    assert "oauth.login_not_kept" in logs.getvalue()
+    assert "oauth.save_failed" in logs.getvalue()
 
 
 async def test_a_fault_in_showing_the_link_does_not_end_the_gateway(
     make: Make, logs: io.StringIO
 ) -> None:
-    """What shows the link may break; the call fails, its nursery goes on."""
+    """If showing the link fails, the call fails, and its nursery goes on."""
 
     async def broken(link: str) -> None:
         raise ValueError("no window")
 
     async with trio.open_nursery() as nursery:
-        with pytest.raises(AuthorizationFailed, match="the login broke off"):
+        with pytest.raises(AuthorizationFailed, match="the login was aborted"):
             await call(make(present=broken, nursery=nursery))
     assert "no window" in logs.getvalue()
 
 
 async def test_a_person_who_declines_ends_the_login(make: Make) -> None:
-    """What shows the link may say that the person does not want to."""
+    """Showing the link may end with the user declining."""
 
     async def declined(link: str) -> None:
         raise AuthorizationFailed("you declined to log in")
@@ -396,10 +396,10 @@ async def test_a_person_who_declines_ends_the_login(make: Make) -> None:
 async def test_nobody_who_comes_ends_the_login(
     make: Make, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A link that nobody opens in time leads to an error that says so."""
-    monkeypatch.setattr("mcpgw.oauth.flow.PERSON_PATIENCE", 0.2)
+    """A link that is not opened in time leads to an error that says so."""
+    monkeypatch.setattr("mcpgw.oauth.flow.USER_PATIENCE", 0.2)
     person.absent = True
-    with pytest.raises(AuthorizationFailed, match="nobody logged in at http://localhost"):
+    with pytest.raises(AuthorizationFailed, match="no login at http://localhost"):
         await call(make())
 
 

@@ -52,7 +52,7 @@ async def test_localhost_is_both_families(address: str) -> None:
         nursery.start_soon(browser)
         redirect = await receiver.redirect()
         assert ("x", None) == (redirect.get("code"), redirect.get("iss"))
-        await receiver.tell(True, "done <b>")
+        await receiver.show(True, "done <b>")
     assert answers[0].startswith(b"HTTP/1.1 200 OK")
     assert b"done &lt;b&gt;" in answers[0]
     assert b"no-store" in answers[0]
@@ -84,32 +84,32 @@ async def test_other_requests_do_not_end_the_waiting(request_text: str, status: 
             assert len(request_text) > 32_768  # We hung up on somebody who was still sending.
         nursery.start_soon(ask, receiver, get(f"/cb?code=right&state={STATE}"))
         assert "right" == (await receiver.redirect()).get("code")
-        await receiver.tell(True, "done")
+        await receiver.show(True, "done")
 
 
 async def test_only_the_first_redirect_counts() -> None:
-    """A second one with the right state is told that it is too late."""
+    """A second redirect with the right state gets 410."""
     async with receiver_on() as receiver, trio.open_nursery() as nursery:
         nursery.start_soon(ask, receiver, get(f"/cb?code=first&state={STATE}"))
         await receiver.redirect()
         late = await ask(receiver, get(f"/cb?code=second&state={STATE}"))
         assert late.startswith(b"HTTP/1.1 410")
         assert "first" == (await receiver.redirect()).get("code")
-        await receiver.tell(True, "done")
+        await receiver.show(True, "done")
 
 
 async def test_a_silent_connection_does_not_stand_in_the_way() -> None:
-    """Browsers open connections ahead of need; such a one blocks nobody."""
+    """A connection without a request, as browsers open, blocks no other."""
     async with receiver_on() as receiver, trio.open_nursery() as nursery:
         port = urlsplit(receiver.redirect_uri).port
         async with await trio.open_tcp_stream("127.0.0.1", port):
             nursery.start_soon(ask, receiver, get(f"/cb?code=x&state={STATE}"))
             assert "x" == (await receiver.redirect()).get("code")
-            await receiver.tell(True, "done")
+            await receiver.show(True, "done")
 
 
 async def test_a_fixed_port_that_is_taken_is_an_error() -> None:
-    """The error names the port and the setting; nobody else's port is used."""
+    """The error names the port and the setting; no other port is used."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -130,7 +130,7 @@ async def test_a_preferred_port_is_taken_if_it_is_free() -> None:
 
 
 async def test_an_address_is_listened_on_alone() -> None:
-    """`127.0.0.1` is IPv4 only, and stands so in the redirect URI."""
+    """`127.0.0.1` is IPv4 only, and is the host of the redirect URI."""
     async with receiver_on(host="127.0.0.1", path="/x") as receiver:
         parts = urlsplit(receiver.redirect_uri)
         assert ("http", "127.0.0.1", "/x") == (parts.scheme, parts.hostname, parts.path)
@@ -185,7 +185,7 @@ def test_a_server_without_pkce_is_refused(methods: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(("supported", "iss"), [(True, ISSUER), (False, ISSUER), (False, None)])
 def test_the_right_issuer_is_taken(supported: bool, iss: str | None) -> None:
-    """The issuer that was asked, or none where none was promised."""
+    """The issuer must match, or may be missing if the server does not declare it."""
     params = {"code": "c"} if iss is None else {"code": "c", "iss": iss}
     assert "c" == request_to(iss_supported=supported).code(Redirect(params))
 

@@ -44,7 +44,7 @@ def test_what_is_kept_comes_back(store: TokenStore) -> None:
 
 
 def test_files_are_open_to_their_owner_only(store: TokenStore) -> None:
-    """Files have mode 0600 and the folder 0700, also where they had others before."""
+    """Files have mode 0600 and the folder 0700, also if they had other modes before."""
     store.folder.mkdir(parents=True, mode=0o755)
     store.folder.chmod(0o755)
     store.save(login())
@@ -79,7 +79,7 @@ def test_a_name_cannot_leave_the_folder(store: TokenStore, server: str) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"server": 1}', b"\xff"])
 def test_a_broken_file_is_as_none(store: TokenStore, content: bytes) -> None:
-    """What cannot be read leads to a new login, not to an error."""
+    """An unreadable record leads to a new login, not to an error."""
     store.save(login())
     store.path("notes", "https://auth.example").write_bytes(content)
     assert store.load("notes", "https://auth.example") is None
@@ -120,7 +120,7 @@ async def test_the_lock_keeps_others_out(store: TokenStore) -> None:
 def test_a_folder_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
     """The error names the file and the reason."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot be kept"):
+    with pytest.raises(StoreError, match="cannot be stored"):
         TokenStore(tmp_path / "file" / "oauth").save(login())
 
 
@@ -161,7 +161,7 @@ def keychain(monkeypatch: pytest.MonkeyPatch) -> Keychain:
 
 @pytest.mark.parametrize("storage", ["keychain", "auto"])
 def test_a_keychain_holds_the_secrets(tmp_path: Path, keychain: Keychain, storage: str) -> None:
-    """The file then says what is known, without a secret in it."""
+    """The file then contains everything but the secrets."""
     store = TokenStore(tmp_path, storage)
     store.save(login())
     text = store.path("notes", "https://auth.example").read_text()
@@ -183,7 +183,7 @@ def test_auto_falls_back_to_files(tmp_path: Path, keychain: Keychain, logs: io.S
 def test_a_keychain_that_is_wanted_and_refuses_is_an_error(
     tmp_path: Path, keychain: Keychain
 ) -> None:
-    """Secrets do not go to files where the keychain was chosen."""
+    """Secrets are not written to files if the keychain is configured."""
     keychain.broken = True
     with pytest.raises(StoreError, match="refused the login"):
         TokenStore(tmp_path, "keychain").save(login())
@@ -203,4 +203,4 @@ def test_without_a_keychain_the_error_says_what_to_set(
     store = TokenStore(tmp_path, "auto")
     store.save(login())
     assert login() == store.load("notes", "https://auth.example")
-    assert "oauth.no_keychain" in logs.getvalue()
+    assert "oauth.keychain_skipped" in logs.getvalue()

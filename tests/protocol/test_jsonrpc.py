@@ -26,7 +26,7 @@ values: st.SearchStrategy[Any] = st.recursive(
 class TestRoundTrip:
     @given(st.dictionaries(st.text(), values))
     def test_any_message_survives(self, message: dict[str, Any]) -> None:
-        """What is encoded and decoded again is the same, unknown members included."""
+        """Encoding and decoding keep a message, including unknown members."""
         line = encode(message)
 
         assert line.endswith(b"\n")
@@ -41,7 +41,7 @@ class TestRoundTrip:
         assert b'{"text":"\\ud83d"}\n' == encode(message)
 
     def test_what_json_cannot_carry_is_refused(self) -> None:
-        """NaN and odd types raise ValueError instead of writing what is no JSON."""
+        """NaN and unsupported types raise ValueError instead of producing invalid JSON."""
         for value in (float("nan"), {1, 2}, object()):
             with pytest.raises(ValueError):
                 encode({"value": value})
@@ -71,7 +71,7 @@ class TestDecode:
 
     @given(st.binary(max_size=200))
     def test_no_bytes_raise(self, line: bytes) -> None:
-        """Whatever comes, decoding gives a message or says what is wrong."""
+        """Decoding any bytes gives a message or `Malformed`."""
         assert isinstance(decode(line), (dict, list, Malformed))
 
 

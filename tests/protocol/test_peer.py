@@ -223,7 +223,7 @@ class TestProgress:
         assert {"_meta": {"progressToken": "mine", "keep": 1}} == params
 
     async def test_no_progress_without_a_token_or_after_the_answer(self) -> None:
-        """Who gave no token hears nothing, and nobody hears anything after the answer."""
+        """Progress is sent only with a token, and never after the response."""
         kept: list[Request] = []
 
         async def serve(request: Request) -> Params:
@@ -334,7 +334,7 @@ class TestFaults:
         assert {None: INVALID_REQUEST, 3: INVALID_REQUEST} == errors
 
     async def test_a_backends_garbage_is_not_answered(self) -> None:
-        """What a backend prints is ignored, but an oversized answer fails its request."""
+        """A backend's other output is ignored, but an oversized response fails its request."""
         here, there = channel_pair()
         client = make_peer(here)
         async with running(client) as nursery:

@@ -20,7 +20,7 @@ from mcpgw.protocol.header_params import (
 
 @given(st.text(st.characters(blacklist_categories=["Cs"])))
 def test_every_text_survives(text: str) -> None:
-    """What is written into a header is plain, and read back it is the same."""
+    """An encoded header is plain ASCII, and decodes to the same value."""
     header = encode_header(text)
     assert header.isascii()
     assert header == header.strip()

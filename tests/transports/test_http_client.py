@@ -1,4 +1,4 @@
-"""The client half of Streamable HTTP against a server that does just what a test says."""
+"""The Streamable HTTP client against a scripted server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Asked:
 
 @attrs.define(eq=False)
 class Answer:
-    """What a handler answers with; `chunks` are sent one by one, `cut` breaks the connection."""
+    """A handler's response; `chunks` are sent one by one, `cut` breaks the connection."""
 
     status: int = 200
     body: Any = None
@@ -211,7 +211,7 @@ class TestSessions:
             assert channel.expired
 
     async def test_nobody_listens(self) -> None:
-        """The end says what to look at, without what may be secret in the URL."""
+        """The ending explains the failure, without secrets from the URL."""
         url = "http://user:secret@127.0.0.1:9/mcp?key=secret"
         async with talking(greeting, url=url) as (_, channel):
             await channel.send(HELLO)
@@ -264,7 +264,7 @@ class TestStreams:
             assert messages == found
 
     async def test_a_stream_that_is_closed_in_order(self) -> None:
-        """Whoever waits at a distance is told, and the stream is resumed."""
+        """The peer gets `Paused`, and the stream is resumed."""
 
         async def handler(asked: Asked) -> Answer:
             if asked.method == "POST" and asked.body.get("method") == "tools/call":
@@ -450,7 +450,7 @@ class TestStatelessEra:
         assert "mcp-session-id" not in headers
 
     async def test_cancelling_closes_the_stream(self) -> None:
-        """No message says it: the end of the response is the cancellation."""
+        """No message is sent: closing the response is the cancellation."""
 
         async def handler(asked: Asked) -> Answer:
             return Answer(chunks=[b": hello\n\n"], hold=True)
@@ -518,7 +518,7 @@ class TestOlderTransport:
             assert 1 == len(server.asked)
 
     async def test_an_endpoint_elsewhere_is_refused(self) -> None:
-        """Credentials are not sent to where a server points."""
+        """Credentials are not sent to another origin that a server names."""
 
         async def handler(_asked: Asked) -> Answer:
             first = b"event: endpoint\ndata: http://elsewhere.example/m\n\n"

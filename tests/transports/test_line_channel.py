@@ -32,7 +32,7 @@ async def pipe_pair() -> AsyncIterator[tuple[LineChannel, LineChannel]]:
 
 
 async def test_messages_cross_both_ways_in_order() -> None:
-    """What is sent arrives, in the order it was sent."""
+    """Messages arrive in the order in which they were sent."""
     async with pipe_pair() as (a, b):
         for n in range(100):
             await a.send({"n": n})
@@ -95,7 +95,7 @@ async def test_end_of_input_ends_the_channel() -> None:
 
 
 async def test_a_reader_that_is_gone_breaks_the_channel() -> None:
-    """Sending to nobody raises BrokenResourceError instead of hanging."""
+    """Sending to a closed pipe raises BrokenResourceError instead of hanging."""
     async with pipe_pair() as (a, b):
         await b.reader.aclose()
         with pytest.raises(trio.BrokenResourceError):

@@ -1,4 +1,4 @@
-"""What all network connections share."""
+"""Shared settings of network connections."""
 
 from __future__ import annotations
 

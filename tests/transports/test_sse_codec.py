@@ -74,7 +74,7 @@ def test_an_endless_event_is_refused() -> None:
 
 
 def test_a_long_event_in_many_pieces() -> None:
-    """What has come of a line is joined once, however many pieces it has."""
+    """The pieces of a line are joined once, however many there are."""
     parser = EventParser()
     piece = b"x" * 100
     assert [] == parser.feed(b"data: ")

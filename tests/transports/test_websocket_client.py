@@ -91,7 +91,7 @@ async def running(channel: WebSocketChannel) -> AsyncIterator[WebSocketChannel]:
 
 @asynccontextmanager
 async def answering(data: bytes, *, hold: bool = False) -> AsyncIterator[str]:
-    """Serve the same bytes to whoever connects, and hang up unless told to hold."""
+    """Send the same bytes on each connection, and close it unless `hold` is set."""
 
     async def answer(stream: trio.SocketStream) -> None:
         async with stream:
@@ -218,7 +218,7 @@ class TestConversation:
         assert b"Basic YW5uOnBAc3M=" == seen[b"authorization"]
 
     async def test_sends_what_waited_for_the_connection(self) -> None:
-        """Messages handed over before the connection stands are sent in their order."""
+        """Messages that are sent before the connection is open keep their order."""
         channel_ready = trio.Event()
 
         async def late(request: WebSocketRequest) -> None:
@@ -259,7 +259,7 @@ class TestConversation:
             assert {"jsonrpc": "2.0", "method": "ü"} == await channel.receive()
 
     async def test_what_is_no_message_is_handed_up(self) -> None:
-        """Text that is not JSON is told, and the conversation goes on; so is a batch."""
+        """Text that is not JSON, or a batch, is reported, and the conversation goes on."""
 
         async def say(connection: WebSocketConnection) -> None:
             for text in ("hello", "", "17", ' [{"a":1}]\n', '{"ok":true}'):
@@ -293,7 +293,7 @@ class TestConversation:
 
 class TestEndings:
     async def test_close_from_here(self) -> None:
-        """`aclose` writes what is queued, says 1000, and ends; sending is over then."""
+        """`aclose` writes the queue and closes with 1000; further sends fail."""
         codes: list[int] = []
         got: list[Any] = []
 
@@ -328,7 +328,7 @@ class TestEndings:
         ],
     )
     async def test_close_from_there(self, code: int, reason: str, ending: str) -> None:
-        """What was sent before the server's close arrives; then its code and reason are told."""
+        """Messages before the server's close arrive; `ending` has its code and reason."""
 
         async def close(connection: WebSocketConnection) -> None:
             await connection.send_message('{"last":1}')
@@ -339,7 +339,7 @@ class TestEndings:
         assert ending == channel.ending
 
     async def test_broken_off(self) -> None:
-        """A server that vanishes without a close is told from one that closes."""
+        """A connection without a closing handshake is reported as such."""
 
         async def vanish(connection: WebSocketConnection) -> None:
             await connection._stream.aclose()
@@ -349,7 +349,7 @@ class TestEndings:
         assert "the connection broke without a closing handshake" == ending
 
     async def test_binary_message(self) -> None:
-        """A binary message is no MCP: the connection is closed with 1003."""
+        """A binary message is not MCP: the connection is closed with 1003."""
         codes: list[int] = []
 
         async def binary(request: WebSocketRequest) -> None:
@@ -394,7 +394,7 @@ class TestEndings:
         assert ending.startswith("the WebSocket was closed with code 1007 (invalid UTF-8)")
 
     async def test_unsent_requests_are_handed_up(self) -> None:
-        """Requests that never left are told as such, so that they can be repeated safely."""
+        """Requests that were never sent are reported as such, so they can be repeated."""
         channel = make_channel("ws://127.0.0.1:1/mcp")
         async with running(channel):
             await channel.send({"jsonrpc": "2.0", "id": 7, "method": "tools/call"})
@@ -437,7 +437,7 @@ class TestRefusals:
         ],
     )
     async def test_status(self, status: int, words: str) -> None:
-        """A refused handshake is told with its status and what to do about it."""
+        """A refused handshake is reported with its status and advice."""
         import http
 
         async def refuse(request: WebSocketRequest) -> None:
@@ -467,7 +467,7 @@ class TestRefusals:
         ],
     )
     async def test_answers_that_are_none(self, data: bytes, words: str) -> None:
-        """What is no answer to a handshake ends the try at once, and is told."""
+        """An invalid response to the handshake ends the attempt at once."""
         async with answering(data, hold=data != b"") as url:
             assert words in await ending_of(url)
 
@@ -497,11 +497,11 @@ class TestRefusals:
         ],
     )
     async def test_useless_urls(self, url: str, words: str) -> None:
-        """A URL that leads nowhere is told for what it is."""
+        """An invalid URL is reported as such."""
         assert (await ending_of(url)).startswith(words)
 
     async def test_headers_that_cannot_be_sent(self) -> None:
-        """A header that would break the request is refused, its value not told."""
+        """A header that would break the request is refused without showing its value."""
         ending = await ending_of("ws://a/", headers={"X-Key": "secret\r\nX-More: 1"})
         assert "the header 'x-key' contains characters that are not allowed" == ending
 
@@ -554,7 +554,7 @@ class TestAuthorization:
         assert ["older", "good"] == keyring.tokens
 
     async def test_no_credentials(self) -> None:
-        """Where no credentials are to be had, the reason is told."""
+        """If credentials cannot be obtained, the reason is reported."""
         async with serving(guarded) as url:
             ending = await ending_of(url, authorizer=Keyring(["old"]))
         assert "authorization failed: no token left" == ending
@@ -624,7 +624,7 @@ class TestLiveness:
     async def test_pings_keep_a_silent_conversation(
         self, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
     ) -> None:
-        """A server that says nothing but answers pings is alive, for hours."""
+        """A server that only answers pings stays connected, for hours."""
 
         async def silent(_connection: WebSocketConnection) -> None:
             await trio.sleep(9000)
@@ -660,7 +660,7 @@ class TestLiveness:
     async def test_a_slow_reader_here_is_not_silence_there(
         self, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
     ) -> None:
-        """While nobody here takes what the server sent, the server does not count as silent."""
+        """A server does not count as silent while its messages wait to be read."""
 
         async def chatter(connection: WebSocketConnection) -> None:
             for n in range(100):
@@ -731,7 +731,7 @@ class TestProxies:
         ],
     )
     async def test_proxy_that_refuses(self, answer: bytes, said: str) -> None:
-        """A proxy's refusal is told with its address, without its credentials."""
+        """A proxy's refusal is reported with its address, without credentials."""
         async with self.proxy(answer, []) as place:
             network = Network(f"http://ann:secret@{place}")
             ending = await ending_of("ws://far.example/", network=network)
@@ -739,7 +739,7 @@ class TestProxies:
         assert "secret" not in ending
 
     async def test_unknown_kind_of_proxy(self) -> None:
-        """A proxy that is no HTTP proxy is refused by name of its scheme."""
+        """A proxy with an unsupported scheme is refused."""
         ending = await ending_of("ws://a/", network=Network("socks5://127.0.0.1:1080"))
         assert ending.startswith("its URL starts with 'socks5:'")
 
@@ -793,7 +793,7 @@ class TestTls:
             assert {"n": 1} == await channel.receive()
 
     async def test_unknown_authority(self, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-        """A certificate that nobody vouches for is not accepted, and the remedy is named."""
+        """An untrusted certificate is refused, with advice."""
         server, _ = contexts
         network = Network(context=ssl.create_default_context())
 
@@ -811,7 +811,7 @@ class TestTls:
         assert "SSL_CERT_FILE" in ending
 
     async def test_plain_server(self) -> None:
-        """TLS with a server that has none is told as a fault of TLS."""
+        """TLS with a plain server is reported as a TLS error."""
         async with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
             network = Network(context=ssl.create_default_context())
             ending = await ending_of(url.replace("ws://", "wss://"), network=network)

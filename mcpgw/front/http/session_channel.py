@@ -54,12 +54,12 @@ class SessionChannel:
 
     @property
     def is_dead(self) -> bool:
-        """Whether its peer has ended."""
+        """True once its peer has ended."""
         return self._dead
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is unanswered."""
+        """True while a request is unanswered."""
         return bool(self._event_buffers)
 
     async def settled(self) -> None:
@@ -239,7 +239,7 @@ class SessionChannel:
         try:
             return event_buffer.put(encode(message))
         except ValueError as error:
-            log.warning("message.unwritable", method=message["method"], reason=str(error))
+            log.warning("message.encoding_failed", method=message["method"], reason=str(error))
             return False
 
     def _answer(self, message: Message) -> None:
@@ -273,7 +273,7 @@ class SessionChannel:
         try:
             line = encode(message)
         except ValueError as error:
-            log.warning("answer.unwritable", id=request_id, reason=str(error))
+            log.warning("response.encoding_failed", id=request_id, reason=str(error))
             reason = f"the result is not valid JSON: {error}"
             fault = {"code": int(INTERNAL_ERROR), "message": reason}
             line = encode({"jsonrpc": "2.0", "id": request_id, "error": fault})

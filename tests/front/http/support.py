@@ -1,4 +1,4 @@
-"""A server on a port of its own, doors with simple peers behind it, and a tiny raw client."""
+"""A server on its own port, a gateway of simple peers behind it, and a small raw client."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ BOTH = "application/json, text/event-stream"
 
 
 @attrs.define(eq=False)
-class TestDoors:
-    """Doors with a peer for each session; its requests do what their names say."""
+class FakeGateway:
+    """A gateway with a peer for each session; the tools' names say what they do."""
 
     __test__ = False
 
@@ -99,7 +99,7 @@ class TestDoors:
         return {"waited": arguments}
 
     async def do_progress(self, request: Request, arguments: Params) -> Params:
-        """Report, after each step wait for leave where it is asked for, and answer."""
+        """Send progress, waiting for permission after each step if asked to, and answer."""
         for step in range(arguments["steps"]):
             request.send_progress({"progress": step})
             await trio.lowlevel.checkpoint()
@@ -140,10 +140,10 @@ class TestDoors:
 
 @attrs.define(eq=False)
 class Served:
-    """A running server with what stands behind it."""
+    """A running server and its gateway."""
 
     app: HttpApp
-    gateway_api: TestDoors
+    gateway_api: FakeGateway
     address: Address
     shutdown: trio.Event
     over: trio.Event
@@ -168,7 +168,7 @@ async def serving(**settings: Any) -> AsyncIterator[Served]:
     settings.setdefault("answer_wait", 0.02)
     http_settings = HttpSettings(**settings)
     async with trio.open_nursery() as nursery:
-        gateway_api = TestDoors(nursery)
+        gateway_api = FakeGateway(nursery)
         app = make_app(gateway_api, http_settings)
         shutdown, over = trio.Event(), trio.Event()
 

@@ -1,4 +1,4 @@
-"""Who is let in: hosts, origins, tokens."""
+"""Access checks: hosts, origins, tokens."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class TestOrigins:
             assert status == reply.status
 
     async def test_of_the_gateways_own_pages_are_let_in(self) -> None:
-        """A page that came from the name that it talks to is ours, where names are checked."""
+        """A page from the host that it sends requests to is trusted, if hosts are checked."""
         async with serving(allowed_hosts=("mcp.example.org",)) as served:
             client = await served.connect()
             own = {"Host": "mcp.example.org", "Origin": "https://mcp.example.org"}
@@ -124,7 +124,7 @@ class TestOrigins:
             assert "access-control-allow-origin" not in refused.headers
 
     async def test_may_ask_before_they_send(self) -> None:
-        """OPTIONS tells an allowed origin what it may send; it needs no token."""
+        """OPTIONS answers a CORS preflight of an allowed origin; it needs no token."""
         async with serving(bearer_token="t") as served:
             client = await served.connect()
             asked = {
@@ -220,7 +220,7 @@ class TestTokens:
 
 
 async def test_a_session_of_somebody_else_is_unknown() -> None:
-    """A session id is no proof: another principal gets 404."""
+    """A session id is not a credential: another principal gets 404."""
     async with serving() as served:
         client = await served.connect()
         await client.initialize()

@@ -1,4 +1,4 @@
-"""What is served beside MCP: health, and routes of others."""
+"""Routes beside MCP: health, and further routes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TestHealth:
 
 
 async def test_unknown_paths_get_404() -> None:
-    """What is served nowhere is not found; a longer name is no path of ours."""
+    """An unknown path gets 404, also one that starts like a known path."""
     async with serving() as served:
         client = await served.connect()
         for path in ("/", "/mcpx", "/nothing", "//mcp"):

@@ -54,7 +54,7 @@ class TestInitialize:
             assert "init" == reply.json["id"]
 
     async def test_is_refused_beyond_the_highest_number_of_sessions(self) -> None:
-        """One session too many gets 503 and is told when to try again."""
+        """One session too many gets 503 with `Retry-After`."""
         async with serving(max_sessions=1) as served:
             await begin(served)
             client = await served.connect()
@@ -86,7 +86,7 @@ class TestSession:
             assert [] == served.gateway_api.served
 
     async def test_is_not_needed_for_one_request_of_a_script(self) -> None:
-        """A request that says of no revision is answered; its faults are answers like others."""
+        """A request that names no revision is answered; its errors have status 200."""
         async with serving() as served:
             client = await served.connect()
             first = await client.post(tool("echo", {"a": 1}, request_id="a"))
@@ -183,7 +183,7 @@ class TestPost:
                 )
 
     async def test_gives_202_for_notifications_and_answers(self) -> None:
-        """What needs no answer is accepted with 202 and no body."""
+        """Notifications and responses get 202 without a body."""
         async with serving() as served:
             client = await begin(served)
             note = {"jsonrpc": "2.0", "method": "notifications/initialized"}
@@ -195,7 +195,7 @@ class TestPost:
             assert [("notifications/initialized", {})] == served.gateway_api.notified
 
     async def test_errors_come_with_200(self) -> None:
-        """A JSON-RPC error is no error of the transport."""
+        """A JSON-RPC error is not an error of the transport."""
         async with serving() as served:
             client = await begin(served)
             reply = await client.post(tool("fail", {"code": -32601}))
@@ -352,7 +352,7 @@ class TestRefusals:
         ],
     )
     async def test_by_the_body(self, body: bytes, code: int) -> None:
-        """What is no message gets 400 and the JSON-RPC code for it."""
+        """An invalid message gets 400 and its JSON-RPC code."""
         async with serving() as served:
             client = await begin(served)
             reply = await client.request(
@@ -364,7 +364,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH", "HEAD", "TRACE", "OPTIONS", "BREW"])
     async def test_by_the_method(self, method: str) -> None:
-        """Other methods get 405 and are told which there are."""
+        """Other methods get 405 with `Allow`."""
         async with serving() as served:
             client = await begin(served)
             if method == "HEAD":
@@ -433,7 +433,7 @@ class TestBatches:
 
 class TestStandaloneStream:
     async def test_carries_what_belongs_to_no_request(self) -> None:
-        """What the server says by itself comes on the GET stream, also what it said before."""
+        """The server's own messages come on the GET stream, also earlier ones."""
         async with serving() as served:
             client = await begin(served)
             served.gateway_api.peers[0].notify("notifications/tools/list_changed")
@@ -467,7 +467,7 @@ class TestStandaloneStream:
             assert 406 == (await client.request("GET", headers={"Accept": "text/html"})).status
 
     async def test_shows_signs_of_life(self, mock_clock: trio.testing.MockClock) -> None:
-        """A comment comes where nothing else is sent for a while."""
+        """A comment is sent if nothing else is sent for a while."""
         async with serving(keep_alive=15.0) as served:
             client = await begin(served)
             await client.listen()
@@ -478,7 +478,7 @@ class TestStandaloneStream:
             assert bytes(await client.stream.receive_some()).split(b"\r\n")[1].startswith(b":")
 
     async def test_forgets_the_oldest_where_nobody_listens(self) -> None:
-        """What waits for a listener is bounded: the newest is kept."""
+        """Messages that wait for a listener are bounded: the newest is kept."""
         async with serving(replay_messages=10) as served:
             client = await begin(served)
             for number in range(1000):

@@ -94,7 +94,7 @@ class TestBodies:
         "body", [b"zz\r\n", b"-5\r\nhello\r\n", b"5\r\nhelloworld\r\n", b"f" * 100 + b"\r\n"]
     )
     async def test_in_broken_chunks_are_refused(self, body: bytes) -> None:
-        """What is no chunk gets 400 and the end of the connection."""
+        """An invalid chunk gets 400, and the connection is closed."""
         async with serving() as served:
             answer = await exchange(
                 served.address,
@@ -159,7 +159,7 @@ class TestHeads:
         ],
     )
     async def test_that_want_http_2_do_not_get_it(self, request_bytes: bytes) -> None:
-        """The front speaks HTTP/1.1 only, so that no second protocol stands beside its checks."""
+        """The front speaks HTTP/1.1 only, so no second protocol bypasses its checks."""
         async with serving() as served:
             answer = await exchange(served.address, request_bytes)
 
@@ -178,7 +178,7 @@ class TestHeads:
                 assert b"" == bytes(await stream.receive_some())
 
     async def test_that_hide_a_second_request_do_not_run_it(self) -> None:
-        """A method of another header or of a body is none; bytes after a request are the next."""
+        """Methods in headers and bodies are ignored; bytes after a request are the next one."""
         async with serving() as served:
             client = await served.connect()
             await client.initialize()

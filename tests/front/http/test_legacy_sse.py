@@ -19,7 +19,7 @@ async def listen(served: Served, path: str = "/sse") -> tuple[Client, str]:
 
 
 async def test_answers_come_on_the_stream() -> None:
-    """The first event tells where to post; posts get 202 and the answers come by the stream."""
+    """The first event is the URL to post to; posts get 202, answers come on the stream."""
     async with serving() as served:
         listener, address = await listen(served)
         poster = await served.connect()

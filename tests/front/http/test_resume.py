@@ -1,4 +1,4 @@
-"""Streams that are cut are resumed: nothing is lost, nothing comes twice."""
+"""Broken streams are resumed: nothing is lost or repeated."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class TestOfPosts:
             assert {"waited": {}} == (await again.message())["result"]
 
     async def test_gives_only_its_own_stream(self) -> None:
-        """What followed on another stream is not given."""
+        """Events of another stream are not replayed."""
         async with serving() as served:
             client = await served.connect()
             await client.initialize()
@@ -140,7 +140,7 @@ class TestOfTheStandaloneStream:
     "last", ["", "x", "0-", "-1", "1-0", "0-99", "0--1", "٣-1", "9" * 30 + "-1", "0-1-1"]
 )
 async def test_an_unknown_event_is_refused(last: str) -> None:
-    """An id that is none of the session's gets 400."""
+    """An unknown event id gets 400."""
     async with serving() as served:
         client = await served.connect()
         await client.initialize()
@@ -152,7 +152,7 @@ async def test_an_unknown_event_is_refused(last: str) -> None:
 
 
 class Reader:
-    """A client as the outlet sees it: takes, loses its connection, comes back."""
+    """A client as the buffer sees it: reads, loses its connection, reconnects."""
 
     def __init__(self, event_buffer: EventBuffer) -> None:
         self.event_buffer = event_buffer

@@ -12,7 +12,7 @@ from mcpgw.front.http.event_buffer import EventBuffer
 from mcpgw.front.http.server import CannotListen, PortTaken, serve
 from mcpgw.front.http.session_channel import SessionChannel
 from mcpgw.front.http.settings import HttpSettings
-from tests.front.http.support import TestDoors, call, serving, tool
+from tests.front.http.support import FakeGateway, call, serving, tool
 from tests.support.patience import PATIENCE
 
 
@@ -24,7 +24,7 @@ class TestListening:
             assert f"http://127.0.0.1:{served.address.port}" == str(served.address)
 
     async def test_says_that_a_port_is_taken(self) -> None:
-        """A port in use is a clear error, which says what to do."""
+        """A port in use is a clear error with advice."""
         async with serving() as served:
             app = make_app(served.gateway_api, HttpSettings())
             port = served.address.port
@@ -37,7 +37,7 @@ class TestListening:
     async def test_says_that_an_address_is_not_ours(self) -> None:
         """An address of another machine is a clear error too."""
         async with trio.open_nursery() as nursery:
-            app = make_app(TestDoors(nursery), HttpSettings())
+            app = make_app(FakeGateway(nursery), HttpSettings())
             with pytest.raises(CannotListen) as caught:
                 await serve(app, host="203.0.113.7", port=0, settings=HttpSettings())
 
@@ -105,7 +105,7 @@ class TestShutdown:
 
 
 async def test_sessions_that_come_and_go_leave_nothing_behind() -> None:
-    """After many sessions with streams there is no session, channel, outlet or task of theirs."""
+    """After many sessions none of their objects and tasks is left."""
     async with serving() as served:
         for _ in range(30):
             client = await served.connect()
@@ -136,7 +136,7 @@ async def test_sessions_that_come_and_go_leave_nothing_behind() -> None:
 
 
 async def test_a_crash_of_an_application_ends_one_request() -> None:
-    """A fault in a handler gives 500 to its client and disturbs nobody else."""
+    """An error in a handler gives 500 to its client and affects no other."""
     async with serving() as served:
         served.app.endpoint.stateless = None  # type: ignore[assignment]
         client = await served.connect()

@@ -1,4 +1,4 @@
-"""Where messages go between many clients and one peer."""
+"""Routing of messages between many clients and one peer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make_buffer() -> EventBuffer:
 
 
 def taken(event_buffer: EventBuffer) -> list[Any]:
-    """Return the messages that wait in an outlet."""
+    """Return the unread messages of a buffer."""
     return [decode(line) for _, line in event_buffer.take()]
 
 
@@ -31,7 +31,7 @@ def note(method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
 
 class TestRouting:
     async def test_sends_each_message_on_one_stream(self) -> None:
-        """Answers and what is about a request go to its outlet, the rest to the standalone one."""
+        """Answers and messages about a request go to its buffer, the rest to the standalone one."""
         standalone, first, second = (make_buffer() for _ in range(3))
         session_channel = SessionChannel(standalone)
         await session_channel.post(call("a", request_id=1), first)
@@ -102,10 +102,10 @@ class TestManyClients:
     async def test_have_ids_of_their_own_inside(self) -> None:
         """Equal ids of two clients differ inside, and each gets its own back with its type."""
         session_channel = SessionChannel(rewrite_ids=True)
-        outlets = {key: make_buffer() for key in ("int", "str", "other")}
+        event_buffers = {key: make_buffer() for key in ("int", "str", "other")}
         ids: dict[str, Any] = {"int": 1, "str": "1", "other": 1}
         inner = {}
-        for key, event_buffer in outlets.items():
+        for key, event_buffer in event_buffers.items():
             request = call("x", {"_meta": {"progressToken": 1}}, request_id=ids[key])
             await session_channel.post(request, event_buffer)
             received: Any = await session_channel.receive()
@@ -116,7 +116,7 @@ class TestManyClients:
         for key in ("other", "str", "int"):
             await session_channel.send({"jsonrpc": "2.0", "id": inner[key], "result": {"key": key}})
 
-        for key, event_buffer in outlets.items():
+        for key, event_buffer in event_buffers.items():
             expected = [{"jsonrpc": "2.0", "id": ids[key], "result": {"key": key}}]
             assert expected == taken(event_buffer)
             assert type(ids[key]) is type(event_buffer.request_id)
@@ -142,7 +142,7 @@ class TestManyClients:
         assert meta["_meta"][SUBSCRIPTION_META] == inner
 
     async def test_are_asked_nothing(self) -> None:
-        """The stateless era has no requests to a client; what is about nothing reaches nobody."""
+        """The stateless era has no requests to a client; messages about no request are dropped."""
         session_channel = SessionChannel(rewrite_ids=True)
         await session_channel.post(call("x"), make_buffer())
         inner: Any = (await session_channel.receive())["id"]  # type: ignore[call-overload, index]
@@ -172,7 +172,7 @@ class TestManyClients:
 
 
 async def test_what_is_no_json_stays_inside() -> None:
-    """A notification that JSON cannot carry is dropped, and the sender is told."""
+    """A notification that JSON cannot represent is dropped, and `send_nowait` returns False."""
     session_channel = SessionChannel(make_buffer())
 
     assert not session_channel.send_nowait(note("n", {"x": float("nan")}))

@@ -34,7 +34,7 @@ async def begin(client: Client, message: dict[str, Any]) -> Any:
 
 class TestAnswers:
     async def test_need_no_session(self) -> None:
-        """A request stands alone; no session is made, and an id of one is ignored."""
+        """A request is complete: no session is created, and a session id is ignored."""
         async with serving() as served:
             client = await served.connect()
             for request_id in (3, "3"):
@@ -97,7 +97,7 @@ class TestAnswers:
             assert "application/json" == (await client.reply()).headers["content-type"]
 
     async def test_stream_without_event_ids(self) -> None:
-        """What comes before the answer makes it a stream, which cannot be resumed."""
+        """A message before the answer makes it a stream, which is not resumable."""
         async with serving() as served:
             client = await served.connect()
             reply = await ask(client, tool("progress", {"steps": 2}, token="t"))
@@ -228,7 +228,7 @@ class TestHeaders:
     async def test_of_parameters_are_checked_by_the_schema(
         self, arguments: dict[str, Any], headers: dict[str, str], status: int
     ) -> None:
-        """A parameter that is a header too says the same in both places."""
+        """A parameter with a header has the same value in both places."""
         async with serving() as served:
             served.gateway_api.tools["echo"] = {
                 "name": "echo",
@@ -323,14 +323,14 @@ def to_json(message: Any) -> bytes:
 
 
 async def until(condition: Any) -> None:
-    """Wait until something is so that no event tells of."""
+    """Poll until a condition holds."""
     with trio.fail_after(PATIENCE):
         while not condition():
             await trio.lowlevel.checkpoint()
 
 
 async def test_an_ended_peer_is_replaced() -> None:
-    """Where nobody serves the shared channel any more, the next request opens another."""
+    """After the end of the shared channel, the next request opens another."""
     async with serving() as served:
         client = await served.connect()
         await ask(client, tool("echo"))

@@ -260,7 +260,7 @@ def _endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         except _Refused as refused:
             answer = refused.answer
         except Exception as error:
-            log.error("openapi.crashed", path=request.url.path, exc_info=error)
+            log.error("openapi.request_crashed", path=request.url.path, exc_info=error)
             answer = problem(500, "Internal gateway error (see the log).")
         headers = {**_ON_ALL, **answer.headers}
         if answer.body:
