@@ -60,7 +60,7 @@ class Client:
             if message.get("id") != self._last_id:
                 continue
             if "error" in message:
-                raise DemoFailed(f"{method} was answered with an error: {message['error']}")
+                raise DemoFailed(f"{method} was returned an error: {message['error']}")
             return message["result"], time.perf_counter() - began
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> tuple[Message, float]:

@@ -1,5 +1,5 @@
-"""A small MCP server with useful offline tools, shipped so that a first try needs no other.
+"""A small MCP server with offline tools, shipped to try the gateway without installing another.
 
-It is a plain blocking program of the standard library alone, a stranger's server as far as
-the gateway is concerned, and starts as `python -m mcpgw.example`.
+It is a blocking program that uses only the standard library and shares no code with the gateway.
+Start it with `python -m mcpgw.example`.
 """

@@ -1,7 +1,7 @@
-"""A calculator for one expression: Python's own parser, and a whitelist of what it may hold.
+"""A calculator for arithmetic expressions, based on Python's parser and a whitelist of nodes.
 
-Nothing is ever executed. The tree is walked by hand, numbers stay below 1e300, and whatever is
-not named here is refused.
+No code is executed: the syntax tree is interpreted, numbers are limited to 1e300, and all nodes
+that are not listed here are refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _UNARY: dict[type[ast.unaryop], Callable[[float], float]] = {
     ast.USub: operator.neg,
 }
 _FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {
-    # name: (function, fewest arguments, most arguments)
+    # name: (function, minimum and maximum number of arguments)
     "abs": (abs, 1, 1),
     "ceil": (math.ceil, 1, 1),
     "cos": (math.cos, 1, 1),
@@ -44,10 +44,12 @@ _FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {
 
 
 def evaluate(expression: str) -> float:
-    """Return the value of an arithmetic expression; whole numbers stay exact.
+    """Return the value of an arithmetic expression; integers stay exact.
 
-    Knows + - * / // % ** (also written ^), parentheses, the constants pi, e and tau, and a few
-    functions. Raises ToolError with the reason for anything else.
+    Supports + - * / // % ** (or ^), parentheses, the constants pi, e and tau, and a few functions.
+
+    Raises:
+      ToolError: the expression is invalid or has no value.
     """
     if len(expression) > LONGEST:
         raise ToolError(f"The expression is longer than {LONGEST} characters.")
@@ -55,7 +57,7 @@ def evaluate(expression: str) -> float:
         tree = ast.parse(expression.strip().replace("^", "**"), mode="eval")
         return _value(tree.body)
     except SyntaxError as error:
-        raise ToolError(f"'{expression}' is no expression: {error.msg}.") from None
+        raise ToolError(f"Invalid expression '{expression}': {error.msg}.") from None
     except ZeroDivisionError:
         raise ToolError("The expression divides by zero.") from None
     except OverflowError:
@@ -69,7 +71,7 @@ def evaluate(expression: str) -> float:
 def _value(node: ast.expr) -> float:
     match node:
         case ast.Constant(value=bool() | complex()):
-            raise ToolError(f"'{ast.unparse(node)}' is not a number that this tool knows.")
+            raise ToolError(f"'{ast.unparse(node)}' is not a supported number.")
         case ast.Constant(value=int() | float() as number):
             return _bounded(number)
         case ast.Name(id=name) if name in _CONSTANTS:
@@ -81,9 +83,8 @@ def _value(node: ast.expr) -> float:
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _FUNCTIONS:
             return _bounded(_apply(name, [_value(argument) for argument in arguments]))
     raise ToolError(
-        f"'{ast.unparse(node)}' is not part of the arithmetic that this tool knows. It takes "
-        f"numbers, + - * / // % **, parentheses, {', '.join(_CONSTANTS)}, and the functions "
-        f"{', '.join(_FUNCTIONS)}."
+        f"'{ast.unparse(node)}' is not supported. Use numbers, + - * / // % **, parentheses, "
+        f"{', '.join(_CONSTANTS)}, and the functions {', '.join(_FUNCTIONS)}."
     )
 
 
@@ -103,11 +104,11 @@ def _combine(op: ast.operator, left: float, right: float) -> float:
             return left % right
         case ast.Pow():
             return _power(left, right)
-    raise ToolError("Of the operators only + - * / // % ** are known here.")
+    raise ToolError("Unsupported operator. Use + - * / // % **.")
 
 
 def _power(base: float, exponent: float) -> float:
-    # Asked before the work is done: 9**9**9 would fill the memory of any machine.
+    # Checked before computing, because 9**9**9 would exhaust the memory.
     if abs(base) > 1 and exponent * math.log10(abs(base)) > math.log10(_LARGEST):
         raise OverflowError
     result = base**exponent
@@ -119,14 +120,15 @@ def _power(base: float, exponent: float) -> float:
 def _apply(name: str, arguments: list[float]) -> float:
     function, fewest, most = _FUNCTIONS[name]
     if not fewest <= len(arguments) <= most:
-        wanted = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        raise ToolError(f"{name} takes {wanted} argument(s), not {len(arguments)}.")
+        count = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        noun = "argument" if most == 1 else "arguments"
+        raise ToolError(f"{name} must have {count} {noun}, not {len(arguments)}.")
     return function(*arguments)
 
 
 def _rounded(value: float, digits: float) -> float:
     if digits != int(digits) or abs(digits) > 300:
-        raise ToolError("round takes a whole number of digits, at most 300.")
+        raise ToolError("The digits of round must be a whole number, at most 300.")
     return round(value, int(digits)) if digits else round(value)
 
 

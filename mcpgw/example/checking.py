@@ -1,4 +1,4 @@
-"""The check of a call's arguments against the tool's inputSchema, with words that help."""
+"""Validation of a call's arguments against the tool's inputSchema, with helpful errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "object": (dict,),
 }
 _WORDS = {
-    "string": "text",
+    "string": "a string",
     "number": "a number",
     "integer": "a whole number",
     "boolean": "true or false",
@@ -25,14 +25,15 @@ _WORDS = {
 
 
 def check_arguments(schema: Json, arguments: Json) -> None:
-    """Check arguments against the keywords that the example's own schemas use.
+    """Validate arguments; supports the keywords that the example's own schemas use.
 
-    Raises ToolError for the first misfit, naming the argument, its value and the remedy.
+    Raises:
+      ToolError: an argument is invalid; the message gives its name and value.
     """
     properties = schema["properties"]
     required = schema["required"]
     if not isinstance(properties, dict) or not isinstance(required, list):
-        raise TypeError("an inputSchema of the example has properties and required")
+        raise TypeError("an inputSchema of the example must have properties and required")
     for name in arguments:
         if name not in properties:
             raise ToolError(_unknown(name, list(properties)))
@@ -46,12 +47,12 @@ def check_arguments(schema: Json, arguments: Json) -> None:
 
 def _unknown(name: str, known: list[str]) -> str:
     if not known:
-        return f"There is no argument '{name}': this tool takes none."
+        return f"Unknown argument '{name}'. This tool has no arguments."
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    return f"There is no argument '{name}'.{hint} This tool takes: {', '.join(known)}."
+    return f"Unknown argument '{name}'.{hint} Arguments: {', '.join(known)}."
 
 
 def _check(schema: Json, value: object, where: str) -> None:
@@ -78,17 +79,17 @@ def _check_text(schema: Json, value: str, where: str) -> None:
     if isinstance(least, int) and len(value) < least:
         raise ToolError(f"{where} must not be empty.")
     if isinstance(most, int) and len(value) > most:
-        raise ToolError(f"{where} has {len(value)} characters; at most {most} are taken.")
+        raise ToolError(f"{where} must have at most {most} characters, not {len(value)}.")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ToolError(f"{where} holds half of a surrogate pair, which is no character.") from None
+        raise ToolError(f"{where} must not contain a lone surrogate.") from None
 
 
 def _check_number(schema: Json, value: float, where: str) -> None:
-    # Beyond this even the finite ones overflow in the simplest sum.
+    # Larger numbers, even finite ones, overflow when added.
     if not -1e300 < value < 1e300:
-        raise ToolError(f"{where} is too large a number.")
+        raise ToolError(f"{where} must be between -1e300 and 1e300.")
     least, most = schema.get("minimum"), schema.get("maximum")
     if isinstance(least, (int, float)) and value < least:
         raise ToolError(f"{where} must be at least {least}, not {value}.")
@@ -99,9 +100,9 @@ def _check_number(schema: Json, value: float, where: str) -> None:
 def _check_list(schema: Json, value: list[object], where: str) -> None:
     least, most = schema.get("minItems", 0), schema.get("maxItems", 10_000)
     if isinstance(least, int) and len(value) < least:
-        raise ToolError(f"{where} must hold at least {least} item(s).")
+        raise ToolError(f"{where} must have at least {least} {'item' if least == 1 else 'items'}.")
     if isinstance(most, int) and len(value) > most:
-        raise ToolError(f"{where} holds {len(value)} items; at most {most} are taken.")
+        raise ToolError(f"{where} must have at most {most} items, not {len(value)}.")
     items = schema.get("items")
     if isinstance(items, dict):
         for position, item in enumerate(value):

@@ -1,10 +1,10 @@
-"""What every tool of the example is made of: its definition, one call, and its failures."""
+"""Building blocks of the example's tools: definitions, calls and errors."""
 
 from __future__ import annotations
 
 import json
 
-TYPE_CHECKING = False  # `typing` itself is not imported: it would cost a tenth of the start
+TYPE_CHECKING = False  # `typing` is not imported because it takes a tenth of the startup time
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from threading import Event
@@ -17,27 +17,27 @@ LOOKS = {
     "idempotentHint": True,
     "openWorldHint": False,
 }
-"""Annotations of a tool that changes nothing and gives the same answer each time."""
+"""Annotations of a read-only tool whose result depends on its arguments alone."""
 
 VARIES = {**LOOKS, "idempotentHint": False}
-"""As LOOKS, for an answer that differs from call to call, which nobody should keep."""
+"""Annotations of a read-only tool whose result differs between calls and must not be cached."""
 
 REPLACES = {**LOOKS, "readOnlyHint": False, "destructiveHint": True}
-"""Annotations of a tool that may overwrite something, the same way however often it is called."""
+"""Annotations of a tool that may overwrite data; repeating a call has no further effect."""
 
 
 class ToolError(Exception):
-    """A failure to tell the model about, in words that it can act on."""
+    """A failure of a tool, reported to the model in words that it can act on."""
 
 
 class Cancelled(Exception):
-    """The client no longer wants the answer of this call."""
+    """The client has cancelled this call."""
 
 
 class Call:
-    """One call of a tool: its checked arguments, and the ways back to the client.
+    """One call of a tool: its validated arguments, and the means to notify the client.
 
-    The getters trust the check against the tool's inputSchema; they give the value its type.
+    The getters rely on the validation against the tool's inputSchema and only add the type.
     """
 
     __slots__ = ("_arguments", "_cancelled", "_log", "_notify", "_token")
@@ -61,7 +61,7 @@ class Call:
         """Return a string argument."""
         value = self._arguments.get(name, default)
         if not isinstance(value, str):
-            raise ToolError(f"'{name}' must be text.")
+            raise ToolError(f"'{name}' must be a string.")
         return value
 
     def number(self, name: str, default: float = 0.0) -> float:
@@ -72,7 +72,7 @@ class Call:
         return value
 
     def whole(self, name: str, default: int = 0) -> int:
-        """Return an integer argument; JSON Schema counts 3.0 as one."""
+        """Return an integer argument; JSON Schema allows 3.0 as an integer."""
         return int(self.number(name, default))
 
     def numbers(self, name: str) -> list[float]:
@@ -83,11 +83,11 @@ class Call:
         return [item for item in value if isinstance(item, (int, float))]
 
     def log(self, level: str, data: object) -> None:
-        """Send a log message to the client, if it wants messages of this level."""
+        """Send a log message to the client, if its log level includes it."""
         self._log(level, data)
 
     def report(self, progress: float, total: float, message: str) -> None:
-        """Report progress, if the client gave a token to report it with."""
+        """Report progress, if the client sent a progress token."""
         if self._token is not None:
             params: Json = {
                 "progressToken": self._token,
@@ -98,7 +98,7 @@ class Call:
             self._notify("notifications/progress", params)
 
     def pause(self, seconds: float) -> None:
-        """Wait, or raise Cancelled as soon as the client withdraws the call."""
+        """Sleep, or raise Cancelled as soon as the client cancels the call."""
         if self._cancelled is None:
             import time
 
@@ -108,11 +108,11 @@ class Call:
 
 
 class Tool:
-    """A tool: what `tools/list` says of it, and the function that does it.
+    """A tool: its definition for `tools/list`, and its function.
 
     `run` takes a Call and returns the structured content (a dict) or plain text. `takes` and
-    `gives` are the properties of inputSchema and outputSchema; all that is given is required.
-    A `patient` tool waits, so it runs beside the others and can be cancelled.
+    `gives` are the properties of inputSchema and outputSchema; all properties of the latter are
+    required. A `patient` tool sleeps, so it runs in a thread and can be cancelled.
     """
 
     __slots__ = ("annotations", "definition", "input_schema", "name", "patient", "run")
@@ -169,7 +169,7 @@ def text_result(text: str, *, is_error: bool = False) -> Json:
 
 
 def structured_result(value: Json) -> Json:
-    """Return a tool result with structured content and the same as text.
+    """Return a tool result with structured content, and the same data as text.
 
     The text is for clients older than revision 2025-06-18 (MCP, tools, structured content).
     """

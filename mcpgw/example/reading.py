@@ -32,7 +32,7 @@ RESOURCES: list[Json] = [
         "uri": GUIDE_URI,
         "name": "guide",
         "title": "Guide to the example server",
-        "description": "What this server can do, on one page.",
+        "description": "The tools and resources of this server, on one page.",
         "mimeType": "text/markdown",
     },
     {
@@ -58,10 +58,10 @@ PROMPTS: list[Json] = [
     {
         "name": "tidy_text",
         "title": "Tidy a text",
-        "description": "Ask for a text to be corrected and smoothed without changing its sense.",
+        "description": "Ask for a text to be corrected and polished without changing its meaning.",
         "arguments": [
             {"name": "text", "description": "The text to tidy.", "required": True},
-            {"name": "tone", "description": "Tone to aim at, such as friendly or formal."},
+            {"name": "tone", "description": "The tone to use, such as friendly or formal."},
         ],
     },
     {
@@ -93,20 +93,24 @@ def read_resource(uri: str, notes: Notes) -> Json | None:
 
 
 def get_prompt(name: str, arguments: dict[str, str]) -> Json:
-    """Return the answer of `prompts/get`. Raises LookupError that says what is missing."""
+    """Return the result of `prompts/get`.
+
+    Raises:
+      LookupError: the prompt is unknown or a required argument is missing.
+    """
     prompt = next((prompt for prompt in PROMPTS if prompt["name"] == name), None)
     if prompt is None:
         known = ", ".join(str(prompt["name"]) for prompt in PROMPTS)
-        raise LookupError(f"There is no prompt '{name}'. Prompts: {known}.")
+        raise LookupError(f"Unknown prompt '{name}'. Prompts: {known}.")
     needed = "text" if name == "tidy_text" else "zones"
     if not arguments.get(needed):
-        raise LookupError(f"The prompt '{name}' needs the argument '{needed}'.")
+        raise LookupError(f"The prompt '{name}' requires the argument '{needed}'.")
     if name == "tidy_text":
         tone = arguments.get("tone")
-        wish = f" Aim at a {tone} tone." if tone else ""
+        style = f" Use a {tone} tone." if tone else ""
         text = (
             "Correct spelling and grammar of the text below and make it read smoothly. Keep its "
-            f"sense and its language.{wish}\n\n{arguments['text']}"
+            f"meaning and its language.{style}\n\n{arguments['text']}"
         )
     else:
         day = arguments.get("date") or "the next working day"

@@ -1,7 +1,7 @@
-"""The loop of the example server: one line in, at most one line out, until stdin ends.
+"""The main loop of the example server: reads JSON-RPC messages, one per line, until stdin ends.
 
-Only a patient tool gets a thread, so that the others are answered while it waits. When stdin
-ends, calls that still wait are given up and the program exits at once.
+Only a patient tool runs in a thread, so other calls are answered while it sleeps. When stdin
+ends, sleeping calls are cancelled and the program exits at once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _INSTRUCTIONS = (
 
 
 class RpcError(Exception):
-    """A request that gets a JSON-RPC error in place of a result."""
+    """A request that is answered with a JSON-RPC error."""
 
     def __init__(self, code: int, message: str, data: Json | None = None) -> None:
         super().__init__(message)
@@ -62,7 +62,7 @@ class Server:
         self._notes = Notes()
         groups = (TIME, TEXT, NUMBERS, UNITS, CODES, note_tools(self._notes), WAITING)
         self._tools: dict[str, Tool] = {tool.name: tool for group in groups for tool in group}
-        self._waiting: dict[object, Event] = {}
+        self._cancel_events: dict[object, Event] = {}
         self._version = VERSIONS[0]
         self._level = LEVELS.index("warning")
         self._methods: dict[str, Callable[[Json], Json]] = {
@@ -82,18 +82,18 @@ class Server:
         }
 
     def run(self, lines: BinaryIO) -> None:
-        """Serve until the client closes the other end, then give up the calls that wait."""
+        """Serve until the client closes the stream, then cancel sleeping calls."""
         for line in lines:
             if line.strip():
-                self._take(line)
-        for cancelled in list(self._waiting.values()):
+                self._handle(line)
+        for cancelled in list(self._cancel_events.values()):
             cancelled.set()
 
-    def _take(self, line: bytes) -> None:
+    def _handle(self, line: bytes) -> None:
         try:
             message = json.loads(line)
         except ValueError as error:
-            self._send({"error": {"code": PARSE_ERROR, "message": f"Not JSON: {error}"}})
+            self._send({"error": {"code": PARSE_ERROR, "message": f"Invalid JSON: {error}"}})
             return
         if isinstance(message, list) and message and self._version == BATCH_VERSION:
             answers = [answer for each in message if (answer := self._answer(each, in_batch=True))]
@@ -104,29 +104,29 @@ class Server:
 
     def _answer(self, message: object, *, in_batch: bool = False) -> Json | None:
         if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
-            return _fault(RpcError(INVALID_REQUEST, "Not one JSON-RPC 2.0 message."))
+            return _error(RpcError(INVALID_REQUEST, "The message must be JSON-RPC 2.0."))
         method, given = message.get("method"), message.get("params")
         params: Json = given if isinstance(given, dict) else {}
         if "id" not in message:
             if method == "notifications/cancelled":
-                waiting = self._waiting.get(_key(params.get("requestId")))
-                if waiting is not None:
-                    waiting.set()
+                cancelled = self._cancel_events.get(_key(params.get("requestId")))
+                if cancelled is not None:
+                    cancelled.set()
             return None
         number = message["id"]
         if not isinstance(number, (str, int)) or isinstance(number, bool):
-            return _fault(RpcError(INVALID_REQUEST, "An id is a string or an integer."))
+            return _error(RpcError(INVALID_REQUEST, "'id' must be a string or an integer."))
         if method is None and ("result" in message or "error" in message):
-            return None  # An answer, though this server never asks.
+            return None  # A response, although this server sends no requests.
         try:
             if method == "tools/call":
                 result = self._call(number, params, in_batch=in_batch)
                 return None if result is None else _reply(number, result)
             if method not in self._methods:
-                raise RpcError(UNKNOWN_METHOD, f"This server has no method {method!r}.")
+                raise RpcError(UNKNOWN_METHOD, f"Unknown method {method!r}.")
             return _reply(number, self._methods[method](params))
         except RpcError as error:
-            return _fault(error, number)
+            return _error(error, number)
 
     def _initialize(self, params: Json) -> Json:
         wanted = params.get("protocolVersion")
@@ -141,22 +141,24 @@ class Server:
     def _set_level(self, params: Json) -> Json:
         level = params.get("level")
         if level not in LEVELS:
-            raise RpcError(INVALID_PARAMS, f"Level {level!r} is none of {', '.join(LEVELS)}.")
+            raise RpcError(
+                INVALID_PARAMS, f"'level' must be one of {', '.join(LEVELS)}, not {level!r}."
+            )
         self._level = LEVELS.index(str(level))
         return {}
 
     def _page(self, name: str, items: list[Json], params: Json) -> Json:
         if params.get("cursor") is not None:
-            raise RpcError(INVALID_PARAMS, "The list has one page; no cursor of it exists.")
+            raise RpcError(INVALID_PARAMS, "Invalid cursor: the list has only one page.")
         return {name: items}
 
     def _read(self, params: Json) -> Json:
         uri = params.get("uri")
         if not isinstance(uri, str):
-            raise RpcError(INVALID_PARAMS, "'uri' is missing or no string.")
+            raise RpcError(INVALID_PARAMS, "'uri' must be a string.")
         found = read_resource(uri, self._notes)
         if found is None:
-            raise RpcError(UNKNOWN_RESOURCE, f"There is no resource {uri}.", {"uri": uri})
+            raise RpcError(UNKNOWN_RESOURCE, f"Unknown resource {uri}.", {"uri": uri})
         return found
 
     def _prompt(self, params: Json) -> Json:
@@ -171,10 +173,10 @@ class Server:
             raise RpcError(INVALID_PARAMS, str(error.args[0])) from None
 
     def _call(self, number: str | int, params: Json, *, in_batch: bool) -> Json | None:
-        """Call a tool; None when a thread will send the answer."""
+        """Call a tool; return its result, or None if a thread will send it."""
         tool = self._tools.get(str(params.get("name")))
         if tool is None:
-            raise RpcError(INVALID_PARAMS, f"There is no tool {params.get('name')!r}.")
+            raise RpcError(INVALID_PARAMS, f"Unknown tool {params.get('name')!r}.")
         arguments = params.get("arguments")
         if arguments is None:
             arguments = {}
@@ -186,14 +188,14 @@ class Server:
             check_arguments(tool.input_schema, arguments)
         except ToolError as error:
             return text_result(str(error), is_error=True)
-        # The answers of a batch go out together, so there is nothing to gain from a thread.
+        # The responses of a batch are sent together, so a thread would not help.
         if not tool.patient or in_batch:
             return self._run(tool, self._new_call(arguments, token))
         import threading
 
-        cancelled = self._waiting[_key(number)] = threading.Event()
+        cancelled = self._cancel_events[_key(number)] = threading.Event()
         call = self._new_call(arguments, token, cancelled)
-        threading.Thread(target=self._wait, args=(number, tool, call)).start()
+        threading.Thread(target=self._run_patient, args=(number, tool, call)).start()
         return None
 
     def _new_call(self, arguments: Json, token: object, cancelled: Event | None = None) -> Call:
@@ -205,16 +207,16 @@ class Server:
             cancelled=cancelled,
         )
 
-    def _wait(self, number: str | int, tool: Tool, call: Call) -> None:
+    def _run_patient(self, number: str | int, tool: Tool, call: Call) -> None:
         try:
             answer = _reply(number, self._run(tool, call))
         except Cancelled:
             self._log("info", {"event": "call cancelled", "tool": tool.name})
             return
         except RpcError as error:
-            answer = _fault(error, number)
+            answer = _error(error, number)
         finally:
-            self._waiting.pop(_key(number), None)
+            self._cancel_events.pop(_key(number), None)
         self._send(answer)
 
     def _run(self, tool: Tool, call: Call) -> Json:
@@ -223,9 +225,9 @@ class Server:
         except ToolError as error:
             return text_result(str(error), is_error=True)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            # A fault of this program, not of the call: one call fails, the server goes on.
+            # A bug of this program: the call fails, and the server goes on.
             sys.stderr.write(f"{tool.name}: {type(error).__name__}: {error}\n")
-            raise RpcError(INTERNAL_ERROR, f"The tool {tool.name} has a fault.") from error
+            raise RpcError(INTERNAL_ERROR, f"Internal error of the tool {tool.name}.") from error
         return text_result(value) if isinstance(value, str) else structured_result(value)
 
     def _log(self, level: str, data: object) -> None:
@@ -239,7 +241,7 @@ class Server:
     def _send(self, message: Json | list[Json]) -> None:
         if isinstance(message, dict):
             message = {"jsonrpc": "2.0", **message}
-        # ASCII escapes keep a lone surrogate that the client sent from breaking the stream.
+        # ASCII escapes are needed for lone surrogates that the client may have sent.
         line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
         with self._lock:
             self._output.write(line)
@@ -247,7 +249,7 @@ class Server:
 
 
 def _key(number: object) -> object:
-    """Tell the id 1 from the id "1" and from true."""
+    """Return a key that distinguishes the ids 1, "1" and true."""
     return (type(number).__name__, str(number))
 
 
@@ -255,14 +257,14 @@ def _reply(number: str | int, result: Json) -> Json:
     return {"jsonrpc": "2.0", "id": number, "result": result}
 
 
-def _fault(error: RpcError, number: str | int | None = None) -> Json:
+def _error(error: RpcError, number: str | int | None = None) -> Json:
     known: Json = {} if number is None else {"id": number}
     return {"jsonrpc": "2.0", **known, "error": error.error}
 
 
 def main() -> int:
     """Serve stdin and stdout and return the exit code."""
-    output, sys.stdout = sys.stdout.buffer, sys.stderr  # A stray print must not reach the client.
+    output, sys.stdout = sys.stdout.buffer, sys.stderr  # stray prints must not reach the client
     try:
         Server(output).run(sys.stdin.buffer)
     except (BrokenPipeError, KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Tools about codes: reversible encodings, digests, and identifiers."""
+"""Tools for encodings, digests and identifiers."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def decode_text(call: Call) -> Json:
     try:
         return {"text": decoders[code]().decode()}
     except UnicodeDecodeError:
-        raise ToolError("What it decodes to is not text in UTF-8.") from None
+        raise ToolError("The decoded data is not UTF-8 text.") from None
     except ValueError as error:
-        raise ToolError(f"This is not {code}: {error}.") from None
+        raise ToolError(f"Invalid {code}: {error}.") from None
 
 
 def hash_text(call: Call) -> Json:
@@ -51,7 +51,7 @@ def hash_text(call: Call) -> Json:
 
 
 def make_uuid(call: Call) -> Json:
-    """Make random identifiers."""
+    """Generate random identifiers."""
     import uuid
 
     return {"uuids": [str(uuid.uuid4()) for _ in range(call.whole("count", 1))]}
@@ -67,7 +67,7 @@ TOOLS = (
         encode_text,
         takes={
             "text": field("string", "The text to encode."),
-            "code": field("string", "The encoding; base64 when left out.", enum=_CODES),
+            "code": field("string", "The encoding; base64 by default.", enum=_CODES),
         },
         needs=("text",),
         gives={"text": field("string", "The encoded text.")},
@@ -79,7 +79,7 @@ TOOLS = (
         decode_text,
         takes={
             "text": field("string", "The encoded text."),
-            "code": field("string", "Its encoding; base64 when left out.", enum=_CODES),
+            "code": field("string", "Its encoding; base64 by default.", enum=_CODES),
         },
         needs=("text",),
         gives={"text": field("string", "The decoded text.")},
@@ -93,13 +93,13 @@ TOOLS = (
             "text": field("string", "The text, hashed as UTF-8."),
             "algorithm": field(
                 "string",
-                "The algorithm; sha256 when left out.",
+                "The algorithm; sha256 by default.",
                 enum=["sha256", "sha512", "sha1", "md5", "blake2b"],
             ),
         },
         needs=("text",),
         gives={
-            "algorithm": field("string", "The algorithm that was used."),
+            "algorithm": field("string", "The algorithm used."),
             "digest": field("string", "The digest in hexadecimal."),
         },
     ),
@@ -109,7 +109,9 @@ TOOLS = (
         "Make one or more random identifiers (UUID version 4).",
         make_uuid,
         takes={
-            "count": field("integer", "How many; 1 when left out.", minimum=1, maximum=100),
+            "count": field(
+                "integer", "Number of identifiers; 1 by default.", minimum=1, maximum=100
+            ),
         },
         gives={"uuids": field("array", "The identifiers.", items={"type": "string"})},
         annotations=VARIES,

@@ -1,4 +1,4 @@
-"""Notes kept in memory while the server runs, and the tools that write and read them."""
+"""Notes kept in memory, and the tools that write and read them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LONGEST = 10_000
 
 
 class Notes:
-    """Notes by title; the case of a title and spaces around it do not count."""
+    """Notes by title; case and surrounding spaces of a title are ignored."""
 
     __slots__ = ("_notes",)
 
@@ -17,11 +17,15 @@ class Notes:
         self._notes: dict[str, tuple[str, str]] = {}
 
     def remember(self, title: str, text: str) -> bool:
-        """Keep a note and tell whether it replaced one. Raises ToolError when full."""
+        """Store a note; return whether it replaced one.
+
+        Raises:
+          ToolError: there are too many notes.
+        """
         key = title.strip().casefold()
         replaced = key in self._notes
         if not replaced and len(self._notes) >= _MOST:
-            raise ToolError(f"There are {_MOST} notes already. Write over one that is done with.")
+            raise ToolError(f"There are {_MOST} notes already. Replace one you no longer need.")
         self._notes[key] = (title.strip(), text)
         return replaced
 
@@ -36,7 +40,7 @@ class Notes:
 
 
 def note_tools(notes: Notes) -> tuple[Tool, ...]:
-    """Return the tools that work on these notes."""
+    """Return the tools for these notes."""
 
     def remember_note(call: Call) -> Json:
         title = call.text("title")
@@ -50,7 +54,7 @@ def note_tools(notes: Notes) -> tuple[Tool, ...]:
         found = notes.recall(call.text("title"))
         if found is None:
             titles = ", ".join(notes.titles()[:20]) or "none yet"
-            raise ToolError(f"There is no note '{call.text('title')}'. Notes: {titles}.")
+            raise ToolError(f"Unknown note '{call.text('title')}'. Notes: {titles}.")
         return found
 
     def list_notes(call: Call) -> Json:
@@ -62,30 +66,30 @@ def note_tools(notes: Notes) -> tuple[Tool, ...]:
         Tool(
             "remember_note",
             "Remember a note",
-            "Keep a short text under a title until this server stops. A note of the same title "
+            "Store a short text under a title until this server stops. A note with the same title "
             "is replaced.",
             remember_note,
             takes={
                 "title": title,
-                "text": field("string", "What to remember.", maxLength=_LONGEST),
+                "text": field("string", "The text to remember.", maxLength=_LONGEST),
             },
             needs=("title", "text"),
             gives={
-                "title": field("string", "The title that the note is kept under."),
-                "replaced": field("boolean", "Whether a note of this title was there before."),
+                "title": field("string", "The title of the note."),
+                "replaced": field("boolean", "Whether it replaced a note with this title."),
             },
             annotations=REPLACES,
         ),
         Tool(
             "recall_note",
             "Recall a note",
-            "Read back the note that was remembered under a title.",
+            "Return the note with this title.",
             recall_note,
             takes={"title": title},
             needs=("title",),
             gives={
-                "title": field("string", "The title as it was written."),
-                "text": field("string", "What was remembered."),
+                "title": field("string", "The title of the note."),
+                "text": field("string", "The text of the note."),
             },
             annotations=VARIES,
         ),

@@ -1,4 +1,4 @@
-"""Tools about numbers: an expression's value and what a list of figures says."""
+"""Tools for numbers: evaluation of expressions, and statistics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def calculate(call: Call) -> Json:
 
 
 def summarize_numbers(call: Call) -> Json:
-    """Describe a list of numbers by its usual statistics."""
+    """Compute the usual statistics of a list of numbers."""
     import math
     import statistics
 
@@ -29,18 +29,18 @@ def summarize_numbers(call: Call) -> Json:
             "standard_deviation": statistics.stdev(numbers) if len(numbers) > 1 else 0.0,
         }
     except OverflowError:
-        raise ToolError("The numbers are too large to be summed up.") from None
+        raise ToolError("The numbers are too large to be added up.") from None
 
 
 TOOLS = (
     Tool(
         "calculate",
         "Calculator",
-        "Work out an arithmetic expression such as (3 + 4) * 2 ** 10 or sqrt(2) / 3. Knows "
+        "Evaluate an arithmetic expression such as (3 + 4) * 2 ** 10 or sqrt(2) / 3. Supports "
         "+ - * / // % **, pi, e, tau, abs, ceil, cos, exp, floor, log, log10, max, min, round, "
         "sin, sqrt and tan (angles in radians).",
         calculate,
-        takes={"expression": field("string", "The expression to work out.", minLength=1)},
+        takes={"expression": field("string", "The expression to evaluate.", minLength=1)},
         needs=("expression",),
         gives={"value": field("number", "The value; whole numbers are exact.")},
     ),
@@ -57,7 +57,7 @@ TOOLS = (
         },
         needs=("numbers",),
         gives={
-            "count": field("integer", "How many numbers there are."),
+            "count": field("integer", "The number of numbers."),
             "sum": field("number", "Their sum."),
             "mean": field("number", "Their arithmetic mean."),
             "median": field("number", "The middle one."),

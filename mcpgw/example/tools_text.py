@@ -1,4 +1,4 @@
-"""Tools about text: count, compare, find, and write it another way."""
+"""Tools for text: counting, comparing, searching and rewriting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _LONGEST = 50_000
 _WORDS_A_MINUTE = 230
 
-# Each starts only where a run of its characters starts, so a long run is read once.
+# The lookbehinds let a match start only at the start of a run, so a long run is scanned once.
 _EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _URL = re.compile(r"\bhttps?://[^\s<>\"'`]+")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -22,7 +22,7 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def count_words(call: Call) -> Json:
-    """Count what a text consists of."""
+    """Count the words, characters, sentences and lines of a text."""
     text = call.text("text")
     words = len(_WORD.findall(text))
     return {
@@ -36,7 +36,7 @@ def count_words(call: Call) -> Json:
 
 
 def slugify(call: Call) -> Json:
-    """Write a title as the last part of a web address."""
+    """Turn a title into a slug for a URL."""
     import unicodedata
 
     folded = unicodedata.normalize("NFKD", call.text("text").casefold())
@@ -45,12 +45,12 @@ def slugify(call: Call) -> Json:
     longest = call.whole("longest", 80)
     slug = re.sub(r"[^a-z0-9]+", separator, plain).strip(separator)[:longest].strip(separator)
     if not slug:
-        raise ToolError("Nothing is left: the text has no letter that could be written in ASCII.")
+        raise ToolError("The slug would be empty: the text must have letters that map to ASCII.")
     return {"slug": slug}
 
 
 def change_case(call: Call) -> Json:
-    """Write a text or a name in another case."""
+    """Rewrite a text or a name in another case."""
     text, style = call.text("text"), call.text("style")
     words = [word.casefold() for word in _WORD.findall(_HUMP.sub(" ", text).replace("_", " "))]
     styles: dict[str, Callable[[], str]] = {
@@ -67,7 +67,7 @@ def change_case(call: Call) -> Json:
 
 
 def compare_texts(call: Call) -> str:
-    """Show what differs between two texts as a unified diff."""
+    """Return the differences between two texts as a unified diff."""
     import difflib
 
     changed = difflib.unified_diff(
@@ -82,7 +82,7 @@ def compare_texts(call: Call) -> str:
 
 
 def extract_links(call: Call) -> Json:
-    """Find the e-mail addresses and the web addresses in a text."""
+    """Find the e-mail addresses and URLs in a text."""
     text = call.text("text")
     urls = [url.rstrip(".,;:!?)]}") for url in _URL.findall(text)]
     emails = [email.rstrip("-") for email in _EMAIL.findall(_URL.sub(" ", text))]
@@ -97,15 +97,15 @@ TOOLS = (
     Tool(
         "count_words",
         "Count words",
-        "Count the words, characters, sentences and lines of a text and estimate the time "
-        "that it takes to read.",
+        "Count the words, characters, sentences and lines of a text, and estimate its reading "
+        "time.",
         count_words,
         takes={"text": _words("The text to count.")},
         needs=("text",),
         gives={
             "words": field("integer", "Number of words."),
             "characters": field("integer", "Number of characters, spaces included."),
-            "characters_without_spaces": field("integer", "Number of characters but spaces."),
+            "characters_without_spaces": field("integer", "Number of characters without spaces."),
             "sentences": field("integer", "Number of sentences."),
             "lines": field("integer", "Number of lines."),
             "reading_minutes": field("number", "Minutes of silent reading at 230 words each."),
@@ -115,12 +115,12 @@ TOOLS = (
         "slugify",
         "Make a slug",
         "Turn a title into a slug for a web address or a file name: lower-case ASCII letters "
-        "and digits, with accents taken off and hyphens between the words.",
+        "and digits, without accents, with hyphens between the words.",
         slugify,
         takes={
             "text": _words("The title to turn into a slug."),
-            "separator": field("string", "What stands between words.", enum=["-", "_", "."]),
-            "longest": field("integer", "Greatest length; 80 when left out.", minimum=1),
+            "separator": field("string", "The separator between words.", enum=["-", "_", "."]),
+            "longest": field("integer", "Greatest length; 80 by default.", minimum=1),
         },
         needs=("text",),
         gives={"slug": field("string", "The slug.")},
@@ -135,7 +135,7 @@ TOOLS = (
             "text": _words("The text or the identifier to rewrite."),
             "style": field(
                 "string",
-                "The case to write it in.",
+                "The case to use.",
                 enum=["upper", "lower", "title", "sentence", "snake", "kebab", "camel", "pascal"],
             ),
         },
@@ -151,7 +151,10 @@ TOOLS = (
             "before": _words("The old text."),
             "after": _words("The new text."),
             "context": field(
-                "integer", "Unchanged lines to show around a change; 3.", minimum=0, maximum=100
+                "integer",
+                "Unchanged lines to show around a change; 3 by default.",
+                minimum=0,
+                maximum=100,
             ),
         },
         needs=("before", "after"),
@@ -159,7 +162,7 @@ TOOLS = (
     Tool(
         "extract_links",
         "Extract e-mail and web addresses",
-        "Find the e-mail addresses and the URLs in a text, each once, in their order.",
+        "Find the e-mail addresses and URLs in a text, each once, in order.",
         extract_links,
         takes={"text": _words("The text to search.")},
         needs=("text",),

@@ -1,4 +1,4 @@
-"""Tools about time: now, there, and so many days from now. All from the local zone data."""
+"""Tools for dates and time zones, based on the local time zone data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ZONE = "An IANA name such as Europe/Berlin, UTC, or an offset such as +05:30."
 
 
 def current_time(call: Call) -> Json:
-    """Tell the time of now in a zone."""
+    """Return the current time in a zone."""
     from datetime import datetime
 
     name = call.text("zone", "UTC")
@@ -21,13 +21,13 @@ def current_time(call: Call) -> Json:
 
 
 def convert_time(call: Call) -> Json:
-    """Tell what a time in one zone is in another."""
+    """Convert a time from one zone to another."""
     source, target = _zone(call.text("from_zone")), _zone(call.text("to_zone"))
     try:
         start = _moment(call.text("time"), source, call.text("from_zone"))
         there = start.astimezone(target)
     except OverflowError:
-        raise ToolError("The first and the last day of the calendar do not convert.") from None
+        raise ToolError("The first and the last day of the calendar cannot be converted.") from None
     return {
         "from": start.isoformat(),
         "to": there.isoformat(),
@@ -45,7 +45,7 @@ def add_to_date(call: Call) -> Json:
     try:
         start = date.fromisoformat(given)
     except ValueError:
-        raise ToolError(f"'{given}' is no date. Write it as 2026-11-23.") from None
+        raise ToolError(f"Invalid date '{given}'. Write it as 2026-11-23.") from None
     months = start.year * 12 + start.month - 1 + call.whole("months") + call.whole("years") * 12
     year, month = months // 12, months % 12 + 1
     try:
@@ -79,7 +79,7 @@ def _zone(name: str) -> tzinfo:
         known = sorted(zoneinfo.available_timezones())
         near = [zone for zone in known if city and city in zone.casefold()][:3]
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise ToolError(f"There is no time zone '{name}'.{hint} {_ZONE}") from None
+        raise ToolError(f"Unknown time zone '{name}'.{hint} {_ZONE}") from None
 
 
 def _moment(text: str, zone: tzinfo, zone_name: str) -> datetime:
@@ -91,11 +91,11 @@ def _moment(text: str, zone: tzinfo, zone_name: str) -> datetime:
         else:
             naive = datetime.combine(datetime.now(zone).date(), time.fromisoformat(text))
     except ValueError:
-        raise ToolError(f"'{text}' is no time. Write it as 2026-11-23T14:30 or 14:30.") from None
+        raise ToolError(f"Invalid time '{text}'. Write it as 2026-11-23T14:30 or 14:30.") from None
     if naive.tzinfo is not None:
-        raise ToolError(f"'{text}' names an offset already. Leave it out; from_zone says it.")
+        raise ToolError(f"'{text}' must not have an offset, because from_zone sets it.")
     moment = naive.replace(tzinfo=zone)
-    # A time that the clocks skip comes back from UTC as another one.
+    # A time skipped by the clocks comes back from UTC as a different one.
     if moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != naive:
         raise ToolError(f"'{text}' does not exist in {zone_name}: the clocks go forward there.")
     return moment
@@ -112,9 +112,9 @@ TOOLS = (
         "Current time",
         "Tell the current date, time and weekday in a time zone.",
         current_time,
-        takes={"zone": field("string", f"Time zone; UTC when left out. {_ZONE}", minLength=1)},
+        takes={"zone": field("string", f"Time zone; UTC by default. {_ZONE}", minLength=1)},
         gives={
-            "zone": field("string", "The zone that was asked for."),
+            "zone": field("string", "The requested zone."),
             "time": field("string", "ISO 8601 date and time with offset."),
             "weekday": field("string", "Name of the day, such as Monday."),
         },
@@ -129,13 +129,13 @@ TOOLS = (
             "time": field(
                 "string", "Local time as 2026-11-23T14:30, or 14:30 for today.", minLength=1
             ),
-            "from_zone": field("string", f"The zone that the time is given in. {_ZONE}"),
+            "from_zone": field("string", f"The zone of the given time. {_ZONE}"),
             "to_zone": field("string", f"The zone to convert to. {_ZONE}"),
         },
         needs=("time", "from_zone", "to_zone"),
         gives={
             "from": field("string", "The given time with its offset, ISO 8601."),
-            "to": field("string", "The same moment in the other zone, ISO 8601."),
+            "to": field("string", "The same time in the other zone, ISO 8601."),
             "weekday": field("string", "Name of the day in the other zone."),
             "hours_ahead": field("number", "How far the other zone is ahead, in hours."),
         },

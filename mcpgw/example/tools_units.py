@@ -1,4 +1,4 @@
-"""The tool that converts a quantity from one unit to another."""
+"""The tool for conversion of units."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ _FACTORS: dict[str, dict[str, tuple[float, str]]] = {
     },
 }
 
-# Unit -> (kelvin per degree, its zero in kelvin, other names).
+# Unit -> (kelvin per degree, zero point in kelvin, other names).
 _TEMPERATURES: dict[str, tuple[float, float, str]] = {
     "C": (1.0, 273.15, "celsius degc °c centigrade"),
     "F": (5 / 9, 273.15 - 32 * 5 / 9, "fahrenheit degf °f"),
@@ -107,12 +107,12 @@ def convert_units(call: Call) -> Json:
     if quantity != other_quantity:
         raise ToolError(
             f"{name} measures {quantity} and {other_name} measures {other_quantity}; "
-            "only units of one kind convert into each other."
+            "both units must measure the same quantity."
         )
     base = value * factor + zero
     if quantity == "temperature" and base < -1e-9:
         raise ToolError(f"{value} {name} is below absolute zero.")
-    # Twelve digits are more than any unit here is known to, and hide binary rounding.
+    # 12 digits exceed the precision of the inexact factors and hide binary rounding errors.
     result = float(f"{(base - other_zero) / other_factor:.12g}")
     return {"value": result, "unit": other_name, "quantity": quantity}
 
@@ -122,7 +122,7 @@ def _unit(given: str) -> tuple[str, str, float, float]:
     written = given.strip().replace(" ", "_")
     found = names.get(written)
     if found is None and not (len(written) <= 2 and written.startswith("M")):
-        # Mg is not mg: a capital M stands for a million, a small one for a thousandth.
+        # Mg is not mg: a capital M means a million, a small one a thousandth.
         found = names.get(written.casefold())
     if found is None:
         import difflib
@@ -130,7 +130,7 @@ def _unit(given: str) -> tuple[str, str, float, float]:
         near = difflib.get_close_matches(written.casefold(), names, n=3)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         symbols = ", ".join(dict.fromkeys(unit[1] for unit in names.values()))
-        raise ToolError(f"'{given}' is no unit known here.{hint} Known are: {symbols}.")
+        raise ToolError(f"Unknown unit '{given}'.{hint} Units: {symbols}.")
     return found
 
 
@@ -143,7 +143,7 @@ def _names() -> dict[str, tuple[str, str, float, float]]:
     for symbol, (degree, zero, others) in _TEMPERATURES.items():
         for name in (symbol, *others.split()):
             names[name] = ("temperature", symbol, degree, zero)
-    # "KG" and "Miles" are clear enough; of Mb, kB and KB each means another thing to someone.
+    # "KG" and "Miles" are unambiguous; Mb, kB and KB are not.
     folded = {
         name.casefold(): unit for name, unit in names.items() if unit[0] != "data" or len(name) > 3
     }
@@ -169,8 +169,8 @@ TOOLS = (
         needs=("value", "from_unit", "to_unit"),
         gives={
             "value": field("number", "The converted amount, to 12 digits."),
-            "unit": field("string", "Symbol of the unit that it is in."),
-            "quantity": field("string", "What the units measure, such as length."),
+            "unit": field("string", "Symbol of the unit."),
+            "quantity": field("string", "The quantity that the units measure, such as length."),
         },
     ),
 )

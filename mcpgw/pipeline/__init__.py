@@ -1,1 +1,1 @@
-"""The way of one call."""
+"""The pipeline: the stages that every call to a backend passes through."""

@@ -1,4 +1,4 @@
-"""One call on its way to a backend, and what can go wrong with it."""
+"""Calls to backends, the stages that process them, and the failures of a call."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ _UUID_VERSION_4: Final = 0x4000_8000_0000_0000_0000
 
 
 class Recovery(enum.Enum):
-    """Why a call failed, in words that a model can act on."""
+    """Kinds of failure, each with its code, whether to retry, and advice for a model."""
 
     INVALID_PARAM = ("INVALID_PARAM", True, "an argument is wrong; correct it and call again")
     TOOL_NOT_FOUND = ("TOOL_NOT_FOUND", False, "no such server or tool; use a suggested name")
     BACKEND_ERROR = ("BACKEND_ERROR", True, "the server failed or its process ended")
     BACKEND_TIMEOUT = ("BACKEND_TIMEOUT", True, "the server did not answer in time")
     BACKEND_UNREACHABLE = ("BACKEND_UNREACHABLE", False, "the server cannot be started")
-    CIRCUIT_OPEN = ("CIRCUIT_OPEN", False, "the server failed repeatedly; wait, or revive it")
+    CIRCUIT_OPEN = ("CIRCUIT_OPEN", False, "the server failed repeatedly; wait or revive it")
     RATE_LIMITED = ("RATE_LIMITED", True, "too many calls; wait and call again")
     SERVER_DISABLED = ("SERVER_DISABLED", False, "an operator has disabled the server")
-    TOOL_DISABLED = ("TOOL_DISABLED", False, "it mostly failed lately and is disabled for a while")
+    TOOL_DISABLED = ("TOOL_DISABLED", False, "temporarily disabled: high error rate")
     NOT_ALLOWED = ("NOT_ALLOWED", False, "this session may not use it")
     NOT_AUTHORIZED = (
         "NOT_AUTHORIZED",
         False,
-        "the server refuses these credentials; ask the person",
+        "the server rejected the credentials; ask the user",
     )
     BUDGET_EXCEEDED = ("BUDGET_EXCEEDED", False, "a budget is used up")
-    DUPLICATE_REQUEST = ("DUPLICATE_REQUEST", True, "the same call is still being answered")
+    DUPLICATE_REQUEST = ("DUPLICATE_REQUEST", True, "the same call is still in progress")
 
     def __init__(self, code: str, retry: bool, meaning: str) -> None:
         self.code = code
@@ -50,15 +50,16 @@ class Recovery(enum.Enum):
 
 @attrs.define(eq=False)
 class CallFailed(Exception):
-    """A call that ends without an answer of the backend.
+    """A call that ends without a result from the backend.
 
     Args:
       recovery: the kind of failure.
       message: what happened, with the values involved.
       suggest: what to do next.
       related: names of tools or servers that may have been meant.
-      data: more for a program, such as the backend's own error.
-      happened: the call may have taken effect all the same, so it is not to be repeated blindly.
+      data: further details for programs, such as the backend's own error.
+      happened: whether the call may have taken effect nevertheless, so it must not be repeated
+        blindly.
     """
 
     recovery: Recovery
@@ -74,10 +75,10 @@ class CallFailed(Exception):
 
 @attrs.define(slots=True, eq=False)
 class Call:
-    """A request for a backend on its way through the stages.
+    """A request for a backend, as it passes through the stages.
 
-    `client_request` is the client's request that caused it; progress goes back to it. `name` is the
-    tool's name as it is offered, which `params` has too until the tool is found.
+    `client_request` is the client's request that caused the call and receives its progress.
+    `name` is the tool's offered name; `params` has it too until the stage `find_tool` replaces it.
     """
 
     server: str
@@ -87,18 +88,18 @@ class Call:
     client_request: Request | None = None
     session: SessionState = attrs.field(factory=SessionState)
     full: bool = False
-    """Without cache, idempotency and shaping of the answer."""
+    """Bypass the response cache and the response transforms, except redaction."""
     fields: tuple[str, ...] = ()
-    """The only parts of the answer that are wanted, as paths."""
+    """Paths of the only parts of the result to return; empty for all."""
     supports_input_required: bool = False
-    """Whether an answer may be `input_required`, for the client to come again with."""
+    """Whether the result may be `input_required`, which the client answers with a new request."""
     transparent: bool = False
-    """On the way to one server's own face: nothing is added to the answer, and the server is the
-    judge of names and arguments."""
+    """The call is for a server's own endpoint: nothing is added to the result, and the server
+    itself checks names and arguments."""
     patience: float | None = None
-    """Seconds that it may take, where that is not for the server's settings to say."""
+    """Timeout in seconds instead of the one in the server's settings."""
     open_questions: int = 0
-    """How many questions of the backend wait for the client now."""
+    """Requests of the backend to the client that are waiting for a response."""
     last_question_at: float = 0.0
     idempotency_key: str = ""
     trace_id: str = ""
@@ -108,11 +109,11 @@ class Call:
     deadline: trio.CancelScope = attrs.field(default=None)  # set by the stage `deadline`
     sent: bool = False
     connection: object = None
-    """The connection that it was sent on."""
+    """The connection on which the call was sent."""
     cached: bool = False
-    """Answered without asking the backend."""
+    """Answered without a request to the backend."""
     fault: Recovery | None = None
-    """What an answer with `isError` tells of its cause, where it does."""
+    """The kind of failure recognised in a result with `isError`, if any."""
 
     def __repr__(self) -> str:
         state = "SENT" if self.sent else "WAITING"
@@ -120,14 +121,14 @@ class Call:
 
     @property
     def repeatable(self) -> bool:
-        """Whether making the call twice is the same as making it once, as far as is known."""
+        """Whether the call can safely be repeated, according to the tool's annotations."""
         if self.method != "tools/call":
-            return True  # reading resources and prompts changes nothing
+            return True  # reading resources and prompts has no side effects
         return self.tool is not None and is_repeatable(self.tool)
 
     @property
     def timed_out(self) -> bool:
-        """Tell whether the call's own time is up."""
+        """Whether the call's deadline has passed."""
         return trio.current_time() >= self.deadline.deadline
 
 
@@ -135,14 +136,14 @@ Proceed = Callable[[Call], Awaitable[Params]]
 
 
 class Stage(Protocol):
-    """One step of the way: let the call through, answer it, or refuse it."""
+    """One stage of the pipeline: passes the call on, answers it, or refuses it."""
 
     def __call__(self, call: Call, proceed: Proceed) -> Awaitable[Params]:
-        """Take the call; `proceed` goes on with it and gives its answer."""
+        """Process the call; `proceed` runs the later stages and returns the result."""
 
 
 def compose(stages: tuple[Stage, ...], last: Proceed) -> Proceed:
-    """Chain stages in their order: each gets the call and a function that goes on."""
+    """Chain stages in order: each gets the call and a function that runs the later ones."""
     proceed = last
     for stage in reversed(stages):
         proceed = partial(stage, proceed=proceed)
@@ -150,7 +151,7 @@ def compose(stages: tuple[Stage, ...], last: Proceed) -> Proceed:
 
 
 def new_trace_id() -> str:
-    """Return `gw-` and a random UUID (RFC 9562, version 4). It tells calls apart, no more."""
+    """Return `gw-` and a random UUID (RFC 9562, version 4); not cryptographically secure."""
     bits = random.getrandbits(128) & ~_UUID_FIXED | _UUID_VERSION_4
     text = f"{bits:032x}"
     return f"gw-{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,4 +1,4 @@
-"""Which tools and servers mostly fail and are disabled for a while."""
+"""Error budgets: tools and servers with a high error rate are disabled temporarily."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class _Window:
 
     outcomes: deque[tuple[float, bool]] = attrs.field(factory=deque)
     since: float = -float("inf")
-    """Outcomes up to then do not count: it has rested for them."""
+    """Outcomes up to this time do not count, because they have led to a cooldown already."""
     disabled_until: float = 0.0
     rate: float = 0.0
     """The share of failures at which it was disabled."""
 
-    def note(self, now: float, failed: bool, most: int) -> None:
-        """Add an outcome."""
+    def add(self, now: float, failed: bool, most: int) -> None:
+        """Add an outcome; keep the latest `most`."""
         outcomes = self.outcomes
         outcomes.append((now, failed))
         if len(outcomes) > most:
@@ -36,7 +36,7 @@ class _Window:
         return [failed for when, failed in self.outcomes if when > oldest][-settings.window_calls :]
 
     def spent(self, now: float, settings: ErrorWindowConfig) -> bool:
-        """Disable it for a while where too many of the latest calls failed; True if so."""
+        """Start a cooldown if too many of the latest calls failed; return whether it started."""
         recent = self.recent(now, settings)
         if len(recent) < settings.min_samples or now < self.disabled_until:
             return False
@@ -51,7 +51,7 @@ class _Window:
 
 @attrs.frozen
 class Disabled:
-    """Something that is out of use; `tool` is empty for a whole server. Times in seconds."""
+    """A disabled tool, or a server if `tool` is empty. Times are in seconds."""
 
     server: str
     tool: str
@@ -62,22 +62,22 @@ class Disabled:
 
 @attrs.define(eq=False)
 class ErrorBudgets:
-    """Windows of outcomes by tool and by server; what mostly fails rests and comes back."""
+    """Windows of outcomes by tool and by server, with the cooldowns of those that failed."""
 
     config: ErrorBudgetConfig = attrs.field(factory=ErrorBudgetConfig)
     _most: int = attrs.field(init=False)
     """Outcomes of one tool that are kept."""
     _clock: Callable[[], float] = trio.current_time
     _windows: dict[ToolKey, _Window] = attrs.field(factory=dict)
-    """By server and tool; with an empty tool, of the whole server."""
+    """By server and tool; the empty tool stands for the whole server."""
     _any: bool = False
-    """Whether anything was ever disabled; else nobody need look."""
+    """Whether anything was ever disabled; if not, `remaining` is quick."""
 
     def __attrs_post_init__(self) -> None:
         self.use(self.config)
 
     def use(self, config: ErrorBudgetConfig) -> None:
-        """Take other settings; what is disabled stays so for its time."""
+        """Set the configuration; current cooldowns continue."""
         self.config = config
         self._most = max(config.tool.window_calls, config.server.window_calls)
 
@@ -93,24 +93,24 @@ class ErrorBudgets:
                 longest = max(longest, window.disabled_until - self._clock())
         return longest
 
-    def note(self, server: str, tool: str, *, failed: bool) -> Sequence[str]:
-        """Take note of an outcome; return what it disabled: the tool, the server, both."""
+    def record(self, server: str, tool: str, *, failed: bool) -> Sequence[str]:
+        """Record an outcome; return what it disabled: the tool, the server, both or neither."""
         now = self._clock()
         window = self._windows.get((server, tool))
         if window is None:
             window = self._windows[server, tool] = _Window()
-        window.note(now, failed, self._most)
+        window.add(now, failed, self._most)
         if not failed:
             return ()
-        gone: list[str] = []
+        disabled: list[str] = []
         if window.spent(now, self.config.tool):
-            gone.append(tool)
-        if self._whole(server).spent(now, self.config.server):
-            gone.append(server)
-        self._any = self._any or bool(gone)
-        return gone
+            disabled.append(tool)
+        if self._server_window(server).spent(now, self.config.server):
+            disabled.append(server)
+        self._any = self._any or bool(disabled)
+        return disabled
 
-    def _whole(self, server: str) -> _Window:
+    def _server_window(self, server: str) -> _Window:
         """Return the window of a whole server: the latest outcomes of all its tools."""
         whole = self._windows.setdefault((server, ""), _Window())
         ended = [
@@ -125,7 +125,7 @@ class ErrorBudgets:
         return whole
 
     def disabled(self) -> list[Disabled]:
-        """List what is disabled now."""
+        """Return the tools and servers disabled now."""
         now = self._clock()
         found = []
         for (server, tool), window in sorted(self._windows.items()):
@@ -136,12 +136,12 @@ class ErrorBudgets:
         return found
 
     def window(self, server: str) -> tuple[int, int]:
-        """Return the successes and failures of a server that are looked at now."""
-        recent = self._whole(server).recent(self._clock(), self.config.server)
+        """Return the numbers of successes and failures in the current window of a server."""
+        recent = self._server_window(server).recent(self._clock(), self.config.server)
         return len(recent) - sum(recent), sum(recent)
 
     def forget(self, server: str) -> int:
-        """Forget all outcomes of a server; return how many things that enabled again."""
+        """Forget all outcomes of a server; return the number of tools and servers re-enabled."""
         now = self._clock()
         gone = [key for key in self._windows if key[0] == server]
         return sum(self._windows.pop(key).disabled_until > now for key in gone)

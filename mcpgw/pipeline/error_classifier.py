@@ -1,4 +1,4 @@
-"""What kind of failure an error result tells of: by status codes first, by plain words next."""
+"""Classification of error results by HTTP status codes, then by common words."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BY_STATUS: Final = {
     **dict.fromkeys((400, 404, 410, 413, 414, 416, 422), Recovery.INVALID_PARAM),
     **dict.fromkeys((401, 403), Recovery.NOT_AUTHORIZED),
     429: Recovery.RATE_LIMITED,
-    # 522 and 524: an intermediary's word for a server that did not answer in time.
+    # 522 and 524: a proxy reports that the server did not respond in time.
     **dict.fromkeys((408, 504, 522, 524), Recovery.BACKEND_TIMEOUT),
 }
 _SERVER_ERRORS: Final = range(500, 600)
@@ -41,7 +41,7 @@ _REASONS: Final = (
     r"|internal server error|not implemented|bad gateway|service (?:temporarily )?unavailable"
     r"|gateway time-?out"
 )
-# The number stands alone: "HTTP 4290", "HTTP 429.5" and "status: 500ms" name no status.
+# The number must end there: "HTTP 4290", "HTTP 429.5" and "status: 500ms" are not statuses.
 _NUMBER: Final = r"([45]\d\d)(?![\w-]|[.,]\d)"
 _STATUS_IN_TEXT: Final = (
     # "HTTP 503", "HTTP/1.1 503", "status code: 503", "statusCode":503
@@ -49,13 +49,13 @@ _STATUS_IN_TEXT: Final = (
     r"http(?:/\d(?:\.\d)?|s)?(?:[ _-]?(?:error|status|response))?(?:[ _-]?code)?"
     r"|(?:response[ _-]?)?status(?:[ _-]?code)?|(?:error|response)[ _-]?code"
     rf")[\"']?(?:\s{{0,3}}[:=]\s{{0,3}}|\s{{1,3}}(?:(?:is|was|of)\s{{1,3}})?)[\"'(\[]?{_NUMBER}"
-    # "429: slow down" at the very beginning
+    # "429: slow down" at the very start
     r"|\A\W{0,3}(?:error\s{1,3})?([45]\d\d)(?=\s{0,3}(?:[:—–]|-\s))"
     # "502 Bad Gateway"
     rf"|(?<![\w.])([45]\d\d)[\s:,()\"'-]{{1,3}}(?:{_REASONS})\b"
 )
 _IS_SETTING: Final = r"(?! (?:must|should|has to|needs|cannot|value|parameter|option|is not|of 0))"
-"""What follows where a time-out is an argument and not what happened."""
+"""Excludes texts about a time-out as an argument."""
 _RATE_WORDS: Final = (
     r"rate[ _-]?limit(?:s|ing)?(?: (?:has been|have been|is|was|were))?"
     r" (?:exceeded|reached|hit)"
@@ -78,7 +78,7 @@ _FAULT_WORDS: Final = (
 
 @functools.cache
 def _status_pattern() -> re.Pattern[str]:
-    """Return the pattern, compiled at the first error: starting without one is the rule."""
+    """Return the pattern, compiled at the first error to keep startup fast."""
     return re.compile(_STATUS_IN_TEXT, re.ASCII | re.IGNORECASE)
 
 
@@ -95,12 +95,11 @@ def _word_patterns() -> tuple[tuple[Recovery, re.Pattern[str]], ...]:
 
 
 def classify(result: Mapping[str, Any]) -> Verdict | None:
-    """Return the kind of failure that an error result tells of, with the status where it has one.
+    """Return the kind of failure in an error result, and its HTTP status if it has one.
 
-    It looks for an HTTP status in the structured content, in a text that is JSON, in `_meta`,
-    and in the first `LONGEST_READ` characters of the first text; then for the usual words.
-    Numbers that are no status ("500 items", "port 5008") count for nothing. None means that
-    the text speaks for itself.
+    Looks for an HTTP status in the structured content, in a JSON text, in `_meta`, and in the
+    first `LONGEST_READ` characters of the first text; then for common words. Other numbers ("500
+    items", "port 5008") are ignored. None means that no cause was recognised.
     """
     text = _text(result)
     for source in (result.get("structuredContent"), _json(text), result.get("_meta")):
@@ -120,18 +119,18 @@ def classify(result: Mapping[str, Any]) -> Verdict | None:
 
 
 def of_status(status: int) -> Recovery | None:
-    """Return what an HTTP status tells, None where it is no error or one that tells nothing."""
+    """Return the kind of failure for an HTTP status, or None if it is not specific."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return Recovery.BACKEND_ERROR if status in _SERVER_ERRORS else None
 
 
 def is_backend_fault(recovery: Recovery | None) -> bool:
-    """Tell whether a failure counts against the backend's error budget.
+    """Return whether a failure counts against the backend's error budget.
 
-    Only what the backend did wrong does: errors of its own and answers that did not come in
-    time. What the caller did wrong, limits, refused credentials and this gateway's own refusals
-    do not; neither does a server that cannot be started, which its supervisor deals with.
+    Only the backend's own errors and timeouts count. Mistakes of the caller, rate limits, rejected
+    credentials and refusals by this gateway do not, nor does a server that cannot be started,
+    which its supervisor handles.
     """
     return recovery in (Recovery.BACKEND_ERROR, Recovery.BACKEND_TIMEOUT)
 
@@ -149,12 +148,12 @@ def recovery_object(
     Args:
       recovery: the kind of failure.
       message: what happened.
-      suggest: what to do next; by default what the kind of failure, or the status, suggests.
+      suggest: what to do next; by default advice for the kind of failure or the status.
       related: names that may have been meant.
-      status: the HTTP status that the backend told.
+      status: the HTTP status reported by the backend.
     """
     if not suggest and status in _GONE:
-        suggest = "what the arguments name does not exist; look for the right name or id first"
+        suggest = "the item in the arguments does not exist; look up its name or id first"
     found: dict[str, Any] = {
         "error_code": recovery.code,
         "message": message,
@@ -175,7 +174,7 @@ def _text(result: Mapping[str, Any]) -> str:
 
 
 def _json(text: str) -> object:
-    """Return what a text says as JSON, None where it is none or too long to be read whole."""
+    """Return a text parsed as JSON, or None if it is not JSON or too long."""
     if len(text) > LONGEST_READ or not text.lstrip().startswith(("{", "[")):
         return None
     try:
@@ -185,7 +184,7 @@ def _json(text: str) -> object:
 
 
 def _statuses(source: object, levels: int = 3) -> Iterator[int]:
-    """Yield the statuses that an object names itself, then those of the error within it."""
+    """Yield the statuses of an object, then those of the errors nested in it."""
     if isinstance(source, list):
         source = source[0] if len(source) == 1 else None
     if not isinstance(source, Mapping) or levels == 0:

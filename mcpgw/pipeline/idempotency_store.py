@@ -1,4 +1,4 @@
-"""Calls that carry an idempotency key: what became of them."""
+"""The store of idempotency keys and the results of their calls."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ Name = tuple[str, str, str]
 
 @attrs.define(eq=False)
 class Entry:
-    """One key: in flight while it has neither an answer nor an unknown end."""
+    """One key: in flight while it has neither a result nor an unknown outcome."""
 
     request: Key
-    """The tool and the arguments that the key was first used with."""
+    """The tool and arguments with which the key was first used."""
     until: float = float("inf")
     result: Params | None = None
     unknown: CallFailed | None = None
-    """Why it is not known whether the call took effect."""
+    """The failure after which it is unknown whether the call took effect."""
 
 
 @attrs.define(eq=False)
 class IdempotencyStore:
-    """Remembers keys for `keep` seconds, at most `max_entries`; those in flight always.
+    """Stores keys for `keep` seconds, at most `max_entries` besides those in flight.
 
-    Kept in memory: a new start of the gateway knows none of them.
+    The store is in memory, so keys are lost when the gateway restarts.
     """
 
     keep: float = 24 * 3600.0
@@ -43,7 +43,7 @@ class IdempotencyStore:
         return len(self._entries)
 
     def find(self, call: Call) -> Entry | None:
-        """Return what is known of the call's key."""
+        """Return the entry of the call's key, or None."""
         entry = self._entries.get(_name(call))
         if entry is not None and entry.until <= self._clock():
             del self._entries[_name(call)]
@@ -51,19 +51,19 @@ class IdempotencyStore:
         return entry
 
     def begin(self, call: Call) -> Entry:
-        """Take note that a call is under way."""
+        """Add an entry for a call in flight."""
         entry = self._entries[_name(call)] = Entry(cache_key(call))
         return entry
 
     def settle(self, entry: Entry) -> None:
-        """Keep a finished entry for its time."""
+        """Keep a finished entry for `keep` seconds; drop the oldest beyond `max_entries`."""
         entry.until = self._clock() + self.keep
         done = [name for name, each in self._entries.items() if each.until != float("inf")]
         for name in done[: max(0, len(done) - self.max_entries)]:
             del self._entries[name]
 
     def drop(self, call: Call) -> None:
-        """Forget a key: its call surely had no effect, or may be made again."""
+        """Forget a key whose call had no effect or may be repeated."""
         self._entries.pop(_name(call), None)
 
 

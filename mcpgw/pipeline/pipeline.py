@@ -1,4 +1,4 @@
-"""The way of one call, from top to bottom. This is the place to read it, and to change it."""
+"""The order of the stages that a call passes through."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from mcpgw.usage.recorder import Usage
 
 @attrs.define(eq=False)
 class Pipeline:
-    """The composed stages. `call` is for tools, `ask` for all else that a backend answers."""
+    """The composed stages. `call` is for tools, `ask` for all other requests to a backend."""
 
     pool: BackendPool
     usage: Usage
@@ -57,7 +57,7 @@ class Pipeline:
         self.configure(self.config)
 
     def configure(self, config: GatewayConfig) -> None:
-        """Take a configuration; calls under way go on by the one that they began with."""
+        """Set the configuration; calls in flight continue with the previous one."""
         self.config = config
         self.errors.use(config.error_budget)
         self.cache.max_entries = config.cache.max_entries
@@ -70,13 +70,13 @@ class Pipeline:
         self._call_transparent = compose(self.call_stages(transparent=True), self._to_backend)
 
     def call_stages(self, *, transparent: bool = False) -> tuple[Stage, ...]:
-        """Return the stages of every tool call, up to where its backend is known."""
+        """Return the stages of every tool call, up to the one that resolves its backend."""
         limits = self.config.sandbox.active
         stages = (
-            None if transparent else trace,  # an id for the answer, the log and the backend
-            Accounting(self.usage, self.prices),  # counters and costs, however it ends
+            None if transparent else trace,  # an id for the result, the log and the backend
+            Accounting(self.usage, self.prices),  # counters and costs, for every outcome
             Sandbox(limits) if limits is not None else None,
-            Resolve(self.pool),  # which server; did you mean
+            Resolve(self.pool),  # finds the server, or suggests names
         )
         return tuple(stage for stage in stages if stage is not None)
 
@@ -89,14 +89,14 @@ class Pipeline:
         chosen: bool = False,
         transparent: bool = False,
     ) -> tuple[Stage, ...]:
-        """Return the stages of every request to one backend; what is not needed is left out.
+        """Return the stages of every request to one backend, without those not needed.
 
         Args:
-          backend: which.
-          full: for calls that want the backend's own answer, fresh and only redacted.
-          keyed: for calls that carry an idempotency key.
-          chosen: for calls that want parts of the answer only.
-          transparent: for what is passed on as it is.
+          backend: the backend.
+          full: for calls that bypass the cache and all transforms except redaction.
+          keyed: for calls with an idempotency key.
+          chosen: for calls that select parts of the result.
+          transparent: for calls passed on unchanged.
         """
         config, failsafe = self.config, backend.failsafe
         transforms = tuple(
@@ -104,36 +104,41 @@ class Pipeline:
         )
         of_tools = any(each.transform is not None for each in backend.config.tools.values())
         shaped = chosen or transforms or of_tools
-        # Capabilities have a cache of their own, by what each file says.
+        # Capabilities have their own cache, configured in each file.
         cached = not (full or transparent or backend.config.transport == "builtin")
         stages = (
-            kill_switch,  # may it be used at all
-            Profile(config) if config.routing_profiles else None,  # by this session
-            ErrorBudget(self.errors if config.error_budget.enabled else None),  # whose fault
-            deadline,  # from here on the clock runs
-            FindTool(self.pool),  # which tool; did you mean
-            None if transparent else CheckArguments(),  # do they fit its schema
-            Budget(self.spending) if config.cost_governance.enabled else None,  # may it cost
-            _transform(transforms) if shaped else None,  # what the answer looks like
-            Cache(config.cache, self.cache) if cached else None,  # is it known already
-            Idempotency(self.answers) if keyed else None,  # was it done already
+            kill_switch,  # is the server enabled?
+            Profile(config) if config.routing_profiles else None,  # may the session use it?
+            ErrorBudget(self.errors if config.error_budget.enabled else None),  # counts failures
+            deadline,  # the clock starts here
+            FindTool(self.pool),  # finds the tool, or suggests names
+            None if transparent else CheckArguments(),  # do they match the tool's schema?
+            Budget(self.spending) if config.cost_governance.enabled else None,  # may it cost this?
+            _transform(transforms) if shaped else None,  # shapes the result
+            Cache(config.cache, self.cache) if cached else None,  # is the result cached?
+            Idempotency(self.answers) if keyed else None,  # was the call made already?
             rate_limit if backend.bucket is not None else None,
             concurrency if backend.concurrency is not None else None,
-            retry,  # around what may be lost and repeated
+            retry,  # repeats the stages below if it is safe
             breaker if failsafe.circuit_breaker.enabled else None,
         )
         return tuple(stage for stage in stages if stage is not None)
 
     async def call(self, call: Call) -> Params:
-        """Call a tool. Raise `CallFailed`, or `RpcError` where the backend answered with one."""
+        """Call a tool.
+
+        Raises:
+          CallFailed: the call ended without a result of the backend.
+          RpcError: the backend answered with a JSON-RPC error.
+        """
         return await self._call(call)
 
     async def call_transparent(self, call: Call) -> Params:
-        """Call a tool for a client of its server's own face; raises as `call` does."""
+        """Call a tool for a client of the server's own endpoint; raises as `call` does."""
         return await self._call_transparent(call)
 
     async def ask(self, call: Call) -> Params:
-        """Send another request to a known backend (`call.backend`), under the same guards."""
+        """Send a request other than a tool call to `call.backend`, through the same stages."""
         try:
             return await self._to_backend(call)
         except Replaced as error:
@@ -149,9 +154,9 @@ class Pipeline:
         )
         chain = self._chains.get(key)
         if chain is None:
-            for gone in [key for key in self._chains if key[0].retired]:
-                self.cache.forget(gone[0])
-                del self._chains[gone]
+            for retired in [key for key in self._chains if key[0].retired]:
+                self.cache.forget(retired[0])
+                del self._chains[retired]
             _, full, keyed, chosen, transparent = key
             stages = self.backend_stages(
                 call.backend, full=full, keyed=keyed, chosen=chosen, transparent=transparent
@@ -161,7 +166,7 @@ class Pipeline:
 
 
 def _transform(transforms: tuple[ResponseTransform, ...]) -> Stage:
-    # Imported where it is needed, which with most configurations is nowhere.
+    # Imported on demand, because most configurations have no transforms.
     from mcpgw.pipeline.stages.transform import Transform
 
     return Transform(transforms)

@@ -1,4 +1,4 @@
-"""What calls cost: prices of tools, servers and tokens."""
+"""Prices of calls and tokens, by tool and server."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mcpgw.pipeline.call import Call
 
 MILLION = 1_000_000
 MOST_KNOWN = 20_000
-"""Prices kept at hand."""
+"""Prices that are cached."""
 
 
 class Tokens(NamedTuple):
-    """The tokens of one answer; `cached` of them came out of a model's prompt cache."""
+    """The tokens of one result; `cached` of them came from a model's prompt cache."""
 
     total: int = 0
     cached: int = 0
@@ -26,14 +26,14 @@ class Tokens(NamedTuple):
 
 @attrs.define(eq=False)
 class Prices:
-    """The registry of prices. All amounts are whole millionths of the currency."""
+    """The registry of prices. All amounts are in whole millionths of the currency."""
 
     config: CostConfig = attrs.field(factory=CostConfig)
     _known: dict[tuple[BackendServer, str], tuple[int, float | None]] = attrs.field(factory=dict)
-    """Prices that were looked up: a call's, and a million tokens'."""
+    """Cached prices of a call and of a million tokens."""
 
     def per_call(self, backend: BackendServer, tool: str) -> int:
-        """Return the price of a call: of the tool, else of its server, else the default."""
+        """Return the price of a call: that of the tool, or else of its server, or the default."""
         return self._look_up(backend, tool)[0]
 
     def _look_up(self, backend: BackendServer, tool: str) -> tuple[int, float | None]:
@@ -54,11 +54,11 @@ class Prices:
         return round(MILLION * (self.config.default_cost if own is None else own))
 
     def per_million_tokens(self, server: str, tool: str) -> float | None:
-        """Return the price of a million tokens, in the currency; None where they are free."""
+        """Return the price of a million tokens, in the currency, or None if they are free."""
         return _price(self.config.token_costs, f"{server}:{tool}", server)
 
     def of(self, call: Call, tokens: Tokens) -> int:
-        """Return what an answered call cost."""
+        """Return the cost of a finished call."""
         if call.cached or call.backend is None:
             return 0
         price, rate = self._look_up(call.backend, call.name)
@@ -66,7 +66,7 @@ class Prices:
 
 
 def _price(prices: Mapping[str, float], *names: str) -> float | None:
-    """Look names up, the first name first; then the patterns, in the order of the file."""
+    """Return the price of the first name listed, or of the first pattern that matches any."""
     for name in names:
         if (price := prices.get(name)) is not None:
             return price
@@ -77,10 +77,10 @@ def _price(prices: Mapping[str, float], *names: str) -> float | None:
 
 
 def count_tokens(result: Mapping[str, Any]) -> Tokens:
-    """Return the tokens of an answer, as it reports them or a token for 4 characters of text.
+    """Return the tokens reported in a result, or one token for 4 characters of text.
 
-    Reports are understood in the form of OpenAI (`prompt_tokens`, `completion_tokens`) and of
-    Anthropic (`input_tokens`, `output_tokens`), at the top, in `structuredContent` or `_meta`.
+    Reads `usage` in the form of OpenAI (`prompt_tokens`, `completion_tokens`) or Anthropic
+    (`input_tokens`, `output_tokens`), at the top level, in `structuredContent` or in `_meta`.
     """
     for place in (result, result.get("structuredContent"), result.get("_meta")):
         usage = place.get("usage") if isinstance(place, dict) else None

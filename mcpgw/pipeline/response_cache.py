@@ -1,4 +1,4 @@
-"""Answers that are given again: kept by backend, tool, caller and arguments."""
+"""Response cache: results by backend, tool, caller and arguments."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mcpgw.pipeline.call import Call
 from mcpgw.protocol.peer import Params
 
 MAX_ANSWER: Final = 1_000_000
-"""Characters of an answer's text above which it is not kept."""
+"""Greatest size of a cached result, in characters of text."""
 MAX_CHARACTERS: Final = 32_000_000
-"""Characters of text kept in all."""
+"""Greatest size of all cached results, in characters of text."""
 
 Key = tuple[str, str, str]
 
@@ -32,9 +32,9 @@ class _Kept:
 
 @attrs.define(eq=False)
 class ResponseCache:
-    """Keeps answers for a time, at most so many; the oldest go first.
+    """Caches results until they expire; the oldest are dropped first.
 
-    `max_entries` of 0 is without a bound; the characters kept are bounded in any case.
+    `max_entries` is unlimited if 0; the size of all results is limited in any case.
     """
 
     max_entries: int = 10_000
@@ -49,9 +49,9 @@ class ResponseCache:
         return len(self._kept)
 
     def find(self, call: Call, key: Key) -> tuple[Params, float] | None:
-        """Return a kept answer and its age in seconds; None where there is none.
+        """Return a cached result and its age in seconds, or None.
 
-        An answer to a tool whose definition has changed since does not count.
+        A result is dropped if the tool's definition has changed since.
         """
         kept = self._kept.get((call.backend, key))
         if kept is None:
@@ -67,7 +67,7 @@ class ResponseCache:
         return self._writes.get(backend, 0)
 
     def keep(self, call: Call, key: Key, result: Params, ttl: float, writes: int) -> None:
-        """Keep an answer, unless it is an error or something was written meanwhile."""
+        """Cache a result, unless it is an error, too large, or outdated by a write meanwhile."""
         backend, size = call.backend, _size(result)
         if result.get("isError") is True or self.writes(backend) != writes or size > MAX_ANSWER:
             return
@@ -81,13 +81,13 @@ class ResponseCache:
             self._drop(*next(iter(self._kept)))
 
     def written(self, backend: BackendServer) -> None:
-        """Drop what is kept of a server: a call may have changed what it would answer."""
+        """Drop the results of a server after a call that may have changed its state."""
         self._writes[backend] = self.writes(backend) + 1
         for key in list(self._keys.get(backend, ())):
             self._drop(backend, key)
 
     def forget(self, backend: BackendServer) -> None:
-        """Forget a server that is gone."""
+        """Forget a server that was removed."""
         self.written(backend)
         self._writes.pop(backend, None)
         self._keys.pop(backend, None)
@@ -100,7 +100,7 @@ class ResponseCache:
 
 
 def cache_key(call: Call) -> Key:
-    """Return what an answer depends on; the caller is part of it, so none sees another's."""
+    """Return the cache key of a call; it includes the caller, so results are not shared."""
     arguments = json.dumps(call.params.get("arguments"), sort_keys=True, ensure_ascii=False)
     return call.name, call.session.caller, arguments
 

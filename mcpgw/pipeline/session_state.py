@@ -1,4 +1,4 @@
-"""What is kept of one client session between its calls."""
+"""State of one client session that is kept between its calls."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mcpgw.shaping.pages import ResultPages
 from mcpgw.usage.model import ToolKey
 
 START_STATE: Final = "default"
-"""The workflow state in which every session begins."""
+"""The workflow state in which every session starts."""
 MAX_COSTED: Final = 1_000
-"""Tools of one session whose costs are kept apart."""
+"""Tools of one session with separate costs; those of further tools are added up."""
 
 
 @attrs.define(slots=True, eq=False)
 class ToolCost:
-    """What the calls of one tool came to in a session."""
+    """Calls, tokens and cost of one tool in a session."""
 
     calls: int = 0
     tokens: int = 0
@@ -33,8 +33,8 @@ class SessionState:
     """A client session as the pipeline and the meta-tools see it.
 
     Args:
-      id: tells sessions of a run apart; random.
-      caller: who calls, for budgets and caches; empty where nobody had to say.
+      id: random and unique.
+      caller: the authenticated caller, for budgets and caches; empty without authentication.
     """
 
     id: str = attrs.field(factory=lambda: f"session-{os.urandom(8).hex()}")
@@ -42,14 +42,14 @@ class SessionState:
     started: float = attrs.field(factory=time.time)
     """Unix seconds."""
     profile: str | None = None
-    """The routing profile that the client chose; None for the default."""
+    """The routing profile chosen by the client, or None for the default."""
     state: str = START_STATE
     """The workflow state."""
     last_tool: ToolKey | None = None
     calls: int = 0
-    """Calls that count for the sandbox."""
+    """Calls that count towards the sandbox limit."""
     promoted: dict[ToolKey, None] = attrs.field(factory=dict)
-    """Tools that stand in this session's `tools/list` since they were used, oldest first."""
+    """Tools added to this session's `tools/list` when they were used, oldest first."""
     costs: dict[ToolKey, ToolCost] = attrs.field(factory=dict)
     pages: ResultPages = attrs.field(factory=ResultPages)
     _cache_key: str = ""
@@ -59,10 +59,10 @@ class SessionState:
 
     @property
     def prompt_cache_key(self) -> str:
-        """A key by which a backend that calls a model may keep its prompt cache warm.
+        """A key for the prompt cache of a backend that calls a model.
 
-        The same for the whole session, so that all its calls meet the same cache, and a hash,
-        so that it tells nothing.
+        It is the same for the whole session, so that all calls share the cache, and a hash, so
+        that it reveals nothing about the session.
         """
         if not self._cache_key:
             self._cache_key = hashlib.sha256(self.id.encode()).hexdigest()[:32]
@@ -81,11 +81,11 @@ class SessionState:
 
     @property
     def spent(self) -> int:
-        """What the session has spent, in millionths of the currency."""
+        """The cost of the session so far, in millionths of the currency."""
         return sum(cost.micro for cost in self.costs.values())
 
     def promote(self, tool: ToolKey, most: int) -> bool:
-        """Put a tool into the session's list; True where the list has changed."""
+        """Add a tool to the session's list; return whether the list has changed."""
         if tool in self.promoted:
             del self.promoted[tool]
             self.promoted[tool] = None

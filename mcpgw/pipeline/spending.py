@@ -1,4 +1,4 @@
-"""What may still be spent: the budgets of `cost_governance`."""
+"""Enforcement of the budgets in `cost_governance`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mcpgw.usage.recorder import Usage
 log = get_logger("mcpgw.cost")
 
 Draw = tuple[str, str, str, str]
-"""Server, tool, caller and session of a call under way."""
+"""Server, tool, caller and session of a call in flight."""
 
 
 @attrs.frozen
 class _Budget:
-    """One budget that a call draws on; amounts in millionths."""
+    """One budget that a call draws on; amounts in millionths of the currency."""
 
     name: str
     limit: float
@@ -29,25 +29,25 @@ class _Budget:
 
 @attrs.define(eq=False)
 class Spending:
-    """Checks a call against every budget that it draws on.
+    """Checks calls against every budget that they draw on.
 
-    What other gateways of the same person spent is known as of the last exchange with the
-    state database; what is in flight here counts as spent.
+    Spending by other gateways with the same state database is known as of the last
+    synchronisation; calls in flight here count as spent.
     """
 
     config: CostConfig
     prices: Prices
     usage: Usage
     _in_flight: dict[Draw, int] = attrs.field(factory=dict)
-    """What calls under way will cost."""
+    """The prices of the calls in flight."""
     _logged: dict[tuple[str, float], int] = attrs.field(factory=dict)
-    """The day on which an alert was last written to the log, by budget and percentage."""
+    """The day on which an alert was last logged, by budget and percentage."""
 
     def check(self, call: Call, price: int) -> list[tuple[AlertConfig, str]]:
-        """Return the alerts that a call of this price sets off, the budget's name with each.
+        """Return the alerts triggered by a call of this price, each with a message.
 
         Raises:
-          CallFailed: an alert blocks it.
+          CallFailed: an alert blocks the call.
         """
         found: list[tuple[AlertConfig, str]] = []
         for budget in self._budgets(call):
@@ -62,17 +62,17 @@ class Spending:
                     Recovery.BUDGET_EXCEEDED,
                     f"{budget.name} exceeded: ${projected / MILLION:.4f} >="
                     f" ${budget.limit * alert.at_percent / 100 / MILLION:.2f}.",
-                    "Budgets stand under cost_governance.budgets in gateway.yaml; daily ones begin"
-                    " anew at midnight UTC.",
+                    "Raise it in gateway.yaml under cost_governance.budgets; daily budgets are"
+                    " reset at midnight UTC.",
                 )
             text = f"{budget.name} is at {percent:.0f}% of ${budget.limit / MILLION:.2f}"
-            if self.is_news(budget.name, alert):
-                log.warning("cost.alert", action=alert.action, budget=text)
+            if self._is_first_today(budget.name, alert):
+                log.warning("cost.alert_triggered", action=alert.action, budget=text)
             found.append((alert, text))
         return found
 
     def reserve(self, call: Call, amount: int) -> None:
-        """Count a call under way as spent; a negative amount takes it back."""
+        """Count a call in flight as spent; a negative amount releases it."""
         draw = (call.server, call.name, call.session.caller, call.session.id)
         left = self._in_flight.get(draw, 0) + amount
         if left > 0:
@@ -80,16 +80,16 @@ class Spending:
         else:
             self._in_flight.pop(draw, None)
 
-    def is_news(self, budget: str, alert: AlertConfig) -> bool:
-        """Tell, once a day, that an alert of a budget was reached."""
+    def _is_first_today(self, budget: str, alert: AlertConfig) -> bool:
+        """Return whether an alert of a budget was not yet logged today, and mark it as logged."""
         day = self.usage.spent_today().day
         if self._logged.get((budget, alert.at_percent)) == day:
             return False
         self._logged[budget, alert.at_percent] = day
         return True
 
-    def _waiting(self, fits: Callable[[Draw], bool]) -> int:
-        return sum(amount for draw, amount in self._in_flight.items() if fits(draw))
+    def _reserved(self, matches: Callable[[Draw], bool]) -> int:
+        return sum(amount for draw, amount in self._in_flight.items() if matches(draw))
 
     def _budgets(self, call: Call) -> Iterator[_Budget]:
         budgets, today = self.config.budgets, self.usage.spent_today()
@@ -98,26 +98,26 @@ class Spending:
         key = qualified if qualified in budgets.per_tool else call.name
         if (limit := budgets.per_tool.get(key)) is not None:
             spent = today.by_tool.get((server, tool), 0)
-            spent += self._waiting(lambda draw: draw[:2] == (server, tool))
+            spent += self._reserved(lambda draw: draw[:2] == (server, tool))
             yield _Budget(f"Tool '{call.name}' daily budget", limit * MILLION, spent)
         if (limit := budgets.per_server.get(call.server)) is not None:
             of_server = (cost for key, cost in today.by_tool.items() if key[0] == call.server)
-            spent = sum(of_server) + self._waiting(lambda draw: draw[0] == server)
+            spent = sum(of_server) + self._reserved(lambda draw: draw[0] == server)
             yield _Budget(f"Server '{call.server}' daily budget", limit * MILLION, spent)
         if budgets.daily is not None:
-            spent = today.total + self._waiting(lambda _draw: True)
+            spent = today.total + self._reserved(lambda _draw: True)
             yield _Budget("Global daily budget", budgets.daily * MILLION, spent)
         if (limit := budgets.per_key.get(call.session.caller)) is not None:
             spent = today.by_caller.get(caller, 0)
-            spent += self._waiting(lambda draw: draw[2] == caller)
+            spent += self._reserved(lambda draw: draw[2] == caller)
             yield _Budget(f"Key '{call.session.caller}' daily budget", limit * MILLION, spent)
         if budgets.per_session is not None:
             own = call.session.id
-            spent = call.session.spent + self._waiting(lambda draw: draw[3] == own)
+            spent = call.session.spent + self._reserved(lambda draw: draw[3] == own)
             yield _Budget("Session budget", budgets.per_session * MILLION, spent)
 
     def cheaper(self, call: Call, price: int) -> tuple[str, int] | None:
-        """Return a tool of the same use that costs less, and its price."""
+        """Return the cheapest alternative tool that costs less, with its price, or None."""
         names = (call.name, f"{call.server}:{call.name}")
         best: tuple[str, int] | None = None
         for tools in self.config.alternatives.values():
@@ -130,7 +130,7 @@ class Spending:
         return best
 
     def _known_price(self, tool: str) -> int | None:
-        """Return the price that stands in the file for a tool; a default is not known."""
+        """Return the price configured for a tool, or None; the default price does not count."""
         costs = self.config.tool_costs
         price = costs.get(tool, costs.get(tool.partition(":")[2]))
         return None if price is None else round(MILLION * price)

@@ -298,10 +298,7 @@ def test_what_has_no_fields_stays(result: dict[str, Any]) -> None:
         (ISSUE, "the keys id, title, author, owner, labels."),
         (
             [ISSUE],
-            (
-                "an array of length 1 whose items (`[]`) have the keys id, title, author, owner,"
-                " labels."
-            ),
+            "array of length 1 whose items (`[]`) have the keys id, title, author, owner, labels.",
         ),
         ({str(number): 1 for number in range(30)}, "18, 19 and 10 more."),
     ],

@@ -1,4 +1,4 @@
-"""Remember the call once it has ended: counters, costs, and which tool followed which."""
+"""Account for finished calls: counters, costs, and sequences of tools."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from mcpgw.usage.recorder import Usage
 log = get_logger("mcpgw.call")
 
 TOOL_ERROR = "TOOL_ERROR"
-"""Code of an answer with `isError` that does not tell its cause."""
+"""Code of a result with `isError` whose cause is not recognised."""
 CACHED_TOKENS = "cached_tokens:"
-"""Beginning of the counters of tokens that came out of a model's prompt cache, by server."""
+"""Prefix of the counters of tokens from a model's prompt cache, by server."""
 
 
 @attrs.define(eq=False)
 class Accounting:
-    """The stage that keeps counters. Calls cancelled by the client are not counted."""
+    """The stage that counts calls. Calls cancelled by the client are not counted."""
 
     usage: Usage
     prices: Prices
     _reported: dict[ToolKey, tuple[object, list[Params]]] = attrs.field(factory=dict)
-    """By tool: what usually follows, as it was last told."""
+    """By tool: the tools that usually follow, and the value of `predicted_next` for them."""
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
-        """Count the call and how it ended; say which tools usually follow."""
-        began = trio.current_time()
+        """Count the call and its outcome; add the tools that usually follow."""
+        started = trio.current_time()
         try:
             result = await proceed(call)
         except CallFailed as error:
-            self._failed(call, began, error.recovery.code, error)
+            self._failed(call, started, error.recovery.code, error)
             raise
         except RpcError as error:
-            self._failed(call, began, Recovery.BACKEND_ERROR.code, error)
+            self._failed(call, started, Recovery.BACKEND_ERROR.code, error)
             raise
         failed = result.get("isError") is True
         fault = (call.fault.code if call.fault else TOOL_ERROR) if failed else ""
@@ -49,7 +49,7 @@ class Accounting:
         self.usage.record(
             call.server,
             call.name,
-            seconds=trio.current_time() - began,
+            seconds=trio.current_time() - started,
             error=fault,
             cached=call.cached,
             tokens=tokens.total,
@@ -69,27 +69,27 @@ class Accounting:
             self.usage.moved(before, key)
         following = self.usage.next_tools(*key)
         if following and not call.transparent:
-            told = self._reported.get(key)
-            if told is None or told[0] is not following:
-                told = self._reported[key] = (
+            reported = self._reported.get(key)
+            if reported is None or reported[0] is not following:
+                reported = self._reported[key] = (
                     following,
                     [
                         {"tool": f"{server}:{tool}", "confidence": round(share, 2)}
                         for (server, tool), share in following
                     ],
                 )
-            result["predicted_next"] = told[1]
+            result["predicted_next"] = reported[1]
 
-    def _failed(self, call: Call, began: float, code: str, error: Exception) -> None:
+    def _failed(self, call: Call, started: float, code: str, error: Exception) -> None:
         if code == Recovery.TOOL_NOT_FOUND.code:
-            # A name that does not exist is no tool to keep counters of.
+            # An unknown name is not a tool and has no counters of its own.
             self.usage.count("unknown_names")
         else:
             self.usage.record(
                 call.server,
                 call.name,
-                # What was refused here would make the server look quick.
-                seconds=trio.current_time() - began if call.sent else None,
+                # Calls refused by the gateway would make the server look fast.
+                seconds=trio.current_time() - started if call.sent else None,
                 error=code,
                 caller=call.session.caller,
             )

@@ -1,4 +1,4 @@
-"""Refuse at once what a failing backend would only fail: its circuit breaker."""
+"""Apply the backend's circuit breaker: fail fast while the backend is failing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mcpgw.protocol.peer import Params
 
 
 async def breaker(call: Call, proceed: Proceed) -> Params:
-    """Ask the breaker, and tell it how the call went.
+    """Ask the breaker for a permit, and report the outcome of the call to it.
 
-    A time-out counts as a failure, and so does a request that is lost by itself, such as by an
-    HTTP status of 500 or a cut line; those that are lost together count once. A lost connection
-    is counted by the backend itself, once and not by every call that it took along. An error
-    answer is an answer: the server lives.
+    A timeout counts as a failure, and so does a single lost request, such as by HTTP status 500 or
+    a cut connection; requests lost together count once. The loss of a whole connection is counted
+    by the backend, once and not for every call. An error result counts as a success, because the
+    server responded.
     """
     backend = call.backend
     permit = backend.breaker.admit()
@@ -43,7 +43,7 @@ async def breaker(call: Call, proceed: Proceed) -> Params:
             permit.failure(f"no answer within {backend.config.timeout:g} s")
         raise
     finally:
-        permit.release()  # says nothing where the outcome was told
+        permit.release()  # no effect if the outcome was reported
 
 
 def _refusal(call: Call) -> CallFailed:
@@ -51,10 +51,10 @@ def _refusal(call: Call) -> CallFailed:
     failure = call.instance.failure or call.backend.failure
     cause = failure.reason if failure else state.get("last_trip_reason")
     wait = call.backend.breaker.retry_after()
-    when = f"The next try is allowed in {wait:.0f} s" if wait else "A probe is under way"
+    when = f"The next attempt is allowed in {wait:.0f} s" if wait else "A probe is in progress"
     return CallFailed(
         Recovery.CIRCUIT_OPEN,
         f"Circuit breaker open for backend '{call.server}' after {state['current_failures']}"
-        f" failures in a row; the last: {cause}.",
+        f" consecutive failures; the last: {cause}.",
         f"{when}; gateway_revive_server closes the breaker at once.",
     )

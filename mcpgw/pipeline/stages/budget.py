@@ -1,4 +1,4 @@
-"""Ask whether a call may cost what it costs: `cost_governance`."""
+"""Enforce the budgets of `cost_governance`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mcpgw.protocol.peer import Params
 
 @attrs.frozen
 class Budget:
-    """The stage that holds the budgets."""
+    """The stage that enforces budgets."""
 
     spending: Spending
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
-        """Refuse a call that a budget does not allow; add warnings to the answer of others.
+        """Refuse a call that exceeds a budget; add warnings to the results of other calls.
 
-        Tools without a price pass. While the call is under way its price counts as spent.
+        Tools without a price are not checked. The price of a call in flight counts as spent.
         """
         spending = self.spending
         price = spending.prices.per_call(call.backend, call.name)
@@ -41,7 +41,7 @@ class Budget:
         if cheaper is not None:
             name, cost = cheaper
             extra["_cost_suggestion"] = {
-                "message": f"'{name}' has the same use and costs less a call.",
+                "message": f"'{name}' serves the same purpose and costs less per call.",
                 "alternative": name,
                 "savings_per_call": (price - cost) / MILLION,
                 "alternative_cost": cost / MILLION,

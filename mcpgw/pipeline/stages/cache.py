@@ -1,4 +1,4 @@
-"""Answer without asking the backend, where that is allowed."""
+"""Answer calls from the response cache."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from mcpgw.protocol.peer import Params
 
 @attrs.define(eq=False)
 class Cache:
-    """The stage that keeps answers of tools that only read, for one backend."""
+    """The stage that caches results of read-only tools, for one backend."""
 
     config: CacheConfig
     cache: ResponseCache
     _rules: dict[str, tuple[object, float, bool]] = attrs.field(factory=dict)
-    """By tool name: the definition that was looked at, how long its answers are kept, and
-    whether it only reads."""
+    """By tool name: the definition, the time to live of results in seconds, and whether the tool
+    is read-only."""
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
-        """Give a kept answer, with its age in `_meta`; else ask, and keep the answer.
+        """Return a cached result with its age in `_meta`, or else proceed and cache the result.
 
-        A call of a tool that is not declared read-only drops what is kept of its server, once
-        it was sent, however it ended.
+        A call of a tool that is not declared read-only drops all cached results of its server,
+        once it was sent, whatever its outcome.
         """
         if call.tool is None:
             return await proceed(call)
@@ -62,7 +62,7 @@ class Cache:
                 self.cache.written(call.backend)
 
     def _ttl(self, call: Call) -> float:
-        """Return how long an answer may be kept, in seconds; 0 where it may not."""
+        """Return the time to live of a result in seconds; 0 if it must not be cached."""
         own = call.backend.config.tool(call.name).cache_ttl
         if own is not None:
             return own

@@ -1,4 +1,4 @@
-"""Check a call's arguments against the tool's own schema before the backend does."""
+"""Validate a call's arguments against the tool's input schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = get_logger("mcpgw.call")
 
 @attrs.define(eq=False)
 class CheckArguments:
-    """The stage that checks and coerces arguments, for the tools of one backend."""
+    """The stage that validates and coerces arguments, for the tools of one backend."""
 
     _checkers: dict[str, tuple[Mapping[str, Any], ArgumentChecker | None]] = attrs.field(
         factory=dict
@@ -25,9 +25,9 @@ class CheckArguments:
     """By tool name: the definition, and the checker made from it."""
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
-        """Refuse arguments that do not fit, and describe the right ones; pass coerced ones on.
+        """Refuse invalid arguments with a summary of the schema; pass coerced ones on.
 
-        If the schema cannot be compiled, the backend judges.
+        If the schema cannot be compiled, validation is left to the backend.
         """
         tool = call.tool
         if tool is not None:
@@ -45,13 +45,13 @@ class CheckArguments:
 
     def _compile(self, call: Call) -> ArgumentChecker | None:
         assert call.tool is not None
-        made = compiled(call.tool.get("inputSchema"))
-        if made.problem:
+        schema = compiled(call.tool.get("inputSchema"))
+        if schema.problem:
             log.info(
-                "arguments.check_skipped", server=call.server, tool=call.name, reason=made.problem
+                "arguments.check_skipped", server=call.server, tool=call.name, reason=schema.problem
             )
-        self._checkers[call.name] = call.tool, made.checker
-        return made.checker
+        self._checkers[call.name] = call.tool, schema.checker
+        return schema.checker
 
 
 def _refusal(call: Call, error: InvalidArguments) -> CallFailed:
@@ -62,6 +62,6 @@ def _refusal(call: Call, error: InvalidArguments) -> CallFailed:
     return CallFailed(
         Recovery.INVALID_PARAM,
         f"Invalid arguments for '{call.name}': {error}.",
-        f"Its arguments: {form or 'none'} (* = required).",
+        f"Expected: {form or 'no arguments'} (* = required).",
         related=tuple(error.misspelt.values()),
     )

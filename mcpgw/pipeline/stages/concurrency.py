@@ -1,4 +1,4 @@
-"""Keep to the number of calls that a backend may have in flight: `failsafe.concurrency`."""
+"""Limit the calls in flight of a backend: `failsafe.concurrency`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mcpgw.protocol.peer import Params
 
 
 async def concurrency(call: Call, proceed: Proceed) -> Params:
-    """Wait for a place in order of arrival, and give it back."""
+    """Acquire a slot in order of arrival, and release it afterwards."""
     limit = call.backend.concurrency
     assert limit is not None
     await limit.acquire()

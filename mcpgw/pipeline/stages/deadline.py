@@ -1,4 +1,4 @@
-"""Give the call its time: `backends.<name>.timeout`, waiting in line included."""
+"""Enforce the timeout of a call, including time in queues: `backends.<name>.timeout`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.peer import Params
 
 CEILING: Final = 20
-"""A tool that reports progress may take this many times its `timeout` (MCP 2025-11-25,
-lifecycle, timeouts: progress may reset the clock, under an absolute maximum)."""
+"""Greatest multiple of its `timeout` that a tool may take if it reports progress (MCP 2025-11-25,
+lifecycle, timeouts: progress may reset the clock, up to an absolute maximum)."""
 
 
 async def deadline(call: Call, proceed: Proceed) -> Params:
-    """Fail the call when its time is up; the error reports what it waited for.
+    """Fail the call when it times out; the error has the state of the server.
 
-    A client's cancellation passes through: it belongs to the scope of the client's request.
+    A cancellation by the client passes through: it belongs to the scope of the client's request.
     """
     timeout = call.patience or call.backend.config.timeout
     call.deadline = trio.CancelScope(deadline=trio.current_time() + timeout)
@@ -33,6 +33,7 @@ async def deadline(call: Call, proceed: Proceed) -> Params:
         )
     raise CallFailed(
         Recovery.BACKEND_TIMEOUT,
-        f"'{call.name}' waited {timeout:g} s and was not sent. {call.instance.situation()}.",
+        f"'{call.name}' timed out after {timeout:g} s before being sent."
+        f" {call.instance.situation()}.",
         "gateway_list_servers shows its state.",
     )

@@ -1,4 +1,4 @@
-"""Find the tool's definition, or the names that may have been meant; refuse what is withheld."""
+"""Find the tool's definition or suggest names; refuse withheld definitions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMED_BY: Final = {
     "resources/read": ("resource", "uri"),
     "resources/subscribe": ("resource", "uri"),
 }
-"""Requests for what is listed, and what names it in them."""
+"""Requests for a listed item: the kind of the item, and the parameter with its name."""
 
 
 @attrs.frozen
@@ -30,8 +30,8 @@ class FindTool:
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
         """Attach the definition; refuse a name that the live backend does not list.
 
-        A manifest may be old, so a name that is not in it is looked for in the live list
-        first, which starts the backend.
+        The manifest may be outdated, so a name missing from it is looked up in the live list,
+        which starts the backend.
         """
         backend, instance = call.backend, call.instance
         if call.method == "tools/call":
@@ -59,7 +59,7 @@ class FindTool:
                 raise
             except Unavailable as error:
                 raise unreachable(call.backend, error) from error
-        _refuse_withheld_tool(call)  # it may be known only now
+        _refuse_withheld_tool(call)  # the definition may be known only now
         call.tool = instance.tools.get(call.name)
         if call.tool is None and (instance.tools or instance.lists.tools):
             raise self._no_tool(call)
@@ -92,10 +92,10 @@ def _refuse_withheld_tool(call: Call) -> None:
 
 
 def _refuse_withheld(backend: BackendServer, kind: str, name: str) -> None:
-    """Refuse what clients are not shown for what its definition says."""
+    """Refuse an item whose definition is withheld."""
     if reason := backend.services.vetting.withheld(backend.name, kind, name):
         raise CallFailed(
             Recovery.NOT_ALLOWED,
             f"The {kind} '{name:.80}' of server '{backend.name}' is withheld: {reason}",
-            "A person has to look at it first.",
+            "An operator must review it first.",
         )

@@ -1,4 +1,4 @@
-"""Do a call with an idempotency key once, and answer it as often as it is asked."""
+"""Make a call with an idempotency key once, and repeat its result for further requests."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Idempotency:
     answers: IdempotencyStore
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
-        """Give the answer that the key has already; else make the call and keep its answer.
+        """Return the stored result of the key, or make the call and store its result.
 
-        A call that surely had no effect (refused, not sent, answered with an error) leaves its
-        key free. Where it may have had one, the key stays taken and tells so.
+        A call without effect (refused, not sent, or ended by an error) releases its key. If the
+        call may have taken effect, the key stays in use and further calls are refused.
         """
         entry = self.answers.find(call)
         if entry is not None:
@@ -54,8 +54,8 @@ class Idempotency:
         if entry.request != cache_key(call):
             raise CallFailed(
                 Recovery.INVALID_PARAM,
-                f"The idempotency_key {call.idempotency_key!r:.80} was used for another call of"
-                f" server '{call.server}'.",
+                f"The idempotency_key {call.idempotency_key!r:.80} was already used for a different"
+                f" call to server '{call.server}'.",
                 "Use a new key for each different call.",
             )
         if entry.unknown is not None:
@@ -86,6 +86,6 @@ class Idempotency:
 def _cancelled(call: Call) -> CallFailed:
     return CallFailed(
         Recovery.BACKEND_TIMEOUT,
-        f"'{call.name}' was cancelled while server '{call.server}' worked on it;"
+        f"'{call.name}' was cancelled while server '{call.server}' was processing it;"
         " it may have taken effect.",
     )

@@ -1,4 +1,4 @@
-"""Refuse calls to a server that an operator has switched off."""
+"""Refuse calls to a server that an operator has disabled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mcpgw.protocol.peer import Params
 
 
 async def kill_switch(call: Call, proceed: Proceed) -> Params:
-    """Let the call through unless its server is killed."""
+    """Refuse the call if its server is killed; otherwise proceed."""
     if call.backend.killed:
         raise CallFailed(
             Recovery.SERVER_DISABLED,

@@ -1,4 +1,4 @@
-"""Keep to the session's routing profile."""
+"""Enforce the session's routing profile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Profile:
     config: GatewayConfig
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
-        """Let the call through where both its server and its tool are in the profile."""
+        """Proceed if the profile allows both the server and the tool; otherwise refuse."""
         name, profile = self.config.routing_profile(call.session.profile)
         if not profile.allows_server(call.server):
             raise _refused(f"Backend '{call.server}'", name)
@@ -29,5 +29,5 @@ def _refused(what: str, profile: str) -> CallFailed:
     return CallFailed(
         Recovery.NOT_ALLOWED,
         f"{what} is not available in the '{profile}' routing profile.",
-        "gateway_list_profiles shows the others, gateway_set_profile changes it.",
+        "gateway_list_profiles shows other profiles; gateway_set_profile selects one.",
     )

@@ -1,4 +1,4 @@
-"""Keep to the rate that a backend allows: `failsafe.rate_limit`."""
+"""Limit the rate of calls to a backend: `failsafe.rate_limit`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mcpgw.protocol.peer import Params
 
 
 async def rate_limit(call: Call, proceed: Proceed) -> Params:
-    """Wait for a token; refuse at once where the wait is longer than the call may take."""
+    """Take a token; refuse at once if the wait would exceed the call's timeout."""
     bucket = call.backend.bucket
     assert bucket is not None
     try:
@@ -16,8 +16,7 @@ async def rate_limit(call: Call, proceed: Proceed) -> Params:
     except RateLimited as error:
         raise CallFailed(
             Recovery.RATE_LIMITED,
-            f"Server '{call.server}' has its limit of calls for now"
-            f" (failsafe.rate_limit); a place is free in {error.retry_after:.1f} s.",
-            "Call again then.",
+            f"Rate limit reached for server '{call.server}' (failsafe.rate_limit).",
+            f"Call again in {error.retry_after:.1f} s.",
         ) from error
     return await proceed(call)

@@ -1,4 +1,4 @@
-"""Find the backend that a call names, or the names it may have meant."""
+"""Find the backend named by a call, or suggest names."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ class Resolve:
     pool: BackendPool
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
-        """Resolve the name; refuse with the nearest right ones.
+        """Resolve the name; refuse an unknown one with suggestions.
 
-        A call that waits for a server while that is changed in gateway.yaml goes to the new one.
+        If the server is replaced by a reload while the call is waiting for it, the call goes to
+        the new one.
         """
         while True:
             backend = self.pool.get(call.server)
@@ -54,13 +55,13 @@ class Resolve:
 
 
 def unreachable(backend: BackendServer, error: Unavailable) -> CallFailed:
-    """Turn a backend's own words about why it does not run into a failed call."""
+    """Convert the error of a backend that is not running to a failed call."""
     if backend.killed:
         return CallFailed(
             Recovery.SERVER_DISABLED, f"{error}.", "gateway_revive_server enables it again."
         )
     if backend.failure is not None and backend.failure.permanent:
-        hint = "Correct its entry in gateway.yaml; it is loaded again by itself."
+        hint = "Correct its entry in gateway.yaml; the file is reloaded automatically."
     else:
         hint = "gateway_list_servers shows its state."
     return CallFailed(Recovery.BACKEND_UNREACHABLE, f"{error}.", hint)

@@ -1,4 +1,4 @@
-"""Repeat what a lost connection interrupted, where repeating is safe."""
+"""Retry calls interrupted by a lost connection, if repeating them is safe."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mcpgw.protocol.peer import Params
 
 
 async def retry(call: Call, proceed: Proceed) -> Params:
-    """Try again when the connection was lost before the call was sent, or the tool declares
-    that it may be repeated (read-only or idempotent); else say that it may have happened."""
+    """Retry if the connection was lost before the call was sent, or if the tool is declared
+    read-only or idempotent; otherwise report that the call may have taken effect."""
     settings = call.backend.failsafe.retry
     attempts = max(1, settings.max_attempts) if settings.enabled else 1
     attempt = 1
@@ -46,14 +46,19 @@ async def _explain(call: Call, lost: ConnectionLost, safe: bool, attempts: int) 
     if safe:
         return CallFailed(
             Recovery.BACKEND_ERROR,
-            f"Server '{call.server}' was lost {attempts} times while '{call.name}' ran: {cause}.",
+            f"The connection to server '{call.server}' was lost during '{call.name}'"
+            f" ({_attempts(attempts)}): {cause}.",
             "gateway_list_servers shows its state.",
         )
     return CallFailed(
         Recovery.BACKEND_ERROR,
-        f"Server '{call.server}' was lost while '{call.name}' ran: {cause}."
-        " The call may have taken effect and was not repeated, since the tool is not"
+        f"The connection to server '{call.server}' was lost during '{call.name}': {cause}."
+        " The call may have taken effect and was not repeated, because the tool is not"
         " declared read-only or idempotent.",
-        "Check its effect before calling again; the server restarts by itself.",
+        "Check its effect before calling again; the server restarts automatically.",
         happened=True,
     )
+
+
+def _attempts(count: int) -> str:
+    return "1 attempt" if count == 1 else f"{count} attempts"

@@ -1,4 +1,4 @@
-"""Keep a session within its limits: `sandbox` of gateway.yaml."""
+"""Enforce the limits of a session: `sandbox` in gateway.yaml."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mcpgw.protocol.peer import Params
 
 @attrs.frozen
 class Sandbox:
-    """The stage that refuses what a session's profile does not allow."""
+    """The stage that refuses calls beyond the limits of the sandbox profile."""
 
     limits: SandboxProfileConfig
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
         """Check duration, server, tool, size and number of calls, in this order.
 
-        A call that fails gives its place back, so only answered calls use up `max_calls`.
+        A call that fails does not count, so only calls with a result use up `max_calls`.
         """
         self._check(call)
         call.session.calls += 1
@@ -39,7 +39,7 @@ class Sandbox:
         if limits.max_duration and elapsed > limits.max_duration:
             raise _refused(
                 f"session expired: elapsed {elapsed:.0f}s, limit {limits.max_duration:g}s",
-                "Begin a new session.",
+                "Start a new session.",
             )
         allowed = limits.allowed_backends
         if allowed is not None and not any_matches(allowed, call.server):
@@ -60,11 +60,11 @@ class Sandbox:
             raise _refused(
                 f"session call limit exceeded: attempted {session.calls + 1},"
                 f" limit {limits.max_calls}",
-                "Begin a new session.",
+                "Start a new session.",
             )
 
 
 def _refused(
-    message: str, suggest: str = "The operator's `sandbox` settings say so."
+    message: str, suggest: str = "The limit is set under `sandbox` in gateway.yaml."
 ) -> CallFailed:
     return CallFailed(Recovery.NOT_ALLOWED, f"{message}.", suggest)

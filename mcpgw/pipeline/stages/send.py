@@ -1,4 +1,4 @@
-"""Do it: hand the request to the live backend, and pass its progress back."""
+"""Send the request to the backend, and pass its progress to the client."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from mcpgw.protocol.peer import Params
 
 
 async def send(call: Call) -> Params:
-    """Send the request as soon as the backend is ready, and return its answer.
+    """Send the request as soon as the backend is ready, and return its result.
 
     Raises:
-      Unavailable, ConnectionLost, RpcError: see the stages before this one.
+      Unavailable: the backend cannot be reached.
+      ConnectionLost: the connection or the request was lost.
+      RpcError: the backend answered with a JSON-RPC error.
     """
     instance = call.instance
     connection = instance.connection or await instance.connected()

@@ -1,4 +1,4 @@
-"""Give the call an id that stands in its answer and in the log."""
+"""Assign a trace id to the call, for its result and the log."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from mcpgw.protocol.peer import Params
 
 
 async def trace(call: Call, proceed: Proceed) -> Params:
-    """Mint the trace id; carry it to the backend, and put it into the answer.
+    """Generate a trace id and add it to the request and the result.
 
-    It stands in `_meta` both ways, and in the answer also at the top.
+    It is in `_meta` of both, and also at the top level of the result.
     """
     call.trace_id = trace_id = new_trace_id()
     call.params.setdefault("_meta", {})["gateway/trace_id"] = trace_id

@@ -1,4 +1,4 @@
-"""Shape the answer: the backend's and the tool's transforms, and what the caller asked for."""
+"""Apply response transforms of the backend and the tool, and `_fields` of the caller."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from mcpgw.shaping.response import ResponseShaper, project_result
 
 @attrs.define(eq=False)
 class Transform:
-    """The stage that changes answers as gateway.yaml and the caller say."""
+    """The stage that transforms results as configured in gateway.yaml and by the caller."""
 
     own: tuple[ResponseTransform, ...]
     """The transforms of the whole backend."""
     _shapers: dict[str, ResponseShaper] = attrs.field(factory=dict)
-    """By tool; the stages are composed anew when the settings change."""
+    """By tool; never outdated, because stages are recreated when the settings change."""
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
-        """Let the call through and shape its answer: backend, then tool, then `_fields`."""
+        """Proceed and transform the result: backend, then tool, then `_fields`."""
         fields = _paths(call.fields)
         result = await proceed(call)
         shaper = self._shapers.get(call.name)
         if shaper is None:
             shaper = self._shapers[call.name] = ResponseShaper(self._transforms(call))
-        # What is to be hidden is hidden from everybody: a model could ask for the whole.
+        # Redactions always apply, because a model could ask for the full result.
         result = shaper.redact(result) if call.full else shaper.apply(result)
         return project_result(result, fields) if fields else result
 
