@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mcpgw.capabilities.requests import Draft
 
 
-def draft_of(
+def request_draft(
     capability: Capability,
     provider: Provider,
     inputs: Mapping[str, Any],
@@ -68,7 +68,7 @@ def _query_text(body: Any) -> str:
     return body if isinstance(body, str) else ""
 
 
-def picked(provider: Provider, value: Any) -> Any:
+def select_result(provider: Provider, value: Any) -> Any:
     """Return the part of a response that `response_path` selects.
 
     Raises:

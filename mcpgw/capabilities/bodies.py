@@ -221,12 +221,12 @@ def encode_body(value: Any, content_type: str) -> Body:
     if isinstance(value, bytes):
         return Body(value, content_type)
     if kind == JSON or kind.endswith("+json"):
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_as_base64)
         return Body(text.encode(), content_type or JSON)
     return Body(as_text(value).encode(), content_type)
 
 
-def _plain(value: Any) -> str:
+def _as_base64(value: Any) -> str:
     """Return bytes, which JSON cannot hold, as base64."""
     data = value.data if isinstance(value, FilePart) else value
     if not isinstance(data, bytes):

@@ -23,8 +23,8 @@ STDERR_SHOWN: Final = 500
 """Characters of stderr in an error message, from its end."""
 
 
-def words(template: tuple[Any, ...], values: Values) -> list[str]:
-    """Return the words of a command line.
+def command_line(template: tuple[Any, ...], values: Values) -> list[str]:
+    """Return the arguments of a command, starting with the program.
 
     A word with a placeholder that has no value is left out. A list of words is left out as a
     whole in that case, and also if its first item, `{when: "{flag}"}`, is not true.
@@ -90,7 +90,7 @@ async def run_command(
       CallProblem: the command cannot be started, failed, timed out or printed too much.
     """
     config = provider.config
-    argv = words(config.command, values)
+    argv = command_line(config.command, values)
     path = environ.get("PATH", os.defpath)
     program = shutil.which(argv[0], path=path) if argv else None
     if program is None:

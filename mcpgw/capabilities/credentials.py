@@ -79,11 +79,11 @@ class Credentials:
         Raises:
           CallProblem: there is no such secret; the message says what to do.
         """
-        found = await self._found(reference, hint, token_endpoint)
+        found = await self._resolve(reference, hint, token_endpoint)
         self.seen.add(found)
         return found
 
-    async def _found(self, reference: str, hint: str, token_endpoint: str) -> str:
+    async def _resolve(self, reference: str, hint: str, token_endpoint: str) -> str:
         braced = _BRACED.fullmatch(reference)
         if braced:
             reference = f"{braced[1]}:{braced[2]}"

@@ -1,4 +1,4 @@
-"""Capability files in folders, and what is known of each without reading it again."""
+"""Capability files in folders, and their metadata, which is known without parsing them again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Stamp = tuple[int, int, int, int]
 
 @attrs.frozen
 class Entry:
-    """What is known of a capability file without reading it again.
+    """Metadata of a capability file.
 
     Args:
       path: the file.
@@ -63,7 +63,7 @@ class Entry:
         ]
 
     @classmethod
-    def of_json(cls, path: Path, stamp: Stamp, raw: list[Any]) -> Entry:
+    def from_json(cls, path: Path, stamp: Stamp, raw: list[Any]) -> Entry:
         """Return an entry from its JSON in the cache."""
         digest, pin, name, definition, webhooks, facts, warnings, poisoned, problem = raw
         return cls(
@@ -122,12 +122,12 @@ def read_file(path: Path) -> bytes:
         return file.read(LARGEST + 1)
 
 
-def name_is_text(path: Path) -> bool:
+def is_utf8_path(path: Path) -> bool:
     """Return whether a path is valid UTF-8; other paths cannot be stored in the database."""
     return not any("\udc80" <= letter <= "\udcff" for letter in str(path))
 
 
-def name_in(data: bytes) -> str:
+def find_name(data: bytes) -> str:
     """Return the name in a file that cannot be parsed, "" without one."""
     import re
 

@@ -19,17 +19,17 @@ import trio
 from mcpgw.backends.breaker import CircuitBreaker
 from mcpgw.backends.rate_limit import TokenBucket
 from mcpgw.capabilities import requests
-from mcpgw.capabilities.api_protocols import draft_of, picked
+from mcpgw.capabilities.api_protocols import request_draft, select_result
 from mcpgw.capabilities.bodies import FILLER, with_files
 from mcpgw.capabilities.commands import run_command
 from mcpgw.capabilities.credentials import Credentials
 from mcpgw.capabilities.errors import CallProblem, failure
 from mcpgw.capabilities.http_sender import HttpAnswer, HttpRequest, Sender, retry_after
 from mcpgw.capabilities.model import REPEATABLE, SAFE_METHODS, Capability, Provider
-from mcpgw.capabilities.pagination import joined, next_draft
-from mcpgw.capabilities.redaction import forms_of, without
+from mcpgw.capabilities.pagination import append_page, next_draft
+from mcpgw.capabilities.redaction import encodings_of, redacted
 from mcpgw.capabilities.response_cache import ResponseCache
-from mcpgw.capabilities.response_view import FULL, PLAIN, shaped, viewed
+from mcpgw.capabilities.response_view import FULL, PLAIN, transformed, view_of
 from mcpgw.capabilities.responses import Blob, content_blocks, error_text, pick, read_answer
 from mcpgw.capabilities.templating import Inputs, Missing
 from mcpgw.observe.log import get_logger
@@ -106,10 +106,10 @@ class Executor:
                 lambda: self._try_providers(capability, inputs, path, used),
                 fresh=fresh or view == FULL,
             )
-            return self._result(capability, viewed(capability, value, view))
+            return self._result(capability, view_of(capability, value, view))
         except CallProblem as problem:
             text = f"{problem} {ALLOWED}" if problem.inside else str(problem)
-            return failure(_hide(text, used))
+            return failure(_redact(text, used))
 
     # -- providers -------------------------------------------------------------------------------
 
@@ -121,8 +121,8 @@ class Executor:
         for place, provider in enumerate(capability.providers):
             try:
                 value = await self._call_provider(capability, provider, inputs, path, used)
-                value = _hide(value, used)
-                return shaped(value, capability.transform)
+                value = _redact(value, used)
+                return transformed(value, capability.transform)
             except CallProblem as problem:
                 problems.append(str(problem))
                 last = place == len(capability.providers) - 1
@@ -215,7 +215,7 @@ class Executor:
         used: set[str],
     ) -> Any:
         reach = Reach(self.inside) if capability.network.allow_private else Reach()
-        draft = draft_of(capability, provider, inputs, values, credential)
+        draft = request_draft(capability, provider, inputs, values, credential)
         # A value in the host of the URL is an address, not a secret.
         used -= {each for each in used if each in urlsplit(draft.url).netloc}
         if files := draft.files():
@@ -227,12 +227,12 @@ class Executor:
         for page in range(1, pages + 1):
             answer = await self._send(capability, provider, draft.outgoing(), reach, values)
             value = read_answer(answer, provider.config.response_format)
-            whole = value if page == 1 or rule is None else joined(rule, whole, value)
+            whole = value if page == 1 or rule is None else append_page(rule, whole, value)
             more = next_draft(rule, draft, value, answer, page) if rule is not None else None
             if more is None:
                 break
             draft = more
-        return picked(provider, whole)
+        return select_result(provider, whole)
 
     async def _fetch(self, url: str, provider: Provider, reach: Reach) -> tuple[bytes, str]:
         """Fetch a file from a URL in the inputs, without credentials."""
@@ -361,7 +361,7 @@ def with_defaults(schema: Mapping[str, Any] | None, arguments: Mapping[str, Any]
     return inputs
 
 
-def _hide(value: Any, secrets: set[str]) -> Any:
+def _redact(value: Any, secrets: set[str]) -> Any:
     """Redact secrets in all texts of a value, since an API may echo them."""
-    forms = forms_of(secrets)
-    return without(value, forms) if forms else value
+    forms = encodings_of(secrets)
+    return redacted(value, forms) if forms else value

@@ -112,14 +112,14 @@ class Sender:
 
     async def _follow(self, outgoing: HttpRequest, reach: Reach, limit: int) -> HttpAnswer:
         for _ in range(MOST_REDIRECTS + 1):
-            answer = await self._once(outgoing, reach, limit)
+            answer = await self._exchange(outgoing, reach, limit)
             location = answer.headers.get("location")
             if answer.status not in _REDIRECTS or not location:
                 return answer
             outgoing = _redirected(outgoing, answer.status, location)
         raise CallProblem(f"{outgoing.host}: too many redirects.")
 
-    async def _once(self, outgoing: HttpRequest, reach: Reach, limit: int) -> HttpAnswer:
+    async def _exchange(self, outgoing: HttpRequest, reach: Reach, limit: int) -> HttpAnswer:
         import httpx
 
         from mcpgw.transports.guarded_client import guarded_client
@@ -151,13 +151,13 @@ class Sender:
             raise CallProblem(f"{outgoing.host} cannot be reached: {error}.", again=True) from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise CallProblem(
-                f"{outgoing.host} cannot be reached: {_why(error)}.", again=True
+                f"{outgoing.host} cannot be reached: {_reason(error)}.", again=True
             ) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
-            raise CallProblem(f"Invalid request: {_why(error)}.") from None
+            raise CallProblem(f"Invalid request: {_reason(error)}.") from None
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise CallProblem(
-                f"No response from {outgoing.host}: {_why(error)}.", again=True, sent=True
+                f"No response from {outgoing.host}: {_reason(error)}.", again=True, sent=True
             ) from None
         if content is None:
             raise CallProblem(
@@ -224,5 +224,5 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return None
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return (str(error)[:200] or type(error).__name__).rstrip(".")

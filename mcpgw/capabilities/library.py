@@ -18,15 +18,15 @@ from mcpgw.capabilities.entries import (
     Stamp,
     capability_files,
     facts_of,
-    name_in,
-    name_is_text,
+    find_name,
+    is_utf8_path,
     read_file,
     stamp_of,
 )
 from mcpgw.capabilities.metadata_cache import MetadataCache
 from mcpgw.capabilities.model import Capability
 from mcpgw.capabilities.parsing import read_capability
-from mcpgw.capabilities.pins import PinProblem, look_at
+from mcpgw.capabilities.pins import PinProblem, read_pin
 from mcpgw.config.problems import ConfigError
 from mcpgw.observe.log import get_logger
 from mcpgw.state.database import StateError
@@ -135,7 +135,7 @@ class Library:
         """Quarantined files, which must be pinned again, by path."""
         return self._quarantined
 
-    def why_not(self, name: str) -> str | None:
+    def unavailable_reason(self, name: str) -> str | None:
         """Return why a capability cannot be used, None if no file of it is known."""
         for each in self._quarantined.values():
             if each.name == name:
@@ -157,7 +157,7 @@ class Library:
         if known is not None and known[0] == entry.hash:
             return known[1]
         data = read_file(entry.path)
-        if look_at(data).actual != entry.hash:
+        if read_pin(data).actual != entry.hash:
             from mcpgw.config.problems import Problem
 
             message = "the file has just changed; try again in a moment"
@@ -196,7 +196,7 @@ class Library:
         self._by_name = self._choose(entries)
         if self._fixed and self._fixed_entries is None:
             self._fixed_entries = {p: e for p, e in entries.items() if self._rank(p) == 0}
-        if fresh or self._remembered.holds_more_than(len(entries)):
+        if fresh or self._remembered.has_more_than(len(entries)):
             self._remembered.save(entries.values())
         for path in [path for path in self._read if path not in entries]:
             del self._read[path]
@@ -248,11 +248,11 @@ class Library:
 
     def _read_entry(self, path: Path, stamp: Stamp) -> Entry:
         """Read and check a file."""
-        if not name_is_text(path):
+        if not is_utf8_path(path):
             return Entry(path, stamp, problem=BAD_NAME)
         try:
             data = read_file(path)
-            pinned = look_at(data)
+            pinned = read_pin(data)
         except OSError as error:
             return Entry(path, stamp, problem=error.strerror or "cannot be read")
         except PinProblem as error:
@@ -261,7 +261,7 @@ class Library:
         try:
             capability, warnings = read_capability(path, data)
         except ConfigError as error:
-            name = name_in(data) or path.stem
+            name = find_name(data) or path.stem
             problem = str(error) if pinned.holds else pinned.mismatch(path)
             return attrs.evolve(base, name=name, problem=problem)
         return self._checked(base, capability, tuple(map(str, warnings)), data)

@@ -111,7 +111,7 @@ class CapabilityServer:
             await self.refresh()
         entry = self.library.get(name)
         if entry is None or not entry.definition:
-            why = self.library.why_not(name)
+            why = self.library.unavailable_reason(name)
             if why is not None:
                 return failure(f"'{name}' is not available: {why}")
             raise RpcError(INVALID_PARAMS, f"Unknown tool: {name}")

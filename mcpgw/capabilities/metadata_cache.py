@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 
 from mcpgw.capabilities.entries import Entry, Stamp, read_file
-from mcpgw.capabilities.pins import PinProblem, look_at
+from mcpgw.capabilities.pins import PinProblem, read_pin
 from mcpgw.observe.log import get_logger
 from mcpgw.state.files import read_json, write_atomically
 
@@ -41,7 +41,7 @@ class MetadataCache:
         raw = self._load().get(str(path))
         if not isinstance(raw, list) or len(raw) != 2 or tuple(raw[0]) != stamp:
             return None
-        return Entry.of_json(path, stamp, raw[1])
+        return Entry.from_json(path, stamp, raw[1])
 
     def shipped(self, path: Path, stamp: Stamp, folder: Path) -> Entry | None:
         """Return the entry of a file from its folder's index, None unless its hash is the same."""
@@ -53,13 +53,13 @@ class MetadataCache:
             self._indexes[folder] = index
         raw = index.get(path.relative_to(folder).as_posix())
         try:
-            if raw is None or look_at(read_file(path)).actual != raw[0]:
+            if raw is None or read_pin(read_file(path)).actual != raw[0]:
                 return None
         except (OSError, PinProblem):
             return None
-        return Entry.of_json(path, stamp, raw)
+        return Entry.from_json(path, stamp, raw)
 
-    def holds_more_than(self, count: int) -> bool:
+    def has_more_than(self, count: int) -> bool:
         """Return whether the cache has more entries, since files have been deleted."""
         return len(self._cached or ()) > count
 

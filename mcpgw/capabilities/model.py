@@ -193,7 +193,7 @@ class Provider:
 
 @attrs.frozen
 class Auth:
-    """Which credential is sent, and where; never the credential itself."""
+    """The credential of requests, by reference, and how it is sent."""
 
     required: bool = setting(False, "Whether calls without the credential fail.", FLAG)
     type: str = setting(
@@ -212,7 +212,7 @@ class Auth:
 
     @property
     def used(self) -> bool:
-        """Whether a credential is sent."""
+        """True if a credential is sent."""
         return bool(self.key) and self.type != "none"
 
 
@@ -378,5 +378,5 @@ class Capability:
 
     @property
     def repeatable(self) -> bool:
-        """Whether a call may safely be repeated."""
+        """True if a call may safely be repeated."""
         return self.metadata.read_only or self.metadata.idempotent is True

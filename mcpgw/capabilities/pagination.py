@@ -58,7 +58,7 @@ def next_draft(
     return _with(made, rule.parameter, offset + count)
 
 
-def joined(rule: Pagination, whole: Any, more: Any) -> Any:
+def append_page(rule: Pagination, whole: Any, more: Any) -> Any:
     """Return a response with the items of a further page appended."""
     old = pick(whole, rule.items) if rule.items else whole
     new = pick(more, rule.items) if rule.items else more

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mcpgw.capabilities.entries import name_is_text
+from mcpgw.capabilities.entries import is_utf8_path
 from mcpgw.capabilities.parsing import LARGEST
 from mcpgw.capabilities.pins import canonical, content_hash, with_pin
 
@@ -25,7 +25,7 @@ def pin_file(path: Path, folder: Path, *, data: bytes | None = None) -> str:
     from mcpgw.state.files import write_atomically
     from mcpgw.trust.approvals import ApprovalStore, ApprovedFile
 
-    if not name_is_text(path.parent.resolve() / path.name):
+    if not is_utf8_path(path.parent.resolve() / path.name):
         raise ValueError(f"the name of {path} must be UTF-8; rename it")
     try:
         given = path.read_bytes() if data is None else data

@@ -30,7 +30,7 @@ class Pinned:
 
     @property
     def holds(self) -> bool:
-        """Whether the file matches its pin, or has none."""
+        """True if the file matches its pin, or has none."""
         return not self.pin or self.pin == self.actual
 
     def mismatch(self, path: Path | str) -> str:
@@ -51,7 +51,7 @@ def content_hash(data: bytes) -> str:
     return hashlib.sha256(canonical(data)).hexdigest()
 
 
-def look_at(data: bytes) -> Pinned:
+def read_pin(data: bytes) -> Pinned:
     """Return the pin and the hash of a file's bytes.
 
     Raises:

@@ -17,7 +17,7 @@ import attrs
 
 from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.http_sender import HttpAnswer, HttpRequest, Sender
-from mcpgw.capabilities.redaction import HIDDEN, forms_of, without
+from mcpgw.capabilities.redaction import HIDDEN, encodings_of, redacted
 from mcpgw.transports.address_policy import Reach
 
 FORMAT: Final = 1
@@ -56,7 +56,7 @@ class RecordingSender(Sender):
         """Write the recording to a file, without these secrets."""
         from mcpgw.state.files import write_atomically
 
-        calls = without(self.recorded, forms_of(secrets))
+        calls = redacted(self.recorded, encodings_of(secrets))
         text = json.dumps({"format": FORMAT, "calls": calls}, indent=2, ensure_ascii=False)
         write_atomically(path, text.encode())
 
@@ -72,7 +72,7 @@ class Recorded:
 
 
 @attrs.define(eq=False)
-class PlayingSender(Sender):
+class ReplayingSender(Sender):
     """A sender that returns recorded responses, in order, and sends nothing."""
 
     calls: list[Recorded] = attrs.field(factory=list)
@@ -88,12 +88,12 @@ class PlayingSender(Sender):
         if not self.calls:
             raise CallProblem("the recording has no further calls.")
         call = self.calls.pop(0)
-        if call.method != outgoing.method or not _alike(call.url, outgoing.url):
+        if call.method != outgoing.method or not _matches(call.url, outgoing.url):
             recorded, sent = urlsplit(call.url).path, urlsplit(outgoing.url).path
-            what = "with another query" if recorded == sent else f"to {sent}"
+            more = " with another query" if recorded == sent else ""
             raise CallProblem(
                 f"the recorded request is {call.method} {recorded}, but this call sends"
-                f" {outgoing.method} {what}."
+                f" {outgoing.method} {sent}{more}."
             )
         if not _same_body(call.body, _text(outgoing.content)):
             raise CallProblem("the recorded request has another body than this call's.")
@@ -128,7 +128,7 @@ def _recorded(asked: dict[str, Any], answer: dict[str, Any]) -> Recorded:
     return Recorded(method, url, body, HttpAnswer(status, headers, data, url))
 
 
-def _alike(recorded: str, text: str) -> bool:
+def _matches(recorded: str, text: str) -> bool:
     """Return whether a text matches a recorded one, in which redacted parts match anything."""
     pieces = recorded.split(HIDDEN)
     return re.fullmatch(".*".join(map(re.escape, pieces)), text, re.DOTALL) is not None
@@ -139,7 +139,7 @@ def _same_body(recorded: str | None, text: str | None) -> bool:
         return recorded == text
     if recorded.startswith("--mcpgw-"):  # the boundary is random
         return text.startswith("--mcpgw-")
-    return _alike(_stable(recorded), _stable(text))
+    return _matches(_stable(recorded), _stable(text))
 
 
 def _stable(body: str) -> str:

@@ -13,7 +13,7 @@ from mcpgw.capabilities.credentials import SHORTEST
 HIDDEN: Final = "[redacted]"
 
 
-def forms_of(secrets: Iterable[str]) -> list[str]:
+def encodings_of(secrets: Iterable[str]) -> list[str]:
     """Return the encodings of secrets in texts, URLs, forms and JSON, longest first.
 
     Secrets shorter than `SHORTEST` are left out: redacting them would cut words apart.
@@ -28,7 +28,7 @@ def forms_of(secrets: Iterable[str]) -> list[str]:
     return sorted(found, key=len, reverse=True)
 
 
-def without(value: Any, forms: list[str]) -> Any:
+def redacted(value: Any, forms: list[str]) -> Any:
     """Return a JSON value with these forms redacted in all texts, including keys."""
     if isinstance(value, str):
         for form in forms:
@@ -36,7 +36,7 @@ def without(value: Any, forms: list[str]) -> Any:
                 value = value.replace(form, HIDDEN)
         return value
     if isinstance(value, Mapping):
-        return {without(key, forms): without(inner, forms) for key, inner in value.items()}
+        return {redacted(key, forms): redacted(inner, forms) for key, inner in value.items()}
     if isinstance(value, list):
-        return [without(inner, forms) for inner in value]
+        return [redacted(inner, forms) for inner in value]
     return value

@@ -21,7 +21,7 @@ RAW: Final = "_raw"
 """The key of the whole response beside the common form."""
 
 
-def viewed(capability: Capability, value: Any, view: str) -> Any:
+def view_of(capability: Capability, value: Any, view: str) -> Any:
     """Return a view of a response to which `transform` has been applied already.
 
     Args:
@@ -30,13 +30,15 @@ def viewed(capability: Capability, value: Any, view: str) -> Any:
       view: `plain` (with `response_transform`), `projected` (also in the common form), or `full`
         (only the redactions of `response_transform`).
     """
-    value = shaped(value, capability.response_transform, redact_only=view == FULL)
+    value = transformed(value, capability.response_transform, redact_only=view == FULL)
     if view != PROJECTED or capability.projection is None:
         return value
     return projected(value, capability.projection)
 
 
-def shaped(value: Any, transform: ResponseTransform | None, *, redact_only: bool = False) -> Any:
+def transformed(
+    value: Any, transform: ResponseTransform | None, *, redact_only: bool = False
+) -> Any:
     """Return a transformed value; bytes are returned as they are."""
     if transform is None or isinstance(value, Blob):
         return value

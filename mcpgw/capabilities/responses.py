@@ -30,7 +30,7 @@ class Blob:
     data: bytes = attrs.field(repr=False)
     type: str
     as_json: bool = False
-    """Whether a tool result has them as base64 in JSON, for scripts, and not as a resource."""
+    """Return them as base64 in JSON, for scripts, instead of as a resource."""
 
 
 def read_answer(answer: HttpAnswer, form: str) -> Any:

@@ -84,7 +84,7 @@ class CapabilityService:
             return WITHOUT_KEY
         return SHIPPED if library.ships(entry) else 1.0
 
-    def came_along(self, server: str, tool: str) -> bool:
+    def is_shipped(self, server: str, tool: str) -> bool:
         """Return whether a tool is a capability that is shipped with the package."""
         library, own = self.library, self._naming.original(tool)
         if server != self.name or library is None or own is None:
@@ -92,13 +92,13 @@ class CapabilityService:
         entry = library.get(own)
         return entry is not None and library.ships(entry)
 
-    def why_not(self, server: str, tool: str) -> str:
+    def unavailable_reason(self, server: str, tool: str) -> str:
         """Return why a capability cannot be used, "" if it can or is unknown."""
         library = self.library
         own = self._naming.original(tool)
         if server != self.name or library is None or own is None or library.get(own) is not None:
             return ""
-        return library.why_not(own) or ""
+        return library.unavailable_reason(own) or ""
 
     @property
     def credentials(self) -> Credentials:

@@ -87,10 +87,10 @@ def _schemas(capability: Capability, found: Findings) -> None:
                 if each not in properties and properties:
                     message = f"CAP-003: {each!r:.60} is required, but is not a property"
                     found.error(("schema", name, "required"), message)
-        _valid(schema, ("schema", name), code, found)
+        _check_schema(schema, ("schema", name), code, found)
 
 
-def _valid(schema: Mapping[str, Any], place: Key, code: str, found: Findings) -> None:
+def _check_schema(schema: Mapping[str, Any], place: Key, code: str, found: Findings) -> None:
     import jsonschema_rs
 
     try:

@@ -33,7 +33,7 @@ class JsonPath:
 
     @property
     def many(self) -> bool:
-        """Whether the path may select several values."""
+        """True if the path may select several values."""
         return None in self.steps
 
     def select(self, data: Any) -> list[Any]:

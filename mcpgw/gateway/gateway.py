@@ -142,7 +142,7 @@ class Gateway:
             folder, self._initialized_sessions
         )
         self.context.vetting = self.vetting
-        self.vetting.missing = self.capability_service.why_not
+        self.vetting.missing = self.capability_service.unavailable_reason
         self.processes.builtin = self.capability_service.serve
         for part in (
             self.processes.configure,
@@ -190,7 +190,7 @@ class Gateway:
                     self.attach(session)
                 task_status.started()
                 self._register_watches()
-                nursery.start_soon(supervised, "webhooks", self.webhook_service.keep)
+                nursery.start_soon(supervised, "webhooks", self.webhook_service.deliver_queued)
                 nursery.start_soon(supervised, "notifications", self.session_registry.notify)
                 if self.config.tool_profiles.enabled:
                     counters = partial(housekeeping.sync_usage, self.context, self.folder)
@@ -277,7 +277,7 @@ class Gateway:
         """Apply what changed capability files declare of single tools, and their webhooks."""
         self._apply_backends()
         if self.config.webhooks.enabled and self.capability_service.library is not None:
-            await self.webhook_service.take(
+            await self.webhook_service.open_endpoints(
                 self.capability_service.library, self.capability_service.credentials
             )
 
@@ -338,7 +338,7 @@ class Gateway:
         """Register a session; it is attached now, or as soon as the configuration is loaded."""
         self.session_registry.add(session, state)
         if self.config.webhooks.enabled and self._nursery is not None:
-            self._nursery.start_soon(self.webhook_service.catch_up, session, session.initialized)
+            self._nursery.start_soon(self.webhook_service.deliver_to, session, session.initialized)
         if self.loaded.is_set():
             self.attach(session)
 

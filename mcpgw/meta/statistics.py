@@ -91,7 +91,7 @@ def _otherwise_shown(context: GatewayContext) -> list[dict[str, Any]]:
         tool
         for backend in context.pool
         for name, tool in backend.tools.items()
-        if capability_service is None or not capability_service.came_along(backend.name, name)
+        if capability_service is None or not capability_service.is_shipped(backend.name, name)
     ]
 
 

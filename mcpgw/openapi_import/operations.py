@@ -38,7 +38,7 @@ class Request:
     content_type: str = ""
     array_style: str = ""
     notes: list[str] = attrs.field(factory=list)
-    """What was left out or assumed, for the person who imports."""
+    """Parts that were left out or assumed, for the person who imports."""
     examples: dict[str, Any] = attrs.field(factory=dict)
 
     # -- parameters ---------------------------------------------------------------------------

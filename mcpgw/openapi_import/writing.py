@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from mcpgw.capabilities.entries import name_is_text
-from mcpgw.capabilities.pins import PinProblem, look_at, with_pin
+from mcpgw.capabilities.entries import is_utf8_path
+from mcpgw.capabilities.pins import PinProblem, read_pin, with_pin
 from mcpgw.openapi_import.loading import ImportProblem
 from mcpgw.openapi_import.results import Conversion, Imported
 from mcpgw.state.files import write_atomically
@@ -38,7 +38,7 @@ def write(
     Raises:
       ImportProblem: a file exists already, or cannot be written.
     """
-    if not name_is_text(folder.resolve()):
+    if not is_utf8_path(folder.resolve()):
         raise ImportProblem(f"the name of {folder} is not UTF-8; choose another folder")
     texts: dict[Path, bytes] = {}
     for each in conversion.capabilities:
@@ -63,7 +63,7 @@ def _is_edited(path: Path) -> bool:
     """Return whether a file was not generated, or has been edited since."""
     try:
         data = path.read_bytes()
-        pinned = look_at(data)
+        pinned = read_pin(data)
     except (OSError, PinProblem):
         return True
     return MARK.encode() not in data or not pinned.pin or not pinned.holds

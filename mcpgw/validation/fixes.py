@@ -51,11 +51,11 @@ def plan(path: Path, *, repin: bool = False) -> Fix | None:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    from mcpgw.capabilities.pins import PinProblem, look_at, with_pin
+    from mcpgw.capabilities.pins import PinProblem, read_pin, with_pin
 
     try:
         old = path.read_bytes()
-        pinned = look_at(old)
+        pinned = read_pin(old)
         yaml: Any = YAML(typ="rt")
         yaml.preserve_quotes = True
         yaml.width = 4096

@@ -119,14 +119,14 @@ def _read_capability(
     path: Path, views: list[ToolView], broken: list[Broken], notes: list[Broken]
 ) -> None:
     from mcpgw.capabilities.parsing import read_capability, structural_problems
-    from mcpgw.capabilities.pins import PinProblem, look_at
+    from mcpgw.capabilities.pins import PinProblem, read_pin
     from mcpgw.capabilities.tool_definition import tool_definition
     from mcpgw.config.problems import ConfigError
     from mcpgw.config.yamlfile import Lines, parse
 
     try:
         data = path.read_bytes()
-        pinned = look_at(data)
+        pinned = read_pin(data)
     except (OSError, PinProblem) as error:
         broken.append(
             Broken(str(path), None, "CAP-000", getattr(error, "strerror", None) or str(error))

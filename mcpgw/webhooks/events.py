@@ -45,7 +45,7 @@ def timestamp(seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def wants(event_type: str, patterns: Iterable[str]) -> bool:
+def matches(event_type: str, patterns: Iterable[str]) -> bool:
     """Return whether an event matches the patterns that a session has asked for.
 
     A pattern is a case-sensitive glob in which `*` also matches dots: `github.*` matches

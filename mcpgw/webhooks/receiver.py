@@ -23,7 +23,7 @@ from mcpgw.webhooks.endpoint_stats import Route
 from mcpgw.webhooks.events import Event, timestamp
 from mcpgw.webhooks.mapping import Source, event_data, event_type
 from mcpgw.webhooks.payloads import PayloadProblem, payload_of
-from mcpgw.webhooks.signatures import out_of_time, verify
+from mcpgw.webhooks.signatures import verify, verify_time
 from mcpgw.webhooks.store import Claim, Queued, WebhookStore
 
 log = get_logger("mcpgw.webhooks")
@@ -198,7 +198,7 @@ class Receiver:
         except PayloadProblem as problem:
             statistics.invalid += 1
             return _refusal(400, f"Invalid JSON: {problem}")
-        reason = out_of_time(endpoint, payload, now)
+        reason = verify_time(endpoint, payload, now)
         if reason is not None:
             return _unverified(route, reason)
         statistics.received += 1

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 log = get_logger("mcpgw.webhooks")
 
-ASKING: Final = "mcpgw/webhooks"
+EVENT_FILTER: Final = "mcpgw/webhooks"
 """The key of a client's `experimental` capabilities that selects events:
 `{"events": ["github.*"]}`. A client without it gets all events."""
 
-CATCH_UP: Final = 60.0
+DELIVERY_INTERVAL: Final = 60.0
 """Seconds between checks for queued events, which another process may have received."""
 
 
@@ -76,7 +76,7 @@ class WebhookService:
             )
         return self._receiver
 
-    async def take(self, library: Library, credentials: Credentials) -> None:
+    async def open_endpoints(self, library: Library, credentials: Credentials) -> None:
         """Open the endpoints of a library and close all others."""
         from mcpgw.webhooks.definition import WebhookProblem, endpoint
 
@@ -120,14 +120,14 @@ class WebhookService:
     def _deliver(self, event: Event) -> int:
         return sum(_send(listener, event) for listener in self.listeners())
 
-    async def keep(self) -> None:
+    async def deliver_queued(self) -> None:
         """Deliver events from time to time that other gateways have queued; run as a task."""
         while True:
-            await trio.sleep(CATCH_UP)
+            await trio.sleep(DELIVERY_INTERVAL)
             if self.config.enabled and (listeners := list(self.listeners())):
                 await self.receiver.drain(partial(_send_to_any, listeners))
 
-    async def catch_up(self, listener: Listener, ready: trio.Event) -> None:
+    async def deliver_to(self, listener: Listener, ready: trio.Event) -> None:
         """Deliver queued events to a new session once it is ready; run as a task."""
         await ready.wait()
         count = await self.receiver.drain(lambda event: _send(listener, event))
@@ -146,10 +146,10 @@ def _send_to_any(listeners: Iterable[Listener], event: Event) -> bool:
 
 
 def _send(listener: Listener, event: Event) -> bool:
-    from mcpgw.webhooks.events import NOTIFICATION, wants
+    from mcpgw.webhooks.events import NOTIFICATION, matches
 
     experimental = listener.capabilities.get("experimental")
-    asked = experimental.get(ASKING) if isinstance(experimental, Mapping) else None
+    asked = experimental.get(EVENT_FILTER) if isinstance(experimental, Mapping) else None
     patterns = asked.get("events") if isinstance(asked, Mapping) else None
     wanted = [str(each) for each in patterns] if isinstance(patterns, list) else []
-    return wants(event.event_type, wanted) and listener.send(NOTIFICATION, event.params())
+    return matches(event.event_type, wanted) and listener.send(NOTIFICATION, event.params())

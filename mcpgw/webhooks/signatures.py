@@ -30,7 +30,7 @@ _SECONDS: Final = re.compile(r"[0-9]{1,12}")
 def verify(endpoint: Endpoint, headers: Mapping[str, str], signed: bytes, now: float) -> str | None:
     """Return why a signature is rejected, None if it is valid.
 
-    The payload is not parsed. If the signed time is part of it (Linear), call `out_of_time` too
+    The payload is not parsed. If the signed time is part of it (Linear), call `verify_time` too
     once it is.
 
     Args:
@@ -60,7 +60,7 @@ def verify(endpoint: Endpoint, headers: Mapping[str, str], signed: bytes, now: f
     return None
 
 
-def out_of_time(endpoint: Endpoint, payload: object, now: float) -> str | None:
+def verify_time(endpoint: Endpoint, payload: object, now: float) -> str | None:
     """Return why the time in a verified payload is rejected, None if it is valid.
 
     Linear sends the time in `webhookTimestamp`, in milliseconds

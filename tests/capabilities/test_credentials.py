@@ -153,6 +153,7 @@ class TestKeychain:
         said = await refused(secrets(tmp_path), "keychain:other")
         assert "`keyring set other mcpgw`" in said
 
+    @pytest.mark.process
     async def test_a_tool_of_the_system_is_asked_too(
         self, tmp_path: Path, chain: Chain, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -139,7 +139,7 @@ class TestLooking:
         (folder / "e.yaml").write_text(text("e", "EVIL."))
         made = library(folder)
         made.refresh()
-        assert "EVIL" in (made.why_not("e") or "")
+        assert "EVIL" in (made.unavailable_reason("e") or "")
         made.poisoning = "warn"
         assert ("e",) == made.refresh().added
         made.poisoning = "block"

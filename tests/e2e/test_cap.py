@@ -151,7 +151,7 @@ class TestValidate:
             "Did you mean 'providers'?",
             "[ERROR] CAP-PIN caps/wrong.yaml:1: Capability hash mismatch (rug-pull protection)",
             f"expected {'ab' * 32}, actual ",
-            "[ERROR] CAP-000 caps/twice.yaml: there are 2 lines that begin with 'sha256:'",
+            "[ERROR] CAP-000 caps/twice.yaml: 2 lines start with 'sha256:'",
             "[ERROR] CAP-000 caps/empty.yaml",
         ):
             assert said in done.stderr
@@ -469,7 +469,10 @@ class TestTest:
         assert again.stdout.endswith('Success:\n{"path":"/time/Oslo"}\n')
         rome = ("-a", '{"city": "Rome"}', "--replay", "new/call.json")
         other = cap("test", "clock", *rome, status=TOOL_ERROR)
-        assert "the recording is of GET /time/Oslo" in other.stderr
+        assert (
+            "the recorded request is GET /time/Oslo, but this call sends GET /time/Rome"
+            in other.stderr
+        )
         for name, said in (("gone.json", "cannot be read"), ("gateway.yaml", "is not a recording")):
             assert said in cap.fails(USAGE, "test", "clock", *OSLO, "--replay", name)
         assert recorded == (cap.folder / "new/call.json").read_bytes()
@@ -614,7 +617,7 @@ class TestInstall:
             ("wrong", "Capability hash mismatch (rug-pull protection) in wrong: "),
             ("liar", "the file calls itself 'other', and not 'liar'"),
             ("broken", "broken.yaml:"),
-            ("latin", "not UTF-8"),
+            ("latin", "must be UTF-8"),
             ("page", "page.yaml:"),
             ("huge", "Error: "),
             ("gone", "Capability 'gone' not found in repository mcpgw/capabilities:main."),
@@ -896,5 +899,5 @@ def test_a_file_name_that_is_no_text(cap: Shell) -> None:
     fill(cap.folder, {"spec.json": json.dumps(document())})
     folder = os.fsdecode(b"out\xff")
     done = cap("import", "spec.json", "-o", folder, status=FAILED)
-    assert "not UTF-8 text" in done.stderr
+    assert "is not UTF-8; choose another folder" in done.stderr
     assert not (cap.folder / folder).exists()

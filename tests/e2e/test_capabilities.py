@@ -286,7 +286,7 @@ async def test_a_broken_file_is_told_and_harms_nothing(stage: Playback, tmp_path
                 Path(e["file"]).name: e["reason"] for e in servers["servers"][0]["withheld"]
             }
             assert "Did you mean 'providers'?" in withheld["broken.yaml"]
-            assert "taken by" in withheld["twice.yaml"]
+            assert "already used by" in withheld["twice.yaml"]
             assert "tool poisoning" in withheld["evil.yaml"]
             assert "tool poisoning" in json.dumps(await invoke(gateway, "evil", city="x"))
 
@@ -365,7 +365,7 @@ async def test_a_changed_definition_of_a_server(tmp_path: Path) -> None:
             await gateway.invoke("s", "slow", {})
             await until_async(lambda: echoes(gateway), {"slow"})
             servers = await answer(gateway, "gateway_list_servers")
-            assert "not what it was" in json.dumps(servers)
+            assert "has changed since it was approved" in json.dumps(servers)
             await until(lambda: "CHANGED" in cap(tmp_path, "approvals", "list"))
             shown = cap(tmp_path, "approvals", "show", "s", "echo")
             assert '-  "description": "Says it."' in shown

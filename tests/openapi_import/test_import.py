@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 
 from mcpgw.capabilities.parsing import read_capability
-from mcpgw.capabilities.pins import look_at
+from mcpgw.capabilities.pins import read_pin
 from mcpgw.cli.app import group
 from mcpgw.openapi_import import (
     Conversion,
@@ -358,7 +358,7 @@ def test_any_document(made: dict[str, Any]) -> None:
     assert len(names) == len(set(names))
     for each in found.capabilities:
         data = rendered(each)
-        assert look_at(data).holds
+        assert read_pin(data).holds
         capability, _ = read_capability(Path(f"{each.name}.yaml"), data)
         assert each.name == capability.name
         assert re.fullmatch(r"[a-z0-9_]{1,64}", each.name)

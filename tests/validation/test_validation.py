@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcpgw.capabilities.builtin import builtin_folder
-from mcpgw.capabilities.pins import look_at, with_pin
+from mcpgw.capabilities.pins import read_pin, with_pin
 from mcpgw.cli.app import group
 from mcpgw.validation.model import ToolView
 from mcpgw.validation.report import grade, report
@@ -206,8 +206,8 @@ class TestCommand:
         assert before == path.read_bytes()
         self.run(str(path), "--fix", "--repin")
         mended = (tmp_path / "find_place.yaml").read_bytes()
-        assert look_at(mended).holds
-        assert look_at(mended).pin
+        assert read_pin(mended).holds
+        assert read_pin(mended).pin
 
     def test_control_characters_are_shown(self, tmp_path: Path) -> None:
         """What a foreign text holds does not act on the terminal."""

@@ -1,10 +1,10 @@
-"""Events and who wants them."""
+"""Events, and the patterns by which sessions select them."""
 
 from __future__ import annotations
 
 import pytest
 
-from mcpgw.webhooks.events import NOTIFICATION, Event, timestamp, wants
+from mcpgw.webhooks.events import NOTIFICATION, Event, matches, timestamp
 
 
 def test_params() -> None:
@@ -36,10 +36,10 @@ def test_params() -> None:
 )
 def test_wants(patterns: list[str], wanted: bool) -> None:
     """A glob reaches over dots and tells letters apart by case; no pattern is every event."""
-    assert wanted == wants("github.issues.opened", patterns)
-    assert wanted == wants("github.issues.opened", iter(patterns))
+    assert wanted == matches("github.issues.opened", patterns)
+    assert wanted == matches("github.issues.opened", iter(patterns))
 
 
 def test_hostile_pattern() -> None:
     """A pattern with many stars ends soon."""
-    assert not wants("a" * 200, ["*a" * 60 + "b"])
+    assert not matches("a" * 200, ["*a" * 60 + "b"])

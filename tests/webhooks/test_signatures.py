@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mcpgw.webhooks.definition import Endpoint
-from mcpgw.webhooks.signatures import out_of_time, stripe_parts, verify
+from mcpgw.webhooks.signatures import stripe_parts, verify, verify_time
 
 from .making import NOW, SECRET, digest, made
 
@@ -177,11 +177,11 @@ class TestLinearTime:
     )
     def test_time(self, payload: object, fine: bool) -> None:
         """It has to be there, in milliseconds, and near now."""
-        assert fine == (out_of_time(LINEAR, payload, NOW) is None)
+        assert fine == (verify_time(LINEAR, payload, NOW) is None)
 
     def test_others(self) -> None:
         """Other services have no time in the payload."""
-        assert out_of_time(GITHUB, {}, NOW) is None
+        assert verify_time(GITHUB, {}, NOW) is None
 
 
 HEADER = st.text(max_size=200) | st.text("tv10=,9af ", max_size=200)

@@ -43,13 +43,13 @@ def validate_command(ctx: click.Context, /, paths: tuple[Path, ...], form: str) 
 
 def _checked(path: Path) -> dict[str, Any]:
     from mcpgw.capabilities.parsing import read_capability, structural_problems
-    from mcpgw.capabilities.pins import PinProblem, look_at
+    from mcpgw.capabilities.pins import PinProblem, read_pin
     from mcpgw.config.problems import ConfigError
 
     row: dict[str, Any] = {"file": str(path), "valid": False, "problems": []}
     try:
         data = path.read_bytes()
-        pinned = look_at(data)
+        pinned = read_pin(data)
     except (OSError, PinProblem) as error:
         reason = getattr(error, "strerror", None) or str(error)
         row["problems"] = [_problem("CAP-000", None, reason)]
@@ -140,7 +140,7 @@ def verify_command(
 ) -> None:
     """Check the pins of PATHS, or of all configured files; tell what was shut out."""
     from mcpgw.capabilities.builtin import folders_of
-    from mcpgw.capabilities.pins import PinProblem, look_at
+    from mcpgw.capabilities.pins import PinProblem, read_pin
 
     loaded, here = configured(ctx, options)
     named, _ = folders_of(loaded.config.capabilities, here)
@@ -149,7 +149,7 @@ def verify_command(
     rows = []
     for path in wanted:
         try:
-            pinned = look_at(path.read_bytes())
+            pinned = read_pin(path.read_bytes())
         except (OSError, PinProblem) as error:
             reason = getattr(error, "strerror", None) or str(error)
             rows.append({"file": str(path), "state": "broken", "reason": reason})

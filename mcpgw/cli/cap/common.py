@@ -68,7 +68,7 @@ def named(ctx: click.Context, options: Mapping[str, Any], name: str) -> tuple[Pa
     if found is None:
         from mcpgw.text.did_you_mean import did_you_mean
 
-        why = library.why_not(name)
+        why = library.unavailable_reason(name)
         hint = did_you_mean(name, [entry.name for entry in library.entries()])
         click.echo(f"Error: {why or f'no capability is called {name!r}.{hint}'}", err=True)
         ctx.exit(NOT_FOUND)

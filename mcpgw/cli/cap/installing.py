@@ -124,11 +124,11 @@ def _from_github(ctx: click.Context, name: str, repo: str, branch: str) -> tuple
 def _unusable(name: str, data: bytes) -> str:
     """Return why a file of somebody else is not let in, "" where it may be."""
     from mcpgw.capabilities.parsing import read_capability
-    from mcpgw.capabilities.pins import PinProblem, look_at
+    from mcpgw.capabilities.pins import PinProblem, read_pin
     from mcpgw.config.problems import ConfigError
 
     try:
-        pinned = look_at(data)
+        pinned = read_pin(data)
         capability, _ = read_capability(Path(f"{name}.yaml"), data)
     except (PinProblem, ConfigError) as error:
         return str(error)

@@ -84,7 +84,7 @@ def try_capability(
     """Call a capability; return its result, or why it cannot be called like this."""
     from mcpgw.capabilities.errors import CallProblem
     from mcpgw.capabilities.parsing import read_capability
-    from mcpgw.capabilities.recording import PlayingSender, RecordingSender, read_recording
+    from mcpgw.capabilities.recording import RecordingSender, ReplayingSender, read_recording
     from mcpgw.protocol.arguments import InvalidArguments, compiled
     from mcpgw.state.folder import state_folder
     from mcpgw.transports.network import Network
@@ -98,7 +98,7 @@ def try_capability(
     network = Network(loaded.environ)
     try:
         sender: Any = (
-            PlayingSender(network, calls=read_recording(replay))
+            ReplayingSender(network, calls=read_recording(replay))
             if replay is not None
             else RecordingSender(network)
         )
