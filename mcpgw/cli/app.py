@@ -1,4 +1,4 @@
-"""The command line: the group, and how a command's module is found when it is called."""
+"""Command group that imports the module of a command when it is called."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from mcpgw.config.environment import CONFIG, LOG_FORMAT, LOG_LEVEL
 from mcpgw.observe import log
 
 _COMMANDS: Final = {
-    "approvals": ("mcpgw.cli.approvals", "See and accept what changed in servers' definitions."),
-    "auth": ("mcpgw.cli.auth", "Log in to servers that ask for it, and out again."),
+    "approvals": ("mcpgw.cli.approvals", "Review and accept changed definitions of servers."),
+    "auth": ("mcpgw.cli.auth", "Log in to and out of servers that require OAuth."),
     "bridge": ("mcpgw.cli.bridge", "Serve one MCP server over another transport."),
-    "cap": ("mcpgw.cli.cap", "Check, pin, try, find and import capability files."),
-    "doctor": ("mcpgw.cli.doctor", "Look for what is wrong, and say what to do."),
-    "init": ("mcpgw.cli.init", "Write a first gateway.yaml."),
+    "cap": ("mcpgw.cli.cap", "Manage capabilities: APIs as tools, in YAML files."),
+    "doctor": ("mcpgw.cli.doctor", "Diagnose configuration, servers and state."),
+    "init": ("mcpgw.cli.init", "Create a gateway.yaml."),
     "serve": ("mcpgw.cli.serve", "Run the gateway for AI clients."),
     "search": ("mcpgw.cli.search", "Find tools by describing a task."),
-    "skills": ("mcpgw.cli.skills", "Import, find and read skills."),
-    "stats": ("mcpgw.cli.stats", "Show what was called, how fast, and what it cost."),
-    "validate": ("mcpgw.cli.validation", "Look at tools with an agent's eyes."),
-    "tool": ("mcpgw.cli.tool", "List, inspect and call tools from a shell."),
+    "skills": ("mcpgw.cli.skills", "Import, search and read Agent Skills."),
+    "stats": ("mcpgw.cli.stats", "Show usage, latency and cost of tools."),
+    "validate": ("mcpgw.cli.validation", "Lint tool definitions."),
+    "tool": ("mcpgw.cli.tool", "List, inspect and call tools."),
 }
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called."""
+    """Group whose commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -48,7 +48,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands and what they do, without importing them."""
+        """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
@@ -57,25 +57,25 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def log_options(function: Function) -> Function:
-    """Add the options that every command understands."""
+    """Add the options that all commands have."""
     function = click.option(
         "--log-format",
         default=None,
         type=click.Choice(log.FORMS),
-        help="Form of the log lines on stderr (text).",
+        help="Format of log lines on stderr (text).",
     )(function)
     function = click.option(
         "--log-level",
         default=None,
         type=click.Choice(list(log.LEVELS), case_sensitive=False),
-        help="Least severe log lines to write (serve: info, other commands: warning).",
+        help="Minimum level of log lines (serve: info, other commands: warning).",
     )(function)
     return click.option(
         "-c",
         "--config",
         default=None,
         metavar="FILE",
-        help="The gateway.yaml to use; else it is looked for in the usual places.",
+        help="The gateway.yaml to use; searched in the default locations if unset.",
     )(function)
 
 
@@ -106,17 +106,27 @@ def settle(
     *,
     level: str,
 ) -> str | None:
-    """Configure logging and return the path of the configuration.
+    """Configure logging and return the path of the configuration file.
 
-    An option after the command's name comes first, then one before it, then the variable.
+    Options after the name of the command take precedence over options before it, which take
+    precedence over environment variables.
+
+    Args:
+      ctx: the context of the command.
+      config: the value of `--config`.
+      log_level: the value of `--log-level`.
+      log_format: the value of `--log-format`.
+      level: the default log level of the command.
     """
     above = ctx.find_root().obj or {}
     chosen = log_level or above.get("log_level") or os.environ.get(LOG_LEVEL) or level
     form = log_format or above.get("log_format") or os.environ.get(LOG_FORMAT) or "text"
     if chosen.lower() not in log.LEVELS:
-        raise click.UsageError(f"{LOG_LEVEL} is {chosen!r}; choose one of {', '.join(log.LEVELS)}")
+        raise click.UsageError(
+            f"{LOG_LEVEL} must be one of {', '.join(log.LEVELS)}, not {chosen!r}"
+        )
     if form not in log.FORMS:
-        raise click.UsageError(f"{LOG_FORMAT} is {form!r}; choose one of {', '.join(log.FORMS)}")
+        raise click.UsageError(f"{LOG_FORMAT} must be one of {', '.join(log.FORMS)}, not {form!r}")
     log.configure(level=chosen, form=form)
     return config or above.get("config") or os.environ.get(CONFIG)
 
@@ -124,7 +134,7 @@ def settle(
 def app() -> None:
     """Run the command line and exit with its status."""
     for stream in (sys.stdout, sys.stderr):
-        # Half characters, and those that the terminal has not: `\ud800` is good JSON, too.
+        # Lone surrogates (`\ud800` is valid JSON), and characters the terminal cannot show.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:

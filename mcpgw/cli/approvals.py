@@ -1,4 +1,4 @@
-"""`mcp-gateway approvals`: what servers' definitions were, are, and what of it is let in."""
+"""`mcp-gateway approvals`: changed definitions of servers, and their approval."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import click
 from mcpgw.cli.app import log_options, settle
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK
 from mcpgw.cli.output import format_option, print_json
+from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:
     from mcpgw.trust.approvals import ApprovalStore, ApprovedDefinition
@@ -21,23 +22,27 @@ if TYPE_CHECKING:
 
 @click.group("approvals", context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """See what changed in servers' definitions, and accept it.
+    """Review and accept changed definitions of servers.
 
-    A definition is let in when it is first seen. What differs later waits here; until it is
-    accepted, `security.definition_changes` in gateway.yaml says what becomes of it.
+    A definition is accepted when it is first seen. Later changes are listed here as pending.
+    Until a change is accepted, `security.definition_changes` in gateway.yaml determines how it is
+    handled.
     """
 
 
 @command.command("list")
 @click.argument("server", required=False, default="")
-@click.option("--all", "everything", is_flag=True, help="Also what is as it was.")
+@click.option("--all", "everything", is_flag=True, help="Include unchanged definitions.")
 @format_option
 @log_options
 @click.pass_context
 def list_command(
     ctx: click.Context, /, server: str, everything: bool, form: str, **options: Any
 ) -> None:
-    """List what waits to be accepted, of SERVER or of all."""
+    """List pending changes.
+
+    Only those of SERVER, if given.
+    """
     settle(ctx, **options, level="error")
     store = _store()
     found = [d for d in _definitions(ctx, store, server) if everything or d.pending_hash]
@@ -57,12 +62,15 @@ def list_command(
         state = "CHANGED" if each.pending_hash else "accepted"
         click.echo(f"{state}  {each.server}  {each.kind}  {each.name}  ({when})")
     for file in files:
-        click.echo(f"SHUT OUT  {file.path}  ({_when(file.at)})\n  {file.reason}")
+        click.echo(f"QUARANTINED  {file.path}  ({_when(file.at)})\n  {file.reason}")
     waiting = sum(bool(each.pending_hash) for each in found)
     if waiting:
-        click.echo(f"\n{waiting} waiting. Look: mcp-gateway approvals show SERVER [NAME]")
+        click.echo(
+            f"\n{plural(waiting, 'pending change')}."
+            " Review: mcp-gateway approvals show SERVER [NAME]"
+        )
     elif not found and not files:
-        click.echo("Nothing waits to be accepted.")
+        click.echo("No pending changes.")
     ctx.exit(OK)
 
 
@@ -73,7 +81,10 @@ def list_command(
 @log_options
 @click.pass_context
 def show_command(ctx: click.Context, /, server: str, name: str, form: str, **options: Any) -> None:
-    """Show what differs in the definitions of SERVER, or in the one called NAME."""
+    """Show the pending changes of a server.
+
+    With NAME, show that definition, even if it has not changed.
+    """
     settle(ctx, **options, level="error")
     found = [
         each
@@ -82,7 +93,7 @@ def show_command(ctx: click.Context, /, server: str, name: str, form: str, **opt
     ]
     if not found:
         what = f"'{name}' of '{server}'" if name else f"'{server}'"
-        known = "is not known" if name else "has nothing that waits"
+        known = "is not known" if name else "has no pending changes"
         click.echo(f"Error: {what} {known}.", err=True)
         ctx.exit(NOT_FOUND)
     if form == "json":
@@ -99,16 +110,17 @@ def show_command(ctx: click.Context, /, server: str, name: str, form: str, **opt
 @command.command("accept")
 @click.argument("server")
 @click.argument("names", nargs=-1)
-@click.option("--kind", default="", help="Of one kind only, such as tool.")
+@click.option("--kind", default="", help="Only definitions of this kind, such as tool.")
 @format_option
 @log_options
 @click.pass_context
 def accept_command(
     ctx: click.Context, /, server: str, names: tuple[str, ...], kind: str, form: str, **options: Any
 ) -> None:
-    """Let in what waits of SERVER, or only the definitions called NAMES.
+    """Accept the pending changes of a server.
 
-    A gateway that runs takes it over within a second or two.
+    With NAMES, only those of the definitions with these names. A running gateway adopts them
+    within two seconds.
     """
     settle(ctx, **options, level="error")
     store = _store()
@@ -120,7 +132,7 @@ def accept_command(
     missing = sorted(set(names) - {each.name for each in waiting})
     if missing or not waiting:
         what = ", ".join(missing) if missing else f"'{server}'"
-        click.echo(f"Error: nothing waits of {what}.", err=True)
+        click.echo(f"Error: no pending changes of {what}.", err=True)
         ctx.exit(NOT_FOUND)
     accepted = store.accept((each.server, each.kind, each.name) for each in waiting)
     if form == "json":
@@ -132,7 +144,7 @@ def accept_command(
 
 
 def diff(each: ApprovedDefinition) -> list[str]:
-    """Return the lines of a unified diff between what was let in and what waits."""
+    """Return the lines of a unified diff between the accepted and the pending definition."""
     old, new = _lines(each.definition), _lines(each.pending)
     accepted, seen = f"accepted {_when(each.at)}", f"seen {_when(each.pending_at)}"
     return list(difflib.unified_diff(old, new, accepted, seen, lineterm=""))
@@ -147,7 +159,7 @@ def _lines(definition: str) -> list[str]:
 
 
 def _plain(line: str) -> str:
-    """Show control and other invisible characters as escapes: they may be what is wrong."""
+    """Replace control and other invisible characters by escapes, since they may be malicious."""
     return "".join(
         sign if sign.isprintable() or sign == "\t" else f"\\u{ord(sign):04x}" for sign in line
     )

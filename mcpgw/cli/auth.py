@@ -1,6 +1,6 @@
-"""`mcp-gateway auth`: log in to network servers that want OAuth, and see or end these logins.
+"""`mcp-gateway auth`: OAuth logins to network servers.
 
-Links and notes go to stderr, results to stdout; a token is never printed.
+Links and notes go to stderr, results to stdout. Tokens are never printed.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 @click.group("auth", context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Log in to servers that want OAuth."""
+    """Log in to and out of servers that require OAuth."""
 
 
 @command.command("login")
 @click.argument("name")
-@click.option("--no-browser", is_flag=True, help="Print the link only.")
+@click.option("--no-browser", is_flag=True, help="Only print the link.")
 @log_options
 @click.pass_context
 def login_command(ctx: click.Context, /, name: str, no_browser: bool, **options: Any) -> None:
-    """Log in to the server NAME anew, in the browser.
+    """Log in to a server in the browser.
 
-    The link is printed too, for a browser that does not open by itself. It has to be opened on
-    this machine, within ten minutes.
+    The link is also printed, in case no browser opens. It must be opened on this machine, within
+    ten minutes.
     """
     servers = _Servers.of(ctx, options)
 
@@ -69,9 +69,10 @@ def login_command(ctx: click.Context, /, name: str, no_browser: bool, **options:
 @log_options
 @click.pass_context
 def status_command(ctx: click.Context, /, name: str | None, as_json: bool, **options: Any) -> None:
-    """Show the logins of all network servers, or of the server NAME.
+    """Show the logins to network servers.
 
-    Nothing is asked of any server. With NAME the status is a failure where there is no login.
+    No server is contacted. With NAME, only that server is shown, and the exit status is 1 if
+    there is no valid login.
     """
     servers = _Servers.of(ctx, options)
 
@@ -98,9 +99,9 @@ def status_command(ctx: click.Context, /, name: str | None, as_json: bool, **opt
 @log_options
 @click.pass_context
 def logout_command(ctx: click.Context, /, name: str, **options: Any) -> None:
-    """End the login at the server NAME.
+    """Log out of a server.
 
-    The tokens are revoked where the authorization server offers that, and deleted here.
+    The tokens are revoked if the authorization server supports it, and deleted here.
     """
     servers = _Servers.of(ctx, options)
 
@@ -113,11 +114,11 @@ def logout_command(ctx: click.Context, /, name: str, **options: Any) -> None:
         except AuthorizationFailed as failed:
             raise Stop(failed.reason, FAILED) from failed
         if not result.found:
-            click.echo(f"There was no login at {name}.")
+            click.echo(f"No login to {name} found.")
         elif result.revoked == result.found:
             click.echo(f"Logged out of {name}; the tokens were revoked.")
         else:
-            click.echo(f"Logged out of {name}. The tokens were deleted here, and not revoked.")
+            click.echo(f"Logged out of {name}. The tokens were deleted here but not revoked.")
         return OK
 
     ctx.exit(_run(run))
@@ -132,16 +133,20 @@ class _Servers:
 
     @classmethod
     def of(cls, ctx: click.Context, options: Mapping[str, Any]) -> _Servers:
-        """Load the configuration; exits where that cannot be used."""
+        """Load the configuration; exit if it is not valid."""
         loaded, _ = configured(ctx, options)
         return cls(loaded.config.backends, loaded.environ)
 
     def network_servers(self) -> list[BackendConfig]:
-        """Return the servers that can be logged in to."""
+        """Return the servers that support logins."""
         return [each for each in self.backends.values() if _url(each)]
 
     def network_server(self, name: str) -> BackendConfig:
-        """Return a server that can be logged in to. Raises Stop where there is none."""
+        """Return a server that supports logins.
+
+        Raises:
+          Stop: there is no such server.
+        """
         backend = self.backends.get(name)
         if backend is None:
             from mcpgw.text.did_you_mean import did_you_mean
@@ -150,11 +155,11 @@ class _Servers:
             hint = did_you_mean(name, names) or f" Configured: {', '.join(names) or 'none'}."
             raise Stop(f"Server '{name}' not found.{hint}", NOT_FOUND)
         if not _url(backend):
-            raise Stop(f"'{name}' is a program on this machine; it needs no login.", FAILED)
+            raise Stop(f"'{name}' is a program on this machine, which needs no login.", FAILED)
         return backend
 
     def oauth_of(self, backend: BackendConfig) -> Any:
-        """Return the settings of logging in to a server."""
+        """Return the OAuth settings of a server."""
         from mcpgw.config.oauth import OAuthConfig
 
         return getattr(backend, "oauth", None) or OAuthConfig()
@@ -162,7 +167,7 @@ class _Servers:
     def authorizer(
         self, backend: BackendConfig, present: Callable[[str], Awaitable[None]] | None
     ) -> OAuthAuthorizer:
-        """Return what logs in to a server."""
+        """Return the authorizer of a server."""
         from mcpgw.oauth.authorizer import OAuthAuthorizer
         from mcpgw.oauth.store import FOLDER, TokenStore
         from mcpgw.transports.network import Network
@@ -189,7 +194,7 @@ def _presenter(browser: bool) -> Callable[[str], Awaitable[None]]:
             from mcpgw.oauth.browser import open_browser
 
             if not await open_browser(link):
-                click.echo("No browser could be opened here.", err=True)
+                click.echo("No browser could be opened.", err=True)
 
     return present
 
@@ -209,7 +214,7 @@ def _run(run: Callable[[], Awaitable[int]]) -> int:
 
 
 def _about(state: LoginState) -> str:
-    """Say in a line what is known of a login."""
+    """Return the details of a login in one line."""
     if state.issuer is None:
         return ""
     parts = [f"at {state.issuer}"]

@@ -1,4 +1,4 @@
-"""`mcp-gateway bridge`: one MCP server over another transport, without any configuration file."""
+"""`mcp-gateway bridge`: one MCP server over another transport, without a configuration file."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ if TYPE_CHECKING:
     from mcpgw.gateway.tree import ServeOptions
 
 SERVER: Final = "server"
-"""What the one server of a bridge is called."""
+"""Name of the server behind a bridge."""
 
 
 @click.command("bridge")
-@click.option("--stdio", "stdio_command", metavar="COMMAND", help="Start this server (no shell).")
+@click.option(
+    "--stdio", "stdio_command", metavar="COMMAND", help="Command of the server (no shell)."
+)
 @click.option(
     "--url",
     metavar="URL",
-    help="Reach this server: http, https (what it speaks is found out), ws or wss.",
+    help="URL of the server: http, https (the transport is detected), ws or wss.",
 )
 @click.option(
     "--to",
     required=True,
     type=click.Choice(["stdio", "http", "sse", "ws"]),
-    help="How clients reach it: over stdin and stdout, or at /mcp, /sse, /ws of a port.",
+    help="Transport for clients: stdin and stdout, or /mcp, /sse or /ws on a port.",
 )
 @click.option(
     "-H",
@@ -39,7 +41,7 @@ SERVER: Final = "server"
     "headers",
     multiple=True,
     metavar="NAME:VALUE",
-    help="A header of each request to --url; ${NAME} takes a variable.",
+    help="Header of all requests to --url; ${NAME} is expanded.",
 )
 @click.option(
     "-e",
@@ -47,7 +49,7 @@ SERVER: Final = "server"
     "variables",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A variable for the server of --stdio.",
+    help="Environment variable for the server of --stdio.",
 )
 @click.option("--host", default=None, metavar="ADDRESS", help="Address to listen on (127.0.0.1).")
 @click.option(
@@ -58,17 +60,19 @@ SERVER: Final = "server"
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Serve one MCP server over another transport.
 
-    Everything passes as it is: tools, resources, prompts, sampling, elicitation, progress. The
-    server is started anew if it dies, and a lost session is opened again.
+    All messages are forwarded unchanged: tools, resources, prompts, sampling, elicitation,
+    progress. A crashed server is restarted, and a lost session is reopened.
     """
     settle(ctx, None, options["log_level"], options["log_format"], level="info")
     given = [name for name in ("stdio_command", "url") if options[name]]
     if len(given) != 1:
-        raise click.UsageError("give either --stdio COMMAND or --url URL")
+        raise click.UsageError("either --stdio COMMAND or --url URL is required")
     try:
         if options["to"] == "stdio":
             if not options["url"]:
-                raise click.UsageError("--stdio with --to stdio: start the command itself instead")
+                raise click.UsageError(
+                    "--stdio with --to stdio has no effect; run the command itself"
+                )
             ctx.exit(trio.run(_to_stdio, options["url"], _headers(options["headers"])))
         from mcpgw.gateway import tree
 
@@ -107,7 +111,7 @@ async def _to_stdio(url: str, headers: Mapping[str, str]) -> int:
 
 
 def _serve_options(options: Mapping[str, Any]) -> ServeOptions:
-    """Return how to run a gateway of this one server."""
+    """Return the options to run a gateway with this one server."""
     from mcpgw.config.failsafe import FailsafeConfig, RateLimitConfig
     from mcpgw.config.schema import GatewayConfig
     from mcpgw.config.trust import CapabilitiesConfig
@@ -137,7 +141,7 @@ def _backend(options: Mapping[str, Any]) -> BackendConfig:
     url = options["url"]
     if url:
         if not url.startswith(("http://", "https://", "ws://", "wss://")):
-            raise click.UsageError(f"--url begins with http, https, ws or wss, not {url!r:.60}")
+            raise click.UsageError(f"--url must start with http, https, ws or wss, not {url!r:.60}")
         if url.startswith("ws"):
             return BackendConfig(name=SERVER, ws_url=url, headers=_headers(options["headers"]))
         return BackendConfig(name=SERVER, http_url=url, headers=_headers(options["headers"]))
@@ -146,7 +150,7 @@ def _backend(options: Mapping[str, Any]) -> BackendConfig:
     except ValueError as error:
         raise click.UsageError(f"--stdio: {error}") from error
     if not words:
-        raise click.UsageError("--stdio: the command is empty")
+        raise click.UsageError("--stdio must not be empty")
     return BackendConfig(
         name=SERVER, command=tuple(words), env=_pairs(options["variables"], "=", "--env")
     )
@@ -164,6 +168,6 @@ def _pairs(texts: tuple[str, ...], separator: str, option: str) -> dict[str, str
     for text in texts:
         name, there, value = text.partition(separator)
         if not there or not name.strip():
-            raise click.UsageError(f"{option}: write it as NAME{separator}VALUE")
+            raise click.UsageError(f"{option} must be of the form NAME{separator}VALUE")
         found[name.strip()] = value
     return found

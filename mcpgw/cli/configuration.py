@@ -1,4 +1,4 @@
-"""The configuration, for commands that use it without running a gateway."""
+"""Loading of the configuration for commands that do not run a gateway."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def configured(ctx: click.Context, options: Mapping[str, Any]) -> tuple[Loaded, Path]:
-    """Load the configuration; exit where it cannot be used.
+    """Load the configuration; exit if it is not valid.
 
     Returns:
-      What was loaded, and the folder that paths in it are below.
+      The configuration, and the folder to which its paths are relative.
     """
     from mcpgw.config import loader
     from mcpgw.config.problems import ConfigError

@@ -1,4 +1,4 @@
-"""The exit statuses of all commands, in one table that the code and the docs share."""
+"""Exit statuses of all commands, shared by code and docs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class ExitStatus(int):
-    """An exit status that knows its meaning."""
+    """An exit status with its meaning."""
 
     meaning: str
 
@@ -17,11 +17,11 @@ class ExitStatus(int):
 
 
 OK: Final = ExitStatus(0, "success")
-FAILED: Final = ExitStatus(1, "a handled failure, such as a configuration that cannot be loaded")
-USAGE: Final = ExitStatus(2, "the command line or the arguments are wrong")
+FAILED: Final = ExitStatus(1, "failure, such as an invalid configuration")
+USAGE: Final = ExitStatus(2, "invalid command line or arguments")
 NOT_FOUND: Final = ExitStatus(3, "no such server or tool")
-TOOL_ERROR: Final = ExitStatus(4, "the tool answered that it failed")
-UNAVAILABLE: Final = ExitStatus(5, "the server does not run, or did not answer in time")
+TOOL_ERROR: Final = ExitStatus(4, "the tool returned an error")
+UNAVAILABLE: Final = ExitStatus(5, "the server is not running, or did not answer in time")
 INTERRUPTED: Final = ExitStatus(130, "interrupted from the keyboard")
 
 EXIT_STATUSES: Final = (OK, FAILED, USAGE, NOT_FOUND, TOOL_ERROR, UNAVAILABLE, INTERRUPTED)

@@ -1,7 +1,7 @@
-"""The commands that must start in an instant, without the command line library.
+"""Fast start of `serve` and `--version`, without the command-line library.
 
-What is not understood here, a typing error included, is left to `mcpgw.cli.app`, which
-knows all options, their help and their errors.
+Other command lines, including invalid ones, are handled by `mcpgw.cli.app`, which has all options,
+help texts and errors.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ _WITH_VALUE: Final = {
 
 
 def run_quickly(arguments: list[str]) -> int | None:
-    """Run `--version`, or `serve` for a client at stdin and stdout. Return its exit status, or
-    None: not ours."""
+    """Run `--version`, or `serve` for a client at stdin and stdout.
+
+    Returns:
+      The exit status, or None for any other command line.
+    """
     if arguments in (["--version"], ["-V"]):
         print(f"mcp-gateway {__version__}")
         return 0
@@ -55,9 +58,9 @@ def serve(*, config: str) -> int:
 
 
 def default_mode() -> str:
-    """Return how to serve where nobody said: a client at stdin if there is one, else by HTTP.
+    """Return the default mode of `serve`: stdio if a client is connected, otherwise http.
 
-    A pipe, a socket or a file at stdin is a client; a terminal or /dev/null is none.
+    A pipe, socket or file at stdin counts as a client; a terminal or /dev/null does not.
     """
     try:
         kind = os.fstat(0).st_mode

@@ -1,4 +1,4 @@
-"""A gateway without a client, for commands that use the configured servers themselves."""
+"""Gateway without a client, for commands that use the configured servers directly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.pipeline.session_state import SessionState
 
 LEARNING: Final = 60.0
-"""Seconds that a command waits at most for servers that were never started."""
+"""Seconds that a command waits for servers whose tools are not yet known."""
 
 
 def with_context(
@@ -24,7 +24,7 @@ def with_context(
     options: Mapping[str, Any],
     run: Callable[[GatewayContext], Awaitable[int]],
 ) -> int:
-    """Run a gateway without a client for as long as `run` takes; return its exit status."""
+    """Run a gateway without a client until `run` returns; return its exit status."""
     path = settle(ctx, **options, level="warning")
 
     async def main() -> int:
@@ -46,20 +46,22 @@ def with_context(
         raise AssertionError("unreachable")
 
     status: int = FAILED
-    unread: BrokenPipeError | None = None
+    broken_pipe: BrokenPipeError | None = None
     try:
         status = trio.run(main)
     except* KeyboardInterrupt:
         status = INTERRUPTED
     except* BrokenPipeError as group:
-        unread = next(error for error in group.exceptions if isinstance(error, BrokenPipeError))
-    if unread is not None:
-        raise unread  # alone, as click wants it: `| head` is no fault to tell of
+        broken_pipe = next(
+            error for error in group.exceptions if isinstance(error, BrokenPipeError)
+        )
+    if broken_pipe is not None:
+        raise broken_pipe  # not in a group, so that click handles it; caused by `| head`
     return status
 
 
 class Stop(Exception):
-    """The command ends with a message and a status."""
+    """Ends the command with an error message and an exit status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -68,5 +70,5 @@ class Stop(Exception):
 
 
 def ask(context: GatewayContext, arguments: Mapping[str, Any]) -> ToolRequest:
-    """Make the call of a meta-tool for the person at the command line."""
+    """Return a request to a meta-tool from the command line."""
     return ToolRequest(context, SessionState(id="command-line"), dict(arguments))

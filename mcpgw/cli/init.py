@@ -1,4 +1,4 @@
-"""`mcp-gateway init`: a first gateway.yaml, with two capability files that need no key."""
+"""`mcp-gateway init`: creates a gateway.yaml, with two capability files that need no API key."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from mcpgw.cli.app import log_options, settle
 from mcpgw.cli.exit_codes import FAILED
 
 EXAMPLES: Final = ("knowledge/weather_current.yaml", "knowledge/public_holidays.yaml")
-"""The files that are copied, below the folder of the built-in ones."""
+"""Capability files to copy, relative to the folder of the built-in ones."""
 
 _HEAD: Final = """\
-# mcp-gateway: docs/configuration.md has all settings. Changes take effect while it runs.
+# mcp-gateway; all settings: docs/configuration.md. Changes are applied while it runs.
 
-server:  # the HTTP front; `mcp-gateway serve --mode stdio` does without
+server:  # HTTP; not used by `mcp-gateway serve --mode stdio`
   host: 127.0.0.1
   port: 39400
 """
 _CAPABILITIES: Final = """
-# Tools that are YAML files in these folders: one file, one tool.
+# Capabilities: tools defined by the YAML files in these folders.
 capabilities:
   enabled: true
   directories: [capabilities]
-  builtin: true  # those that come with the gateway, too
+  builtin: true  # also use the built-in ones
 """
 _BACKENDS: Final = """
-# MCP servers, each under a name of your choice.
+# MCP servers, by a name of your choice.
 backends:
 #  time:
 #    command: uvx mcp-server-time
@@ -53,25 +53,28 @@ backends:
     type=click.Choice(["local", "minimal"]),
     default="local",
     show_default=True,
-    help="local: with capability files; minimal: for MCP servers only.",
+    help="local: with capabilities; minimal: MCP servers only.",
 )
 @click.option(
     "--with-examples/--no-examples",
     default=True,
-    help="Write two capability files that need no key beside it (local only).",
+    help="Add two capability files that need no API key (local only).",
 )
 @log_options
 @click.pass_context
 def command(
     ctx: click.Context, /, output: str, profile: str, with_examples: bool, **options: Any
 ) -> None:
-    """Write a first gateway.yaml. Nothing that is there already is overwritten."""
+    """Create a gateway.yaml.
+
+    Existing files are not overwritten.
+    """
     settle(ctx, **options, level="error")
     target = Path(output)
     try:
         written = write_first(target, profile, examples=with_examples)
     except OSError as error:
-        click.echo(f"Error: {_said(error)}", err=True)
+        click.echo(f"Error: {_reason(error)}", err=True)
         ctx.exit(FAILED)
     for path in written:
         click.echo(f"Created {path}")
@@ -79,7 +82,7 @@ def command(
 
 
 def write_first(target: Path, profile: str, *, examples: bool) -> tuple[Path, ...]:
-    """Write a first configuration and its examples; return the files.
+    """Write a configuration and its examples; return the files.
 
     Args:
       target: the gateway.yaml.
@@ -87,7 +90,7 @@ def write_first(target: Path, profile: str, *, examples: bool) -> tuple[Path, ..
       examples: whether to write the capability files too (`local` only).
 
     Raises:
-      OSError: one of the files is there already, or cannot be written; then none is.
+      OSError: a file already exists or cannot be written; no file is written then.
     """
     local = profile == "local"
     wanted = {target: (_HEAD + (_CAPABILITIES if local else "") + _BACKENDS).encode()}
@@ -103,19 +106,19 @@ def _examples(folder: Path) -> dict[Path, bytes]:
     shipped = builtin_folder()
     if shipped is None:
         raise FileNotFoundError(
-            "the built-in capability files are not installed; use --no-examples, or install the"
-            " package again"
+            "the built-in capability files are not installed; use --no-examples, or reinstall the"
+            " package"
         )
     return {folder / name: (shipped / name).read_bytes() for name in EXAMPLES}
 
 
 def _write(wanted: dict[Path, bytes]) -> None:
-    """Write all files, or none where one of them cannot be written."""
+    """Write all files, or none if one of them cannot be written."""
     for path in wanted:
         if path.exists() or path.is_symlink():
             raise FileExistsError(
                 f"{path} already exists. Remove it first, or choose another place with --output"
-                " (and --no-examples to leave capability files out)."
+                " (and --no-examples to omit the capability files)."
             )
         for folder in path.parents:
             if folder.exists():
@@ -135,7 +138,7 @@ def _write(wanted: dict[Path, bytes]) -> None:
         raise
 
 
-def _said(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     if error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error)
@@ -144,9 +147,9 @@ def _said(error: OSError) -> str:
 def _next_steps(target: Path, local: bool) -> str:
     chosen = "" if target.name == "gateway.yaml" and target.parent == Path() else f" -c {target}"
     steps = [
-        ("See what it offers", f"mcp-gateway tool list{chosen}"),
-        ("Run it by HTTP", f"mcp-gateway serve{chosen}"),
-        ("Let an AI client start it", f"mcp-gateway serve --mode stdio{chosen}"),
+        ("List its tools", f"mcp-gateway tool list{chosen}"),
+        ("Serve HTTP", f"mcp-gateway serve{chosen}"),
+        ("Command for an AI client", f"mcp-gateway serve --mode stdio{chosen}"),
     ]
     if local:
         call = "tool invoke gateway:public_holidays country_code=FI year=2027"

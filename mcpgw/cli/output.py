@@ -1,4 +1,4 @@
-"""The forms in which commands print: text for people, JSON for programs."""
+"""Output formats of commands: text for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def form_option(
-    *forms: str, default: str = "", help_text: str = "Form of the output."
+    *forms: str, default: str = "", help_text: str = "Output format."
 ) -> Callable[[Function], Function]:
-    """Return what adds the choice between forms, the first of which is the default if no other is
-    named."""
+    """Return a decorator that adds the option `--format`.
+
+    Args:
+      forms: the formats.
+      default: the default format; the first one if empty.
+      help_text: the help text of the option.
+    """
     return click.option(
         "-f",
         "--format",
@@ -31,5 +36,5 @@ format_option: Final = form_option("text", "json")
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON for people and programs."""
+    """Print a value as indented JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))

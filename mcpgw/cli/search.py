@@ -1,4 +1,4 @@
-"""`mcp-gateway search`: find tools by describing a task, as the AI client does."""
+"""`mcp-gateway search`: tool search, as AI clients use it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,17 @@ from mcpgw.meta.context import GatewayContext
 
 @click.command("search")
 @click.argument("words", nargs=-1, required=True, metavar="WORDS...")
-@click.option("-n", "--limit", type=click.IntRange(1, 25), default=10, show_default=True)
-@click.option("--explain", is_flag=True, help="Say what moved a tool up or down.")
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(1, 25),
+    default=10,
+    show_default=True,
+    help="Maximum number of tools.",
+)
+@click.option("--explain", is_flag=True, help="Explain the ranking.")
 @form_option(
-    "table", "json", "plain", help_text="Form of the output; plain is one SERVER:TOOL a line."
+    "table", "json", "plain", help_text="Output format; plain is one SERVER:TOOL per line."
 )
 @log_options
 @click.pass_context
@@ -35,8 +42,8 @@ def command(
 ) -> None:
     """Find tools by describing a task.
 
-    Servers that were never started are started once, to learn what they offer. Exits with
-    the status "not found" where nothing fits.
+    Servers whose tools are not yet known are started once. The exit status is 3 if no tool
+    matches.
     """
 
     async def run(context: GatewayContext) -> int:
@@ -62,7 +69,7 @@ def _print(found: Mapping[str, Any], *, plain: bool) -> None:
             click.echo(name)
         return
     for word, used in (found.get("corrections") or {}).items():
-        click.echo(f"'{word}' was read as '{used}'.", err=True)
+        click.echo(f"Searched for '{used}' instead of '{word}'.", err=True)
     width = max(map(len, names), default=0)
     room = max(20, shutil.get_terminal_size().columns - width - 10)
     for name, match in zip(names, found["matches"], strict=True):

@@ -1,4 +1,4 @@
-"""`mcp-gateway serve`: the gateway, for a client at stdin and stdout or for many by HTTP."""
+"""`mcp-gateway serve`: the gateway, for one client over stdio or many over HTTP."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mcpgw.cli.fast_path import default_mode
     "--mode",
     type=click.Choice(["stdio", "http", "proxy", "auto"]),
     default=None,
-    help="How clients reach the tree. stdio: one client over stdin and stdout. http: any"
-    " number by HTTP. proxy: a thin bridge from stdin and stdout to a gateway that runs already."
-    " auto: proxy if one runs, else stdio. Default: stdio if stdin is a pipe, else http.",
+    help="How clients connect. stdio: one client over stdin and stdout. http: any number over HTTP."
+    " proxy: forward stdin and stdout to a running gateway. auto: proxy if a gateway is running,"
+    " otherwise stdio. Default: stdio if stdin is a pipe, otherwise http.",
 )
-@click.option("--stdio", is_flag=True, help="The same as --mode stdio.")
-@click.option("--http", is_flag=True, help="Serve by HTTP too, beside --mode stdio.")
+@click.option("--stdio", is_flag=True, help="Same as --mode stdio.")
+@click.option("--http", is_flag=True, help="Serve HTTP too, in addition to --mode stdio.")
 @click.option("--host", default=None, metavar="ADDRESS", help="Address to listen on (127.0.0.1).")
 @click.option(
     "-p", "--port", type=click.IntRange(0, 65535), default=None, help="Port to listen on (39400)."
@@ -44,15 +44,15 @@ def command(
 ) -> None:
     """Run the gateway for AI clients.
 
-    A client starts this command as a subprocess and speaks MCP with it over stdin and stdout,
-    or reaches it by HTTP at http://127.0.0.1:39400/mcp. Logs go to stderr. With a client at
-    stdin it ends when its input ends, else by Ctrl-C or SIGTERM.
+    A client starts this command as a subprocess and uses MCP over stdin and stdout, or connects
+    to http://127.0.0.1:39400/mcp. Logs go to stderr. The gateway stops at the end of stdin, if a
+    client is connected there, or on Ctrl-C or SIGTERM.
     """
     if stdio and mode not in (None, "stdio"):
-        raise click.UsageError(f"--stdio and --mode {mode} exclude each other")
+        raise click.UsageError(f"--stdio and --mode {mode} are mutually exclusive")
     mode = mode or ("stdio" if stdio else "http" if http else default_mode())
     if http and mode in ("proxy", "auto"):
-        raise click.UsageError(f"--http and --mode {mode} exclude each other")
+        raise click.UsageError(f"--http and --mode {mode} are mutually exclusive")
     path = settle(ctx, config, log_level, log_format, level="info")
     config_path = Path(path).expanduser() if path else None
     environ = dict(os.environ)

@@ -1,6 +1,6 @@
-"""`mcp-gateway skills`: import know-how for models, look at it, and take it away again.
+"""`mcp-gateway skills`: imports, shows and removes Agent Skills.
 
-Nothing of a skill is ever executed, and its text is shown without control characters.
+Skills are never executed, and their text is printed without control characters.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from mcpgw.skills.builtin import builtin_folder
 from mcpgw.skills.library import SkillLibrary, uri_of
 from mcpgw.skills.model import Skill, SkillError, shown, shown_line
 from mcpgw.skills.registry import VARIABLE, RegistryError, registry_path
+from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:
     from mcpgw.skills.loading import Gathered
@@ -40,19 +41,21 @@ def _options(function: Function) -> Function:
         "--registry",
         default=None,
         metavar="FILE",
-        help=f"The file of the imported skills; else {VARIABLE}, else skills.json in the state"
-        " folder.",
+        help=f"File of the imported skills (default: {VARIABLE}, or skills.json in the state"
+        " folder).",
     )(format_option(function))
 
 
 @click.group("skills", context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Import and read skills: know-how that models can look up."""
+    """Import, search and read Agent Skills."""
 
 
 @command.command("import")
 @click.argument("source", metavar="SRC")
-@click.option("--force", is_flag=True, help="Import even what looks like an attack on a model.")
+@click.option(
+    "--force", is_flag=True, help="Import skills even if they look like an attack on a model."
+)
 @_options
 @log_options
 @click.pass_context
@@ -65,11 +68,11 @@ def import_command(
     registry: str | None,
     **options: Any,
 ) -> None:
-    """Import skills from SRC.
+    """Import skills from a file, folder, archive or URL.
 
-    SRC is a SKILL.md, a folder with one or with many skills, a zip or tar archive, or an http
-    or https address of a SKILL.md or an archive. Nothing in it is executed. A skill of the same
-    name is replaced. Exits with 1 where one of several cannot be imported; the others are.
+    SRC is a SKILL.md, a folder with one or more skills, a zip or tar archive, or the http or
+    https URL of a SKILL.md or an archive. Nothing is executed. A skill with the same name is
+    replaced. If a skill cannot be imported, the others still are, and the exit status is 1.
     """
     settle(ctx, **options, level="warning")
     path = registry_path(os.environ, registry)
@@ -80,7 +83,7 @@ def import_command(
         good: list[Skill] = []
         warnings: dict[str, list[str]] = {}
         for skill in gathered.skills:
-            refused, notes = _judged(skill, force)
+            refused, notes = _screened(skill, force)
             faults += refused
             warnings[skill.name] = notes
             if not refused:
@@ -105,7 +108,7 @@ def import_command(
 @log_options
 @click.pass_context
 def list_command(ctx: click.Context, /, form: str, registry: str | None, **options: Any) -> None:
-    """List the imported skills, and those that come with the gateway."""
+    """List imported and built-in skills."""
     settle(ctx, **options, level="warning")
 
     def run() -> int:
@@ -122,7 +125,7 @@ def list_command(ctx: click.Context, /, form: str, registry: str | None, **optio
         else:
             click.echo("No skills imported. Use mcp-gateway skills import <path>")
         if builtin:
-            click.echo(f"\n{len(builtin)} skill(s) that come with the gateway:")
+            click.echo(f"\n{plural(len(builtin), 'built-in skill')}:")
             _print_rows(builtin)
         return OK
 
@@ -131,7 +134,9 @@ def list_command(ctx: click.Context, /, form: str, registry: str | None, **optio
 
 @command.command("search")
 @click.argument("words", nargs=-1, required=True, metavar="WORDS...")
-@click.option("-n", "--limit", type=click.IntRange(min=1), default=None, help="Most to show.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=None, help="Maximum number of skills."
+)
 @_options
 @log_options
 @click.pass_context
@@ -144,7 +149,10 @@ def search_command(
     registry: str | None,
     **options: Any,
 ) -> None:
-    """Find skills by words; those with the words in their names come first."""
+    """Search skills.
+
+    Skills with the words in their names come first.
+    """
     settle(ctx, **options, level="warning")
     query = " ".join(words)
 
@@ -174,7 +182,7 @@ def search_command(
 def show_command(
     ctx: click.Context, /, name: str, form: str, registry: str | None, **options: Any
 ) -> None:
-    """Show the skill NAME with its whole text."""
+    """Show a skill with its full text."""
     settle(ctx, **options, level="warning")
 
     def run() -> int:
@@ -207,7 +215,7 @@ def show_command(
 def remove_command(
     ctx: click.Context, /, name: str, form: str, registry: str | None, **options: Any
 ) -> None:
-    """Take the imported skill NAME out of the registry."""
+    """Remove an imported skill."""
     settle(ctx, **options, level="warning")
     path = registry_path(os.environ, registry)
 
@@ -216,7 +224,7 @@ def remove_command(
             library = _library(registry)
             if library.is_builtin(name):
                 raise Stop(
-                    f"'{name}' comes with the gateway. To replace it, import a skill of this name.",
+                    f"'{name}' is a built-in skill. To replace it, import a skill of this name.",
                     FAILED,
                 )
             own = [each.name for each in library.all() if not library.is_builtin(each.name)]
@@ -244,7 +252,11 @@ def _guarded(run: Callable[[], int]) -> int:
 
 
 def _library(registry: str | None) -> SkillLibrary:
-    """Read all skills; a registry that is broken as a whole ends the command."""
+    """Read all skills.
+
+    Raises:
+      RegistryError: the registry file is not valid.
+    """
     path = registries.read_registry(registry_path(os.environ, registry)).path
     library = SkillLibrary(path, builtin_folder())
     library.refresh()
@@ -274,7 +286,7 @@ def _gathered(source: str) -> Gathered:
 
 
 def fetcher() -> Fetch:
-    """Return what gets an address, guarded against private ones and within limits."""
+    """Return a function that fetches a public URL, with a size limit."""
     from mcpgw.capabilities.fetching import fetch_public
     from mcpgw.skills.sources import LARGEST_FETCHED
 
@@ -284,8 +296,8 @@ def fetcher() -> Fetch:
     return fetch
 
 
-def _judged(skill: Skill, force: bool) -> tuple[list[str], list[str]]:
-    """Return why a skill is refused, and what to warn of."""
+def _screened(skill: Skill, force: bool) -> tuple[list[str], list[str]]:
+    """Return the reasons to refuse a skill, and warnings."""
     from mcpgw.skills.scanning import screen
 
     suspicions = screen(skill)
@@ -293,8 +305,8 @@ def _judged(skill: Skill, force: bool) -> tuple[list[str], list[str]]:
     if severe and not force:
         reasons = "; ".join(f"{each.where}: {each.reason}" for each in severe[:3])
         fault = (
-            f"Skill '{skill.name}' was not imported, since it looks like an attack on a model:"
-            f" {reasons}. Read it; --force imports it all the same."
+            f"Skill '{skill.name}' was not imported because it looks like an attack on a model:"
+            f" {reasons}. Review it; --force imports it anyway."
         )
         return [fault], []
     return [], [
@@ -306,7 +318,7 @@ def _unknown(name: str, names: list[str]) -> Stop:
     from mcpgw.text.did_you_mean import correction
 
     near = correction(name, names)
-    hint = f"Did you mean '{near}'?" if near else "`mcp-gateway skills list` shows all."
+    hint = f"Did you mean '{near}'?" if near else "`mcp-gateway skills list` lists all skills."
     return Stop(f"Skill '{name}' not found. {hint}", FAILED)
 
 
@@ -321,7 +333,7 @@ def _print_imported(skill: Skill, path: Path, *, updated: bool) -> None:
         click.echo(f"  Auxiliary files: {shown_line(', '.join(skill.auxiliary))}")
     click.echo(f"  Content: {skill.content_hash}")
     if skill.code_blocks:
-        click.echo(f"  {len(skill.code_blocks)} code block(s) stored read-only; never run.")
+        click.echo(f"  {plural(len(skill.code_blocks), 'code block')} stored read-only; never run.")
 
 
 def _print_rows(skills: list[Skill]) -> None:
@@ -349,7 +361,7 @@ def _print_skill(skill: Skill, *, builtin: bool) -> None:
         if value:
             click.echo(f"{label}: {shown_line(value)}")
     if builtin:
-        click.echo("Comes with the gateway.")
+        click.echo("Built-in skill.")
     if skill.code_blocks:
         click.echo(f"Code blocks: {len(skill.code_blocks)} (read-only; never run)")
         for index, block in enumerate(skill.code_blocks):
@@ -383,7 +395,7 @@ def _imported_json(
 
 
 def _print_json(document: Mapping[str, Any]) -> None:
-    # Escapes keep what a terminal would act on out of foreign text, DEL too.
+    # Escapes remove terminal control characters from foreign text, including DEL.
     click.echo(json.dumps(document, indent=2).replace("\x7f", "\\u007f"))
 
 

@@ -1,6 +1,6 @@
-"""`mcp-gateway stats`: what was called, how fast, and what it cost, of all gateways together.
+"""`mcp-gateway stats`: usage, latency and cost of tools, over all gateways of the user.
 
-It reads the state file; no gateway need run, and none is started.
+Reads the state file; no gateway needs to run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mcpgw.usage.model import Counts, ToolKey, ToolUsage
 
 PERIODS: Final = {"24h": 1, "7d": 7, "30d": 30}
-"""The periods that `--since` knows, and how many UTC days of spending belong to each."""
+"""Values of `--since`, with the number of UTC days of spending that each includes."""
 MICRO: Final = 1_000_000
 
 _SORTS: Final[Mapping[str, Callable[[Row], Any]]] = {
@@ -40,19 +40,19 @@ _SORTS: Final[Mapping[str, Callable[[Row], Any]]] = {
 
 
 @click.command("stats")
-@click.option("-s", "--server", default=None, metavar="NAME", help="Only this server's tools.")
+@click.option("-s", "--server", default=None, metavar="NAME", help="Only tools of this server.")
 @click.option(
     "--since",
     default=None,
     type=click.Choice(list(PERIODS)),
-    help="Only calls of this period; times stay those of all calls.",
+    help="Only calls of this period; latencies are those of all calls.",
 )
 @click.option(
     "--sort",
     default="calls",
     show_default=True,
     type=click.Choice(list(_SORTS)),
-    help="What comes first.",
+    help="Sort order.",
 )
 @click.option(
     "--limit",
@@ -60,10 +60,10 @@ _SORTS: Final[Mapping[str, Callable[[Row], Any]]] = {
     show_default=True,
     metavar="N",
     type=click.IntRange(min=1),
-    help="Tools to show at most.",
+    help="Maximum number of tools.",
 )
 @form_option("table", "json")
-@click.option("--ascii", "plain", is_flag=True, help="Draw with plain characters.")
+@click.option("--ascii", "plain", is_flag=True, help="Use ASCII characters only.")
 @log_options
 @click.pass_context
 def command(
@@ -77,10 +77,10 @@ def command(
     plain: bool,
     **options: Any,
 ) -> None:
-    """Show what was called, how fast, and what it cost.
+    """Show usage, latency and cost of tools.
 
-    All gateways of this user are counted together, earlier runs included. A running gateway
-    writes its newest counts within ten seconds.
+    Includes all gateways of this user, and earlier runs. A running gateway writes its counts
+    within ten seconds.
     """
     settle(ctx, **options, level="warning")
     try:
@@ -107,8 +107,8 @@ def _show(
         from mcpgw.text.did_you_mean import did_you_mean
 
         called = sorted({key[0] for key in counts.tools})
-        hint = did_you_mean(server, called) or f" Called so far: {', '.join(called)}."
-        click.echo(f"Error: No call of server '{server}' was counted.{hint}", err=True)
+        hint = did_you_mean(server, called) or f" Servers with calls: {', '.join(called)}."
+        click.echo(f"Error: No calls of server '{server}' recorded.{hint}", err=True)
         return NOT_FOUND
     now = time.time()
     rows = [
@@ -121,19 +121,19 @@ def _show(
     if form == "json":
         click.echo(json.dumps(_as_json(rows, counts, since, limit, now), indent=2))
     elif not rows:
-        click.echo(_nothing(bool(counts.tools), since, str(path)))
+        click.echo(_no_calls(bool(counts.tools), since, str(path)))
     else:
         counters = counts.counters if server is None else {}
         _print_table(rows, counters, since, limit, plain)
     return OK
 
 
-def _nothing(known: bool, since: str | None, path: str) -> str:
+def _no_calls(known: bool, since: str | None, path: str) -> str:
     if known:
         return f"No calls in the last {since}."
     return (
-        f"Nothing is counted yet: no call has been written to {path}.\n"
-        "A gateway writes its counts some seconds after a call, and when it ends."
+        f"No calls recorded in {path} yet.\n"
+        "A gateway writes its counts a few seconds after a call, and when it stops."
     )
 
 
@@ -225,11 +225,11 @@ def _print_table(
     )
     lines = [*head(rows, counters, since, style), "", *table(rows[:limit], style)]
     if len(rows) > limit:
-        lines += ["", f"{len(rows) - limit} more; --limit {len(rows)} shows all."]
+        lines += ["", f"{len(rows) - limit:,} more; --limit {len(rows)} shows all."]
     if since is not None:
         days = PERIODS[since]
-        spent = "of the current UTC day" if days == 1 else f"of {days} UTC days, today included"
-        lines += ["", f"P50 and P95 are those of all calls; COST is that {spent}."]
+        period = "the current UTC day" if days == 1 else f"{days} UTC days, including today"
+        lines += ["", f"P50 and P95 cover all calls; COST covers {period}."]
     text = "\n".join(lines)
     click.echo(text.encode(encoding, "replace").decode(encoding), color=coloured)
 

@@ -1,4 +1,4 @@
-"""How statistics look on a terminal: columns that fit its width, bars and sparklines."""
+"""Table of statistics for terminals: columns that fit the width, bars and sparklines."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 import click
 
+from mcpgw.text.plural import plural
 from mcpgw.usage.model import ToolUsage, Trend
 
 BAR: Final = "█▉▊▋▌▍▎▏"
@@ -15,19 +16,19 @@ LEVELS: Final = "▁▂▃▄▅▆▇█"
 PLAIN_LEVELS: Final = ".:-=+*#@"
 BAR_WIDTH: Final = 10
 ALARMING: Final = 0.2
-"""Share of failed calls from which it is shown in red."""
+"""Error rate from which it is shown in red."""
 LEAST_NAME: Final = 8
-"""Characters of a name that are shown however narrow the terminal is."""
+"""Minimum number of characters shown of a name."""
 NAMES: Final = 36
-"""Characters that both names together have before other columns are left out."""
+"""Width of both names together below which other columns are dropped."""
 
 _DROPPED: Final = ("BAR", "24 HOURS", "TREND", "P50", "COST", "P95")
-"""Columns that a narrow terminal does without, in this order."""
+"""Columns that are dropped on narrow terminals, in this order."""
 
 
 @attrs.frozen
 class Row:
-    """A tool's line: its numbers in the chosen period, and its usage at all."""
+    """Line of a tool: its counts in the chosen period, and its total usage."""
 
     server: str
     tool: str
@@ -36,18 +37,18 @@ class Row:
     failures: int
     cost_micro_usd: int
     hours: tuple[int, ...]
-    """Calls in each of the last 24 hours, the running one last."""
+    """Calls in each of the last 24 hours; the current one is last."""
     trend: Trend
 
     @property
     def error_rate(self) -> float:
-        """Share of the calls that failed."""
+        """Share of failed calls, from 0 to 1."""
         return self.failures / self.calls if self.calls else 0.0
 
 
 @attrs.frozen
 class Style:
-    """What the place of output can show. `width` is None where it has none, as a file."""
+    """Abilities of the output. `width` is None if it has none, such as a file."""
 
     blocks: bool
     coloured: bool
@@ -75,8 +76,8 @@ def head(
     """Return the lines with the totals."""
     calls, failures = sum(row.calls for row in rows), sum(row.failures for row in rows)
     parts = [
-        f"{calls:,} {'call' if calls == 1 else 'calls'}",
-        f"{len(rows):,} {'tool' if len(rows) == 1 else 'tools'}",
+        plural(calls, "call"),
+        plural(len(rows), "tool"),
         f"{_share(failures / calls if calls else 0.0)} failed",
     ]
     cost = sum(row.cost_micro_usd for row in rows)
@@ -88,7 +89,7 @@ def head(
             parts.append(f"{cached:,} from the cache")
         searches = counters.get("searches", 0)
         if searches:
-            parts.append(f"{searches:,} {'search' if searches == 1 else 'searches'}")
+            parts.append(plural(searches, "search", "searches"))
     title = "All calls" if since is None else f"Last {since}"
     line = f"{title}: {', '.join(parts)}"
     if style.width is not None and len(line) > style.width:
@@ -97,7 +98,7 @@ def head(
 
 
 def table(rows: Sequence[Row], style: Style) -> list[str]:
-    """Return a line for each row, and one with the titles."""
+    """Return the line with the titles, and a line for each row."""
     columns = _columns(rows, style)
     if style.width is not None:
         columns = _fitted(columns, style.width)
@@ -132,7 +133,7 @@ def _columns(rows: Sequence[Row], style: Style) -> list[_Column]:
 
 
 def bar(share: float, *, blocks: bool, width: int = BAR_WIDTH) -> str:
-    """Return a bar of a share from 0 to 1; what is more than nothing is seen."""
+    """Return a bar for a share from 0 to 1; any share above 0 is visible."""
     if not blocks:
         return "#" * max(round(share * width), 1 if share > 0 else 0)
     eighths = max(round(share * width * 8), 1 if share > 0 else 0)
@@ -141,7 +142,7 @@ def bar(share: float, *, blocks: bool, width: int = BAR_WIDTH) -> str:
 
 
 def sparkline(values: Sequence[int], *, blocks: bool) -> str:
-    """Return a character for each value, its height by the largest; a space is nothing."""
+    """Return a character for each value, scaled to the largest one; 0 is a space."""
     most = max(values)
     levels = LEVELS if blocks else PLAIN_LEVELS
     return "".join(
@@ -150,7 +151,7 @@ def sparkline(values: Sequence[int], *, blocks: bool) -> str:
 
 
 def _fitted(columns: list[_Column], width: int) -> list[_Column]:
-    """Leave columns out and shorten names until a line fits."""
+    """Drop columns and shorten names until the lines fit."""
     columns = list(columns)
     for title in _DROPPED:
         if _needed(columns, least=NAMES) <= width:
@@ -160,7 +161,7 @@ def _fitted(columns: list[_Column], width: int) -> list[_Column]:
     for place in (0, 1):
         if over > 0:
             longest = max(LEAST_NAME, columns[place].width - over)
-            if place == 0:  # both give way, the server's name not below a third of its own
+            if place == 0:  # shorten both, but the server's name not below a third
                 longest = max(longest, columns[0].width // 3, LEAST_NAME)
             before = columns[place].width
             columns[place] = _shortened(columns[place], longest)
@@ -195,7 +196,7 @@ def _coloured(column: _Column, number: int, rows: Sequence[Row], style: Style) -
 
 
 def _printable(name: str) -> str:
-    """Return a name that can do nothing to a terminal."""
+    """Return a name without characters that control a terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 

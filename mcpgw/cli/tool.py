@@ -1,6 +1,6 @@
-"""`mcp-gateway tool`: the configured servers' tools for shell scripts.
+"""`mcp-gateway tool`: tools of the configured servers, for use in shell scripts.
 
-Results go to stdout, everything else to stderr; the exit status says how it ended.
+Results go to stdout, everything else to stderr. The exit status distinguishes the outcomes.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ FORMS: Final = ("table", "json", "plain")
 
 @click.group("tool")
 def command() -> None:
-    """List, inspect and call the tools of the configured servers."""
+    """List, inspect and call tools."""
 
 
 @command.command("list")
-@click.option("-s", "--server", default=None, help="Only this server's tools.")
+@click.option("-s", "--server", default=None, help="Only tools of this server.")
 @form_option(*FORMS)
 @log_options
 @click.pass_context
 def list_command(ctx: click.Context, /, server: str | None, form: str, **options: Any) -> None:
     """List the tools of all servers.
 
-    Servers that were never started are started once, to learn what they offer.
+    Servers whose tools are not yet known are started once.
     """
 
     async def run(context: GatewayContext) -> int:
         if server is not None and context.pool.get(server) is None:
-            _no_server(context, server)
+            _stop_without_server(context, server)
         pending = await context.pool.learn(patience=LEARNING, only=server, thorough=True)
         rows = [
             {"server": backend.name, "name": name, "description": _one_line(tool)}
@@ -80,7 +80,10 @@ def list_command(ctx: click.Context, /, server: str | None, form: str, **options
 @log_options
 @click.pass_context
 def inspect_command(ctx: click.Context, /, tool: str, form: str, **options: Any) -> None:
-    """Show a tool's definition. TOOL is SERVER:TOOL, or a name that only one server has."""
+    """Show the definition of a tool.
+
+    TOOL is SERVER:TOOL, or a name that only one server has.
+    """
 
     async def run(context: GatewayContext) -> int:
         server, definition = await _find(context, tool)
@@ -111,12 +114,12 @@ def invoke_command(
 ) -> None:
     """Call a tool and print its result.
 
-    TOOL is SERVER:TOOL, or a name that only one server has. Arguments come as a JSON object
-    on stdin, by --json, and as KEY=VALUE; later ones win. A value is read as JSON where the
-    tool's schema does not ask for a string. With --json - stdin is read to its end, however
-    long that takes.
+    TOOL is SERVER:TOOL, or a name that only one server has. Arguments are a JSON object on stdin,
+    in --json, and KEY=VALUE; later ones take precedence. A VALUE is parsed as JSON unless the
+    schema of the tool requires a string. With --json -, stdin is read to its end, without a
+    timeout.
 
-    With --format plain only the texts of the result are printed.
+    With --format plain, only the texts of the result are printed.
     """
     if json_text == "-":
         json_text, piped = _read_stdin(), ""
@@ -130,7 +133,7 @@ def invoke_command(
         server, definition = await _find(context, tool)
         given.update(_pairs(arguments, definition))
         if not given and _needs_arguments(definition) and not _at_terminal():
-            # They can only come from a program that is still at work on them.
+            # A program may still be preparing them; nothing else can provide them.
             text = await trio.to_thread.run_sync(_read_stdin, abandon_on_cancel=True)
             given.update(_json_object(text, "stdin"))
         result = await invoke(
@@ -141,7 +144,7 @@ def invoke_command(
     ctx.exit(with_context(ctx, options, run))
 
 
-def _no_server(context: GatewayContext, name: str) -> NoReturn:
+def _stop_without_server(context: GatewayContext, name: str) -> NoReturn:
     from mcpgw.text.did_you_mean import did_you_mean
 
     hint = did_you_mean(name, context.pool.names) or (
@@ -151,7 +154,7 @@ def _no_server(context: GatewayContext, name: str) -> NoReturn:
 
 
 async def _find(context: GatewayContext, wanted: str) -> tuple[str, dict[str, Any]]:
-    """Return the server and the definition of a tool, learning only what is needed."""
+    """Return the server and the definition of a tool; start servers only if necessary."""
     from mcpgw.backends.states import Unavailable
     from mcpgw.text.did_you_mean import did_you_mean
 
@@ -159,7 +162,7 @@ async def _find(context: GatewayContext, wanted: str) -> tuple[str, dict[str, An
     if colon:
         backend = context.pool.get(server)
         if backend is None:
-            _no_server(context, server)
+            _stop_without_server(context, server)
         if name not in backend.tools:
             with trio.move_on_after(LEARNING):
                 try:
@@ -175,7 +178,7 @@ async def _find(context: GatewayContext, wanted: str) -> tuple[str, dict[str, An
     found = [(backend.name, backend.tools[name]) for backend in owners if name in backend.tools]
     if len(found) > 1:
         choices = ", ".join(f"{owner}:{name}" for owner, _ in found)
-        raise Stop(f"Several servers have '{name}': {choices}. Name one of them.", USAGE)
+        raise Stop(f"Several servers have '{name}'; specify one of: {choices}", USAGE)
     if not found:
         known = [tool for backend in owners for tool in backend.tools]
         raise Stop(f"Tool not found: '{wanted}'.{did_you_mean(name, known)}", NOT_FOUND)
@@ -200,7 +203,7 @@ def _piped() -> str:
         return ""
     import select
 
-    # A script's stdin may be an open pipe that nobody writes to: only what is there counts.
+    # The stdin of a script may be an open pipe without a writer, so only read available data.
     try:
         ready, _, _ = select.select([sys.stdin], [], [], 0.05)
     except (OSError, ValueError):
@@ -216,7 +219,7 @@ def _json_object(text: str, source: str) -> dict[str, Any]:
     except ValueError as error:
         raise click.UsageError(f"Invalid JSON from {source}: {error}") from error
     if not isinstance(value, dict):
-        raise click.UsageError(f"The JSON from {source} is an object with the arguments")
+        raise click.UsageError(f"The JSON from {source} must be an object with the arguments")
     return value
 
 

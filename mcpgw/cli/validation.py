@@ -1,4 +1,4 @@
-"""`mcp-gateway validate`: are tools good for an agent?"""
+"""`mcp-gateway validate`: lints tool definitions."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from mcpgw.validation.model import Severity
 
 @click.command("validate", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@form_option("text", "json", "sarif", help_text="Form of the report.")
+@form_option("text", "json", "sarif", help_text="Report format.")
 @click.option(
     "-s", "--severity", type=click.Choice(["fail", "warn", "info"]), default="info",
-    help="The least severity that is shown.",
+    help="Minimum severity to show.",
 )  # fmt: skip
-@click.option("--fix", is_flag=True, help="Mend what can be mended without inventing anything.")
-@click.option("--dry-run", is_flag=True, help="With --fix: show the differences, write nothing.")
-@click.option("--repin", is_flag=True, help="With --fix: change pinned files too, and pin them.")
-@click.option("--no-color", is_flag=True, help="No colours.")
+@click.option("--fix", is_flag=True, help="Fix missing types and names that are not snake_case.")
+@click.option("--dry-run", is_flag=True, help="With --fix: show the changes without writing them.")
+@click.option(
+    "--repin", is_flag=True, help="With --fix: also change pinned files, and pin them again."
+)
+@click.option("--no-color", is_flag=True, help="Disable colours.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -37,15 +39,15 @@ def command(
     repin: bool,
     no_color: bool,
 ) -> None:
-    """Look at tools with an agent's eyes: capability files, folders of them, or JSON lists of
-    MCP tool definitions.
+    """Lint tool definitions.
 
-    The exit status is 0 where no rule fails, 1 where one does, 2 where a file cannot be read.
+    PATHS are capability files, folders of them, or JSON files with MCP tool definitions. The exit
+    status is 0 if all rules pass, 1 if a rule fails, 2 if a file cannot be read.
     """
     from mcpgw.validation import output_formats
     from mcpgw.validation.report import report
 
-    unfixed = _mend(paths, dry_run=dry_run, repin=repin) if fix else False
+    unfixed = _fix(paths, dry_run=dry_run, repin=repin) if fix else False
     if fix and dry_run:
         ctx.exit(FAILED if unfixed else OK)
     found = report(paths)
@@ -62,18 +64,18 @@ def command(
         click.echo(json.dumps(made, indent=2, ensure_ascii=False))
     if found.broken or not (found.tools or found.notes):
         if not (found.tools or found.broken):
-            click.echo("No tools there.", err=True)
+            click.echo("No tools found.", err=True)
         ctx.exit(USAGE)
     ctx.exit(FAILED if found.failed or unfixed else OK)
 
 
-def _mend(paths: tuple[Path, ...], *, dry_run: bool, repin: bool) -> bool:
-    """Mend files; tell whether one had to be left as it is."""
+def _fix(paths: tuple[Path, ...], *, dry_run: bool, repin: bool) -> bool:
+    """Fix files. Return true if a file could not be fixed."""
     from mcpgw.capabilities.parsing import SUFFIXES
     from mcpgw.cli.cap.common import files_of
     from mcpgw.validation.fixes import CannotFix, apply, plan
 
-    left = False
+    unfixed = False
     for path in files_of(paths):
         if path.suffix not in SUFFIXES:
             continue
@@ -85,8 +87,8 @@ def _mend(paths: tuple[Path, ...], *, dry_run: bool, repin: bool) -> bool:
                 click.echo(fix.diff())
                 continue
             apply(fix)
-            click.echo(f"Mended {fix.target}: {'; '.join(fix.done)}", err=True)
+            click.echo(f"Fixed {fix.target}: {'; '.join(fix.done)}", err=True)
         except CannotFix as error:
-            left = True
-            click.echo(f"Not mended: {error}", err=True)
-    return left
+            unfixed = True
+            click.echo(f"Not fixed: {error}", err=True)
+    return unfixed

@@ -1,1 +1,1 @@
-"""Is a tool good for an agent? Rules over its definition, and reports of them."""
+"""Linter for tool definitions: rules, fixes and reports."""

@@ -1,6 +1,6 @@
-"""Mending what can be mended without inventing anything: types, names.
+"""Automatic fixes of capability files: missing types and descriptions, names.
 
-Comments and the order of keys stay. A pinned file is changed only where its pin may be renewed.
+Comments and the order of keys are kept. A pinned file is changed only if its pin may be renewed.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from mcpgw.validation.rules import style_of, words_of
 
 
 class CannotFix(ValueError):
-    """A file is left as it is; the text says why."""
+    """A file cannot be fixed; the message has the reason."""
 
 
 @attrs.frozen
 class Fix:
-    """What a file becomes."""
+    """A planned change of a file."""
 
     path: Path
     target: Path
@@ -31,7 +31,7 @@ class Fix:
     done: tuple[str, ...]
 
     def diff(self) -> str:
-        """Return the difference as a unified diff."""
+        """Return the change as a unified diff."""
         lines = difflib.unified_diff(
             self.old.decode("utf-8", "replace").splitlines(),
             self.new.decode("utf-8", "replace").splitlines(),
@@ -43,10 +43,14 @@ class Fix:
 
 
 def plan(path: Path, *, repin: bool = False) -> Fix | None:
-    """Return what a file would become, None where there is nothing to mend.
+    """Return the fix of a file, or None if there is nothing to fix.
+
+    Args:
+      path: the file.
+      repin: whether a pinned file may be changed and pinned again.
 
     Raises:
-      CannotFix: it is pinned, is not what was pinned, or cannot be read.
+      CannotFix: the file is pinned, does not match its pin, or cannot be read.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -70,15 +74,15 @@ def plan(path: Path, *, repin: bool = False) -> Fix | None:
     ) as error:
         raise CannotFix(f"{path} cannot be read: {str(error)[:200]}") from None
     if not isinstance(document, Mapping):
-        raise CannotFix(f"{path} is no map of keys")
+        raise CannotFix(f"{path} must be a map")
     done: list[str] = []
-    _types(document, done)
+    _add_types(document, done)
     target = _rename(document, path, done)
     if not done:
         return None
     if pinned.pin and not (repin and pinned.holds):
-        why = "is pinned; --repin renews the pin" if pinned.holds else "is not what was pinned"
-        raise CannotFix(f"{path} {why}")
+        reason = "is pinned; --repin renews the pin" if pinned.holds else "does not match its pin"
+        raise CannotFix(f"{path} {reason}")
     out = io.StringIO()
     yaml.dump(document, out)
     new = out.getvalue().encode()
@@ -89,12 +93,12 @@ def apply(fix: Fix) -> None:
     """Write a fix.
 
     Raises:
-      CannotFix: its new name is taken, or it cannot be written.
+      CannotFix: the new file name is taken, or the file cannot be written.
     """
     from mcpgw.state.files import write_atomically
 
     if fix.target != fix.path and fix.target.exists():
-        raise CannotFix(f"{fix.target} is there already")
+        raise CannotFix(f"{fix.target} already exists")
     try:
         write_atomically(fix.target, fix.new, mode=fix.path.stat().st_mode & 0o777)
         if fix.target != fix.path:
@@ -103,7 +107,7 @@ def apply(fix: Fix) -> None:
         raise CannotFix(f"{fix.target} cannot be written: {error.strerror}") from None
 
 
-def _types(document: Mapping[str, Any], done: list[str]) -> None:
+def _add_types(document: Mapping[str, Any], done: list[str]) -> None:
     schema = document.get("schema")
     given = schema.get("input") if isinstance(schema, Mapping) else None
     properties = given.get("properties") if isinstance(given, Mapping) else None
@@ -118,7 +122,7 @@ def _types(document: Mapping[str, Any], done: list[str]) -> None:
         if not each.get("description") and not each.get("enum"):
             words = " ".join(words_of(str(name))) or str(name)
             each["description"] = words.capitalize()  # type: ignore[index]
-            done.append(f"{name}: description from its name; look at it")
+            done.append(f"{name}: description from its name (please review)")
 
 
 def _type_of(value: Any) -> str:
@@ -137,9 +141,9 @@ def _rename(document: Mapping[str, Any], path: Path, done: list[str]) -> Path:
     name = document.get("name")
     if not isinstance(name, str) or style_of(name) in ("snake", "plain"):
         return path
-    fresh = "_".join(words_of(name))
-    if not fresh or fresh == name:
+    new_name = "_".join(words_of(name))
+    if not new_name or new_name == name:
         return path
-    document["name"] = fresh  # type: ignore[index]
-    done.append(f"name: {fresh}")
-    return path.with_name(f"{fresh}{path.suffix}") if path.stem == name else path
+    document["name"] = new_name  # type: ignore[index]
+    done.append(f"name: {new_name}")
+    return path.with_name(f"{new_name}{path.suffix}") if path.stem == name else path

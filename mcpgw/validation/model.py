@@ -1,4 +1,4 @@
-"""A tool as the rules see it, and what a rule says of it."""
+"""Input and results of the rules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Key = tuple[str | int, ...]
 
 @attrs.frozen
 class ToolView:
-    """One tool: its definition, where it stands, and how the lines of its keys are found."""
+    """One tool: its definition, its file, and a function that finds the line of a key."""
 
     file: str
     name: str
@@ -26,25 +26,25 @@ class ToolView:
 
     @property
     def description(self) -> str:
-        """What the tool says of itself."""
+        """The description of the tool; empty if it is missing."""
         text = self.definition.get("description")
         return text if isinstance(text, str) else ""
 
     @property
     def properties(self) -> Mapping[str, Mapping[str, Any]]:
-        """The inputs; what is no schema counts as an empty one."""
+        """Schemas of the arguments; anything that is not a schema counts as an empty one."""
         return _properties(self.definition.get("inputSchema"))
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The names of the inputs that must be given."""
+        """Names of the required arguments."""
         schema = self.definition.get("inputSchema")
         found = schema.get("required") if isinstance(schema, Mapping) else None
         return tuple(str(each) for each in found) if isinstance(found, list) else ()
 
     @property
     def output(self) -> Mapping[str, Mapping[str, Any]] | None:
-        """The top-level fields of the answer; None where nothing is said of it."""
+        """Schemas of the top-level fields of the result; None without an output schema."""
         schema = self.definition.get("outputSchema")
         return _properties(schema) if isinstance(schema, Mapping) else None
 
@@ -58,7 +58,7 @@ def _properties(schema: Any) -> Mapping[str, Mapping[str, Any]]:
 
 @attrs.frozen
 class Result:
-    """What a rule says of a tool: a score from 0 to 1, and the worst of its issues."""
+    """Result of a rule: a score from 0 to 1, the severity and the issues."""
 
     code: str
     score: float
@@ -78,15 +78,15 @@ def graded(
     *,
     bounds: tuple[float, float, float] = (0.5, 0.8, 0.8),
 ) -> Result:
-    """Make a result whose severity follows from its score.
+    """Return a result whose severity is determined by the score.
 
     Args:
-      code: the rule.
-      score: is kept within 0 and 1.
-      issues: what is not as it should be; without any the result is a pass.
-      hint: what to do.
-      key: where.
-      bounds: below the first it fails, below the second it warns, below the third it is told.
+      code: code of the rule.
+      score: the score; limited to 0 to 1.
+      issues: the issues found; without issues the severity is PASS.
+      hint: how to fix them.
+      key: the key concerned.
+      bounds: scores below which the severity is FAIL, WARN and INFO.
     """
     score = round(min(1.0, max(0.0, score)), 2)
     severity: Severity = "PASS"

@@ -1,4 +1,4 @@
-"""Reports as text, as JSON, and as SARIF 2.1.0 (OASIS), which code hosts show beside the lines."""
+"""Report formats: text, JSON, and SARIF 2.1.0 (OASIS), which code hosts show in the code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mcpgw import __version__
+from mcpgw.text.plural import plural
 from mcpgw.validation.model import ORDER, Result, Severity
 from mcpgw.validation.report import Broken, Report, ToolReport, grade, printable
 from mcpgw.validation.rules import RULES
@@ -19,7 +20,7 @@ _LEVELS: Final = {"FAIL": "error", "WARN": "warning", "INFO": "note"}
 
 
 def as_text(report: Report, least: Severity, *, colour: bool = False) -> str:
-    """Return a report for people."""
+    """Return a report as text."""
     lines: list[str] = []
     for tool in report.tools:
         lines.append(f"{printable(tool.tool.name)}  {grade(tool.score)} ({tool.score:.2f})")
@@ -38,12 +39,12 @@ def as_text(report: Report, least: Severity, *, colour: bool = False) -> str:
             lines.append(f"[{kind}] {each.code} {place}: {printable(each.message)}")
     count = len(report.tools)
     total = f"{report.grade} ({report.score:.2f})" if count else "none"
-    lines.append(f"{count} tools: {total}; {len(report.broken)} faults in files")
+    lines.append(f"{plural(count, 'tool')}: {total}; {plural(len(report.broken), 'file error')}")
     return "\n".join(lines)
 
 
 def as_json(report: Report, least: Severity) -> dict[str, Any]:
-    """Return a report for programs."""
+    """Return a report as JSON data."""
     return {
         "score": report.score,
         "grade": report.grade if report.tools else None,
@@ -80,7 +81,7 @@ def _broken(each: Broken) -> dict[str, Any]:
 
 
 def as_sarif(report: Report, least: Severity) -> dict[str, Any]:
-    """Return a report in the form of static analysis tools."""
+    """Return a report as SARIF data."""
     codes = dict.fromkeys(each.code for each in (*report.broken, *report.notes))
     rules = [
         {
@@ -93,7 +94,11 @@ def as_sarif(report: Report, least: Severity) -> dict[str, Any]:
         for code, (name, about) in RULES.items()
     ]
     rules += [
-        {"id": code, "name": "capability-file", "shortDescription": {"text": "The file's form."}}
+        {
+            "id": code,
+            "name": "capability-file",
+            "shortDescription": {"text": "Structure of the file."},
+        }
         for code in codes
     ]
     return {

@@ -1,4 +1,4 @@
-"""Reports: files read, rules applied, scores and grades."""
+"""Linting of files: reads them, applies the rules, computes scores and grades."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ LARGEST: Final = 20 * 1024 * 1024
 
 @attrs.frozen
 class ToolReport:
-    """What the rules say of one tool."""
+    """Results of all rules for one tool."""
 
     tool: ToolView
     results: tuple[Result, ...]
 
     @property
     def score(self) -> float:
-        """The mean of all scores."""
+        """Mean of all scores."""
         return round(sum(each.score for each in self.results) / max(1, len(self.results)), 3)
 
     @property
     def worst(self) -> Severity:
-        """The worst severity."""
+        """Highest severity."""
         return max((each.severity for each in self.results), key=lambda s: ORDER[s], default="PASS")
 
 
 @attrs.frozen
 class Broken:
-    """A file that cannot be read as tools."""
+    """A structural problem of a file."""
 
     file: str
     line: int | None
@@ -50,26 +50,26 @@ class Broken:
 
 @attrs.frozen
 class Report:
-    """What was found in all files."""
+    """Results for all files."""
 
     tools: tuple[ToolReport, ...]
     broken: tuple[Broken, ...] = ()
     notes: tuple[Broken, ...] = ()
-    """Structural warnings of files that can be used."""
+    """Structural warnings of valid files."""
 
     @property
     def score(self) -> float:
-        """The mean over all tools."""
+        """Mean over all tools."""
         return round(sum(each.score for each in self.tools) / max(1, len(self.tools)), 3)
 
     @property
     def grade(self) -> str:
-        """The score as a grade."""
+        """Grade of the score."""
         return grade(self.score)
 
     @property
     def failed(self) -> bool:
-        """Whether a rule failed."""
+        """Whether a rule failed for any tool."""
         return any(each.worst == "FAIL" for each in self.tools)
 
 
@@ -79,7 +79,7 @@ def grade(score: float) -> str:
 
 
 def report(paths: Sequence[Path]) -> Report:
-    """Read files and folders, and apply all rules."""
+    """Lint files and folders."""
     views: list[ToolView] = []
     broken: list[Broken] = []
     notes: list[Broken] = []
@@ -99,7 +99,7 @@ def report(paths: Sequence[Path]) -> Report:
 
 
 def _merged(results: list[Result]) -> Iterator[Result]:
-    """Give one result for each rule: the worst."""
+    """Yield the worst result of each rule."""
     for code in dict.fromkeys(each.code for each in results):
         yield min((each for each in results if each.code == code), key=lambda each: each.score)
 
@@ -143,7 +143,7 @@ def _read_capability(
     except ConfigError:
         return
     if not capability.providers:
-        return  # it only receives events
+        return  # only receives webhooks
     text = data.decode("utf-8-sig")
     document = parse(text)
     lines = Lines.of(text)
@@ -167,18 +167,20 @@ def _read_json(path: Path, views: list[ToolView], broken: list[Broken]) -> None:
         broken.append(Broken(str(path), None, "AX-000", error.strerror or "cannot be read"))
         return
     except (ValueError, RecursionError) as error:
-        broken.append(Broken(str(path), None, "AX-000", f"is no JSON: {str(error)[:120]}"))
+        broken.append(Broken(str(path), None, "AX-000", f"is not valid JSON: {str(error)[:120]}"))
         return
     if isinstance(data, Mapping):
         inner = data.get("result", data)
         data = inner.get("tools") if isinstance(inner, Mapping) else None
     if not isinstance(data, list):
-        message = "holds no tools: a list of definitions, or the answer of tools/list"
+        message = "must be a list of tool definitions, or the result of tools/list"
         broken.append(Broken(str(path), None, "AX-000", message))
         return
     for number, each in enumerate(data):
         if not isinstance(each, Mapping) or not isinstance(each.get("name"), str):
-            broken.append(Broken(str(path), None, "AX-000", f"item {number} is no tool"))
+            broken.append(
+                Broken(str(path), None, "AX-000", f"item {number} must be a tool definition")
+            )
             continue
         views.append(ToolView(str(path), each["name"], each))
 
@@ -193,15 +195,15 @@ def _line(view: ToolView, key: Key) -> int | None:
 
 
 def _across(views: Sequence[ToolView]) -> dict[int, list[Result]]:
-    """Apply what several tools show together: AX-008 and AX-009."""
+    """Apply the rules that compare several tools: AX-008 and AX-009."""
     found: dict[int, list[Result]] = {}
     by_name: dict[str, ToolView] = {}
     for view in views:
         other = by_name.setdefault(view.name, view)
         if other is not view:
-            issue = [f"{view.name!r} is the name of a tool in {other.file} too"]
+            issue = [f"{view.name!r} is also the name of a tool in {other.file}"]
             found.setdefault(id(view), []).append(
-                graded("AX-008", 0.0, issue, "Rename one.", ("name",))
+                graded("AX-008", 0.0, issue, "Rename one of them.", ("name",))
             )
     ends: dict[tuple[str, str], ToolView] = {}
     for view in views:
@@ -214,21 +216,21 @@ def _across(views: Sequence[ToolView]) -> dict[int, list[Result]]:
             and other.name != view.name
             and len(words_of(other.name)) != len(words)
         ):
-            issue = [f"{view.name!r} is easily taken for {other.name!r}"]
+            issue = [f"{view.name!r} is easily confused with {other.name!r}"]
             found.setdefault(id(view), []).append(
-                graded("AX-008", 0.85, issue, "Say in both how they differ.", ("name",))
+                graded("AX-008", 0.85, issue, "Describe in both how they differ.", ("name",))
             )
     styles = [style_of(view.name) for view in views]
     known = {style for style in styles if style != "plain"}
     usual = max(known, key=styles.count, default="plain")
     for view, style in zip(views, styles, strict=True):
         if style not in (usual, "plain", "mixed"):
-            issue = [f"{view.name!r} is written as {style}, most others as {usual}"]
+            issue = [f"{view.name!r} is in {style} case, most others in {usual} case"]
             found.setdefault(id(view), []).append(graded("AX-009", 0.6, issue, "", ("name",)))
     return found
 
 
 def printable(text: str) -> str:
-    """Return a text in one line, without signs that a terminal would act on."""
+    """Return a text in one line, with terminal control characters escaped."""
     plain = re.sub(r"\s+", " ", text)
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in plain)

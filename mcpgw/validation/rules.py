@@ -1,9 +1,9 @@
-"""The rules AX-001 to AX-009, each a function of one tool.
+"""Rules AX-001 to AX-010, each a function of one tool.
 
-Where the wording of the reference misfires, these differ: words are whole words; a verb may stand
-anywhere in a name, and prefixes that say what an API does (`get_`, `list_`) cost little, since
-tools of APIs are called so everywhere; a list needs no paging where its answer is bounded by an
-input; enumerations count as documentation.
+They differ from the reference implementation where that reports false positives: words are matched
+as whole words; a verb may be anywhere in a name, and common prefixes of API operations (`get_`,
+`list_`) have little effect; a list needs no pagination if an argument limits the result;
+enumerations count as documentation.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any, Final
 from mcpgw.validation.model import Result, ToolView, graded
 
 RULES: Final[Mapping[str, tuple[str, str]]] = {
-    "AX-001": ("outcome-names", "A name and description say what one gets, not how an API works."),
-    "AX-002": ("flat-arguments", "Arguments are plain values; nested objects are hard to fill."),
-    "AX-003": ("documentation", "The description, each parameter and an example explain the use."),
-    "AX-004": ("curated-output", "The answer has what is needed, and not everything there is."),
-    "AX-005": ("discoverable-name", "The name is made of words that one would look for."),
-    "AX-006": ("pagination", "What lists can be read in parts."),
+    "AX-001": ("outcome-names", "Name and description explain the outcome, not the API."),
+    "AX-002": ("flat-arguments", "Arguments are plain values, not nested objects."),
+    "AX-003": ("documentation", "Description, parameters and an example explain the use."),
+    "AX-004": ("curated-output", "The result has only the necessary fields."),
+    "AX-005": ("discoverable-name", "The name has words that users search for."),
+    "AX-006": ("pagination", "Tools that list items support pagination."),
     "AX-007": ("schema-complete", "Each parameter has a type and a description."),
-    "AX-008": ("conflicts", "The name cannot be taken for another tool's."),
-    "AX-009": ("consistent-naming", "Names are written in one style."),
-    "AX-010": ("tool-poisoning", "No text tries to talk a model into something."),
+    "AX-008": ("conflicts", "The name cannot be confused with that of another tool."),
+    "AX-009": ("consistent-naming", "Names have one style."),
+    "AX-010": ("tool-poisoning", "No text tries to manipulate a model."),
 }
 
 
@@ -68,7 +68,7 @@ def words_of(name: str) -> list[str]:
 
 
 def style_of(name: str) -> str:
-    """Name the style of a name: snake, kebab, camel, dotted, mixed, or plain for one word."""
+    """Return the style of a name: snake, kebab, camel, dotted, mixed, or plain for one word."""
     marks = {"snake": "_" in name, "kebab": "-" in name, "dotted": "." in name}
     marks["camel"] = re.search(r"[a-z][A-Z]|^[A-Z]", name) is not None
     found = [style for style, there in marks.items() if there]
@@ -79,7 +79,7 @@ def outcome_names(tool: ToolView) -> Result:
     """AX-001."""
     words, issues, score = words_of(tool.name), [], 1.0
     if found := _WRAPPER.search(tool.description):
-        issues.append(f"the description tells of the API ({found[0]!r}), not of the outcome")
+        issues.append(f"the description is about the API ({found[0]!r}), not the outcome")
         score = 0.3
     elif words and words[0] in _CRUD and len(words) < 2:
         issues.append(f"{tool.name!r} is only the name of an operation")
@@ -87,9 +87,9 @@ def outcome_names(tool: ToolView) -> Result:
     first = words_of(tool.description.split(".")[0])
     said = {w.removesuffix("s") for w in first} | {w.removesuffix("es") for w in first} | set(first)
     if tool.description and not (said | set(words)) & _VERBS and len(first) < 3:
-        issues.append("neither name nor description says what one gets")
+        issues.append("neither name nor description explains the outcome")
         score = min(score, 0.7)
-    return graded("AX-001", score, issues, "Begin with what one gets.", ("description",))
+    return graded("AX-001", score, issues, "Start with the outcome.", ("description",))
 
 
 def flat_arguments(tool: ToolView) -> Result:
@@ -100,10 +100,12 @@ def flat_arguments(tool: ToolView) -> Result:
         if (each.get("type") == "object" and each.get("properties"))
         or (each.get("type") == "array" and _has_fields(each.get("items")))
     ]
-    issues = [f"{name!r} holds objects with fields of their own" for name in nested]
+    issues = [f"{name!r} has nested fields" for name in nested]
     score = 1.0 - 0.3 * len(nested)
-    # What an API takes is nested at times; it is told and does not fail.
-    return graded("AX-002", max(score, 0.5), issues, "Make its fields arguments.", _input(nested))
+    # Some APIs require nested arguments, so this never fails.
+    return graded(
+        "AX-002", max(score, 0.5), issues, "Turn its fields into arguments.", _input(nested)
+    )
 
 
 def _has_fields(items: Any) -> bool:
@@ -117,21 +119,21 @@ def documentation(tool: ToolView) -> Result:
         issues.append(f"the description has {len(tool.description)} characters")
         score -= 0.3
     if tool.description and not _USE.search(tool.description):
-        issues.append("the description does not say when to use it")
+        issues.append("the description does not explain when to use the tool")
         score -= 0.2
     bare = [
         n
         for n, each in tool.properties.items()
         if not each.get("description") and not each.get("enum")
     ]
-    issues += [f"{name!r} is not described" for name in bare]
+    issues += [f"{name!r} has no description" for name in bare]
     score -= 0.15 * len(bare)
     schema = tool.definition.get("inputSchema")
     shown = tool.examples or (isinstance(schema, Mapping) and "examples" in schema)
     if tool.properties and not shown and "e.g." not in tool.description:
         issues.append("there is no example")
         score -= 0.1
-    hint = "Say in 50 characters or more what it gives and when to use it."
+    hint = "Explain the outcome and when to use the tool, in 50 characters or more."
     return graded("AX-003", score, issues, hint, ("description",), bounds=(0.5, 0.7, 0.95))
 
 
@@ -139,14 +141,14 @@ def curated_output(tool: ToolView) -> Result:
     """AX-004."""
     issues, score = [], 1.0
     if found := _EVERYTHING.search(tool.description):
-        issues.append(f"it promises {found[0]!r}")
+        issues.append(f"the description promises {found[0]!r}")
         score -= 0.3
     count = len(tool.output or ())
     if count > 10:
-        issues.append(f"its answer has {count} fields")
+        issues.append(f"the result has {count} fields")
         score -= 0.2 if count > 15 else 0.1
     return graded(
-        "AX-004", score, issues, "Choose with response_path or transform.", ("schema", "output"),
+        "AX-004", score, issues, "Use response_path or transform.", ("schema", "output"),
         bounds=(0.0, 0.5, 0.8),
     )  # fmt: skip
 
@@ -161,13 +163,18 @@ def discoverable_name(tool: ToolView) -> Result:
         issues.append(f"the name has {len(tool.name)} characters")
         score -= 0.2
     if vague := _VAGUE & set(words):
-        issues.append(f"{sorted(vague)[0]!r} in the name says nothing")
+        issues.append(f"{sorted(vague)[0]!r} in the name has no meaning")
         score -= 0.2
     if style_of(tool.name) == "mixed":
         issues.append("the name mixes styles")
         score -= 0.1
     return graded(
-        "AX-005", score, issues, "Such as weather_forecast.", ("name",), bounds=(0.0, 0.5, 0.9)
+        "AX-005",
+        score,
+        issues,
+        "Use a name such as weather_forecast.",
+        ("name",),
+        bounds=(0.0, 0.5, 0.9),
     )
 
 
@@ -178,15 +185,15 @@ def pagination(tool: ToolView) -> Result:
     inputs = {re.sub(r"[^a-z]", "", name.lower()) for name in tool.properties}
     issues, score = [], 1.0
     if not inputs & {re.sub(r"[^a-z]", "", word) for word in _PAGING}:
-        issues.append("it lists, and has no limit, page or cursor")
+        issues.append("there is no argument such as limit, page or cursor")
         score -= 0.5
     if tool.output is None:
-        issues.append("nothing is said of its answer")
+        issues.append("there is no output schema")
         score -= 0.2
     elif not {name.lower() for name in tool.output} & _MORE and "result" not in tool.output:
-        issues.append("its answer does not say whether there is more")
+        issues.append("the result does not indicate whether there are more items")
         score -= 0.2
-    # An API that gives everything at once cannot be made to page by its description.
+    # Some APIs do not support pagination, so this never fails.
     return graded(
         "AX-006", max(score, 0.5), issues, "Add `limit` and `cursor`.", ("schema", "input")
     )
@@ -212,14 +219,14 @@ def schema_complete(tool: ToolView) -> Result:
 
 
 def conflicts(tool: ToolView) -> Result:
-    """AX-008, as far as one tool alone shows it."""
-    issues = [f"{tool.name!r} could be any server's tool"] if tool.name.lower() in _GENERIC else []
+    """AX-008, for a single tool."""
+    issues = [f"{tool.name!r} is too generic"] if tool.name.lower() in _GENERIC else []
     score = 0.6 if issues else 1.0
-    return graded("AX-008", score, issues, "Say of what, such as search_recipes.", ("name",))
+    return graded("AX-008", score, issues, "Add a noun, such as search_recipes.", ("name",))
 
 
 def consistent_naming(tool: ToolView) -> Result:
-    """AX-009, as far as one tool alone shows it."""
+    """AX-009, for a single tool."""
     style = style_of(tool.name)
     if style == "mixed":
         issue = [f"{tool.name!r} mixes styles"]
@@ -231,13 +238,13 @@ def consistent_naming(tool: ToolView) -> Result:
 
 
 def poisoning(tool: ToolView) -> Result:
-    """AX-010: the engine that also stands before every list that the gateway shows."""
+    """AX-010, by the scanner that also vets the definitions of servers."""
     from mcpgw.capabilities.scanning import scan_capability
 
     sure, doubtful = scan_capability(tool.definition, tool.document, quote=True)
     issues = [f"[HIGH] {text}" for text in sure] + [f"[MEDIUM] {text}" for text in doubtful]
     score = 0.0 if sure else 0.5 if doubtful else 1.0
-    return graded("AX-010", score, issues, "Take the text out.", ("description",))
+    return graded("AX-010", score, issues, "Remove the text.", ("description",))
 
 
 def _input(names: list[str]) -> tuple[str | int, ...]:

@@ -182,7 +182,7 @@ class TestValidate:
         assert "s3cret" not in json.dumps(row)
         assert [] == cap.json("validate", "none", status=FAILED)
         done = cap("validate", "none", status=FAILED)
-        assert ("", "No capability files there.\n") == (done.stdout, done.stderr)
+        assert ("", "No capability files found.\n") == (done.stdout, done.stderr)
         assert "Missing argument" in cap.fails(USAGE, "validate")
 
 
@@ -232,7 +232,7 @@ class TestPin:
         assert {"good.yaml"} == {name for name in after if after[name] != before[name]}
         assert set(before) == set(after)
         empty = cap("pin", "none", status=FAILED)
-        assert ("", "No capability files there.\n") == (empty.stdout, empty.stderr)
+        assert ("", "No capability files found.\n") == (empty.stdout, empty.stderr)
         assert [] == cap.json("pin", "none", status=FAILED)
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
@@ -253,12 +253,12 @@ class TestVerify:
         """Pinned and unpinned files pass; a mismatch and a missing file do not."""
         fill(cap.folder / "caps", {"a.yaml": capability("a"), "b.yaml": capability("b")})
         cap("pin", "caps/a.yaml")
-        assert "2 files: 0 not as pinned, 1 without a pin.\n" == cap("verify", "caps").stdout
+        assert "2 files: 0 invalid, 1 without a pin.\n" == cap("verify", "caps").stdout
         states = {row["file"]: row["state"] for row in cap.json("verify", "caps")}
         assert {"caps/a.yaml": "pinned", "caps/b.yaml": "unpinned"} == states
         fill(cap.folder / "caps", {"c.yaml": WRONG + capability("c")})
         done = cap("verify", "caps", "gone.yaml", status=FAILED)
-        assert "4 files: 2 not as pinned, 1 without a pin.\n" == done.stdout
+        assert "4 files: 2 invalid, 1 without a pin.\n" == done.stdout
         assert "MISMATCH caps/c.yaml\n  Capability hash mismatch" in done.stderr
         assert "BROKEN gone.yaml\n  No such file or directory\n" in done.stderr
         rows = cap.json("verify", "caps", "gone.yaml", status=FAILED)
@@ -266,7 +266,7 @@ class TestVerify:
 
     def test_the_configured_ones(self, cap: Shell) -> None:
         """Without paths it is all of the configuration, wherever one stands; none is no fault."""
-        assert "0 files: 0 not as pinned, 0 without a pin.\n" == cap("verify").stdout
+        assert "0 files: 0 invalid, 0 without a pin.\n" == cap("verify").stdout
         assert [] == cap.json("verify")
         settings = "capabilities: {directories: [caps]}\n"
         fill(cap.folder / "there", {"gateway.yaml": settings, "caps/a.yaml": capability("a")})
@@ -358,7 +358,7 @@ class TestLooking:
         assert [{"description": "In Oslo", "arguments": {"city": "Oslo"}}] == by_name["examples"]
         assert (None, ["clock"]) == (by_name["credential"], by_name["tags"])
         assert "Did you mean: city_clock?" in cap.fails(NOT_FOUND, "show", "city_clok")
-        assert "no file caps/gone.yaml" in cap.fails(NOT_FOUND, "show", "caps/gone.yaml")
+        assert "file not found: caps/gone.yaml" in cap.fails(NOT_FOUND, "show", "caps/gone.yaml")
         assert "caps/broken.yaml:" in cap.fails(FAILED, "show", "caps/broken.yaml")
         assert "hash mismatch" in cap.fails(FAILED, "show", "caps/wrong.yaml")
         assert "hash mismatch" in cap.fails(NOT_FOUND, "show", "wrong")
@@ -435,14 +435,14 @@ class TestTest:
         api(cap, stage)
         for arguments, said in (
             ("{", "--args is not JSON: "),
-            ("[1]", "--args is a JSON object"),
+            ("[1]", "--args must be a JSON object"),
             ("{}", "'city' is missing"),
             ('{"city": "x", "cty": 1}', "unknown argument 'cty'"),
             ('{"city": ["x"]}', "'city'"),
         ):
             assert said in cap.fails(USAGE, "test", "clock", "-a", arguments)
         assert "Did you mean: clock?" in cap.fails(NOT_FOUND, "test", "clok", *OSLO)
-        assert "no file gone.yaml" in cap.fails(NOT_FOUND, "test", "gone.yaml", *OSLO)
+        assert "file not found: gone.yaml" in cap.fails(NOT_FOUND, "test", "gone.yaml", *OSLO)
         assert [] == stage.asked
 
     def test_what_is_not_allowed(self, cap: Shell, stage: Playback) -> None:
@@ -558,7 +558,7 @@ class TestInstall:
         assert ["pinned"] == [row["state"] for row in cap.json("verify", "capabilities")]
         path.write_text(path.read_text() + "# mine\n")
         there = cap.fails(FAILED, "install", "public_holidays")
-        assert "public_holidays.yaml is there already" in there
+        assert "public_holidays.yaml already exists" in there
         assert path.read_text().endswith("# mine\n")
         report = cap.json("install", "weather_current", "-o", "deep/er")
         assert Path(report["file"]).parts[:2] == ("deep", "er")
@@ -597,10 +597,10 @@ class TestInstall:
         assert done.stdout.startswith("Installed mine/food/free.yaml\n  sha256: ")
         assert "Write this file?" not in done.stderr
         assert ["pinned"] * 2 == [r["state"] for r in cap.json("verify", "mine", "capabilities")]
-        assert "is there already" in cap(*words, "--yes", status=FAILED).stderr
+        assert "already exists" in cap(*words, "--yes", status=FAILED).stderr
 
     def test_what_github_must_not_have_written(self, cap: Shell, stage: Playback) -> None:
-        """Poisoned, not as pinned, by another name, broken or not there: nothing is written."""
+        """Poisoned, invalid, by another name, broken or not there: nothing is written."""
         files: dict[str, str | bytes] = {
             "evil": capability("evil", description=EVIL),
             "wrong": WRONG + capability("wrong"),
@@ -615,7 +615,7 @@ class TestInstall:
         for name, said in (
             ("evil", "tool poisoning: "),
             ("wrong", "Capability hash mismatch (rug-pull protection) in wrong: "),
-            ("liar", "the file calls itself 'other', and not 'liar'"),
+            ("liar", "the name in the file must be 'liar', not 'other'"),
             ("broken", "broken.yaml:"),
             ("latin", "must be UTF-8"),
             ("page", "page.yaml:"),
@@ -715,7 +715,7 @@ class TestImport:
             "  addpet  (POST /pets)\n  get_orders_id  (GET /orders/{id})\n"
             "  listpets  (GET /pets)\nCapabilities written to out/\n"
         ) == done.stdout
-        assert "Left out: GET /evil: tool poisoning: " in done.stderr
+        assert "Skipped: GET /evil: tool poisoning: " in done.stderr
         names = ["addpet", "get_orders_id", "listpets"]
         assert [f"out/{name}.yaml" for name in names] == written(cap.folder / ".")[:3]
         assert ["pinned"] * 3 == [row["state"] for row in cap.json("verify", "out")]
@@ -739,7 +739,7 @@ class TestImport:
         (cap.folder / "out/addpet.yaml").unlink()
         for more in ((), ("--dry-run",)):
             done = cap.fails(FAILED, *words, *more)
-            assert "out/listpets.yaml exists already" in done
+            assert "out/listpets.yaml already exists" in done
             assert "--overwrite" in done
         assert mine.read_text().endswith("# mine\n")
         assert not (cap.folder / "out/addpet.yaml").exists()

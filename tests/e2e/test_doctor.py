@@ -89,7 +89,7 @@ def test_nothing_is_configured(tmp_path: Path) -> None:
     """It says so; `--fix` writes a first configuration, and a second time does nothing."""
     first = doctor(tmp_path)
     assert 1 == first.returncode
-    assert "[FAIL] Configuration: there is no gateway.yaml" in first.stdout
+    assert "[FAIL] Configuration: no gateway.yaml found" in first.stdout
     assert "doctor --fix" in first.stdout
     rows = checks(doctor(tmp_path, "--fix", "-f", "json"))
     assert rows[0]["applied"].startswith("wrote ")
@@ -169,7 +169,7 @@ def test_capability_files(tmp_path: Path) -> None:
     (caps / "torn.yaml").unlink()
     rows = checks(doctor(tmp_path, "--fix", "-f", "json"))
     assert (tmp_path / "missing").is_dir()
-    assert any("1 can be used" in row["detail"] for row in rows)
+    assert any("1 capability available" in row["detail"] for row in rows)
 
 
 def test_tokens_that_others_can_read(tmp_path: Path) -> None:

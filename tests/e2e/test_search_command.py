@@ -49,7 +49,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert 3 == nothing.returncode
     assert "fits" in nothing.stderr
     slip = search(tmp_path, "-n", "1", "cont wrods in texxt")
-    assert "was read as" in slip.stderr
+    assert "Searched for 'count' instead of 'cont'" in slip.stderr
 
 
 async def find(gateway: Gateway, query: str, **more: Any) -> Any:

@@ -91,7 +91,7 @@ class TestNothingYet:
         """Without counts a person is told why, and no file is made."""
         done = shell.run("stats")
         assert (OK, "") == (done.status, done.err)
-        assert "Nothing is counted yet" in done.out
+        assert "No calls recorded" in done.out
         assert not (shell.folder / "home").exists()
 
     def test_json(self, shell: Shell) -> None:

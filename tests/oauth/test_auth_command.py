@@ -78,7 +78,7 @@ def test_login_status_logout(shell: Shell, browser: Path, place: AuthorizationPl
     ended = shell("logout", "notes")
     assert "Logged out of notes; the tokens were revoked.\n" == ended.stdout
     assert all(token.revoked for token in place.tokens)
-    assert "There was no login at notes.\n" == shell("logout", "notes").stdout
+    assert "No login to notes found.\n" == shell("logout", "notes").stdout
     assert FAILED == shell("status", "notes").exit_code
     text = "".join(r.output for r in (logged_in, status, table, ended)) + browser.read_text()
     assert [] == [secret for secret in place.secrets() if secret in text]

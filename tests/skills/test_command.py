@@ -56,7 +56,7 @@ def test_importing(shell: Shell, source: Path) -> None:
     told = shell("import", str(source)).stdout
     assert f"Imported skill 'one' into {shell.registry}\n" in told
     assert "  Description: Do one thing.\n  Version: 2\n  Auxiliary files: reference.md\n" in told
-    assert "  1 code block(s) stored read-only; never run.\n" in told
+    assert "  1 code block stored read-only; never run.\n" in told
     assert f"Updated skill 'one' in {shell.registry}\n" in shell("import", str(source)).stdout
 
 
@@ -91,12 +91,12 @@ def test_listing(shell: Shell, source: Path, tmp_path: Path) -> None:
 def test_the_shipped_skills_are_listed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """The skills that come with the gateway are listed, found and shown, and cannot be removed."""
     monkeypatch.setattr(skills_command, "builtin_folder", builtin_folder)
-    assert "skill(s) that come with the gateway:\n" in shell("list").stdout
+    assert " built-in skills:\n" in shell("list").stdout
     assert all(each["builtin"] for each in listed(shell))
     assert "gateway-debug-server" in shell("search", "server does not start").stdout
-    assert "Comes with the gateway.\n" in shell("show", "gateway-debug-server").stdout
+    assert "Built-in skill.\n" in shell("show", "gateway-debug-server").stdout
     told = shell("remove", "gateway-debug-server", status=1)
-    assert "'gateway-debug-server' comes with the gateway." in told.stderr
+    assert "'gateway-debug-server' is a built-in skill." in told.stderr
 
 
 def test_searching(shell: Shell, source: Path) -> None:

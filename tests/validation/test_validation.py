@@ -70,7 +70,7 @@ def test_a_good_tool_passes() -> None:
         ("AX-005", {"name": "util"}, "FAIL", "one word"),
         ("AX-006", {"inputSchema": inputs(q={"type": "string"})}, "WARN", "limit"),
         ("AX-007", {"inputSchema": inputs(a={}, b={})}, "FAIL", "no type"),
-        ("AX-008", {"name": "search"}, "WARN", "any server"),
+        ("AX-008", {"name": "search"}, "WARN", "too generic"),
         ("AX-009", {"name": "search_myRecipes"}, "WARN", "mixes"),
         ("AX-009", {"name": "searchRecipes"}, "INFO", "not snake_case"),
         (
@@ -110,8 +110,8 @@ def test_what_several_show_together(tmp_path: Path) -> None:
         for name, each in found.items()
     }
     assert "FAIL" == found["find_user"].worst
-    assert "easily taken for" in issues["get_user_work_mail"][0]
-    assert "most others as snake" in issues["listAllUsers"][0]
+    assert "easily confused with" in issues["get_user_work_mail"][0]
+    assert "most others in snake case" in issues["listAllUsers"][0]
 
 
 def test_the_shipped_files_are_good() -> None:

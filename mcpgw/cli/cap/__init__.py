@@ -1,4 +1,4 @@
-"""`mcp-gateway cap`: capability files: check, pin, look at, try, find, install and import them."""
+"""`mcp-gateway cap`: validates, pins, tests, searches, installs and imports capabilities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mcpgw.cli.cap import checking, importing, installing, listing, testing
 
 @click.group("cap", context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Work with capability files: APIs as tools."""
+    """Manage capabilities: APIs as tools, in YAML files."""
 
 
 for each in (

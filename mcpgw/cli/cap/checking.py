@@ -13,6 +13,7 @@ from mcpgw.cli.cap.common import files_of, scanned
 from mcpgw.cli.configuration import configured
 from mcpgw.cli.exit_codes import FAILED, OK
 from mcpgw.cli.output import format_option, print_json
+from mcpgw.text.plural import plural
 
 
 @click.command("validate")
@@ -20,7 +21,10 @@ from mcpgw.cli.output import format_option, print_json
 @format_option
 @click.pass_context
 def validate_command(ctx: click.Context, /, paths: tuple[Path, ...], form: str) -> None:
-    """Check that the files of PATHS (files or folders) can be used."""
+    """Check that capability files are valid.
+
+    PATHS are files or folders.
+    """
     rows = [_checked(path) for path in files_of(paths)]
     if form == "json":
         print_json(rows)
@@ -37,7 +41,7 @@ def validate_command(ctx: click.Context, /, paths: tuple[Path, ...], form: str) 
             where = row["file"] + (f":{problem['line']}" if problem["line"] else "")
             click.echo(f"[{mark}] {problem['code']} {where}: {problem['message']}", err=True)
     if not rows:
-        click.echo("No capability files there.", err=True)
+        click.echo("No capability files found.", err=True)
     ctx.exit(OK if rows and all(row["valid"] for row in rows) else FAILED)
 
 
@@ -95,10 +99,10 @@ def _problem(code: str, line: int | None, message: str, severity: str = "error")
 @format_option
 @click.pass_context
 def pin_command(ctx: click.Context, /, paths: tuple[Path, ...], form: str) -> None:
-    """Write the pin into files, and let them in as they are now.
+    """Pin files to their current content.
 
-    The pin is the hash of the file without its `sha256:` line; `grep -v '^sha256:' FILE |
-    sha256sum` gives the same. A file that was shut out is let in again.
+    The pin is the hash of the file without its `sha256:` line, as printed by `grep -v '^sha256:'
+    FILE | sha256sum`. Pinning a quarantined file releases it.
     """
     status = OK
     rows = []
@@ -114,7 +118,7 @@ def pin_command(ctx: click.Context, /, paths: tuple[Path, ...], form: str) -> No
     if form == "json":
         print_json(rows)
     if not rows and status == OK:
-        click.echo("No capability files there.", err=True)
+        click.echo("No capability files found.", err=True)
         status = FAILED
     ctx.exit(status)
 
@@ -138,7 +142,10 @@ def _pinned(path: Path) -> tuple[dict[str, Any], str]:
 def verify_command(
     ctx: click.Context, /, paths: tuple[Path, ...], form: str, **options: Any
 ) -> None:
-    """Check the pins of PATHS, or of all configured files; tell what was shut out."""
+    """Verify pins, and list quarantined files.
+
+    Without PATHS, all configured files are verified.
+    """
     from mcpgw.capabilities.builtin import folders_of
     from mcpgw.capabilities.pins import PinProblem, read_pin
 
@@ -158,8 +165,8 @@ def verify_command(
         row = {"file": str(path), "state": state, "sha256": pinned.actual}
         if not pinned.holds:
             row |= {"state": "mismatch", "reason": pinned.mismatch(path)}
-        elif (jailed := quarantined.get(str(path.resolve()))) is not None:
-            row |= {"state": "quarantined", "reason": jailed}
+        elif (reason := quarantined.get(str(path.resolve()))) is not None:
+            row |= {"state": "quarantined", "reason": reason}
         rows.append(row)
     bad = [row for row in rows if row["state"] not in ("pinned", "unpinned")]
     if form == "json":
@@ -168,7 +175,7 @@ def verify_command(
         for row in bad:
             click.echo(f"{row['state'].upper()} {row['file']}\n  {row['reason']}", err=True)
         unpinned = sum(row["state"] == "unpinned" for row in rows)
-        click.echo(f"{len(rows)} files: {len(bad)} not as pinned, {unpinned} without a pin.")
+        click.echo(f"{plural(len(rows), 'file')}: {len(bad)} invalid, {unpinned} without a pin.")
     ctx.exit(FAILED if bad else OK)
 
 

@@ -1,4 +1,4 @@
-"""What the commands of `cap` share: the configured files, and what is known of them."""
+"""Helpers for the commands of `cap`: the configured files and their entries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def files_of(paths: Iterable[Path]) -> Iterator[Path]:
-    """Give the files, and the capability files below the folders."""
+    """Yield the files, and the capability files below the folders."""
     from mcpgw.capabilities.entries import capability_files
 
     for path in paths:
@@ -32,6 +32,14 @@ def files_of(paths: Iterable[Path]) -> Iterator[Path]:
 def library_of(
     ctx: click.Context, options: Mapping[str, Any], folder: Path | None, *, builtin: bool = False
 ) -> tuple[Library, str]:
+    """Return the library of a folder, or of all configured folders, and its description.
+
+    Args:
+      ctx: the context of the command.
+      options: the options of the command.
+      folder: the folder; None for the configured ones.
+      builtin: whether to include the built-in files.
+    """
     from mcpgw.capabilities.builtin import folders_of
     from mcpgw.capabilities.library import Library
     from mcpgw.state.folder import state_folder
@@ -49,13 +57,13 @@ def library_of(
 
 
 def named(ctx: click.Context, options: Mapping[str, Any], name: str) -> tuple[Path, Entry]:
-    """Return the file of a capability by its name or path, and what is known of it."""
+    """Return the file and the entry of a capability, by its name or path."""
     from mcpgw.capabilities.library import Library
 
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
-            click.echo(f"Error: there is no file {path}", err=True)
+            click.echo(f"Error: file not found: {path}", err=True)
             ctx.exit(NOT_FOUND)
         library = Library()
         entry = library.look(path.resolve())
@@ -68,14 +76,15 @@ def named(ctx: click.Context, options: Mapping[str, Any], name: str) -> tuple[Pa
     if found is None:
         from mcpgw.text.did_you_mean import did_you_mean
 
-        why = library.unavailable_reason(name)
+        reason = library.unavailable_reason(name)
         hint = did_you_mean(name, [entry.name for entry in library.entries()])
-        click.echo(f"Error: {why or f'no capability is called {name!r}.{hint}'}", err=True)
+        click.echo(f"Error: {reason or f'Capability {name!r} not found.{hint}'}", err=True)
         ctx.exit(NOT_FOUND)
     return found.path, found
 
 
 def scanned(capability: Any, data: bytes) -> tuple[list[str], list[str]]:
+    """Scan a capability for tool poisoning; return the findings that block it, and doubts."""
     from mcpgw.capabilities.scanning import scan_capability
     from mcpgw.capabilities.tool_definition import tool_definition
     from mcpgw.config.yamlfile import parse

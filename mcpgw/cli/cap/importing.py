@@ -1,4 +1,4 @@
-"""`mcp-gateway cap import` and `import-url`: capabilities of an OpenAPI document."""
+"""`mcp-gateway cap import` and `import-url`: capabilities from OpenAPI documents."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import trio
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exit_codes import FAILED, OK, UNAVAILABLE
 from mcpgw.cli.output import format_option, print_json
+from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:
     from mcpgw.capabilities.errors import CallProblem
@@ -25,20 +26,31 @@ LARGEST_SPEC: Final = 20 * 1024 * 1024
 
 def _import_options(function: Any) -> Any:
     for decorate in (
-        click.option("-o", "--output", default="capabilities", type=click.Path(path_type=Path)),
-        click.option("-p", "--prefix", default="", help="What each name begins with."),
-        click.option("--include", multiple=True, help="tag:NAME, path:GLOB, method:GET or a name."),
-        click.option("--exclude", multiple=True, help="The same, left out."),
-        click.option("--deprecated", is_flag=True, help="Deprecated operations too."),
+        click.option(
+            "-o",
+            "--output",
+            default="capabilities",
+            show_default=True,
+            type=click.Path(path_type=Path),
+            help="Folder for the files.",
+        ),
+        click.option("-p", "--prefix", default="", help="Prefix of all names."),
+        click.option(
+            "--include",
+            multiple=True,
+            help="Operations to import: tag:NAME, path:GLOB, method:GET or a name.",
+        ),
+        click.option("--exclude", multiple=True, help="Operations to skip, in the same form."),
+        click.option("--deprecated", is_flag=True, help="Include deprecated operations."),
         click.option("--dry-run", is_flag=True, help="Write nothing."),
         click.option(
             "--allow-private",
             multiple=True,
             metavar="HOST",
-            help="A host or network inside that may be fetched from; also"
-            " MCP_GATEWAY_ALLOW_PRIVATE, parted by commas.",
+            help="Private host or network to fetch from; also MCP_GATEWAY_ALLOW_PRIVATE,"
+            " comma-separated.",
         ),
-        click.option("--overwrite", is_flag=True, help="Replace files that were changed by hand."),
+        click.option("--overwrite", is_flag=True, help="Replace manually changed files."),
         click.option("--cost-per-call", type=float, default=0.0, help="Price of a call, in USD."),
         format_option,
         log_options,
@@ -53,7 +65,10 @@ def _import_options(function: Any) -> Any:
 @_import_options
 @click.pass_context
 def import_command(ctx: click.Context, /, spec: str, **options: Any) -> None:
-    """Make capabilities of the OpenAPI document SPEC, a file or a URL."""
+    """Import an OpenAPI document from a file or URL.
+
+    Writes one capability file for each operation of SPEC.
+    """
     from mcpgw.openapi_import import ImportProblem, load
 
     try:
@@ -73,7 +88,7 @@ def _document(ctx: click.Context, spec: str, options: Mapping[str, Any]) -> str:
         try:
             answer = trio.run(lambda: fetch_answer(spec, limit=LARGEST_SPEC, inside=inside))
         except CallProblem as problem:
-            click.echo(f"Error: OpenAPI spec fetch failed: {_said(problem)}", err=True)
+            click.echo(f"Error: OpenAPI spec fetch failed: {_with_hint(problem)}", err=True)
             ctx.exit(UNAVAILABLE)
         if answer.status != 200:
             click.echo(f"Error: OpenAPI spec fetch failed: HTTP {answer.status}", err=True)
@@ -92,12 +107,12 @@ def _document(ctx: click.Context, spec: str, options: Mapping[str, Any]) -> str:
 
 
 def _inside(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what the person lets a specification be fetched from inside this network."""
+    """Return the private hosts and networks that documents may be fetched from."""
     named = os.environ.get("MCP_GATEWAY_ALLOW_PRIVATE", "").split(",")
     return (*options["allow_private"], *(each.strip() for each in named if each.strip()))
 
 
-def _said(problem: CallProblem) -> str:
+def _with_hint(problem: CallProblem) -> str:
     text = str(problem)
     return f"{text} To allow it: --allow-private HOST." if problem.inside else text
 
@@ -141,11 +156,10 @@ def _convert_and_write(
         click.echo(f"Error: {problem}", err=True)
         ctx.exit(FAILED)
     try:
-        _let_in(written.files)
+        _approve(written.files)
     except StateError as error:
         click.echo(
-            f"Error: {len(written.files)} files are written, but their approval was not kept:"
-            f" {error}",
+            f"Error: {plural(len(written.files), 'file')} written, but not approved: {error}",
             err=True,
         )
         ctx.exit(FAILED)
@@ -169,8 +183,8 @@ def _scan(text: str, document: Mapping[str, Any]) -> list[str]:
     return raw + blocked
 
 
-def _let_in(files: Iterable[Path]) -> None:
-    """Take note of files that were written here, so that none counts as changed by others."""
+def _approve(files: Iterable[Path]) -> None:
+    """Pin the written files, so that they do not count as changed by others."""
     from mcpgw.capabilities.pins import content_hash
     from mcpgw.state.folder import state_folder
     from mcpgw.trust.approvals import ApprovalStore, ApprovedFile
@@ -204,13 +218,13 @@ def _report(conversion: Conversion, written: Any, source: str, options: Mapping[
         return
     total = len(conversion.capabilities)
     verb = "Would import" if options["dry_run"] else "Imported"
-    click.echo(f"{verb} {total} tools from {source}. Review {output}/ before loading.")
+    click.echo(f"{verb} {plural(total, 'tool')} from {source}. Review {output}/ before loading.")
     for each in conversion.capabilities:
         click.echo(f"  {each.name}  ({each.method} {each.path})")
         for note in each.notes:
             click.echo(f"      {note}")
     for skipped in conversion.skipped:
-        click.echo(f"Left out: {skipped.method} {skipped.path}: {skipped.reason}", err=True)
+        click.echo(f"Skipped: {skipped.method} {skipped.path}: {skipped.reason}", err=True)
     for warning in conversion.warnings:
         click.echo(f"Note: {warning}", err=True)
     if written.files:
@@ -219,14 +233,23 @@ def _report(conversion: Conversion, written: Any, source: str, options: Mapping[
 
 @click.command("import-url")
 @click.argument("url")
-@click.option("--auth", default=None, help="Value of the Authorization header for fetching.")
-@click.option("--max-endpoints", default=50, show_default=True, type=click.IntRange(min=1))
+@click.option("--auth", default=None, help="Authorization header for fetching the document.")
+@click.option(
+    "--max-endpoints",
+    default=50,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Maximum number of operations to import.",
+)
 @_import_options
 @click.pass_context
 def import_url_command(
     ctx: click.Context, /, url: str, auth: str | None, max_endpoints: int, **options: Any
 ) -> None:
-    """Find the OpenAPI document of the API at URL, and make capabilities of its best operations."""
+    """Find and import the OpenAPI document of an API.
+
+    Only the most useful operations of the API at URL are imported.
+    """
     from mcpgw.capabilities.errors import CallProblem
     from mcpgw.capabilities.fetching import fetch_answer
     from mcpgw.openapi_import import ImportProblem, load, probe
@@ -238,7 +261,7 @@ def import_url_command(
         try:
             answer = await fetch_answer(address, limit=LARGEST_SPEC, headers=headers, inside=inside)
         except CallProblem as problem:
-            failures.append(_said(problem))
+            failures.append(_with_hint(problem))
             return None
         return answer.content if answer.status == 200 else None
 

@@ -1,4 +1,4 @@
-"""`mcp-gateway cap install`: files that are built in, or somebody else's."""
+"""`mcp-gateway cap install`: built-in capability files, or those of a GitHub repository."""
 
 from __future__ import annotations
 
@@ -24,11 +24,20 @@ _BRANCH: Final = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./-]{0,200}")
 
 @click.command("install")
 @click.argument("name")
-@click.option("--from-github", is_flag=True, help="From a repository at GitHub.")
-@click.option("--repo", default=REPOSITORY, show_default=True, help="The repository, OWNER/NAME.")
-@click.option("--branch", default="main", show_default=True)
-@click.option("-o", "--output", default="capabilities", type=click.Path(path_type=Path))
-@click.option("--yes", is_flag=True, help="Do not ask before a file from elsewhere is written.")
+@click.option("--from-github", is_flag=True, help="Install from a GitHub repository.")
+@click.option(
+    "--repo", default=REPOSITORY, show_default=True, help="GitHub repository, OWNER/NAME."
+)
+@click.option("--branch", default="main", show_default=True, help="Branch of the repository.")
+@click.option(
+    "-o",
+    "--output",
+    default="capabilities",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder to install to.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before writing a file from GitHub.")
 @format_option
 @log_options
 @click.pass_context
@@ -44,23 +53,23 @@ def install_command(
     form: str,
     **options: Any,
 ) -> None:
-    """Copy the capability NAME into a folder of yours, checked and pinned.
+    """Install a capability, checked and pinned.
 
-    Without --from-github it is a built-in one, for you to change. A file from GitHub is shown
-    before it is written.
+    Copies the built-in capability NAME to a folder, where you can change it, or with
+    --from-github, one from a GitHub repository, which is shown before it is written.
     """
     if not _NAME.fullmatch(name):
-        raise click.UsageError(f"{name!r} is no name of a capability: a-z, 0-9 and '_'")
+        raise click.UsageError(f"{name!r} is not a valid capability name: use a-z, 0-9 and '_'")
     if from_github:
         data, category = _from_github(ctx, name, repo, branch)
     else:
         library, _ = library_of(ctx, options, None, builtin=True)
         entry = library.get(name)
         if entry is None:
-            click.echo(f"Error: no built-in capability is called '{name}'.", err=True)
+            click.echo(f"Error: built-in capability '{name}' not found.", err=True)
             ctx.exit(NOT_FOUND)
         data, category = entry.path.read_bytes(), entry.path.parent.name
-    problem = _unusable(name, data)
+    problem = _refusal(name, data)
     if problem:
         click.echo(f"Error: {problem}", err=True)
         ctx.exit(FAILED)
@@ -70,7 +79,7 @@ def install_command(
             ctx.exit(FAILED)
     target = output / category / f"{name}.yaml"
     if target.exists():
-        click.echo(f"Error: {target} is there already.", err=True)
+        click.echo(f"Error: {target} already exists.", err=True)
         ctx.exit(FAILED)
     digest = _write(ctx, target, data)
     if form == "json":
@@ -87,14 +96,14 @@ def _from_github(ctx: click.Context, name: str, repo: str, branch: str) -> tuple
     from mcpgw.capabilities.parsing import LARGEST
 
     if not _REPOSITORY.fullmatch(repo) or ".." in repo:
-        raise click.UsageError(f"{repo!r} is no repository; write OWNER/NAME")
+        raise click.UsageError(f"{repo!r} is not a valid repository; use OWNER/NAME")
     if not _BRANCH.fullmatch(branch):
-        raise click.UsageError(f"{branch!r} is no branch")
+        raise click.UsageError(f"{branch!r} is not a valid branch name")
     shipped = builtin_folder()
     known = sorted(p.name for p in shipped.iterdir() if p.is_dir()) if shipped else []
     base = os.environ.get("MCP_GATEWAY_RAW_GITHUB", RAW)
     inside = ("localhost", "127.0.0.0/8") if base != RAW else ()
-    last = "no category has it"
+    last = "not found in any category"
 
     async def search() -> tuple[bytes, str] | None:
         nonlocal last
@@ -121,8 +130,8 @@ def _from_github(ctx: click.Context, name: str, repo: str, branch: str) -> tuple
     return found
 
 
-def _unusable(name: str, data: bytes) -> str:
-    """Return why a file of somebody else is not let in, "" where it may be."""
+def _refusal(name: str, data: bytes) -> str:
+    """Return the reason to refuse a file, or "" if it is acceptable."""
     from mcpgw.capabilities.parsing import read_capability
     from mcpgw.capabilities.pins import PinProblem, read_pin
     from mcpgw.config.problems import ConfigError
@@ -135,7 +144,7 @@ def _unusable(name: str, data: bytes) -> str:
     if not pinned.holds:
         return pinned.mismatch(name)
     if capability.name != name:
-        return f"the file calls itself '{capability.name}', and not '{name}'"
+        return f"the name in the file must be '{name}', not '{capability.name}'"
     blocked, _ = scanned(capability, data)
     return f"tool poisoning: {'; '.join(blocked)}" if blocked else ""
 

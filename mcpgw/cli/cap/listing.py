@@ -13,6 +13,7 @@ from mcpgw.cli.app import log_options
 from mcpgw.cli.cap.common import library_of, named
 from mcpgw.cli.exit_codes import OK
 from mcpgw.cli.output import format_option, print_json
+from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:
     from mcpgw.capabilities.entries import Entry
@@ -22,14 +23,17 @@ KEY_MARK = " [key]"
 
 @click.command("list")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@click.option("--category", default="", help="Of one category only.")
+@click.option("--category", default="", help="Only this category.")
 @format_option
 @log_options
 @click.pass_context
 def list_command(
     ctx: click.Context, /, folder: Path | None, category: str, form: str, **options: Any
 ) -> None:
-    """List the capabilities of FOLDER, or all that are configured."""
+    """List capabilities.
+
+    Those in FOLDER, or in all configured folders.
+    """
     library, name = library_of(ctx, options, folder)
     entries = [e for e in library.entries() if category in ("", e.facts.get("category"))]
     if form == "json":
@@ -37,7 +41,7 @@ def list_command(
     elif not entries:
         click.echo(f"No capabilities found in {name}")
     else:
-        click.echo(f"Found {len(entries)} capabilities in {name}:")
+        click.echo(f"Found {plural(len(entries), 'capability', 'capabilities')} in {name}:")
         for entry in entries:
             auth = f" [{entry.facts.get('auth') or 'key'}]" if entry.facts.get("key") else ""
             click.echo(f"  {entry.name} - {_short(entry)}{auth}")
@@ -47,14 +51,20 @@ def list_command(
 
 
 @click.command("registry-list")
-@click.option("--capabilities", "folder", type=click.Path(path_type=Path), default=None)
+@click.option(
+    "--capabilities",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Folder to use instead of the configured ones.",
+)
 @format_option
 @log_options
 @click.pass_context
 def registry_list_command(
     ctx: click.Context, /, folder: Path | None, form: str, **options: Any
 ) -> None:
-    """List all capabilities that can be installed, with their tags."""
+    """List installable capabilities with their tags."""
     library, _ = library_of(ctx, options, folder, builtin=True)
     entries = list(library.entries())
     if form == "json":
@@ -74,14 +84,20 @@ registry_command = click.Command(
 
 @click.command("search")
 @click.argument("query")
-@click.option("--capabilities", "folder", type=click.Path(path_type=Path), default=None)
+@click.option(
+    "--capabilities",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Folder to use instead of the configured ones.",
+)
 @format_option
 @log_options
 @click.pass_context
 def search_command(
     ctx: click.Context, /, query: str, folder: Path | None, form: str, **options: Any
 ) -> None:
-    """Find capabilities by words of their name, description and tags."""
+    """Search capabilities by name, description and tags."""
     library, _ = library_of(ctx, options, folder, builtin=True)
     found = _matching(library.entries(), query)
     if form == "json":
@@ -118,7 +134,10 @@ def _matching(entries: Iterable[Entry], query: str) -> list[Entry]:
 @log_options
 @click.pass_context
 def show_command(ctx: click.Context, /, name: str, form: str, **options: Any) -> None:
-    """Show what the capability NAME (or the file NAME) is as a tool, and what it needs."""
+    """Show a capability as a tool, and its requirements.
+
+    NAME is the name of a capability or a file.
+    """
     path, entry = named(ctx, options, name)
     from mcpgw.capabilities.parsing import read_capability
 

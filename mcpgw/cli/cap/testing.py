@@ -1,4 +1,4 @@
-"""`mcp-gateway cap test`: one call, live or by a recording."""
+"""`mcp-gateway cap test`: one call, live or from a recording."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 @click.command("test")
 @click.argument("name")
 @click.option("-a", "--args", "text", default="{}", help="Arguments as JSON.")
-@click.option("--record", type=click.Path(path_type=Path), help="Write the call down.")
-@click.option("--replay", type=click.Path(path_type=Path), help="Play a recording; send nothing.")
+@click.option("--record", type=click.Path(path_type=Path), help="Record the call to a file.")
+@click.option(
+    "--replay",
+    type=click.Path(path_type=Path),
+    help="Replay a recording instead of sending requests.",
+)
 @format_option
 @log_options
 @click.pass_context
@@ -40,17 +44,20 @@ def test_command(
     form: str,
     **options: Any,
 ) -> None:
-    """Call the capability NAME (or the file NAME), checked as the gateway does it."""
+    """Call a capability, live or from a recording.
+
+    NAME is the name of a capability or a file. It is checked in the same way as by the gateway.
+    """
     try:
         arguments = json.loads(text)
     except ValueError as error:
         raise click.UsageError(f"--args is not JSON: {error}") from None
     except RecursionError:
-        raise click.UsageError("--args is nested too deep") from None
+        raise click.UsageError("--args is nested too deeply") from None
     if not isinstance(arguments, dict):
-        raise click.UsageError('--args is a JSON object, such as \'{"city": "Oslo"}\'')
+        raise click.UsageError('--args must be a JSON object, such as \'{"city": "Oslo"}\'')
     if record is not None and replay is not None:
-        raise click.UsageError("--record writes a live call down; it cannot go with --replay")
+        raise click.UsageError("--record and --replay are mutually exclusive")
     path, entry = named(ctx, options, name)
     loaded, here = configured(ctx, options)
     result, problem = try_capability(
@@ -81,7 +88,7 @@ def try_capability(
     record: Path | None,
     replay: Path | None,
 ) -> tuple[dict[str, Any], str]:
-    """Call a capability; return its result, or why it cannot be called like this."""
+    """Call a capability; return its result, and an error message if the call is not valid."""
     from mcpgw.capabilities.errors import CallProblem
     from mcpgw.capabilities.parsing import read_capability
     from mcpgw.capabilities.recording import RecordingSender, ReplayingSender, read_recording

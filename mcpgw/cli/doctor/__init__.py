@@ -1,4 +1,4 @@
-"""`mcp-gateway doctor`: what is wrong with configuration, servers and trust, and what to do."""
+"""`mcp-gateway doctor`: diagnoses configuration, servers, trust and state."""
 
 from __future__ import annotations
 
@@ -12,33 +12,37 @@ import click
 from mcpgw.cli.app import log_options, settle
 from mcpgw.cli.exit_codes import FAILED, OK
 from mcpgw.cli.output import form_option, print_json
+from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:
     from mcpgw.cli.doctor.check import Check
 
 
 @click.command("doctor", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--fix", is_flag=True, help="Mend what can be mended without harm.")
+@click.option("--fix", is_flag=True, help="Fix what can be fixed safely.")
 @form_option(
     "table",
     "json",
     "plain",
-    help_text="Form of the output; plain is a line for each check, parted by tabs.",
+    help_text="Output format; plain is one line per check, tab-separated.",
 )
 @log_options
 @click.pass_context
 def command(ctx: click.Context, /, fix: bool, form: str, **options: Any) -> None:
-    """Look for what is wrong, and say what to do. The status is 1 where a check fails."""
-    from mcpgw.cli.doctor.check import mended, report
+    """Diagnose configuration, servers and state.
+
+    The exit status is 1 if a check fails.
+    """
+    from mcpgw.cli.doctor.check import repaired, report
 
     given = settle(ctx, **options, level="error")
     environ = dict(os.environ)
     path = Path(given).expanduser() if given else None
-    checks = list(look(path, environ))
+    checks = list(run_checks(path, environ))
     if fix:
-        checks = mended(checks)
+        checks = repaired(checks)
         if any(each.applied and each.category == "config" for each in checks):
-            checks = [*(each for each in checks if each.applied), *look(path, environ)]
+            checks = [*(each for each in checks if each.applied), *run_checks(path, environ)]
     failed = any(each.status == "fail" for each in checks)
     if form == "json":
         print_json(report(checks))
@@ -50,23 +54,23 @@ def command(ctx: click.Context, /, fix: bool, form: str, **options: Any) -> None
     ctx.exit(FAILED if failed else OK)
 
 
-def look(path: Path | None, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Make all checks; those behind the configuration's only where it can be used."""
-    from mcpgw.cli.doctor.configuration import look_at_config, look_at_state
-    from mcpgw.cli.doctor.servers import look_at_front, look_at_servers
-    from mcpgw.cli.doctor.trust import look_at_capabilities, look_at_definitions
+def run_checks(path: Path | None, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Run all checks. If the configuration is not valid, run only that check."""
+    from mcpgw.cli.doctor.configuration import check_config, check_state
+    from mcpgw.cli.doctor.servers import check_front, check_servers
+    from mcpgw.cli.doctor.trust import check_capabilities, check_definitions
     from mcpgw.state.folder import state_folder
 
-    checks, loaded = look_at_config(path, environ, Path.cwd())
+    checks, loaded = check_config(path, environ, Path.cwd())
     yield from checks
     if loaded is None:
         return
     folder = state_folder(environ)
-    yield from look_at_front(loaded, environ)
-    yield from look_at_servers(loaded)
-    yield from look_at_definitions(loaded, folder)
-    yield from look_at_capabilities(loaded, folder)
-    yield from look_at_state(folder)
+    yield from check_front(loaded, environ)
+    yield from check_servers(loaded)
+    yield from check_definitions(loaded, folder)
+    yield from check_capabilities(loaded, folder)
+    yield from check_state(folder)
 
 
 def _print(checks: list[Check]) -> None:
@@ -76,16 +80,16 @@ def _print(checks: list[Check]) -> None:
         mark = click.style(f"[{each.status.upper()}]", fg=colours[each.status])
         click.echo(f"{mark} {each.label}: {each.detail}")
         if each.applied:
-            click.echo(f"       Mended: {each.applied}")
+            click.echo(f"       Fixed: {each.applied}")
             continue
         if each.hint and each.status != "pass":
             click.echo(f"       Hint: {each.hint}")
         if each.command and each.status != "pass":
             click.echo(f"       {each.command}")
     counts = {s: sum(each.status == s for each in checks) for s in ("pass", "fail", "warn")}
-    said = [f"{counts['pass']} checks passed"]
-    said += [f"{counts['fail']} failed"] if counts["fail"] else []
-    said += [f"{counts['warn']} warnings"] if counts["warn"] else []
-    click.echo(f"\n{', '.join(said)}")
+    summary = [f"{plural(counts['pass'], 'check')} passed"]
+    summary += [f"{counts['fail']} failed"] if counts["fail"] else []
+    summary += [plural(counts["warn"], "warning")] if counts["warn"] else []
+    click.echo(f"\n{', '.join(summary)}")
     if any(each.repair is not None and each.status != "pass" for each in checks):
-        click.echo("Some of it can be mended by itself: mcp-gateway doctor --fix")
+        click.echo("Some problems can be fixed automatically: mcp-gateway doctor --fix")

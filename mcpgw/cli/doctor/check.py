@@ -1,4 +1,4 @@
-"""One check of the doctor: what it found, and what can be done about it."""
+"""Result of one check of the doctor, with an optional repair."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ SCHEMA: Final = "doctor.v1"
 
 @attrs.frozen
 class Check:
-    """What was looked at, and what was found.
+    """The result of one check.
 
     Args:
-      label: what was looked at; two checks of one run may have the same.
-      category: what kind of thing it is.
-      status: whether it is as it should be.
+      label: subject of the check; not unique.
+      category: kind of the subject.
+      status: the result.
       detail: what was found.
-      hint: what a person can do.
+      hint: what the user can do.
       command: a command that does it, or shows more.
-      repair: does it, without harm and as often as you like, and tells what it has done; raises
-        OSError where it cannot. None where only a person can.
+      repair: fixes the problem safely and idempotently, and returns what it has done; raises
+        OSError on failure. None if it cannot be fixed automatically.
     """
 
     label: str
@@ -38,7 +38,7 @@ class Check:
     """What the repair has done."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the check as the JSON output has it."""
+        """Return the check in the form of the JSON output."""
         fixable = self.repair is not None and self.status != "pass"
         return {
             "id": re.sub(r"[^a-z0-9]+", "_", self.label.lower()).strip("_"),
@@ -62,7 +62,7 @@ class Check:
 
 
 def report(checks: Iterable[Check]) -> dict[str, Any]:
-    """Return the whole JSON output."""
+    """Return the JSON output."""
     rows = [check.as_json() for check in checks]
     counts = {s: sum(row["status"] == s for row in rows) for s in ("pass", "fail", "warn")}
     return {
@@ -73,17 +73,17 @@ def report(checks: Iterable[Check]) -> dict[str, Any]:
     }
 
 
-def mended(checks: Iterable[Check]) -> list[Check]:
-    """Run the repairs of the checks that have one; return the checks with what was done."""
+def repaired(checks: Iterable[Check]) -> list[Check]:
+    """Run the available repairs; return the checks with their outcome."""
     done = []
     for check in checks:
         if check.status != "pass" and check.repair is not None:
             try:
-                said = check.repair()
+                applied = check.repair()
             except OSError as error:
                 reason = error.strerror or str(error)
-                check = attrs.evolve(check, hint=f"It could not be mended: {reason}", repair=None)
+                check = attrs.evolve(check, hint=f"The fix failed: {reason}", repair=None)
             else:
-                check = attrs.evolve(check, status="pass", applied=said)
+                check = attrs.evolve(check, status="pass", applied=applied)
         done.append(check)
     return done

@@ -1,4 +1,4 @@
-"""Is there a configuration, can it be used, and is what the gateway keeps safe?"""
+"""Checks of the configuration and of the state folder."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from pathlib import Path
 from mcpgw.cli.doctor.check import Check
 from mcpgw.config.loader import Loaded, find, load, places
 from mcpgw.config.problems import ConfigError
+from mcpgw.text.plural import plural
 
 INIT = "mcp-gateway init --profile local"
 PRIVATE = ("oauth", "logins")
-"""Folders of the state folder whose files hold tokens."""
+"""Subfolders of the state folder whose files contain tokens."""
 
 
-def look_at_config(
+def check_config(
     given: Path | None, environ: Mapping[str, str], cwd: Path
 ) -> tuple[list[Check], Loaded | None]:
-    """Load the configuration; return what there is to say of it, None where it cannot be used."""
+    """Load and check the configuration; return the checks, and None if it is not valid."""
     path = given or find(environ, cwd)
     kind = ("Configuration", "config")
     if path is None:
-        looked = ", ".join(map(str, places(environ, cwd)))
+        searched = ", ".join(map(str, places(environ, cwd)))
         return [
             Check(
-                *(*kind, "fail", f"there is no gateway.yaml (looked at {looked})"),
-                "The gateway runs without one, with its built-in APIs only.",
+                *(*kind, "fail", f"no gateway.yaml found (searched {searched})"),
+                "Without one, the gateway only offers its built-in capabilities.",
                 INIT,
                 partial(_make_config, cwd),
             )
@@ -37,12 +38,12 @@ def look_at_config(
         loaded = load(path, environ=environ)
     except ConfigError as error:
         return [
-            Check(*kind, "fail", str(problem), f"Mend {problem.file}.")
+            Check(*kind, "fail", str(problem), f"Fix {problem.file}.")
             for problem in error.problems
             if problem.level == "error"
         ], None
     enabled = sum(each.enabled for each in loaded.config.backends.values())
-    checks = [Check(*kind, "pass", f"{path}: {enabled} servers")]
+    checks = [Check(*kind, "pass", f"{path}: {plural(enabled, 'server')}")]
     checks += [Check(*kind, "warn", str(problem)) for problem in loaded.warnings]
     return checks, loaded
 
@@ -54,45 +55,45 @@ def _make_config(cwd: Path) -> str:
     return f"wrote {', '.join(map(str, written))}"
 
 
-def look_at_state(folder: Path) -> Iterator[Check]:
-    """Look at the state folder: whether it can be used, and who else can read the tokens in it."""
+def check_state(folder: Path) -> Iterator[Check]:
+    """Check that the state folder is usable and that its tokens are private."""
     from mcpgw.state.database import StateError
     from mcpgw.usage.store import FILE, UsageStore
 
     kind = ("State folder", "state")
     if not folder.exists():
-        yield Check(*kind, "pass", f"{folder} is not there yet; it is made when it is needed")
+        yield Check(*kind, "pass", f"{folder} does not exist yet; it is created when needed")
         return
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        hint = "Nothing is kept between runs. Look at its owner and permissions."
-        yield Check(*kind, "fail", f"{folder} is no folder that may be written to", hint)
+        hint = "No state is kept between runs. Check its owner and permissions."
+        yield Check(*kind, "fail", f"{folder} is not a writable folder", hint)
         return
     try:
         UsageStore(folder / FILE).read()
     except StateError as error:
-        hint = "Counts, approvals and events that wait are not kept until it can be used."
+        hint = "Counters, approvals and queued events are not stored until this is fixed."
         yield Check(*kind, "fail", str(error), hint)
-    open_ones = [path for name in PRIVATE for path in _open_to_others(folder / name)]
-    for path in open_ones:
+    exposed = [path for name in PRIVATE for path in _readable_by_others(folder / name)]
+    for path in exposed:
         yield Check(
             *("Tokens", "state", "fail", f"{path} can be read by others"),
-            "It holds tokens. Take its permissions away, and log in anew if others use this"
+            "It contains tokens. Restrict its permissions, and log in again if others use this"
             " machine.",
             f"chmod go-rwx {path}",
-            partial(_close, path),
+            partial(_restrict, path),
         )
-    if not open_ones:
-        yield Check(*kind, "pass", f"{folder} can be used, and no tokens in it are open to others")
+    if not exposed:
+        yield Check(*kind, "pass", f"{folder} is usable, and its tokens are private")
 
 
-def _open_to_others(folder: Path) -> Iterator[Path]:
+def _readable_by_others(folder: Path) -> Iterator[Path]:
     if os.name == "posix" and folder.is_dir():
         for path in (folder, *sorted(folder.rglob("*"))):
             if stat.S_IMODE(path.lstat().st_mode) & 0o077 and not path.is_symlink():
                 yield path
 
 
-def _close(path: Path) -> str:
+def _restrict(path: Path) -> str:
     mode = stat.S_IMODE(path.stat().st_mode)
     path.chmod(mode & 0o700)
     return f"permissions of {path}: {mode:04o} -> {mode & 0o700:04o}"

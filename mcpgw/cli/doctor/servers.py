@@ -1,4 +1,4 @@
-"""Can the configured servers be started or reached, and does the gateway itself answer?"""
+"""Checks of the configured servers and of a running gateway."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from mcpgw.config.loader import Loaded
     from mcpgw.gateway.discovery import RunningGateway
 
-PATIENCE: Final = 5.0
-"""Seconds that a server reached by network has to answer."""
-_HELP: Final = {
+TIMEOUT: Final = 5.0
+"""Timeout of network requests, in seconds."""
+_INSTALL_HINTS: Final = {
     "npx": "Install Node.js: https://nodejs.org",
     "node": "Install Node.js: https://nodejs.org",
     "uvx": "Install uv: https://docs.astral.sh/uv",
@@ -29,8 +29,8 @@ _HELP: Final = {
 }
 
 
-def look_at_servers(loaded: Loaded) -> Iterator[Check]:
-    """Look at every enabled server: its variables, its command, its address."""
+def check_servers(loaded: Loaded) -> Iterator[Check]:
+    """Check all enabled servers: variables, command, URL."""
     here = loaded.path.parent if loaded.path is not None else Path.cwd()
     enabled = [each for each in loaded.config.backends.values() if each.enabled]
     for backend in enabled:
@@ -39,7 +39,7 @@ def look_at_servers(loaded: Loaded) -> Iterator[Check]:
             yield _command(backend, loaded.environ, here)
     remote = [each for each in enabled if each.http_url]
     if remote:
-        yield from trio.run(_reached, remote, loaded.environ)
+        yield from trio.run(_check_urls, remote, loaded.environ)
 
 
 def _variables(backend: BackendConfig, environ: Mapping[str, str]) -> Iterator[Check]:
@@ -50,8 +50,8 @@ def _variables(backend: BackendConfig, environ: Mapping[str, str]) -> Iterator[C
         missing = not environ.get(name) and not backend.env.get(name)
         yield Check(
             *(f"{backend.name}: {name}", "auth", "fail" if missing else "pass"),
-            "is not set, and the server wants it" if missing else "is set",
-            f"Set it, and pass it on under backends.{backend.name}.env." if missing else "",
+            "is not set, but the server requires it" if missing else "is set",
+            f"Set it, and pass it in backends.{backend.name}.env." if missing else "",
             f"export {name}=<value>" if missing else "",
         )
 
@@ -64,11 +64,11 @@ def _command(backend: BackendConfig, environ: Mapping[str, str], here: Path) -> 
     kind = (f"{backend.name}: command", "backend_stdio")
     if found is not None:
         return Check(*kind, "pass", f"{word} is {found}")
-    hint = _HELP.get(Path(word).name, "Install it, or give its whole path.")
-    return Check(*kind, "fail", f"{word} is not found (PATH)", hint)
+    hint = _INSTALL_HINTS.get(Path(word).name, "Install it, or use its full path.")
+    return Check(*kind, "fail", f"{word} not found in PATH", hint)
 
 
-async def _reached(backends: list[BackendConfig], environ: Mapping[str, str]) -> list[Check]:
+async def _check_urls(backends: list[BackendConfig], environ: Mapping[str, str]) -> list[Check]:
     from mcpgw.transports.network import Network
 
     network = Network(environ)
@@ -80,17 +80,17 @@ async def _reached(backends: list[BackendConfig], environ: Mapping[str, str]) ->
         kind = (f"{backend.name}: HTTP", "backend_http")
         began = trio.current_time()
         try:
-            with trio.fail_after(PATIENCE):
+            with trio.fail_after(TIMEOUT):
                 async with (
                     network.client() as client,
-                    # Only the head is wanted: many servers answer a GET by a stream without end.
+                    # Only read the headers: many servers answer a GET with an endless stream.
                     client.stream("GET", backend.http_url or "") as answer,
                 ):
                     status = answer.status_code
         except (httpx.HTTPError, OSError, trio.TooSlowError) as error:
-            said = "no answer" if isinstance(error, trio.TooSlowError) else str(error)
-            hint = "Look at its URL, and whether it runs; proxies come from HTTPS_PROXY."
-            found[backend.name] = Check(*kind, "fail", said or type(error).__name__, hint)
+            reason = "timed out" if isinstance(error, trio.TooSlowError) else str(error)
+            hint = "Check its URL, and that it is running. A proxy is set by HTTPS_PROXY."
+            found[backend.name] = Check(*kind, "fail", reason or type(error).__name__, hint)
             return
         took = f"HTTP {status} ({(trio.current_time() - began) * 1e3:.0f} ms)"
         found[backend.name] = Check(*kind, "fail" if status >= 500 else "pass", took)
@@ -104,26 +104,26 @@ async def _reached(backends: list[BackendConfig], environ: Mapping[str, str]) ->
 # -- the gateway itself -----------------------------------------------------------------------
 
 
-def look_at_front(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Look at the port of the HTTP front, and at the gateway that listens there."""
+def check_front(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Check the port of the HTTP front, and the gateway that listens there."""
     from mcpgw.gateway.discovery import find_running_gateway
 
     running = find_running_gateway(loaded.path, environ)
     if running is not None:
-        yield Check("Port", "port", "pass", f"a gateway listens at {running.url}")
-        yield from _conversation(running, loaded.config)
+        yield Check("Port", "port", "pass", f"a gateway is listening at {running.url}")
+        yield from _check_running(running, loaded.config)
         return
     server = loaded.config.server
     if _is_open(server.host, server.port):
         yield Check(
-            *("Port", "port", "fail", f"{server.host}:{server.port} is in use by something else"),
-            "End it, or choose another one: server.port, or serve --port.",
+            *("Port", "port", "fail", f"{server.host}:{server.port} is in use by another program"),
+            "Stop it, or choose another port: server.port, or serve --port.",
             f"lsof -nP -iTCP:{server.port} -sTCP:LISTEN",
         )
         return
     yield Check(
         *("Port", "port", "pass"),
-        f"{server.host}:{server.port} is free: no gateway serves clients by HTTP now",
+        f"{server.host}:{server.port} is free; no gateway is listening",
     )
 
 
@@ -138,15 +138,17 @@ def _is_open(host: str, port: int) -> bool:
         return False
 
 
-def _conversation(running: RunningGateway, config: GatewayConfig) -> Iterator[Check]:
-    """Talk with a running gateway as a client does."""
+def _check_running(running: RunningGateway, config: GatewayConfig) -> Iterator[Check]:
+    """Check a running gateway, as a client."""
     status, took, health, _ = _ask(running.url.removesuffix("/mcp") + "/health", None, {})
-    said = health.get("status")
+    health_status = health.get("status")
     yield Check(
         *("Gateway runtime", "runtime"),
-        "pass" if said == "healthy" else "warn" if said == "degraded" else "fail",
-        f"{said or f'HTTP {status}'} v{health.get('version')} ({took:.0f} ms)",
-        "" if said == "healthy" else "See which server does not work: gateway_list_servers.",
+        "pass" if health_status == "healthy" else "warn" if health_status == "degraded" else "fail",
+        f"{health_status or f'HTTP {status}'} v{health.get('version')} ({took:.0f} ms)",
+        ""
+        if health_status == "healthy"
+        else "gateway_list_servers shows which server has problems.",
     )
     headers = {"Authorization": f"Bearer {running.token}"} if running.token else {}
     about = {"name": "mcp-gateway-doctor", "version": "1"}
@@ -154,9 +156,9 @@ def _conversation(running: RunningGateway, config: GatewayConfig) -> Iterator[Ch
     status, took, answer, session = _ask(running.url, _request(1, "initialize", hello), headers)
     kind = ("MCP handshake", "mcp_handshake")
     if status in (401, 403):
-        hint = "Clients send the header Authorization: Bearer TOKEN; see auth.bearer_token."
+        hint = "Clients must send Authorization: Bearer TOKEN; see auth.bearer_token."
         level = "warn" if config.auth.enabled else "fail"
-        yield Check(*kind, level, f"HTTP {status}: the token is not known here", hint)  # type: ignore[arg-type]
+        yield Check(*kind, level, f"HTTP {status}: the token was refused", hint)  # type: ignore[arg-type]
         return
     if "result" not in answer or not session:
         yield Check(*kind, "fail", f"HTTP {status}: {str(answer)[:200]}")
@@ -180,8 +182,11 @@ def _request(number: int, method: str, params: dict[str, Any]) -> dict[str, Any]
 def _ask(
     url: str, message: dict[str, Any] | None, headers: Mapping[str, str], method: str = ""
 ) -> tuple[int, float, dict[str, Any], str]:
-    """Send a request to a gateway on this machine; return status, milliseconds, the JSON of the
-    answer and the session."""
+    """Send a request to a gateway on this machine.
+
+    Returns:
+      The HTTP status (0 without an answer), milliseconds, the JSON of the answer, and the session.
+    """
     import json
     import urllib.error
     import urllib.request
@@ -195,7 +200,7 @@ def _ask(
     began = time.perf_counter()
     status, body, session = 0, b"", ""
     try:
-        with opener.open(request, timeout=PATIENCE) as answer:
+        with opener.open(request, timeout=TIMEOUT) as answer:
             status, body = answer.status, answer.read()
             session = answer.headers.get("mcp-session-id") or ""
     except urllib.error.HTTPError as error:

@@ -1,4 +1,4 @@
-"""What is kept from clients, and why: definitions of servers, and capability files."""
+"""Checks for withheld definitions and unused capability files."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mcpgw.cli.doctor.check import Check
+from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:
     from mcpgw.config.loader import Loaded
 
 MOST: Final = 50
-"""Files or definitions that are told one by one."""
+"""Maximum number of files or definitions that are reported individually."""
 
 
-def look_at_definitions(loaded: Loaded, folder: Path) -> Iterator[Check]:
-    """Judge what is remembered of every server's lists, as the gateway does when it reads them.
+def check_definitions(loaded: Loaded, folder: Path) -> Iterator[Check]:
+    """Vet the stored definitions of all servers, in the same way as the gateway.
 
-    Nothing is let in by that: what was not seen before is only looked at.
+    This approves nothing.
     """
     from mcpgw.backends.manifest import ManifestStore
     from mcpgw.trust.approvals import ApprovalStore
@@ -46,19 +47,19 @@ def look_at_definitions(loaded: Loaded, folder: Path) -> Iterator[Check]:
                 f"{each.kind} '{each.name:.80}' is withheld: {each.reason}.{more}",
                 ""
                 if "mcp-gateway approvals" in each.reason
-                else "Ask who runs the server; or security.tool_poisoning in gateway.yaml.",
+                else "Report it to the operator of the server; see security.tool_poisoning.",
                 review if "mcp-gateway approvals" in each.reason else "",
             )
         for text in verdict.warnings[:MOST]:
             yield Check(label, "trust", "warn", text)
         good += not (verdict.blocked or verdict.withheld)
     if known and good == known:
-        text = f"of {known} servers that were seen, nothing is withheld"
+        text = f"no definitions of {plural(known, 'known server')} are withheld"
         yield Check("Definitions", "trust", "pass", text)
 
 
-def look_at_capabilities(loaded: Loaded, folder: Path) -> Iterator[Check]:
-    """Look at the folders of capability files, and at each file that is not used."""
+def check_capabilities(loaded: Loaded, folder: Path) -> Iterator[Check]:
+    """Check the folders of capability files, and report unused files."""
     from mcpgw.capabilities.builtin import folders_of
     from mcpgw.capabilities.library import Library
     from mcpgw.capabilities.scanning import SCAN_VERSION, scan_capability
@@ -74,30 +75,30 @@ def look_at_capabilities(loaded: Loaded, folder: Path) -> Iterator[Check]:
         if not place.is_dir():
             yield Check(
                 *(*kind, "warn", f"the folder {place} does not exist"),
-                "Make it, or take it out of capabilities.directories.",
+                "Create it, or remove it from capabilities.directories.",
                 f"mkdir -p {place}",
-                partial(_make, place),
+                partial(_create, place),
             )
     library = Library(None, ApprovalStore.of(folder), scan_capability, SCAN_VERSION)
     library.poisoning = loaded.config.security.tool_poisoning
     library.use(folders, fixed=shipped)
     library.refresh()
-    for path, why in list(library.refused.items())[:MOST]:
-        pulled = "mcp-gateway cap pin" in why
+    for path, reason in list(library.refused.items())[:MOST]:
+        changed = "mcp-gateway cap pin" in reason
         yield Check(
-            *(*kind, "fail", f"{path} is not used: {why}"),
-            "" if pulled else "Mend or remove the file.",
-            "" if pulled else f"mcp-gateway cap validate {path}",
+            *(*kind, "fail", f"{path} is not used: {reason}"),
+            "" if changed else "Fix or remove the file.",
+            "" if changed else f"mcp-gateway cap validate {path}",
         )
     entries = list(library.entries())
     keyless = [entry for entry in entries if entry.lacks_key(loaded.environ)]
-    text = f"{len(entries)} can be used"
+    text = f"{plural(len(entries), 'capability', 'capabilities')} available"
     if keyless:
-        text += f", of which {len(keyless)} lack their key (mcp-gateway cap show NAME says which)"
+        text += f", {len(keyless)} without an API key (see mcp-gateway cap show NAME)"
     if not library.refused:
         yield Check(*kind, "pass", text)
 
 
-def _make(folder: Path) -> str:
+def _create(folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
-    return f"made {folder}"
+    return f"created {folder}"
