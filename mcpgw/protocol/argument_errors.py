@@ -33,23 +33,23 @@ _TYPES: Final = {
     "object": "an object",
 }
 _RULES: Final = {
-    "Minimum": "must be at least {limit}{got}",
-    "Maximum": "must be at most {limit}{got}",
-    "ExclusiveMinimum": "must be more than {limit}{got}",
-    "ExclusiveMaximum": "must be less than {limit}{got}",
-    "MultipleOf": "must be a multiple of {limit}{got}",
-    "Pattern": "must match {limit}{got}",
-    "MinLength": "must have at least {limit} character{s}, got {size}",
-    "MaxLength": "must have at most {limit} character{s}, got {size}",
-    "MinItems": "must have at least {limit} item{s}, got {size}",
-    "MaxItems": "must have at most {limit} item{s}, got {size}",
-    "MinProperties": "must have at least {limit} field{s}, got {size}",
-    "MaxProperties": "must have at most {limit} field{s}, got {size}",
+    "Minimum": "must be at least {limit}{given}",
+    "Maximum": "must be at most {limit}{given}",
+    "ExclusiveMinimum": "must be more than {limit}{given}",
+    "ExclusiveMaximum": "must be less than {limit}{given}",
+    "MultipleOf": "must be a multiple of {limit}{given}",
+    "Pattern": "must match {limit}{given}",
+    "MinLength": "must have at least {limit} character{s}, not {size}",
+    "MaxLength": "must have at most {limit} character{s}, not {size}",
+    "MinItems": "must have at least {limit} item{s}, not {size}",
+    "MaxItems": "must have at most {limit} item{s}, not {size}",
+    "MinProperties": "must have at least {limit} field{s}, not {size}",
+    "MaxProperties": "must have at most {limit} field{s}, not {size}",
     "UniqueItems": "must not have duplicate items",
     "FalseSchema": "must not be given",
     "OneOfMultipleValid": "must fit exactly one of the schema's alternatives, fits several",
     "Contains": "must have an item of the required kind",
-    "AnyOf": "must fit one of the schema's alternatives{got}",
+    "AnyOf": "must fit one of the schema's alternatives",
 }
 _SAME_KINDS: Final = {
     "OneOfNotValid": "AnyOf",
@@ -158,7 +158,7 @@ def _explain_names(
 def _sentence(path: Path, error: ValidationError) -> str:
     if wanted := _wanted(error):
         place, noun = wanted
-        return f"{_subject(place)} must be {noun}{_got(place, error)}{_hint(error)}"
+        return f"{_subject(place)} must be {noun}{_not(place, error)}{_hint(error)}"
     kind, facts = _kind(error), error.kind.as_dict()
     if kind == "AnyOf" and (names := _alternative_names(error)):
         return f"one of {', '.join(_subject((*path, name)) for name in names)} is missing"
@@ -169,7 +169,7 @@ def _sentence(path: Path, error: ValidationError) -> str:
         limit=_flat(str(limit), 80),
         s="" if limit == 1 else "s",
         size=len(given) if isinstance(given, str | list | dict) else 1,
-        got=_got(path, error),
+        given=_not(path, error),
     )
     return f"{_subject(path)} {rule}"
 
@@ -218,12 +218,12 @@ def _hint(error: ValidationError) -> str:
     return "".join(f" (did you mean {_shown(guess)}?)" for guess in guesses)
 
 
-def _got(path: Path, error: ValidationError) -> str:
-    """Return `, got 'ten'`; nothing if the value at the path may be a secret."""
+def _not(path: Path, error: ValidationError) -> str:
+    """Return `, not 'ten'`; nothing if the value at the path may be a secret."""
     shown = _shown(at(error.instance, path[len(error.instance_path) :]))
     names = [f"{part}={_SAMPLE}" for part in path if isinstance(part, str)]
     secret = any(PLACEHOLDER in redact(name) for name in names) or PLACEHOLDER in shown
-    return "" if secret else f", got {shown}"
+    return "" if secret else f", not {shown}"
 
 
 def _shown(value: object) -> str:

@@ -80,7 +80,7 @@ def compile_schema(schema: object) -> CompiledSchema | None:
     if schema is None or schema is True:
         return None
     if not isinstance(schema, dict):
-        raise UnsupportedSchema(f"the schema must be an object, got {type(schema).__name__}")
+        raise UnsupportedSchema(f"the schema must be an object, not {type(schema).__name__}")
     for node in _nodes(schema):
         _check_references(node, is_root=node is schema)
     try:

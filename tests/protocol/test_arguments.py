@@ -150,11 +150,11 @@ class TestCoercion:
         """Null for an optional argument counts as not given, but not for a required one."""
         schema = form("a", a=TEXT, b=TEXT, c={"type": ["string", "null"]})
         assert {"a": "x", "c": None} == check(schema, a="x", b=None, c=None)
-        assert "'a' must be a string, got null" == str(refused(schema, a=None, b=None))
+        assert "'a' must be a string, not null" == str(refused(schema, a=None, b=None))
 
     def test_null_in_a_list_stays(self) -> None:
         """Null is not taken out of a list, whose other items would move."""
-        assert "'x[1]' must be a string, got null" == str(refused(form(x=TEXTS), x=["a", None]))
+        assert "'x[1]' must be a string, not null" == str(refused(form(x=TEXTS), x=["a", None]))
 
     def test_defaults_are_not_filled_in(self) -> None:
         """A default of the schema is the backend's to apply."""
@@ -204,24 +204,24 @@ class TestProblems:
     @pytest.mark.parametrize(
         ("schema", "given", "problem"),
         [
-            (WHOLE, "ten", "'x' must be an integer, got 'ten'"),
-            (FLAG, [1], "'x' must be true or false, got [1]"),
-            ({"type": ["string", "null"]}, [1], "'x' must be a string, got [1]"),
-            ({"anyOf": [WHOLE, TEXTS]}, {}, "'x' must be an integer or an array, got {}"),
-            ({"enum": ["a", "b", None]}, "pdf", "'x' must be one of a, b, null, got 'pdf'"),
+            (WHOLE, "ten", "'x' must be an integer, not 'ten'"),
+            (FLAG, [1], "'x' must be true or false, not [1]"),
+            ({"type": ["string", "null"]}, [1], "'x' must be a string, not [1]"),
+            ({"anyOf": [WHOLE, TEXTS]}, {}, "'x' must be an integer or an array, not {}"),
+            ({"enum": ["a", "b", None]}, "pdf", "'x' must be one of a, b, null, not 'pdf'"),
             (
                 {"enum": ["csv", "json"]},
                 "jsn",
-                "'x' must be one of csv, json, got 'jsn' (did you mean 'json'?)",
+                "'x' must be one of csv, json, not 'jsn' (did you mean 'json'?)",
             ),
-            ({"const": 3}, 4, "'x' must be 3, got 4"),
-            ({"minimum": 1}, 0, "'x' must be at least 1, got 0"),
-            ({"exclusiveMaximum": 9}, 9, "'x' must be less than 9, got 9"),
-            ({"multipleOf": 5}, 7, "'x' must be a multiple of 5, got 7"),
-            ({"pattern": "^a+$"}, "b", "'x' must match ^a+$, got 'b'"),
-            ({"minLength": 2}, "b", "'x' must have at least 2 characters, got 1"),
-            ({"maxItems": 1}, [1, 2], "'x' must have at most 1 item, got 2"),
-            ({"minProperties": 1}, {}, "'x' must have at least 1 field, got 0"),
+            ({"const": 3}, 4, "'x' must be 3, not 4"),
+            ({"minimum": 1}, 0, "'x' must be at least 1, not 0"),
+            ({"exclusiveMaximum": 9}, 9, "'x' must be less than 9, not 9"),
+            ({"multipleOf": 5}, 7, "'x' must be a multiple of 5, not 7"),
+            ({"pattern": "^a+$"}, "b", "'x' must match ^a+$, not 'b'"),
+            ({"minLength": 2}, "b", "'x' must have at least 2 characters, not 1"),
+            ({"maxItems": 1}, [1, 2], "'x' must have at most 1 item, not 2"),
+            ({"minProperties": 1}, {}, "'x' must have at least 1 field, not 0"),
             ({"uniqueItems": True}, [1, 1], "'x' must not have duplicate items"),
             ({"contains": WHOLE}, ["a"], "'x' must have an item of the required kind"),
             (
@@ -233,14 +233,14 @@ class TestProblems:
             (
                 {"type": "array", "items": FILTER},
                 [{"a": "y"}],
-                "'x[0].a' must be an integer, got 'y'",
+                "'x[0].a' must be an integer, not 'y'",
             ),
-            (BY_KIND, {"kind": "bag"}, "'x.kind' must be 'box' or 'tag', got 'bag'"),
-            (BY_KIND, {"kind": "box", "size": "big"}, "'x.size' must be an integer, got 'big'"),
+            (BY_KIND, {"kind": "bag"}, "'x.kind' must be 'box' or 'tag', not 'bag'"),
+            (BY_KIND, {"kind": "box", "size": "big"}, "'x.size' must be an integer, not 'big'"),
             (BY_KIND, {"kind": "box"}, "'x.size' is missing"),
-            (WHOLES, "ten", "'x' must be an array, got 'ten'"),
-            (WHOLE, "a" * 100, f"'x' must be an integer, got '{'a' * 59}…'"),
-            (WHOLE, "a\n\x1bb", "'x' must be an integer, got 'a b'"),
+            (WHOLES, "ten", "'x' must be an array, not 'ten'"),
+            (WHOLE, "a" * 100, f"'x' must be an integer, not '{'a' * 59}…'"),
+            (WHOLE, "a\n\x1bb", "'x' must be an integer, not 'a b'"),
         ],
     )
     def test_sentences(self, schema: Any, given: Any, problem: str) -> None:
@@ -262,7 +262,7 @@ class TestProblems:
     def test_coerced_values_are_not_problems(self) -> None:
         """Only what coercion cannot fix is reported."""
         error = refused(form(x=WHOLE, y=WHOLE), x="1", y="ten")
-        assert ("'y' must be an integer, got 'ten'",) == error.problems
+        assert ("'y' must be an integer, not 'ten'",) == error.problems
 
     @pytest.mark.parametrize("name", ["password", "apiKey", "access_token"])
     def test_secret_names(self, name: str) -> None:
