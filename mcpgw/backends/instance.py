@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
 import attrs
 import trio
 
+from mcpgw.backends.attendance import attend
 from mcpgw.backends.backoff import delay
 from mcpgw.backends.breaker import CircuitBreaker
-from mcpgw.backends.call_context import context_of_notification, context_of_request
 from mcpgw.backends.connection import Connection
 from mcpgw.backends.endpoint import Endpoint, open_endpoint
 from mcpgw.backends.handshake import HandshakeFailed, open_connection
-from mcpgw.backends.health import probe
+from mcpgw.backends.incoming import IncomingMessages
 from mcpgw.backends.list_sync import ListSync
 from mcpgw.backends.process import SpawnFailed
 from mcpgw.backends.services import BackendServices
-from mcpgw.backends.source_watch import changed as sources_changed
 from mcpgw.backends.states import Failure, Replaced, State, Unavailable
 from mcpgw.backends.tool_view import ToolView
 from mcpgw.config.failsafe import FailsafeConfig
 from mcpgw.config.schema import BackendConfig
 from mcpgw.observe.log import get_logger
-from mcpgw.protocol.errors import ConnectionLost, RpcError
-from mcpgw.protocol.jsonrpc import RequestId
-from mcpgw.protocol.peer import Params, Peer, Request
+from mcpgw.protocol.errors import ConnectionLost
+from mcpgw.protocol.peer import Peer
 
 log = get_logger("mcpgw.backend")
 
@@ -93,7 +91,6 @@ class BackendInstance:
     _changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     _scope: trio.CancelScope | None = None
     _endpoint: Endpoint | None = None
-    _peer: Peer | None = None
 
     def __attrs_post_init__(self) -> None:
         config, services = self.server.config, self.server.services
@@ -125,6 +122,16 @@ class BackendInstance:
     def config(self) -> BackendConfig:
         """The settings of its server."""
         return self.server.config
+
+    @property
+    def failsafe(self) -> FailsafeConfig:
+        """The guards of its server."""
+        return self.server.failsafe
+
+    @property
+    def services(self) -> BackendServices:
+        """The gateway around it."""
+        return self.server.services
 
     @property
     def state(self) -> State:
@@ -190,7 +197,7 @@ class BackendInstance:
           Unavailable: it is stopped, its breaker opened, or it failed to start too often.
         """
         failed_before = self._failed_starts
-        retry = self.server.failsafe.retry
+        retry = self.failsafe.retry
         patience = max(1, retry.max_attempts) if retry.enabled else 1
         while True:
             if self.connection is not None:
@@ -303,7 +310,7 @@ class BackendInstance:
             self._wanted = False
             self._enter(State.IDLE)
             return
-        retry = self.server.failsafe.retry
+        retry = self.failsafe.retry
         self._enter(State.BACKING_OFF)
         if self._failures_in_a_row > 1 or not was_ready:
             seconds = delay(
@@ -323,7 +330,7 @@ class BackendInstance:
         self.starts += 1
         ready = False
         note = ""
-        processes = self.server.services.processes
+        processes = self.services.processes
         try:
             async with open_endpoint(
                 self.config, processes, processes.authorizer(self)
@@ -349,13 +356,14 @@ class BackendInstance:
         Returns:
           Whether it was ready, and what went wrong ("": nothing).
         """
-        self._peer = peer = Peer(
+        incoming = IncomingMessages(self)
+        incoming.peer = peer = Peer(
             endpoint.channel,
             self.name,
-            serve=self._serve,
+            serve=incoming.serve,
             immediate={"ping": lambda _params: {}},
-            notified=self._notified,
-            paused=self._paused,
+            notified=incoming.notified,
+            paused=incoming.paused,
         )
         ready = False
         note = "it ended before it answered `initialize`"
@@ -380,7 +388,7 @@ class BackendInstance:
                     manifest = self.lists.manifest
                     connection = await open_connection(
                         peer,
-                        capabilities=self.server.services.clients.client_capabilities(self),
+                        capabilities=self.services.clients.client_capabilities(self),
                         protocol_version=self.config.protocol_version,
                         known_version=manifest.protocol_version if manifest else None,
                     )
@@ -391,7 +399,7 @@ class BackendInstance:
                     ready = True
                     note = "it ended unexpectedly"
                     self._ready(connection)
-                    note = await self._attend(connection) or note
+                    note = await attend(self, connection) or note
                     nursery.cancel_scope.cancel()
             except HandshakeFailed as error:
                 note = str(error)
@@ -415,7 +423,7 @@ class BackendInstance:
             self._enter(State.BACKING_OFF)
 
     def _ready(self, connection: Connection) -> None:
-        clients = self.server.services.clients
+        clients = self.services.clients
         connection.settle(partial(clients.ask, self), frozenset(clients.subscribed_resources(self)))
         self.failure = None
         self.last_used = self._ready_at = trio.current_time()
@@ -429,95 +437,17 @@ class BackendInstance:
         )
         self._enter(State.READY)
 
-    async def _attend(self, connection: Connection) -> str:
-        """Keep lists fresh, probe health, stop when idle. Return why it has to end."""
-        reasons: list[str] = []
+    def go_idle(self) -> None:
+        """Hand out the connection no more; the next demand starts a new one."""
+        self._wanted = False
+        self.connection = None
+        self._enter(State.IDLE)
 
-        async def end_after(part: Awaitable[str]) -> None:
-            reasons.append(await part)
-            nursery.cancel_scope.cancel()
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.lists.run, connection)
-            nursery.start_soon(connection.run)
-            nursery.start_soon(self._resubscribe, connection)
-            if self.config.watch:
-                nursery.start_soon(end_after, self._source_change(connection))
-            health = self.server.failsafe.health_check
-            if health.enabled:
-                nursery.start_soon(end_after, probe(connection, health))
-            if self.config.stop_when_idle_for is not None:
-                nursery.start_soon(end_after, self._idle(connection))
-        return reasons[0] if reasons else ""
-
-    async def _idle(self, connection: Connection) -> str:
-        """Return when no call was made for `stop_when_idle_for`."""
-        allowed = self.config.stop_when_idle_for or 0.0
-        while True:
-            await trio.sleep_until(self.last_used + allowed)
-            if self.deadlines:
-                await connection.peer.drained()
-                self.last_used = trio.current_time()
-            elif trio.current_time() - self.last_used >= allowed:
-                self._wanted = False
-                self.connection = None
-                self._enter(State.IDLE)
-                log.info("backend.idle_stopped", server=self.name)
-                return ""
-
-    async def _source_change(self, connection: Connection) -> str:
-        """Return when the server's source files have changed and its calls are answered.
-
-        No new call goes to the old process meanwhile.
-        """
-        files = await sources_changed(
-            self.server.services.files, self.config.watch, self.config.cwd
-        )
-        log.info("backend.source_changed", server=self.name, files=[str(f) for f in files[:5]])
+    def prepare_restart(self) -> None:
+        """Hand out the connection no more; a new one starts as soon as this one has ended."""
         self.connection = None
         self._restarting = True
         self._enter(State.STARTING)
-        with trio.move_on_after(self.config.timeout):
-            await connection.peer.drained()
-        return ""
-
-    async def _resubscribe(self, connection: Connection) -> None:
-        """Subscribe to the resources that clients watch: a new process knows of none."""
-        for uri in self.server.services.clients.subscribed_resources(self):
-            try:
-                await connection.request("resources/subscribe", {"uri": uri})
-            except RpcError as error:
-                log.info("backend.resubscribe_failed", server=self.name, reason=str(error))
-            except ConnectionLost:
-                return
-
-    # -- requests and notifications of the server ------------------------------------------
-
-    async def _serve(self, request: Request) -> Params:
-        assert self._peer is not None
-        on_progress = None if request.progress_token is None else request.send_progress
-        return await self.server.services.clients.ask(
-            self,
-            context_of_request(self._peer, request.about, request.method),
-            request.method,
-            request.params,
-            on_progress=on_progress,
-        )
-
-    def _notified(self, method: str, params: Params, about: RequestId | None) -> None:
-        assert self._peer is not None
-        if not self.lists.changed(method):
-            context = context_of_notification(self._peer, about)
-            self.server.services.clients.notified(self, context, method, params)
-
-    def _paused(self, about: RequestId) -> None:
-        assert self._peer is not None
-        context: Any = self._peer.owner(about)
-        if context is None or not context.transparent:
-            return
-        request = context.client_request
-        if request and request.client:
-            request.client.pause(request)
 
     def _listed(self, changed: frozenset[str]) -> None:
         self.server.instance_listed(self, changed)

@@ -46,7 +46,7 @@ def write(
         texts[path] = rendered(each)
         if path.exists() and not overwrite and _is_edited(path):
             raise ImportProblem(
-                f"{path} exists already and was not generated, or was edited since."
+                f"{path} already exists and was not generated, or was edited since."
                 " Use --overwrite to replace it."
             )
     if dry_run:

@@ -1,0 +1,61 @@
+"""Requests and notifications that a server sends during a conversation."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import attrs
+
+from mcpgw.backends.call_context import context_of_notification, context_of_request
+from mcpgw.backends.list_sync import ListSync
+from mcpgw.backends.services import BackendServices, Instance
+from mcpgw.protocol.jsonrpc import RequestId
+from mcpgw.protocol.peer import Params, Peer, Request
+
+
+class ListeningInstance(Instance, Protocol):
+    """An instance whose server sends messages."""
+
+    lists: ListSync
+
+    @property
+    def services(self) -> BackendServices:
+        """The gateway around it."""
+
+
+@attrs.define(eq=False)
+class IncomingMessages:
+    """Handlers of one conversation, for its `Peer`.
+
+    Args:
+      instance: the instance whose server sends the messages.
+      peer: the conversation; it knows the calls that are in flight.
+    """
+
+    instance: ListeningInstance
+    peer: Peer = attrs.field(init=False)
+
+    async def serve(self, request: Request) -> Params:
+        """Pass a request on to the client of the call that it belongs to."""
+        return await self.instance.services.clients.ask(
+            self.instance,
+            context_of_request(self.peer, request.about, request.method),
+            request.method,
+            request.params,
+            on_progress=None if request.progress_token is None else request.send_progress,
+        )
+
+    def notified(self, method: str, params: Params, about: RequestId | None) -> None:
+        """Note which lists have changed; forward all other notifications."""
+        if not self.instance.lists.changed(method):
+            context = context_of_notification(self.peer, about)
+            self.instance.services.clients.notified(self.instance, context, method, params)
+
+    def paused(self, about: RequestId) -> None:
+        """Close the client's stream of a call whose server has closed its own for a while."""
+        context: Any = self.peer.owner(about)
+        if context is None or not context.transparent:
+            return
+        request = context.client_request
+        if request and request.client:
+            request.client.pause(request)
