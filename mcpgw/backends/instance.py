@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import attrs
 import trio
 
 from mcpgw.backends.attendance import attend
 from mcpgw.backends.backoff import delay
-from mcpgw.backends.breaker import CircuitBreaker
 from mcpgw.backends.connection import Connection
 from mcpgw.backends.endpoint import Endpoint, open_endpoint
 from mcpgw.backends.handshake import HandshakeFailed, open_connection
@@ -20,6 +19,7 @@ from mcpgw.backends.list_sync import ListSync
 from mcpgw.backends.process import SpawnFailed
 from mcpgw.backends.services import BackendServices
 from mcpgw.backends.states import Failure, Replaced, State, Unavailable
+from mcpgw.backends.supervisor import Supervisor
 from mcpgw.backends.tool_view import ToolView
 from mcpgw.config.failsafe import FailsafeConfig
 from mcpgw.config.schema import BackendConfig
@@ -33,23 +33,6 @@ EXIT_DRAIN: Final = 0.25
 """Seconds to read what a child wrote before it exited."""
 STABLE_AFTER: Final = 10.0
 """Seconds after which a ready connection resets the count of failures in a row."""
-
-
-class Supervisor(Protocol):
-    """The server that an instance belongs to: its settings, switches and breaker."""
-
-    config: BackendConfig
-    failsafe: FailsafeConfig
-    services: BackendServices
-    breaker: CircuitBreaker
-    killed: bool
-
-    @property
-    def breaker_open(self) -> bool:
-        """Whether the circuit breaker refuses calls."""
-
-    def instance_listed(self, instance: BackendInstance, changed: frozenset[str]) -> None:
-        """Handle that an instance has read its lists; `changed` names those that differ."""
 
 
 @attrs.define(eq=False)
@@ -74,6 +57,8 @@ class BackendInstance:
     failure: Failure | None = None
     """The last failure, kept until the instance is ready again."""
     starts: int = 0
+    failures_in_a_row: int = 0
+    """Failures since it was last stable."""
     deadlines: set[trio.CancelScope] = attrs.field(factory=set)
     """The scopes of the calls in flight."""
     last_used: float = 0.0
@@ -85,7 +70,6 @@ class BackendInstance:
     _ready_at: float = 0.0
     _wanted: bool = False
     _failed_starts: int = 0
-    _failures_in_a_row: int = 0
     _generation: int = 0
     """Counts the connections that have ended."""
     _changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
@@ -113,7 +97,7 @@ class BackendInstance:
         why = f" why={self.failure.reason!r:.120}" if self.failure else ""
         return (
             f"<BackendInstance {self.name!r}{of} {self.state.name}{pid} pending={self.pending}"
-            f" failures={self._failures_in_a_row} starts={self.starts}{why}>"
+            f" failures={self.failures_in_a_row} starts={self.starts}{why}>"
         )
 
     # -- state ---------------------------------------------------------------------------
@@ -153,11 +137,6 @@ class BackendInstance:
     def pending(self) -> int:
         """The number of requests in flight."""
         return self.connection.peer.pending if self.connection else 0
-
-    @property
-    def failures_in_a_row(self) -> int:
-        """The number of failures since it was last stable."""
-        return self._failures_in_a_row
 
     @property
     def pid(self) -> int | None:
@@ -240,7 +219,7 @@ class BackendInstance:
     def forget_failures(self) -> None:
         """Allow starts again after failures."""
         self.failure = None
-        self._failures_in_a_row = 0
+        self.failures_in_a_row = 0
         self._notify_waiters()
 
     def restart(self) -> int:
@@ -294,8 +273,8 @@ class BackendInstance:
         """Count the failure, and wait before the next start."""
         assert self.failure is not None
         if was_ready and trio.current_time() - self._ready_at > STABLE_AFTER:
-            self._failures_in_a_row = 0
-        self._failures_in_a_row += 1
+            self.failures_in_a_row = 0
+        self.failures_in_a_row += 1
         if not was_ready:
             self._failed_starts += 1
         self.server.breaker.record_failure(self.failure.reason)
@@ -303,7 +282,7 @@ class BackendInstance:
             "backend.failed",
             server=self.name,
             reason=self.failure.reason,
-            failures=self._failures_in_a_row,
+            failures=self.failures_in_a_row,
         )
         if self.server.breaker_open:
             # Calls that come after the breaker's time are what starts it again.
@@ -312,9 +291,9 @@ class BackendInstance:
             return
         retry = self.failsafe.retry
         self._enter(State.BACKING_OFF)
-        if self._failures_in_a_row > 1 or not was_ready:
+        if self.failures_in_a_row > 1 or not was_ready:
             seconds = delay(
-                self._failures_in_a_row + 1,
+                self.failures_in_a_row + 1,
                 initial=retry.initial_backoff,
                 maximum=retry.max_backoff,
                 multiplier=retry.multiplier,

@@ -14,7 +14,7 @@ from mcpgw.backends.instance import BackendInstance
 from mcpgw.backends.list_sync import ListSync
 from mcpgw.backends.manifest import Manifest
 from mcpgw.backends.rate_limit import TokenBucket
-from mcpgw.backends.services import BackendServices
+from mcpgw.backends.services import BackendServices, Instance
 from mcpgw.backends.states import Failure, State
 from mcpgw.backends.tool_view import ToolView
 from mcpgw.config.failsafe import FailsafeConfig
@@ -246,10 +246,11 @@ class BackendServer:
         self._grace = grace
         self._retiring.set()
 
-    def instance_listed(self, instance: BackendInstance, changed: frozenset[str]) -> None:
+    def instance_listed(self, instance: Instance, changed: frozenset[str]) -> None:
         """Forward that an instance has read its lists; the first reading of any is the server's."""
-        if instance is not self.shared and not self.known:
-            self.lists.adopt(instance.lists)
+        own = self._own.get(instance.session)
+        if own is not None and not self.known:
+            self.lists.adopt(own.lists)
             instance = self.shared
         self.services.listed(instance, changed)
 
