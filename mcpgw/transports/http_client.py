@@ -16,13 +16,7 @@ import trio
 
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.channel import Arrived, Failed, Paused, Received
-from mcpgw.protocol.errors import (
-    HEADER_MISMATCH,
-    METHOD_NOT_FOUND,
-    MISSING_CAPABILITY,
-    UNSUPPORTED_VERSION,
-    ConnectionLost,
-)
+from mcpgw.protocol.errors import METHOD_NOT_FOUND, ConnectionLost
 from mcpgw.protocol.header_params import HeaderParam, modern_headers
 from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, decode, encode
 from mcpgw.protocol.mcp import is_modern
@@ -34,8 +28,8 @@ from mcpgw.transports.http_exchange import (
     RequestLost,
     described,
     read_whole,
-    same_origin,
 )
+from mcpgw.transports.http_legacy import has_legacy_path, may_be_legacy, read_legacy_stream
 from mcpgw.transports.sse_codec import Event, EventTooLarge
 from mcpgw.transports.sse_stream import SseStream
 
@@ -56,10 +50,6 @@ CLOSE_PATIENCE: Final = 2.0
 """Seconds for the DELETE that ends the session."""
 LINGER: Final = 0.2
 """Seconds that a server has to end a stream after the response before we close it."""
-
-_NEWER_ERRORS: Final = (HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION)
-_LEGACY_STATUSES: Final = (400, 404, 405)
-"""The statuses with which a server without this transport answers the first POST."""
 
 
 @attrs.define(eq=False)
@@ -228,7 +218,8 @@ class HttpChannel:
         request = message.get("id") if method is not None else None
         try:
             await after.wait()
-            if first and self._is_legacy_url():
+            auto = self.kind == "auto" and has_legacy_path(self.url)
+            if first and (self.kind == "sse" or auto):
                 await self._open_legacy()
             await self._post(message, request, first=first)
             if method == "notifications/initialized" and not self._legacy:
@@ -299,7 +290,8 @@ class HttpChannel:
         if status == 404 and self._session is not None and message.get("method") != "initialize":
             self.expired = True
             raise Fatal("the server no longer knows the session", sent=False)
-        if first and self._may_be_legacy(status, answers) and request is not None:
+        unsure = first and self.kind == "auto" and request is not None
+        if unsure and may_be_legacy(status, answers):
             try:
                 await self._open_legacy()
             except (RequestLost, Fatal) as error:
@@ -318,16 +310,6 @@ class HttpChannel:
             self._deliver({"jsonrpc": "2.0", "id": request, "error": fault})
             return
         raise RequestLost(reason, sent=status >= 500)
-
-    def _may_be_legacy(self, status: int, answers: list[Message]) -> bool:
-        """Return whether the first POST may have failed because the server has only HTTP+SSE.
-
-        An error code of the stateless era rules that out (MCP 2026-07-28, transports, backwards
-        compatibility).
-        """
-        errors = [each["error"] for each in answers if isinstance(each.get("error"), dict)]
-        newer = any(error.get("code") in _NEWER_ERRORS for error in errors)
-        return self.kind == "auto" and status in _LEGACY_STATUSES and not newer
 
     def _greeted(self, message: Message, response: httpx.Response) -> None:
         if message.get("method") == "initialize":
@@ -477,12 +459,8 @@ class HttpChannel:
 
     # -- legacy HTTP+SSE ----------------------------------------------------------------------
 
-    def _is_legacy_url(self) -> bool:
-        path = self.url.partition("?")[0].rstrip("/")
-        return self.kind == "sse" or (self.kind == "auto" and path.endswith("/sse"))
-
     async def _open_legacy(self) -> None:
-        """Open the HTTP+SSE stream, and learn the URL to POST to (MCP 2024-11-05, transports).
+        """Open the HTTP+SSE stream, and learn the URL to POST to.
 
         Raises:
           RequestLost, Fatal: the server does not offer this stream.
@@ -491,51 +469,18 @@ class HttpChannel:
         await self._nursery.start(self._listen_legacy)
 
     async def _listen_legacy(self, *, task_status: trio.TaskStatus[None]) -> None:
-        stream = SseStream(self.limit)
-        opened = False
-        problem: EventTooLarge | Fatal | None = None
-        try:
-            async with self._exchange.open("GET", self.url, {}) as response:
-                kind = response.headers.get("content-type", "")
-                if response.status_code != 200 or "text/event-stream" not in kind:
-                    reason = f"no event stream: HTTP {response.status_code}"
-                    raise RequestLost(reason, sent=False)
-                stream.begin()
-                with trio.CancelScope() as reading:
-                    async for chunk in response.aiter_bytes():
-                        try:
-                            for event in stream.take(chunk):
-                                if event.event == "endpoint" and not opened:
-                                    self._post_url = self._endpoint(event.data)
-                                    self._legacy = opened = True
-                                    task_status.started()
-                                elif opened:
-                                    self._event(event, None, None)
-                        except (EventTooLarge, Fatal) as error:
-                            problem = error
-                            reading.cancel()
-        except self._exchange.broken as error:
-            if not opened:
-                raise RequestLost(f"the event stream broke: {error}", sent=False) from None
-        if isinstance(problem, Fatal):
-            raise problem
-        if problem is not None:
-            self._end(f"a message from the server is too large: {problem}")
-        if not opened:
-            raise RequestLost("the event stream sent no endpoint", sent=False)
-        self._end("the server ended its event stream")
+        def opened(post_url: str) -> None:
+            self._post_url, self._legacy = post_url, True
+            task_status.started()
 
-    def _endpoint(self, given: str) -> str:
-        from urllib.parse import urljoin
-
-        endpoint = urljoin(self.url, given.strip())
-        if not same_origin(self.url, endpoint):
-            raise Fatal(
-                f"the server sent an endpoint at another origin, {described(endpoint)};"
-                " credentials are not sent there",
-                sent=False,
-            )
-        return endpoint
+        ending = await read_legacy_stream(
+            self._exchange,
+            self.url,
+            self.limit,
+            opened=opened,
+            event=lambda event: self._event(event, None, None),
+        )
+        self._end(ending)
 
 
 def _messages(body: bytes) -> list[Message]:
