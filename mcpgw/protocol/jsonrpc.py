@@ -179,3 +179,12 @@ def _after_space(text: str, position: int) -> int:
     while text[position : position + 1].isspace():
         position += 1
     return position
+
+
+def error_response(request_id: RequestId | None, error: RpcError) -> Message:
+    """Return the response that carries an error; without an id if that could not be read."""
+    response: Message = {"jsonrpc": "2.0"}
+    if request_id is not None:
+        response["id"] = request_id
+    response["error"] = error.to_wire()
+    return response

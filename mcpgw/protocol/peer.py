@@ -14,6 +14,7 @@ import trio
 from outcome import Error, Value
 
 from mcpgw.observe.log import get_logger
+from mcpgw.protocol.batch import serve_batch
 from mcpgw.protocol.channel import Arrived, Failed, Paused
 from mcpgw.protocol.errors import (
     INTERNAL_ERROR,
@@ -22,7 +23,14 @@ from mcpgw.protocol.errors import (
     ConnectionLost,
     RpcError,
 )
-from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, check, valid_id
+from mcpgw.protocol.jsonrpc import (
+    Malformed,
+    Message,
+    RequestId,
+    check,
+    error_response,
+    valid_id,
+)
 from mcpgw.protocol.request import Client as Client
 from mcpgw.protocol.request import Params as Params
 from mcpgw.protocol.request import ProgressCallback as ProgressCallback
@@ -216,7 +224,7 @@ class Peer:
         if line.answers and line.id in self._pending:
             self._resolve(line.id, Error(RpcError(line.code, line.reason)))
         elif self.answer_malformed:
-            await self.channel.send(_error_response(line.id, RpcError(line.code, line.reason)))
+            await self.channel.send(error_response(line.id, RpcError(line.code, line.reason)))
         elif self.malformed_lines in NOISE_REPORTED:
             log.warning(
                 "line.ignored", peer=self.name, reason=line.reason, count=self.malformed_lines
@@ -235,18 +243,18 @@ class Peer:
             fault = RpcError(
                 INVALID_REQUEST, f"a request with the id {request_id!r} is still in flight"
             )
-            return _error_response(request_id, fault)
+            return error_response(request_id, fault)
         if (immediate := self.immediate.get(message["method"])) is not None:
             try:
                 return {"jsonrpc": "2.0", "id": request_id, "result": immediate(params)}
             except RpcError as error:
-                return _error_response(request_id, error)
+                return error_response(request_id, error)
         if len(self._serving) >= MAX_IN_FLIGHT:
             fault = RpcError(
                 INTERNAL_ERROR,
                 f"{MAX_IN_FLIGHT} requests are in flight, which is the limit; wait for responses",
             )
-            return _error_response(request_id, fault)
+            return error_response(request_id, fault)
         request = Request(self, request_id, message["method"], params, about=about)
         meta = params.get("_meta")
         if meta.__class__ is dict:
@@ -264,7 +272,7 @@ class Peer:
             except ValueError as error:
                 # A server's result may contain an infinite number, or be nested too deeply.
                 fault = RpcError(INTERNAL_ERROR, f"the result is not valid JSON: {error}")
-                await self.channel.send(_error_response(request.id, fault))
+                await self.channel.send(error_response(request.id, fault))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 # The other side reads no more responses: the conversation is over.
                 self._nursery.cancel_scope.cancel()  # type: ignore[union-attr]
@@ -283,44 +291,19 @@ class Peer:
         except RpcError as error:
             if request.cancelled:
                 return None
-            return _error_response(request.id, error)
+            return error_response(request.id, error)
         except Exception as error:
             if request.cancelled:
                 return None
             log.error("request.crashed", peer=self.name, method=request.method, exc_info=error)
             fault = RpcError(INTERNAL_ERROR, "internal gateway error (see the log)")
-            return _error_response(request.id, fault)
+            return error_response(request.id, fault)
         finally:
             self._serving.pop(request.id, None)
         return None
 
     async def _serve_batch(self, messages: list[Any]) -> None:
-        """Answer a batch with an array of its responses (JSON-RPC 2.0, section 6)."""
-        responses: list[Message] = []
-
-        async def respond(request: Request) -> None:
-            if (response := await self._respond(request)) is not None:
-                responses.append(response)
-
-        async with trio.open_nursery() as nursery:
-            for message in messages:
-                if not isinstance(message, dict):
-                    fault = RpcError(INVALID_REQUEST, "a message must be a JSON object")
-                    responses.append(_error_response(None, fault))
-                elif (problem := check(message)) is not None:
-                    known = message.get("id")
-                    responses.append(_error_response(known if valid_id(known) else None, problem))
-                elif message.get("method") == "initialize":
-                    fault = RpcError(INVALID_REQUEST, "a batch must not contain initialize")
-                    responses.append(_error_response(message.get("id"), fault))
-                elif "method" in message and "id" in message:
-                    admitted = self._admit(message)
-                    if isinstance(admitted, Request):
-                        nursery.start_soon(respond, admitted)
-                    else:
-                        responses.append(admitted)
-                else:
-                    await self._dispatch(message)
+        responses = await serve_batch(messages, self._admit, self._respond, self._dispatch)
         if responses:
             await self.channel.send(responses)
 
@@ -460,14 +443,6 @@ class Peer:
             return self.channel.send_nowait(message, about=about)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return False
-
-
-def _error_response(request_id: RequestId | None, error: RpcError) -> Message:
-    response: Message = {"jsonrpc": "2.0"}
-    if request_id is not None:
-        response["id"] = request_id
-    response["error"] = error.to_wire()
-    return response
 
 
 async def method_not_found(request: Request) -> Params:

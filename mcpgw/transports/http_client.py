@@ -18,7 +18,7 @@ from mcpgw.observe.log import get_logger
 from mcpgw.protocol.channel import Arrived, Failed, Paused, Received
 from mcpgw.protocol.errors import METHOD_NOT_FOUND, ConnectionLost
 from mcpgw.protocol.header_params import HeaderParam, modern_headers
-from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, decode, encode
+from mcpgw.protocol.jsonrpc import Message, RequestId, encode
 from mcpgw.protocol.mcp import is_modern
 from mcpgw.transports.authorization import AuthorizationFailed
 from mcpgw.transports.http_exchange import (
@@ -27,11 +27,12 @@ from mcpgw.transports.http_exchange import (
     HttpTimeouts,
     RequestLost,
     described,
+    read_messages,
     read_whole,
 )
 from mcpgw.transports.http_legacy import has_legacy_path, may_be_legacy, read_legacy_stream
-from mcpgw.transports.sse_codec import Event, EventTooLarge
-from mcpgw.transports.sse_stream import SseStream
+from mcpgw.transports.sse_codec import Event
+from mcpgw.transports.sse_stream import SseStream, drain
 
 if TYPE_CHECKING:
     import httpx
@@ -48,8 +49,6 @@ MOST_RESUMES: Final = 6
 """Consecutive attempts to resume a stream without a new event before its request fails."""
 CLOSE_PATIENCE: Final = 2.0
 """Seconds for the DELETE that ends the session."""
-LINGER: Final = 0.2
-"""Seconds that a server has to end a stream after the response before we close it."""
 
 
 @attrs.define(eq=False)
@@ -275,7 +274,7 @@ class HttpChannel:
             await self._follow(response, request, message)
         elif kind == "application/json":
             self._greeted(message, response)
-            for found in _messages(await read_whole(response, self.limit)):
+            for found in read_messages(await read_whole(response, self.limit)):
                 self._take(found, request, message)
         else:
             reason = f"HTTP {status} with {kind or 'no content'} instead of a response"
@@ -286,7 +285,7 @@ class HttpChannel:
     ) -> None:
         status = response.status_code
         body = await read_whole(response, self.limit)
-        answers = [found for found in _messages(body) if "error" in found or "result" in found]
+        answers = [found for found in read_messages(body) if "error" in found or "result" in found]
         if status == 404 and self._session is not None and message.get("method") != "initialize":
             self.expired = True
             raise Fatal("the server no longer knows the session", sent=False)
@@ -346,7 +345,11 @@ class HttpChannel:
           RequestLost: the response can no longer be received.
         """
         stream = SseStream(self.limit)
-        if await self._drain(response, stream, request, message):
+
+        def take(event: Event) -> bool:
+            return self._event(event, request, message)
+
+        if await drain(stream, response, self._exchange, take):
             return
         if stream.last is not None and stream.complete:
             self._deliver(Paused(request))
@@ -367,7 +370,7 @@ class HttpChannel:
                         raise RequestLost(
                             f"its stream could not be resumed: HTTP {again.status_code}"
                         )
-                    if await self._drain(again, stream, request, message):
+                    if await drain(stream, again, self._exchange, take):
                         return
             except (Fatal, RequestLost) as lost:
                 if opened:
@@ -376,48 +379,14 @@ class HttpChannel:
             if stream.events > before:
                 resumes = 0
 
-    async def _drain(
-        self,
-        response: httpx.Response,
-        stream: SseStream,
-        request: RequestId | None,
-        message: Message | None,
+    def _event(
+        self, event: Event, request: RequestId | None = None, message: Message | None = None
     ) -> bool:
-        """Process events until the response (True) or the end of the stream (False).
-
-        The loop ends with the stream or by cancellation, never by `break`. So the stream is read
-        to its end if the server ends it soon, and its connection can be reused.
-        """
-        stream.begin()
-        answered = False
-        too_large: EventTooLarge | None = None
-        try:
-            with trio.move_on_after(self.timeouts.idle) as quiet:
-                async for chunk in response.aiter_bytes():
-                    quiet.deadline = trio.current_time() + self.timeouts.idle
-                    try:
-                        for event in stream.take(chunk):
-                            answered = self._event(event, request, message) or answered
-                    except EventTooLarge as error:
-                        too_large = error
-                        quiet.cancel()
-                    if answered:
-                        quiet.deadline = trio.current_time() + LINGER
-                stream.ending, stream.complete = "it ended before the response", True
-        except self._exchange.broken as error:
-            stream.ending = f"it broke: {error}"
-        if too_large is not None:
-            raise RequestLost(f"the response is too large: {too_large} (server.max_body_size)")
-        if quiet.cancelled_caught:
-            stream.ending = f"nothing was received for {self.timeouts.idle:g} s"
-        return answered
-
-    def _event(self, event: Event, request: RequestId | None, message: Message | None) -> bool:
         """Pass an event's message to the peer; return whether it is the response."""
         if not event.data or event.event != "message":
             return False
         answered = False
-        for found in _messages(event.data.encode()):
+        for found in read_messages(event.data.encode()):
             self._take(found, request, message)
             if request is not None and "method" not in found and found.get("id") == request:
                 answered = True
@@ -447,7 +416,7 @@ class HttpChannel:
                         if response.status_code != 200 or "text/event-stream" not in kind:
                             return  # the stream is optional
                         opened.set()
-                        await self._drain(response, stream, None, None)
+                        await drain(stream, response, self._exchange, self._event)
                 except (RequestLost, Fatal, AuthorizationFailed) as error:
                     log.debug("http.stream_lost", server=self.name, reason=str(error))
                 tries = 0 if stream.events > before else tries + 1
@@ -478,18 +447,6 @@ class HttpChannel:
             self.url,
             self.limit,
             opened=opened,
-            event=lambda event: self._event(event, None, None),
+            event=self._event,
         )
         self._end(ending)
-
-
-def _messages(body: bytes) -> list[Message]:
-    """Return the messages in a body or an event; anything else is logged and dropped."""
-    if not body.strip():
-        return []
-    value = decode(body.strip())
-    if isinstance(value, Malformed):
-        log.debug("http.message_malformed", reason=value.reason)
-        return []
-    found = value if isinstance(value, list) else [value]
-    return [each for each in found if isinstance(each, dict)]

@@ -10,6 +10,9 @@ from urllib.parse import urljoin, urlsplit
 import attrs
 import trio
 
+from mcpgw.observe.log import get_logger
+from mcpgw.protocol.jsonrpc import Malformed, Message, decode
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
     from mcpgw.transports.authorization import Authorizer
     from mcpgw.transports.network import Network
+
+log = get_logger("mcpgw.http")
 
 MOST_REDIRECTS: Final = 5
 MOST_CHALLENGES: Final = 3
@@ -265,3 +270,15 @@ def same_origin(one: str, other: str) -> bool:
 def _origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
     return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme)
+
+
+def read_messages(body: bytes) -> list[Message]:
+    """Return the messages in a body or an event; anything else is logged and dropped."""
+    if not body.strip():
+        return []
+    value = decode(body.strip())
+    if isinstance(value, Malformed):
+        log.debug("http.message_malformed", reason=value.reason)
+        return []
+    found = value if isinstance(value, list) else [value]
+    return [each for each in found if isinstance(each, dict)]
