@@ -19,7 +19,6 @@ from mcpgw.protocol.channel import Arrived, Failed, Paused
 from mcpgw.protocol.errors import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
-    METHOD_NOT_FOUND,
     ConnectionLost,
     RpcError,
 )
@@ -35,6 +34,7 @@ from mcpgw.protocol.request import Client as Client
 from mcpgw.protocol.request import Params as Params
 from mcpgw.protocol.request import ProgressCallback as ProgressCallback
 from mcpgw.protocol.request import Request as Request
+from mcpgw.protocol.request import ignore, method_not_found
 
 if TYPE_CHECKING:
     from mcpgw.protocol.channel import Channel, Received
@@ -146,7 +146,7 @@ class Peer:
             self._fail_pending()
             # Break the reference cycle with the owner, so that the memory of a conversation is
             # freed now and not by a late run of the garbage collector.
-            self.serve, self.notified, self.immediate = method_not_found, _ignore, {}
+            self.serve, self.notified, self.immediate = method_not_found, ignore, {}
             self.paused = None
 
     def finish(self, grace: float) -> None:
@@ -443,12 +443,3 @@ class Peer:
             return self.channel.send_nowait(message, about=about)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return False
-
-
-async def method_not_found(request: Request) -> Params:
-    """Refuse a request whose method has no handler."""
-    raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
-
-
-def _ignore(_method: str, _params: Params, _about: RequestId | None) -> None:
-    """Drop a notification of a conversation that has ended."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import attrs
 import trio
 
+from mcpgw.protocol.errors import METHOD_NOT_FOUND, RpcError
 from mcpgw.protocol.jsonrpc import RequestId
 
 Params = dict[str, Any]
@@ -113,3 +114,12 @@ class Request:
                 {**params, "progressToken": self.progress_token},
                 about=self.id,
             )
+
+
+async def method_not_found(request: Request) -> Params:
+    """Refuse a request whose method has no handler."""
+    raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
+
+
+def ignore(_method: str, _params: Params, _about: RequestId | None) -> None:
+    """Drop a notification of a conversation that has ended."""

@@ -47,8 +47,7 @@ STREAM_FIRST: Final = 0.5
 the server sends on it earlier would be lost."""
 MOST_RESUMES: Final = 6
 """Consecutive attempts to resume a stream without a new event before its request fails."""
-CLOSE_PATIENCE: Final = 2.0
-"""Seconds for the DELETE that ends the session."""
+CLOSE_PATIENCE: Final = 2.0  # seconds for the DELETE that ends the session
 
 
 @attrs.define(eq=False)
@@ -325,8 +324,6 @@ class HttpChannel:
             self._deliver(Arrived(found, request))
         else:
             self._deliver(found)
-
-    # -- headers -----------------------------------------------------------------------------
 
     def _legacy_headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}

@@ -10,7 +10,8 @@ from typing import Any
 import attrs
 import trio
 
-from mcpgw.protocol.peer import Params, Peer, Request, method_not_found
+from mcpgw.protocol.peer import Params, Peer, Request
+from mcpgw.protocol.request import method_not_found
 
 
 @attrs.define(eq=False)
