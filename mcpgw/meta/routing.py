@@ -1,4 +1,4 @@
-"""What a session works with: its routing profile and its workflow state."""
+"""Session tools: routing profile and workflow state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mcpgw.protocol.peer import Params
 from mcpgw.text.did_you_mean import did_you_mean
 
 LONGEST_STATE: Final = 128
-"""Characters of a workflow state's name."""
+"""The most characters of a workflow state's name."""
 
 
 async def set_profile(tool_request: ToolRequest) -> Params:
@@ -36,13 +36,13 @@ async def set_profile(tool_request: ToolRequest) -> Params:
             "session_id": session.id,
             "description": _describe(name, context.profile_of(session)[1]),
             "visible_tools": context.count_tools(session),
-            "message": f"This session now works with the '{name}' routing profile.",
+            "message": f"This session now uses the '{name}' routing profile.",
         }
     )
 
 
 async def get_profile(tool_request: ToolRequest) -> Params:
-    """Return the session's routing profile, and the names of all."""
+    """Return the session's routing profile, and the names of all profiles."""
     name, profile = tool_request.context.profile_of(tool_request.session)
     return answer(
         {
@@ -70,12 +70,13 @@ async def list_profiles(tool_request: ToolRequest) -> Params:
 
 
 async def set_state(tool_request: ToolRequest) -> Params:
-    """Change the session's workflow state, by which `visible_in_states` shows tools."""
+    """Change the session's workflow state; `visible_in_states` of tools refers to it."""
     context, session = tool_request.context, tool_request.session
     state = text_argument(tool_request.arguments, "state")
     if len(state) > LONGEST_STATE:
         raise RpcError(
-            INVALID_PARAMS, f"'state' has at most {LONGEST_STATE} characters, not {len(state)}"
+            INVALID_PARAMS,
+            f"'state' must have at most {LONGEST_STATE} characters, not {len(state)}",
         )
     previous, session.state = session.state, state
     if previous != state:
@@ -118,7 +119,7 @@ TOOLS = (
         call=set_profile,
         properties={"profile": {"type": "string"}},
         required=("profile",),
-        gives=("profile", "description"),
+        result_keys=("profile", "description"),
     ),
     MetaTool(
         name="gateway_get_profile",
@@ -126,7 +127,7 @@ TOOLS = (
         describe=lambda _context: "Show this session's routing profile and what it allows.",
         hints=READS,
         call=get_profile,
-        gives=("profile", "available_profiles"),
+        result_keys=("profile", "available_profiles"),
     ),
     MetaTool(
         name="gateway_list_profiles",
@@ -134,7 +135,7 @@ TOOLS = (
         describe=lambda _context: "List the routing profiles with their descriptions.",
         hints=READS,
         call=list_profiles,
-        gives=("profiles", "default", "total"),
+        result_keys=("profiles", "default", "total"),
     ),
     MetaTool(
         name="gateway_set_state",
@@ -147,6 +148,6 @@ TOOLS = (
         call=set_state,
         properties={"state": {"type": "string"}},
         required=("state",),
-        gives=("previous", "current", "visible_tools"),
+        result_keys=("previous", "current", "visible_tools"),
     ),
 )
