@@ -71,7 +71,7 @@ def encode(message: Message) -> bytes:
         # JSON can escape a lone surrogate; UTF-8 cannot encode it.
         return _encode_ascii(message).encode() + b"\n"
     except (TypeError, RecursionError) as error:
-        raise ValueError(f"cannot be written as JSON: {error}") from error
+        raise ValueError(str(error)) from error
 
 
 _STARTS: Final = frozenset(bytes([byte]) for byte in b'{["-0123456789tfn')

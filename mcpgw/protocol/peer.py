@@ -278,10 +278,7 @@ class Peer:
                 self._nursery.cancel_scope.cancel()  # type: ignore[union-attr]
 
     async def _respond(self, request: Request) -> Message | None:
-        """Return the response to a request, or None if its sender cancelled it.
-
-        The one place where a request's cancel scope is opened.
-        """
+        """Run the handler in the request's cancel scope; return the response, None if cancelled."""
         try:
             with request.scope:
                 if not request.cancelled:
