@@ -1,8 +1,9 @@
-"""The tables of the documentation, each read from the code that it describes."""
+"""Generated tables of the documentation, read from the code that they describe."""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,11 +12,15 @@ import click
 
 from mcpgw.backends import connection, handshake, instance, process
 from mcpgw.backends.breaker import JITTER
+from mcpgw.capabilities.model import Provider
+from mcpgw.capabilities.service import LONGEST_CALL
 from mcpgw.cli import exit_codes
 from mcpgw.cli import tool as tool_command
 from mcpgw.cli.app import group
 from mcpgw.config.durations import format_duration
 from mcpgw.config.environment import ENVIRONMENT
+from mcpgw.config.key_names import USED_KEYS
+from mcpgw.config.known_keys import ANY_NAME, EACH_ITEM, KNOWN_KEYS, Tree
 from mcpgw.config.reference import Row, settings_table
 from mcpgw.config.schema import BackendConfig, GatewayConfig
 from mcpgw.front import aggregation, input_required, session, tasks
@@ -26,62 +31,90 @@ from mcpgw.gateway.client_requests import CLIENT_PATIENCE
 from mcpgw.gateway.gateway import Gateway
 from mcpgw.gateway.tree import SIGNAL_GRACE
 from mcpgw.meta.context import LEARNING_PATIENCE
+from mcpgw.meta.operator import CONFIRM_PATIENCE
 from mcpgw.meta.registry import META_TOOLS
 from mcpgw.meta.tool import MetaTool
 from mcpgw.pipeline.call import Recovery
 from mcpgw.pipeline.stages.deadline import CEILING
 from mcpgw.protocol.errors import ERROR_CODES
 from mcpgw.protocol.peer import MAX_IN_FLIGHT
+from mcpgw.shaping.pages import MOST_RESULTS
 from mcpgw.state.file_watcher import INTERVAL
 from mcpgw.transports.line_channel import QUEUE_LIMIT
 
 HELP_WIDTH: Final = 80
-CLAIMS: Final = Path(__file__).resolve().parents[1] / "benchmarks" / "public_claims.json"
+ROOT: Final = Path(__file__).resolve().parents[1]
+CLAIMS: Final = ROOT / "benchmarks" / "public_claims.json"
 PURPOSES: Final = {
-    "gateway_list_servers": "See every server with its state, and why one does not run.",
-    "gateway_list_tools": "Read one server's whole definitions, or all names in brief.",
-    "gateway_search_tools": "Find a tool by describing the task.",
+    "gateway_list_servers": "List servers with state and the cause of failures.",
+    "gateway_list_tools": "List all tools briefly, or one server's full definitions.",
+    "gateway_search_tools": "Find tools by describing a task.",
     "gateway_invoke": "Call any tool of any server.",
-    "gateway_get_stats": "Count calls, failures, cache hits, tokens saved; see times and breakers.",
-    "gateway_cost_report": "Sum up what the calls cost, by session, server, tool and caller.",
-    "gateway_webhook_status": "See webhook endpoints; listed with `webhooks.enabled`.",
-    "gateway_run_playbook": "Run a named series of calls, or see what it would do.",
-    "gateway_kill_server": "Stop a server at once and refuse its calls.",
-    "gateway_revive_server": "Let a killed, failing or disabled server be used again.",
+    "gateway_get_stats": "Show calls, errors, latency, cache hits, saved tokens, breakers.",
+    "gateway_cost_report": "Report costs by session, server, tool and caller.",
+    "gateway_webhook_status": "Count webhook deliveries; listed with `webhooks.enabled`.",
+    "gateway_run_playbook": "Run a playbook, or preview its steps.",
+    "gateway_kill_server": "Stop a server and refuse its calls.",
+    "gateway_revive_server": "Re-enable a killed, failing or disabled server.",
     "gateway_restart_server": "Restart one server; listed with `meta_mcp.operator_tools`.",
-    "gateway_reload_config": "Load gateway.yaml again now and say what changed.",
-    "gateway_reload_capabilities": "Read playbook files again and say what changed.",
-    "gateway_list_disabled_capabilities": "See what rests because it mostly failed.",
-    "gateway_set_profile": "Work with the servers and tools of a routing profile.",
-    "gateway_get_profile": "See the session's routing profile and what it allows.",
-    "gateway_list_profiles": "See all routing profiles.",
-    "gateway_set_state": "Enter a workflow state, which shows the tools bound to it.",
-    "gateway_search": "Find tools by task or pattern; with `code_mode.enabled` one of two.",
-    "gateway_execute": "Call a tool or a chain of tools; with `code_mode.enabled` one of two.",
+    "gateway_reload_config": "Reload gateway.yaml now and report the changes.",
+    "gateway_reload_capabilities": "Reload capability and playbook files and report the changes.",
+    "gateway_list_disabled_capabilities": "List tools and servers disabled by error budgets.",
+    "gateway_set_profile": "Switch the session to a routing profile.",
+    "gateway_get_profile": "Show the session's routing profile and its rules.",
+    "gateway_list_profiles": "List routing profiles.",
+    "gateway_set_state": "Switch the workflow state, which determines the visible tools.",
+    "gateway_search": "Find tools by task or name pattern; only with `code_mode.enabled`.",
+    "gateway_execute": "Call a tool or a chain of tools; only with `code_mode.enabled`.",
 }
-"""What each meta-tool is for, in words for a person; a new tool needs its line here."""
-
-
+"""Purpose of each meta-tool; a new tool needs an entry."""
 MEANINGS: Final = {
     "server": "Name of a server",
-    "role": "Only tools of this role: by annotations and name, or their own `role`",
-    "query": "What the tool should do; a task, keywords, or a whole request",
-    "limit": "Matches at most",
-    "explain": "Say what moved each match up or down",
+    "role": "Only tools with this role: declared, or derived from annotations and name",
+    "query": "Task description, keywords, or a complete request",
+    "limit": "Maximum number of matches",
+    "explain": "Explain the ranking of each match",
     "tool": "Name of the tool (`server:name` for `gateway_execute`)",
-    "arguments": "Arguments of the tool or playbook; JSON text is understood too",
-    "price_per_million": "Price of a million tokens of the model, for the savings",
-    "session_id": "Another session than this one",
-    "include_all_sessions": "All sessions of this gateway",
-    "include_all_keys": "What each caller spent in 1, 7 and 30 days",
+    "arguments": "Arguments of the tool or playbook, as an object or a JSON string",
+    "price_per_million": "Model price per million tokens, used to compute savings",
+    "session_id": "Report another session",
+    "include_all_sessions": "Report all sessions of this gateway",
+    "include_all_keys": "Include the costs of each caller over 1, 7 and 30 days",
     "name": "Name of the playbook",
-    "dry_run": "Only say what it would do",
+    "dry_run": "Preview the steps without calling anything",
     "profile": "Name of a routing profile",
-    "state": "Name of the state, of your choice",
-    "include_schema": "Give the input schemas too",
-    "chain": "Calls in a row: `{tool, arguments}` each",
+    "state": "Name of the state (any string)",
+    "include_schema": "Include input schemas",
+    "chain": "Sequence of calls, each `{tool, arguments}`",
 }
-"""What the arguments of the meta-tools mean; their names alone go to the model."""
+"""Descriptions of the meta-tools' arguments; the model sees only the names."""
+LAYERS: Final = {
+    "mcpgw.cli": "commands, imported when they are called",
+    "mcpgw.gateway": "nursery tree, core, bridge to a running gateway, services for backends",
+    "mcpgw.front": "client sessions: stdio, HTTP, protocol translation",
+    "mcpgw.meta": "meta-tools, one module for each group",
+    "mcpgw.pipeline": "the stages of a call",
+    "mcpgw.openapi_import": "capability files from OpenAPI documents",
+    "mcpgw.validation": "lint rules for tool definitions",
+    "mcpgw.skills": "Agent Skills",
+    "mcpgw.webhooks": "webhook endpoints and deliveries",
+    "mcpgw.known_servers": "well-known MCP servers and their commands",
+    "mcpgw.capabilities": "REST APIs and commands as tools",
+    "mcpgw.trust": "vetting of tool definitions",
+    "mcpgw.backends": "MCP servers: processes, connections, supervision",
+    "mcpgw.catalog": "search index",
+    "mcpgw.playbooks": "multi-step workflows",
+    "mcpgw.shaping": "tool names and response transforms",
+    "mcpgw.oauth": "OAuth client",
+    "mcpgw.transports": "message channels over pipes, HTTP and WebSocket",
+    "mcpgw.protocol": "JSON-RPC peers and MCP constants",
+    "mcpgw.config": "`gateway.yaml`",
+    "mcpgw.usage": "usage counters",
+    "mcpgw.state": "state folder and database",
+    "mcpgw.observe": "logging and redaction",
+    "mcpgw.text": "words, suggestions, plural forms",
+}
+"""Contents of each package; a new package needs an entry."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -95,12 +128,12 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def seconds(value: float) -> str:
-    """Write a length of time as gateway.yaml has it."""
+    """Format a duration as in gateway.yaml."""
     return format_duration(value)
 
 
 def size(value: int) -> str:
-    """Write a number of bytes for a person."""
+    """Format a number of bytes."""
     return f"{value // 2**20} MiB" if value % 2**20 == 0 else f"{value:,} bytes"
 
 
@@ -108,15 +141,15 @@ def size(value: int) -> str:
 
 
 def settings() -> list[str]:
-    """Return the settings of gateway.yaml, a table for each part of the file."""
+    """Return the settings of gateway.yaml, one table for each section."""
     groups: dict[str, list[Row]] = {}
     for row in settings_table():
         groups.setdefault(_part(row.key), []).append(row)
     lines: list[str] = []
     for part, rows in groups.items():
-        lines += [f"### `{part}`" if part else "### At the top", ""]
+        lines += [f"### `{part}`" if part else "### Top level", ""]
         lines += table(
-            ("Key", "Kind", "Default", "A change takes effect", "Meaning"),
+            ("Key", "Type", "Default", "Changes apply", "Description"),
             (
                 (f"`{row.key}`", row.type, f"`{row.default}`", _effect(row.reload), row.doc)
                 for row in rows
@@ -134,13 +167,47 @@ def _part(key: str) -> str:
 
 
 def _effect(reload: str) -> str:
-    return "at once" if reload == "live" else "at the next start"
+    return "on reload" if reload == "live" else "after a restart"
+
+
+def unused_settings() -> list[str]:
+    """Return the keys that are accepted but have no effect."""
+    return [f"- `{key}`" for key in unused_keys()]
+
+
+def unused_keys() -> list[str]:
+    """Return the known keys of gateway.yaml that nothing reads, at their topmost place."""
+    return list(_unused(KNOWN_KEYS, USED_KEYS, ""))
+
+
+def _unused(known: Tree, used: Tree, prefix: str) -> Iterator[str]:
+    for name, below in (known or {}).items():
+        shown = {ANY_NAME: "NAME", EACH_ITEM: "[]"}.get(name, name)
+        key = f"{prefix}.{shown}" if prefix else shown
+        if used is None or name not in used:
+            yield key
+        elif used[name] is not None:
+            yield from _unused(below, used[name], key)
+
+
+def layers() -> list[str]:
+    """Return the layers of the import rules, the highest first."""
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    (found,) = (rule["layers"] for rule in rules["contracts"] if rule["type"] == "layers")
+    rows = [[name.strip() for name in layer.split("|")] for layer in found]
+    return table(
+        ("Layer", "Packages"),
+        (
+            (str(len(rows) - index), "; ".join(f"`{name}`: {LAYERS[name]}" for name in names))
+            for index, names in enumerate(rows)
+        ),
+    )
 
 
 def environment() -> list[str]:
     """Return the environment variables."""
     return table(
-        ("Variable", "Default", "Meaning"),
+        ("Variable", "Default", "Description"),
         (
             (f"`{each}`", f"`{each.default}`" if each.default else "", each.doc)
             for each in ENVIRONMENT
@@ -149,7 +216,7 @@ def environment() -> list[str]:
 
 
 def token_savings() -> list[str]:
-    """Return what the definitions cost: by arithmetic, and as they were counted."""
+    """Return the token costs of tool definitions: by formula, and as measured."""
     claims = json.loads(CLAIMS.read_text("utf-8"))
     given = claims["readme_token_savings"]
     direct = given["direct_tools"] * given["direct_tokens_per_tool"]
@@ -157,12 +224,12 @@ def token_savings() -> list[str]:
     price = given["input_cost_per_million_usd"] * given["requests"] / 1e6
     lines = [
         (
-            f"{given['direct_tools']} tools of {given['direct_tokens_per_tool']} tokens each are"
-            f" {direct:,} tokens in every request; {given['gateway_tools']} of"
-            f" {given['gateway_tokens_per_tool']} are {gateway:,}:"
-            f" **{100 * (1 - gateway / direct):.0f} % less**. For {given['requests']:,} requests at"
-            f" ${given['input_cost_per_million_usd']:.0f} a million tokens that is"
-            f" ${gateway * price:.2f} in place of ${direct * price:.2f}."
+            f"{given['direct_tools']} tools with {given['direct_tokens_per_tool']} tokens each add"
+            f" {direct:,} tokens to every request; {given['gateway_tools']} tools with"
+            f" {given['gateway_tokens_per_tool']} tokens add {gateway:,}:"
+            f" **{100 * (1 - gateway / direct):.0f} % less**. At {given['requests']:,} requests and"
+            f" ${given['input_cost_per_million_usd']:.0f} per million tokens, that is"
+            f" ${gateway * price:.2f} instead of ${direct * price:.2f}."
         )
     ]
     heading = "Definitions in every request: "
@@ -175,8 +242,8 @@ def token_savings() -> list[str]:
     if own is not None:
         way = own["how"].rpartition("counted by ")[2]
         lines.append(
-            f"Counted (by {way}), the {claims['meta_tools']['readme_benchmark']} definitions are"
-            f" {own['value']:,.0f} tokens; [performance](docs/performance.md) has more."
+            f"Measured with {way}, the {claims['meta_tools']['readme_benchmark']} tool definitions"
+            f" take {own['value']:,.0f} tokens; see [performance](docs/performance.md)."
         )
     return lines
 
@@ -187,7 +254,7 @@ def token_savings() -> list[str]:
 def error_codes() -> list[str]:
     """Return the JSON-RPC error codes."""
     return table(
-        ("Code", "Name", "When"),
+        ("Code", "Name", "Meaning"),
         ((f"`{int(code)}`", code.name, code.meaning) for code in ERROR_CODES),
     )
 
@@ -195,7 +262,7 @@ def error_codes() -> list[str]:
 def recovery_codes() -> list[str]:
     """Return the codes of failed calls."""
     return table(
-        ("`error_code`", "`retry`", "What it says"),
+        ("`error_code`", "`retry`", "Meaning"),
         ((f"`{each.code}`", f"`{str(each.retry).lower()}`", each.meaning) for each in Recovery),
     )
 
@@ -212,13 +279,15 @@ def exit_statuses() -> list[str]:
 
 
 def meta_tools() -> list[str]:
-    """Return every meta-tool with its arguments and annotations."""
+    """Return a section for each meta-tool: description, arguments, annotations."""
     context = Gateway(None, {}).context
     lines: list[str] = []
     for tool in META_TOOLS:
         lines += [f"### `{tool.name}`", "", f"{tool.title}. {tool.describe(context)}", ""]
         if tool.properties:
-            lines += table(("Argument", "Type", "Needed", "Default", "Meaning"), _arguments(tool))
+            lines += table(
+                ("Argument", "Type", "Required", "Default", "Description"), _arguments(tool)
+            )
         else:
             lines.append("No arguments.")
         hints = ", ".join(f"`{name}: {str(on).lower()}`" for name, on in _hints(tool))
@@ -227,9 +296,9 @@ def meta_tools() -> list[str]:
 
 
 def meta_tools_in_brief() -> list[str]:
-    """Return one line for each meta-tool."""
+    """Return the table of meta-tools and their purposes."""
     return table(
-        ("Tool", "What the model uses it for"),
+        ("Tool", "Purpose"),
         ((f"`{tool.name}`", PURPOSES[tool.name]) for tool in META_TOOLS),
     )
 
@@ -269,7 +338,7 @@ def commands() -> list[str]:
 
 
 def command_names() -> list[str]:
-    """Return every command as a person types it."""
+    """Return the full names of all commands."""
     return [name for name, _ in _help(group, "mcp-gateway", None)]
 
 
@@ -296,104 +365,127 @@ def _help(
 
 
 def deadlines() -> list[str]:
-    """Return every deadline and wait, with where it applies."""
+    """Return all deadlines and delays with their settings."""
     one, all_of = BackendConfig("x"), GatewayConfig()
     failsafe = all_of.failsafe
     check, retry, http = failsafe.health_check, failsafe.retry, HttpSettings()
     ttl = seconds(all_of.meta_mcp.cache_ttl)
     rows = (
-        (("A call, from its backend being known to its answer: waiting in line, a start of the"
-         " server and repeats included"), seconds(one.timeout), "`backends.<name>.timeout`"),
-        (("A call whose tool reports progress: each report starts the time anew, up to"
-         f" {CEILING} times the time in all"), f"{CEILING} × timeout", "fixed factor"),
-        ("The calls on a server that waits for an answer of the client (sampling, elicitation)",
+        (("A call, from the moment its server is known to its answer, including queueing, server"
+         " start and retries"), seconds(one.timeout), "`backends.<name>.timeout`"),
+        (("A call whose tool reports progress: each report restarts the timeout, up to"
+         f" {CEILING} times the timeout in total"), f"{CEILING} × timeout", "fixed factor"),
+        ("A call of a capability, in total", seconds(LONGEST_CALL), "fixed"),
+        ("One request of a capability", seconds(Provider().timeout),
+         "`timeout` of the provider, in the capability file"),
+        ("Calls to a server that waits for an answer from the client (sampling, elicitation)",
          seconds(CLIENT_PATIENCE), "fixed"),
-        ("A server's answer to `initialize`", seconds(one.start_timeout),
+        ("Answer of a server to `initialize`", seconds(one.start_timeout),
          "`backends.<name>.start_timeout`"),
-        ("The wait before a second attempt, at most; random between nothing and that",
+        ("Maximum delay before the second attempt (full jitter)",
          seconds(retry.initial_backoff), "`failsafe.retry.initial_backoff`"),
-        ("The wait between two attempts or starts, at most", seconds(retry.max_backoff),
+        ("Maximum delay between attempts or starts (full jitter)", seconds(retry.max_backoff),
          "`failsafe.retry.max_backoff`"),
-        ("An open circuit breaker refuses calls; up to a tenth more is added at random"
-         if JITTER == 0.1 else f"An open circuit breaker refuses calls, and up to {JITTER} more",
+        ("Open circuit breaker, plus up to 10 % of jitter"
+         if JITTER == 0.1 else f"Open circuit breaker, plus up to {JITTER:.0%} of jitter",
          seconds(failsafe.circuit_breaker.reset_timeout),
          "`failsafe.circuit_breaker.reset_timeout`"),
-        ("Between two pings of a started server; none while it works on a call",
+        ("Interval between pings of a running server; skipped while it handles a call",
          seconds(check.interval), "`failsafe.health_check.interval`"),
-        ("The answer to a ping; two missed ones in a row restart the server",
+        ("Answer to a ping; two missed in a row restart the server",
          seconds(check.timeout), "`failsafe.health_check.timeout`"),
-        ("A search or a list of tools waits for servers that were never started",
+        ("Search, or listing all tools: wait for servers without a manifest",
          seconds(LEARNING_PATIENCE), "fixed"),
-        ("A list of one server's tools waits for it, or the call's time where that is shorter",
+        ("Listing one server's tools: wait for the server, or its `timeout` if shorter",
          seconds(2 * LEARNING_PATIENCE), "fixed"),
-        ("A list of resources or prompts waits for servers that were never started",
+        ("Listing resources or prompts: wait for servers without a manifest",
          seconds(aggregation.LIST_PATIENCE), "fixed"),
-        ("`mcp-gateway tool` waits for servers that were never started",
+        ("`mcp-gateway tool`: wait for servers without a manifest",
          seconds(tool_command.LEARNING), "fixed"),
-        ("A backend's lists are asked for anew, unless it announces changes itself", ttl,
+        ("Refresh of a server's lists, unless the server announces changes", ttl,
          "`meta_mcp.cache_ttl`"),
-        ("gateway.yaml and its env files are looked at for changes", seconds(INTERVAL), "fixed"),
-        ("Several changes of lists become one notification to the client", seconds(SETTLE),
+        ("Interval for checking gateway.yaml and its env files for changes", seconds(INTERVAL),
          "fixed"),
-        ("A server that ran this long counts as healthy again: the next restart does not wait",
+        ("Window in which list changes are combined into one notification", seconds(SETTLE),
+         "fixed"),
+        ("Uptime after which a crashed server restarts without delay",
          seconds(instance.STABLE_AFTER), "fixed"),
-        ("A server that was changed or taken out of gateway.yaml finishes its calls",
+        ("Calls in flight of a server that was changed or removed in gateway.yaml",
          seconds(all_of.server.shutdown_timeout), "`server.shutdown_timeout`"),
-        (("Calls in flight finish after the client has closed our input;"
-         " `server.shutdown_timeout` where that is shorter"), seconds(session.END_GRACE), "fixed"),
-        ("Calls in flight finish after SIGTERM, SIGINT or SIGHUP", seconds(SIGNAL_GRACE), "fixed"),
-        ("A child's last output is read after it has exited", seconds(instance.EXIT_DRAIN),
+        (("Calls in flight after the client closed stdin, or `server.shutdown_timeout` if"
+         " shorter"), seconds(session.END_GRACE), "fixed"),
+        ("Calls in flight after SIGTERM, SIGINT or SIGHUP", seconds(SIGNAL_GRACE), "fixed"),
+        ("Reading the remaining output of a child that exited", seconds(instance.EXIT_DRAIN),
          "fixed"),
-        ("From closing a child's stdin to SIGTERM for its process group",
+        ("From closing a child's stdin to SIGTERM",
          seconds(process.EOF_GRACE), "fixed"),
-        ("From SIGTERM to SIGKILL for its process group", seconds(process.TERM_GRACE), "fixed"),
-        ("Connecting to a network server", seconds(one.connect_timeout),
+        ("From SIGTERM to SIGKILL", seconds(process.TERM_GRACE), "fixed"),
+        ("Connecting to a remote server", seconds(one.connect_timeout),
          "`backends.<name>.connect_timeout`"),
-        ("An open stream of a network server without any sign of life",
+        ("Open stream of a remote server without traffic",
          seconds(one.stream_idle_timeout), "`backends.<name>.stream_idle_timeout`"),
-        ("A server that was tried without a handshake answers", seconds(handshake.PROBE_PATIENCE),
+        ("Answer of a server that is probed without a handshake", seconds(handshake.PROBE_PATIENCE),
          "fixed"),
-        ("A call that asks something waits for its client's next request",
+        ("Parked call waiting for the client's next request (stateless protocol)",
          seconds(input_required.PATIENCE), "fixed"),
-        ("The answer to a task is waited for", seconds(tasks.RESULT_PATIENCE), "fixed"),
-        ("A session by HTTP without any request or stream", seconds(all_of.streaming.session_ttl),
+        ("Result of a task", seconds(tasks.RESULT_PATIENCE), "fixed"),
+        ("Confirmation of `gateway_kill_server` by the user", seconds(CONFIRM_PATIENCE), "fixed"),
+        ("Interval for writing counters to disk",
+         seconds(all_of.tool_profiles.persistence_interval),
+         "`tool_profiles.persistence_interval`"),
+        ("Idle HTTP session", seconds(all_of.streaming.session_ttl),
          "`streaming.session_ttl`"),
-        ("Between two signs of life on a stream", seconds(all_of.streaming.keep_alive_interval),
+        ("Keep-alive interval of a stream", seconds(all_of.streaming.keep_alive_interval),
          "`streaming.keep_alive_interval`"),
-        ("An answer by HTTP is waited for before it becomes a stream",
+        ("Wait before an HTTP response becomes an event stream",
          seconds(http.answer_wait), "fixed"),
-        ("The head of a request by HTTP on a new connection", seconds(http.head_timeout), "fixed"),
-        ("The body of a request by HTTP", seconds(http.body_timeout), "fixed"),
-        ("A client by HTTP that does not read is cut off", seconds(http.write_timeout), "fixed"),
+        ("Head of an HTTP request on a new connection", seconds(http.head_timeout), "fixed"),
+        ("Body of an HTTP request", seconds(http.body_timeout), "fixed"),
+        ("HTTP client that does not read, until it is disconnected", seconds(http.write_timeout),
+         "fixed"),
     )  # fmt: skip
-    return table(("What has so long", "Time", "Setting"), rows)
+    return table(("Deadline", "Default", "Setting"), rows)
 
 
 def limits() -> list[str]:
-    """Return every limit of queues and numbers, with what happens beyond it."""
+    """Return all limits, and what happens when they are exceeded."""
     all_of = GatewayConfig()
     failsafe = all_of.failsafe
-    rate, places = failsafe.rate_limit, failsafe.concurrency
+    rate, places, streaming = failsafe.rate_limit, failsafe.concurrency, all_of.streaming
     rows = (
         ("One message", size(all_of.server.max_body_size), "`server.max_body_size`",
-         "it is skipped; where its id can be read, its sender gets an error at once"),
-        ("Bytes queued for one slow reader, client or backend", size(QUEUE_LIMIT), "fixed",
+         "the message is skipped; its sender gets an error if the id can be read"),
+        ("Output queued for one client or server", size(QUEUE_LIMIT), "fixed",
          "answers and calls wait; notifications are dropped"),
-        ("Requests of one side in flight", f"{MAX_IN_FLIGHT:,}", "fixed",
-         "a further one is answered with an error at once"),
-        ("Calls in flight to one backend", f"{places.max_in_flight:,}",
-         "`failsafe.concurrency.max_in_flight`", "further ones wait in order of arrival"),
-        ("Calls at once to one backend before its rate counts", f"{rate.burst_size:,}",
-         "`failsafe.rate_limit.burst_size`", "further ones wait in order of arrival"),
-        ("Calls a second to one backend over time", f"{rate.requests_per_second:g}",
+        ("Requests in flight from one peer", f"{MAX_IN_FLIGHT:,}", "fixed",
+         "further requests are answered with an error"),
+        ("Calls in flight to one server", f"{places.max_in_flight:,}",
+         "`failsafe.concurrency.max_in_flight`", "further calls wait in order of arrival"),
+        ("Burst of calls to one server", f"{rate.burst_size:,}",
+         "`failsafe.rate_limit.burst_size`", "further calls wait in order of arrival"),
+        ("Calls per second to one server", f"{rate.requests_per_second:g}",
          "`failsafe.rate_limit.requests_per_second`",
-         "calls wait; `RATE_LIMITED` at once where the wait is longer than the call may take"),
-        ("Pages of one list of a backend", f"{connection.MAX_PAGES:,}", "fixed",
-         "the list is cut off there"),
-        ("Lines of a backend's stderr kept", f"{process.STDERR_TAIL}", "fixed",
-         "older lines are forgotten; stderr is always read"),
+         "calls wait; `RATE_LIMITED` at once if the wait would exceed the deadline"),
+        ("HTTP sessions", f"{streaming.max_sessions:,}", "`streaming.max_sessions`",
+         "further sessions are refused"),
+        ("Messages kept of a stream for resumption", f"{streaming.buffer_size:,}",
+         "`streaming.buffer_size`", "older messages are lost to the client; answers are kept"),
+        ("Calls parked for clients of the stateless protocol",
+         f"{input_required.MOST_PARKED:,}", "fixed", "further calls are refused"),
+        ("Characters of a result", f"{all_of.meta_mcp.result_limit:,}", "`meta_mcp.result_limit`",
+         "the result is paginated"),
+        ("Long results kept for a session", f"{MOST_RESULTS}", "fixed",
+         "the oldest are discarded"),
+        ("Cached responses", f"{all_of.cache.max_entries:,}", "`cache.max_entries`",
+         "the oldest are discarded"),
+        ("Idempotency keys", f"{all_of.idempotency.max_entries:,}", "`idempotency.max_entries`",
+         "the oldest are discarded"),
+        ("Pages of one list of a server", f"{connection.MAX_PAGES:,}", "fixed",
+         "the list is truncated"),
+        ("Lines kept of a server's stderr", f"{process.STDERR_TAIL}", "fixed",
+         "older lines are discarded; stderr is always read"),
     )  # fmt: skip
-    return table(("What is limited", "Limit", "Setting", "Beyond it"), rows)
+    return table(("Limit", "Default", "Setting", "When exceeded"), rows)
 
 
 def nursery_tree() -> list[str]:

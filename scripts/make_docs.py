@@ -1,7 +1,7 @@
 """Write the generated parts of the documentation from the code; `--check` only compares.
 
-docs/reference.md is generated as a whole. In other pages, what stands between the markers
-`<!-- generated: NAME -->` and `<!-- end: NAME -->` is.
+docs/reference.md is generated completely; in other pages, the text between the markers
+`<!-- generated: NAME -->` and `<!-- end: NAME -->`.
 """
 
 from __future__ import annotations
@@ -24,43 +24,53 @@ PARTS: Final[dict[str, Callable[[], list[str]]]] = {
     "exit-statuses": tables.exit_statuses,
     "recovery-codes": tables.recovery_codes,
     "token-savings": tables.token_savings,
+    "layers": tables.layers,
     "nursery-tree": tables.nursery_tree,
 }
-"""The parts that other pages may have between markers."""
+"""Parts that pages can include between markers."""
 SECTIONS: Final[tuple[tuple[str, str, Callable[[], list[str]]], ...]] = (
     (
         "Meta-tools",
         (
-            "What the AI client sees. The counts in the descriptions are live; here they stand at"
-            " none."
+            "The tools that the AI client sees. Counts in the descriptions are live; they are shown"
+            " here as 0."
         ),
         tables.meta_tools,
     ),
-    ("Commands", "Help texts, as `--help` prints them.", tables.commands),
-    ("Exit statuses", "The same for all commands.", tables.exit_statuses),
+    ("Commands", "The output of `--help` for each command.", tables.commands),
+    ("Exit statuses", "All commands use the same exit statuses.", tables.exit_statuses),
     (
         "Settings of gateway.yaml",
         (
-            "Lengths of time are written as `500ms`, `30s`, `5m`, `2h` or `1m30s`; a bare number"
-            " counts seconds. [configuration.md](configuration.md) tells the story."
+            "Durations are written as `500ms`, `30s`, `5m`, `2h` or `1m30s`; a bare number means"
+            " seconds. See [configuration](configuration.md) for an introduction."
         ),
         tables.settings,
     ),
-    ("Environment variables", "Read at the start.", tables.environment),
+    (
+        "Settings without effect",
+        (
+            "Keys that other versions of the gateway use. They are accepted with a warning and have"
+            " no effect; see [Not implemented](../README.md#not-implemented). `NAME` is any name,"
+            " `[]` an item of a list."
+        ),
+        tables.unused_settings,
+    ),
+    ("Environment variables", "Read at startup.", tables.environment),
     (
         "Codes of failed calls",
         (
-            "A call that fails is a tool result with `isError: true` and a `recovery` object:"
-            " `error_code`, `message`, `suggest`, `retry`, and `related_tools` where names may have"
-            " been meant. `retry` says whether calling again can help."
+            "A failed call is a tool result with `isError: true` and a `recovery` object with"
+            " `error_code`, `message`, `suggest` and `retry`; `related_tools` lists similar names."
+            " `retry` tells whether calling again can succeed."
         ),
         tables.recovery_codes,
     ),
     (
         "JSON-RPC error codes",
         (
-            "For requests that are no tool call, and for calls whose own shape is wrong. Codes of"
-            " backends are passed on inside the failed call."
+            "For requests other than tool calls, and for malformed calls. Error codes of servers"
+            " are passed on in the failed call's `_meta` (`gateway/backend_error`)."
         ),
         tables.error_codes,
     ),
@@ -78,20 +88,20 @@ def reference() -> str:
         "",
         "<!-- Written by scripts/make_docs.py from the code. Do not edit. -->",
         "",
-        "Every name, number and message here is read from the code that uses it.",
+        "Generated from the source code.",
         "",
     ]
     lines += [f"- [{title}](#{_anchor(title)})" for title, _, _ in SECTIONS]
-    for title, words, make in SECTIONS:
-        lines += ["", f"## {title}", "", words, "", *make()]
+    for title, introduction, make in SECTIONS:
+        lines += ["", f"## {title}", "", introduction, "", *make()]
     return "\n".join(lines) + "\n"
 
 
 def filled(text: str) -> str:
-    """Return a page with the parts between its markers made anew.
+    """Return a page with the parts between its markers regenerated.
 
     Raises:
-      KeyError: a marker names no part of `PARTS`.
+      KeyError: a marker names a part that is not in `PARTS`.
     """
 
     def make(match: re.Match[str]) -> str:
@@ -102,7 +112,7 @@ def filled(text: str) -> str:
 
 
 def pages(root: Path) -> Iterator[tuple[Path, str]]:
-    """Return each page with generated parts, and its text as it should be."""
+    """Yield each page with generated parts, and its current text."""
     yield root / REFERENCE, reference()
     for path in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md")]):
         if path != root / REFERENCE:
@@ -112,7 +122,7 @@ def pages(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def drifted(root: Path) -> list[tuple[Path, str]]:
-    """Return the pages that are not as they should be, with their right text."""
+    """Return outdated pages with their current text."""
     return [
         (path, text)
         for path, text in pages(root)
@@ -125,20 +135,22 @@ def _anchor(title: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write what has changed, or with `--check` name it; return the exit status."""
+    """Write outdated pages, or only name them with `--check`; return the exit status."""
     parser = argparse.ArgumentParser(prog="scripts/make_docs.py", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 if it would")
+    parser.add_argument(
+        "--check", action="store_true", help="only report outdated pages; status 1 if there are any"
+    )
     options = parser.parse_args(arguments)
-    wrong = drifted(ROOT)
-    for path, text in wrong:
+    outdated = drifted(ROOT)
+    for path, text in outdated:
         name = path.relative_to(ROOT)
         if options.check:
-            print(f"{name} is not what the code says; run: python scripts/make_docs.py")
+            print(f"{name} is outdated; run: python scripts/make_docs.py")
         else:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, "utf-8")
             print(f"wrote {name}")
-    return 1 if wrong and options.check else 0
+    return 1 if outdated and options.check else 0
 
 
 if __name__ == "__main__":
