@@ -19,6 +19,7 @@ from mcpgw.protocol.errors import INVALID_REQUEST, NOT_FOUND, RpcError
 from mcpgw.protocol.mcp import reads_only
 from mcpgw.protocol.peer import Params
 from mcpgw.text.did_you_mean import did_you_mean
+from mcpgw.text.plural import plural
 
 SCHEMAS_IN_SEARCH: Final = 3
 """Hits that come with their whole input schema; the others with one line."""
@@ -325,9 +326,7 @@ def _plays(tool: Mapping[str, Any], role: str) -> bool:
 def counts(context: GatewayContext) -> str:
     """Say how many tools on how many servers there are."""
     tools, servers = context.count_tools(), len(context.pool)
-    return (
-        f"{tools} tool{'' if tools == 1 else 's'} on {servers} server{'' if servers == 1 else 's'}"
-    )
+    return f"{plural(tools, 'tool')} on {plural(servers, 'server')}"
 
 
 TOOLS = (
