@@ -49,7 +49,7 @@ class Changes:
 
     @property
     def restart_required(self) -> bool:
-        """Whether a change takes effect only at the next start."""
+        """True if a change takes effect only at the next start."""
         return any(section.outcome == "restart" for section in self.sections)
 
     def describe(self) -> str:

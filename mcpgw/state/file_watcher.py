@@ -1,4 +1,4 @@
-"""Watcher of files: one task that polls for everybody who registered with it."""
+"""File watcher: one task that polls on behalf of all registrations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = get_logger("mcpgw.files")
 INTERVAL: Final = 1.0
 """Seconds between two polls of a registration, unless it asks for another interval."""
 SETTLE: Final = 0.25
-"""Seconds that files must stay as they are before a change is reported: an editor may write in
+"""Seconds that files must stay unchanged before a change is reported: an editor may write in
 several steps."""
 
 

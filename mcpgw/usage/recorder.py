@@ -253,7 +253,7 @@ class Usage:
 
     @property
     def changed(self) -> bool:
-        """Whether there are counts that are not confirmed as written."""
+        """True if there are counts that are not confirmed as written."""
         return self._sent is not None or bool(self._fresh)
 
     def take(self) -> Delta:

@@ -70,7 +70,7 @@ class _Synchronizer:
     grace: float = SHUTDOWN_TIMEOUT
     """Seconds that a running sync may take after the task is cancelled."""
     _abandoned: bool = False
-    """Whether an abandoned thread still uses the store."""
+    """True if an abandoned thread still uses the store."""
     _warned: set[str] = attrs.field(factory=set)
     """Kinds of problems that were logged since the last success."""
 

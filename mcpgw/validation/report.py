@@ -69,7 +69,7 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether a rule failed for any tool."""
+        """True if a rule failed for any tool."""
         return any(each.worst == "FAIL" for each in self.tools)
 
 

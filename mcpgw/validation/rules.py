@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from mcpgw.text.plural import plural
 from mcpgw.validation.model import Result, ToolView, graded
 
 RULES: Final[Mapping[str, tuple[str, str]]] = {
@@ -85,8 +86,10 @@ def outcome_names(tool: ToolView) -> Result:
         issues.append(f"{tool.name!r} is only the name of an operation")
         score = 0.7
     first = words_of(tool.description.split(".")[0])
-    said = {w.removesuffix("s") for w in first} | {w.removesuffix("es") for w in first} | set(first)
-    if tool.description and not (said | set(words)) & _VERBS and len(first) < 3:
+    lead_words = (
+        {w.removesuffix("s") for w in first} | {w.removesuffix("es") for w in first} | set(first)
+    )
+    if tool.description and not (lead_words | set(words)) & _VERBS and len(first) < 3:
         issues.append("neither name nor description explains the outcome")
         score = min(score, 0.7)
     return graded("AX-001", score, issues, "Start with the outcome.", ("description",))
@@ -116,7 +119,7 @@ def documentation(tool: ToolView) -> Result:
     """AX-003."""
     issues, score = [], 1.0
     if len(tool.description) < 50:
-        issues.append(f"the description has {len(tool.description)} characters")
+        issues.append(f"the description has only {plural(len(tool.description), 'character')}")
         score -= 0.3
     if tool.description and not _USE.search(tool.description):
         issues.append("the description does not explain when to use the tool")
@@ -160,7 +163,7 @@ def discoverable_name(tool: ToolView) -> Result:
         issues.append("the name is one word")
         score -= 0.4 if len(tool.name) < 5 else 0.2
     if len(tool.name) < 5:
-        issues.append(f"the name has {len(tool.name)} characters")
+        issues.append(f"the name has only {plural(len(tool.name), 'character')}")
         score -= 0.2
     if vague := _VAGUE & set(words):
         issues.append(f"{sorted(vague)[0]!r} in the name has no meaning")

@@ -134,7 +134,7 @@ backends:
 def test_a_backend_that_cannot_work_is_refused(
     faults: Faults, backend: str, key: str, message: str
 ) -> None:
-    """Each fault of a backend is told once, with its key and line."""
+    """Each fault of a backend is reported once, with its key and line."""
     error = faults(f"backends:\n  a: {backend}\n")
     told = [
         (problem.line, problem.key, problem.message)

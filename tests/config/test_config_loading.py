@@ -1,4 +1,4 @@
-"""From a file to settings: what is read, what is refused, and how a person is told."""
+"""Loading of gateway.yaml: settings, invalid values, and error messages."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_a_value_that_does_not_fit_is_refused(faults: Faults, text: str, problem
 
 
 def test_all_problems_are_told_at_once(faults: Faults) -> None:
-    """Every fault of the file is in one error: the errors by line, the warnings after them."""
+    """Every fault of the file is in one exception: errors by line, then warnings."""
     error = faults("""\
 servr: {}
 server:
@@ -247,7 +247,7 @@ def test_what_is_no_yaml_is_told_in_plain_words(
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    """A missing file, a folder and bytes that are no UTF-8 are each told for what they are."""
+    """A missing file, a folder and invalid UTF-8 have distinct errors."""
     (tmp_path / "bytes.yaml").write_bytes(b"a: 1\nb: \xff\n")
     told = {}
     for name in ("missing.yaml", "", "bytes.yaml"):
@@ -284,7 +284,7 @@ def test_a_file_that_the_system_refuses(
 
 
 def test_a_key_of_another_version_only_warns(load_yaml: LoadYaml) -> None:
-    """Keys that nothing is near to, and keys that are known but unused, stop nothing."""
+    """Unknown keys without a suggestion, and unsupported ones, only cause warnings."""
     loaded = load_yaml("""\
 x-common: &common {timeout: 5s}
 telepathy: true
@@ -314,13 +314,13 @@ backends:
 
 
 def test_a_slip_inside_a_list_of_maps_is_found(faults: Faults) -> None:
-    """Also below lists and below sections that are not used yet, a slip of the pen is an error."""
+    """A misspelt key is an error even in lists and unsupported sections."""
     error = faults("auth:\n  api_keys:\n  - key: a\n    nam: b\n")
     assert "gateway.yaml:4: auth.api_keys[0].nam: unknown key. Did you mean 'name'?" == str(error)
 
 
 def test_a_fault_in_merged_keys_is_found_where_it_stands(faults: Faults) -> None:
-    """A key that comes by `<<` is told of with the line of the anchor."""
+    """A key merged by `<<` is reported with the line of the anchor."""
     error = faults("x-a: &a\n  timeout: soon\nbackends:\n  b:\n    <<: *a\n    command: x\n")
     assert [("backends.b.timeout", 2)] == [(p.key, p.line) for p in error.problems]
 

@@ -131,13 +131,13 @@ def test_data_of_the_file_is_left_as_it_is() -> None:
     ],
 )
 def test_errors_name_the_variable(faults: Faults, name: str, value: str, problem: str) -> None:
-    """A fault that a variable brought in is told with the variable instead of file and line."""
+    """A fault in an override is reported with the variable instead of file and line."""
     text = "env_files: []\nbackends:\n  old: {command: x}\n"
     assert problem == str(faults(text, {name: value}))
 
 
 def test_a_fault_beside_a_variable_keeps_its_line(faults: Faults) -> None:
-    """What the file says itself is told with its line although a variable set a neighbour."""
+    """A fault in the file keeps its line, even if a variable sets another key beside it."""
     error = faults("server:\n  max_body_size: 1\n", {"MCP_GATEWAY_SERVER__SHUTDOWN_TIMEOUT": "5s"})
     assert [("gateway.yaml", 2)] == [(problem.file, problem.line) for problem in error.problems]
 

@@ -81,14 +81,14 @@ def test_every_transform_is_read(load_yaml: LoadYaml) -> None:
 
 
 def test_a_tool_has_the_response_part_alone(load_yaml: LoadYaml) -> None:
-    """`tools.<name>.transform` is what stands below `response` elsewhere."""
+    """`tools.<name>.transform` has the form of `response` elsewhere."""
     text = BACKEND + "    tools: {read: {transform: {redact: [token], format: {type: flat}}}}\n"
     tool = load_yaml(text).config.backends["mail"].tool("read")
     assert ResponseTransform(redact=("token",), format=Format("flat")) == tool.transform
 
 
 def test_faults_name_file_line_and_key(faults: Faults) -> None:
-    """A fault deep inside is told at its own line, all of them at once."""
+    """All nested faults are reported together, each with its own line."""
     text = (
         BACKEND
         + """    transform:
@@ -230,13 +230,13 @@ def test_a_bad_response_is_refused(value: object, key: tuple[str | int, ...], wo
 
 
 def test_a_dollar_that_means_no_group_may_stand() -> None:
-    """A price in a replacement is no group of another regex dialect."""
+    """A price in a replacement is not taken for a group."""
     transform = RESPONSE.read({"redact": [{"pattern": "(a)", "replacement": "$5 \\1"}]})
     assert (Redaction("(a)", "$5 \\1"),) == transform.redact
 
 
 def test_a_map_in_place_of_the_list_is_explained() -> None:
-    """Who forgets the dash is told of it."""
+    """A missing dash is explained."""
     [(key, words)] = refusals({"namespace": "a"})
     assert () == key
     assert "Start each transform with a dash" in words
@@ -278,7 +278,7 @@ def test_a_rename_onto_a_name_that_was_given_is_refused(chain: list[object], fin
 
 
 def test_the_same_transform_twice_is_refused() -> None:
-    """A repeated item is a slip of the editor."""
+    """A duplicate item is refused."""
     [(key, words)] = refusals([{"namespace": "a"}, {"filter": {"deny": ["b"]}}, {"namespace": "a"}])
     assert (2,) == key
     assert "is a duplicate" in words

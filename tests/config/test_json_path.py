@@ -43,7 +43,7 @@ def test_keys_of_digits_may_be_indexes() -> None:
 
 
 def test_resolving_all_items_keeps_one_value_for_each() -> None:
-    """The default stands for values that are missing."""
+    """Missing values are replaced by the default."""
     assert resolve(DATA, ("a", None, "b"), "-") == [1, None, "-"]
     assert resolve(DATA, ("0", None)) == []
 

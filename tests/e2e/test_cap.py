@@ -26,7 +26,7 @@ REFUSED = "127.0.0.1 is a loopback address"
 
 @pytest.fixture
 def stage() -> Iterator[Playback]:
-    """Run a local server that stands for an API, a repository or a documentation site."""
+    """Run a local server in place of an API, a repository or a documentation site."""
     with playback() as running:
         yield running
 
@@ -265,7 +265,7 @@ class TestVerify:
         assert ["pinned", "unpinned", "mismatch", "broken"] == [row["state"] for row in rows]
 
     def test_the_configured_ones(self, cap: Shell) -> None:
-        """Without paths it is all of the configuration, wherever one stands; none is no fault."""
+        """Without paths, all configured files are verified, from any folder; none is fine."""
         assert "0 files: 0 invalid, 0 without a pin.\n" == cap("verify").stdout
         assert [] == cap.json("verify")
         settings = "capabilities: {directories: [caps]}\n"
@@ -399,7 +399,7 @@ class TestLooking:
 
 
 def api(cap: Shell, stage: Playback, **more: str) -> None:
-    """Make a capability `clock` of the local server, which tells its path."""
+    """Make a capability `clock` of the local server, which returns the path."""
     stage.play = lambda asked: Played.json({"path": asked.target})
     settings = "capabilities: {directories: [caps], allow_private: [127.0.0.1]}\n"
     files = {"gateway.yaml": settings, "caps/clock.yaml": capability("clock", stage.url)}
@@ -446,7 +446,7 @@ class TestTest:
         assert [] == stage.asked
 
     def test_what_is_not_allowed(self, cap: Shell, stage: Playback) -> None:
-        """A file that is not as pinned is not called, nor is an address nobody let in."""
+        """A file that does not match its pin, and a private address, are not called."""
         api(cap, stage)
         fill(cap.folder, {"w.yaml": WRONG + capability("w", stage.url)})
         assert "hash mismatch" in cap.fails(FAILED, "test", "w.yaml", *OSLO)
@@ -510,7 +510,7 @@ class TestTest:
         assert not (cap.folder / "new.json").exists()
 
     def test_a_recording_that_was_spoiled(self, cap: Shell, stage: Playback) -> None:
-        """A recording with odd values is none, and is told so."""
+        """A recording with invalid values is refused."""
         api(cap, stage)
         url = f"{stage.url}/time/Oslo"
         for asked, answer in (
@@ -773,13 +773,13 @@ class TestImport:
         assert "written to" not in done.stdout
 
     def test_state_that_cannot_be_kept(self, cap: Shell) -> None:
-        """A state folder that cannot be used is told in words, as by `cap pin`."""
+        """An unusable state folder is reported, like by `cap pin`."""
         fill(cap.folder, {"spec.json": json.dumps(document()), "home": "a file\n"})
         done = cap("import", "spec.json", status=FAILED)
         assert "cannot be used" in done.stderr
 
     def test_what_is_no_document(self, cap: Shell) -> None:
-        """Each fault is told with its file, and nothing is written."""
+        """Each fault is reported with its file, and nothing is written."""
         fill(
             cap.folder,
             {

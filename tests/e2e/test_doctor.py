@@ -69,7 +69,7 @@ def by_label(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
@@ -149,7 +149,7 @@ def test_servers(tmp_path: Path) -> None:
 
 
 def test_capability_files(tmp_path: Path) -> None:
-    """What is not used is told with the reason; a folder that is missing is made."""
+    """Unused files are reported with the reason; `--fix` creates a missing folder."""
     caps = tmp_path / "caps"
     caps.mkdir()
     good = "name: {0}\ndescription: {1}\nproviders: {{primary: {{config: {{base_url: 'https://a.example'}}}}}}\n"
@@ -173,7 +173,7 @@ def test_capability_files(tmp_path: Path) -> None:
 
 
 def test_tokens_that_others_can_read(tmp_path: Path) -> None:
-    """They are told, and closed by `--fix`."""
+    """They are reported, and `--fix` restricts their permissions."""
     login = tmp_path / "home/logins/google.json"
     login.parent.mkdir(parents=True, mode=0o700)
     login.write_text("{}")

@@ -88,7 +88,7 @@ def on_terminal(shell: Shell, *words: str, columns: int, **variables: str) -> st
 
 class TestNothingYet:
     def test_says_so(self, shell: Shell) -> None:
-        """Without counts a person is told why, and no file is made."""
+        """Without counts, the reason is printed, and no file is created."""
         done = shell.run("stats")
         assert (OK, "") == (done.status, done.err)
         assert "No calls recorded" in done.out
@@ -148,7 +148,7 @@ class TestTable:
         assert first == done.out.splitlines()[3].split()[0]
 
     def test_limit(self, shell: Shell, state: Path) -> None:
-        """What is left out is counted, and how to see it is told."""
+        """The number of omitted tools is printed, with a hint."""
         done = shell.run("stats", "--limit", "1")
         assert ["2 more; --limit 3 shows all."] == done.out.splitlines()[-1:]
         assert "13 calls, 3 tools" in done.out
@@ -233,7 +233,7 @@ class TestProblems:
         assert USAGE == shell.run("stats", *words).status
 
     def test_unusable_files(self, shell: Shell, state: Path) -> None:
-        """A file that is broken or newer is told of and left alone."""
+        """A broken or newer file is reported and not changed."""
         connection = sqlite3.connect(state)
         connection.execute("PRAGMA user_version = 999")
         connection.close()
@@ -247,7 +247,7 @@ class TestProblems:
         assert [FILE] == [path.name for path in state.parent.iterdir()]
 
     def test_while_a_gateway_writes(self, shell: Shell, state: Path) -> None:
-        """A file that somebody is writing can be read all the same."""
+        """A file can be read while another process writes to it."""
         writer = sqlite3.connect(state, isolation_level=None)
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("UPDATE tools SET calls = 100")

@@ -102,7 +102,7 @@ class TestList:
         assert "no key in the keyring" in done.err
 
     def test_no_server_at_all(self, shell: Shell) -> None:
-        """Nothing configured is nothing to list and no failure, but a person is told."""
+        """Without servers, nothing is listed, with a warning and status 0."""
         shell.configure({})
         hint = "Warning: no servers are configured. Add one under `backends` in gateway.yaml.\n"
         assert Done(OK, "[]\n", hint) == shell.run("tool", "list", "-f", "json")

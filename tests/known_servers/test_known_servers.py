@@ -39,7 +39,7 @@ def script() -> Iterator[ModuleType]:
 
 
 def test_there_are_enough() -> None:
-    """Each name and alias stands for one server."""
+    """Each name and alias refers to one server."""
     names = [name for each in known_servers() for name in (each.name, *each.aliases)]
     assert len(names) == len(set(names))
     assert len(known_servers()) >= 60
@@ -81,7 +81,7 @@ def test_finding() -> None:
 
 
 async def test_looking_up(script: ModuleType) -> None:
-    """Gone, deprecated and unreachable ones are told apart."""
+    """Missing, deprecated and unreachable ones are distinguished."""
 
     def play(asked: Asked) -> Played:
         if "tavily" in asked.target:

@@ -46,7 +46,7 @@ class TestGivenSecrets:
     """Values that the caller names."""
 
     def test_every_occurrence(self) -> None:
-        """A given value is blanked wherever it stands."""
+        """A given value is redacted everywhere."""
         assert "a[redacted]b [redacted]" == redact("acorrecthorseb correcthorse", ["correcthorse"])
 
     def test_longest_first(self) -> None:
@@ -57,7 +57,7 @@ class TestGivenSecrets:
         "value", ["", "1", "true", "8080", "debug", "utf-8", "123456", "secure"]
     )
     def test_short_values_do_not_blank_text(self, value: str) -> None:
-        """Flags, numbers and short words are no secrets, even where somebody gives them as such."""
+        """Flags, numbers and short words are not redacted, even if given as secrets."""
         text = "debug = true on 8080, 123456 times, utf-8, secure 1"
         assert text == redact(text, [value])
 
@@ -103,7 +103,7 @@ class TestGivenSecrets:
     ],
 )
 def test_credential_shapes(text: str, expected: str) -> None:
-    """What looks like a credential is blanked, and what stands around it is kept."""
+    """Credentials are redacted, and the text around them is kept."""
     assert (expected, expected) == (redact(text), redact(expected))
 
 

@@ -52,7 +52,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_importing(shell: Shell, source: Path) -> None:
-    """What is imported is told, with its code blocks, and the second time it is an update."""
+    """The imported skill is printed with its code blocks; the second time it is an update."""
     told = shell("import", str(source)).stdout
     assert f"Imported skill 'one' into {shell.registry}\n" in told
     assert "  Description: Do one thing.\n  Version: 2\n  Auxiliary files: reference.md\n" in told
@@ -100,7 +100,7 @@ def test_the_shipped_skills_are_listed(shell: Shell, monkeypatch: pytest.MonkeyP
 
 
 def test_searching(shell: Shell, source: Path) -> None:
-    """Matches are told best first; none is no failure."""
+    """Matches are printed best first; status 0 even without any."""
     shell("import", str(source))
     assert f"1 match(es) for 'one thing':\n  {'one':<32} Do one thing.\n" == (
         shell("search", "one", "thing").stdout
@@ -165,7 +165,7 @@ def test_a_broken_registry(shell: Shell, source: Path) -> None:
     "source", ["nothing-there", "ftp://example.com/SKILL.md", "bad\x1b[2Jname"]
 )
 def test_sources_that_are_none(shell: Shell, source: str) -> None:
-    """A source that is not there is told in a line without control characters."""
+    """A missing source is reported in one line, without control characters."""
     told = shell("import", source, status=1).stderr
     assert "no such file or folder" in told
     assert source.startswith("ftp:") == ("only http and https URLs are supported" in told)
@@ -225,7 +225,7 @@ def test_importing_from_the_web(shell: Shell, monkeypatch: pytest.MonkeyPatch) -
 def test_an_address_that_is_not_fetched(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, problem: Exception
 ) -> None:
-    """What keeps an address from being fetched is told; nothing is imported."""
+    """A fetch error is reported; nothing is imported."""
     fetching(monkeypatch, problem)
     told = shell("import", "https://example.com/SKILL.md", status=1).stderr
     assert f"Error: https://example.com/SKILL.md: {problem}\n" == told
@@ -234,7 +234,7 @@ def test_an_address_that_is_not_fetched(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "169.254.169.254", "10.0.0.1"])
 def test_private_addresses_are_not_fetched(shell: Shell, host: str) -> None:
-    """The real fetcher reaches no address inside of the network; the reason is told."""
+    """The real fetcher refuses private addresses, with the reason."""
     told = shell("import", f"http://{host}:9/SKILL.md", status=1).stderr
     assert told.startswith(f"Error: http://{host}:9/SKILL.md: ")
     assert "Traceback" not in told
@@ -308,7 +308,7 @@ def test_a_suspicion_is_told(shell: Shell, tmp_path: Path) -> None:
 def test_a_fetcher_may_refuse_in_our_own_words(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fault that names its place is told as it is."""
+    """An error that has its own location is printed unchanged."""
     fetching(monkeypatch, SkillError("https://example.com/x", "it has more than 20 MiB"))
     told = shell("import", "https://example.com/x", status=1).stderr
     assert "Error: https://example.com/x: it has more than 20 MiB.\n" == told

@@ -22,7 +22,7 @@ class TestWriteAtomically:
 
     @pytest.mark.parametrize("sync", [False, True])
     def test_writes_and_replaces(self, tmp_path: Path, sync: bool) -> None:
-        """The new content stands in place of the old, and nothing else is left behind."""
+        """The new content replaces the old one, and no other file remains."""
         path = tmp_path / "a.json"
         write_atomically(path, b"old and longer", sync=sync)
         write_atomically(path, b"new", sync=sync)

@@ -115,7 +115,7 @@ class TestTogether:
 
 class TestKilled:
     def test_what_was_written_stays(self, tmp_path: Path) -> None:
-        """Whenever writers are killed, the file opens with all that they were told is written."""
+        """After writers are killed, the file has everything that was confirmed as written."""
         path = tmp_path / "state.db"
         generator = random.Random(20261123)
         least = 0

@@ -49,7 +49,7 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    """Give a clock that stands at noon."""
+    """Return a clock that is fixed at noon."""
     return Clock()
 
 
@@ -220,7 +220,7 @@ class TestRecord:
         assert tool.trend.ratio is None
 
     def test_next_tools(self, clock: Clock) -> None:
-        """What followed often enough is told, by its share and then by its name."""
+        """Frequent successors are returned, ordered by share and then by name."""
         usage = Usage(clock)
         for after, times in ((TWO, 3), (THREE, 3), (ONE, 2)):
             for _ in range(times):
@@ -231,7 +231,7 @@ class TestRecord:
         assert [] == usage.next_tools(*TWO)
 
     def test_money_of_the_day(self, clock: Clock) -> None:
-        """Spending is summed by tool and caller, and begins anew at midnight UTC."""
+        """Spending is summed by tool and caller, and reset at midnight UTC."""
         usage = Usage(clock)
         usage.record(*ONE, seconds=1.0, cost_micro_usd=5, caller="x")
         usage.record(*TWO, seconds=1.0, cost_micro_usd=7, caller="x")
@@ -338,7 +338,7 @@ class TestStore:
         assert kept(store) == shown(second)
 
     def test_only_what_changed_is_read(self, store: UsageStore, clock: Clock) -> None:
-        """A sync returns totals of tools that somebody changed since the last one."""
+        """A sync returns totals of tools that changed since the last one."""
         usage = Usage(clock)
         for key in (ONE, TWO):
             usage.record(*key, seconds=1.0)
@@ -548,7 +548,7 @@ class TestForgetting:
 
 class TestUnusableFiles:
     def test_broken(self, store: UsageStore, clock: Clock, lines: Callable[[], str]) -> None:
-        """What is no database is set aside as it is, and counting begins anew."""
+        """A file that is not a database is renamed unchanged, and counting restarts."""
         usage = Usage(clock)
         usage.count("searches")
         for content in (b"not a database, but somebody's words. " * 100, b"x"):
@@ -578,7 +578,7 @@ class TestUnusableFiles:
         assert bytes(content) == aside.read_bytes()
 
     def test_looking_changes_nothing(self, store: UsageStore) -> None:
-        """A person who looks at a broken file is told, and the file stays where it is."""
+        """Reading a broken file raises an error and does not rename the file."""
         store.path.write_bytes(b"words" * 1000)
         with pytest.raises(StateError, match="not a valid database") as caught:
             store.read()
@@ -675,14 +675,15 @@ class TestUnusableFiles:
 
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """Give what was logged."""
+    """Return a function that returns the new log lines."""
     log.configure(level="info", form="text")
+    log.prepare()  # or the first line would take longer than the fast clock allows
     return lambda: capsys.readouterr().err
 
 
 @attrs.define(eq=False)
 class Scripted(UsageStore):
-    """A store that fails as told, and tells the test when it was asked."""
+    """A store with scripted failures that records when it was used."""
 
     failures: list[Exception] = attrs.field(factory=list)
     asked: threading.Semaphore = attrs.field(factory=lambda: threading.Semaphore(0))
@@ -707,11 +708,11 @@ class Scripted(UsageStore):
 
 
 class TestKeep:
-    """The background task. The clock stands still but where a test moves it."""
+    """The background task, with a clock that only the test advances."""
 
     @pytest.fixture
     def scripted(self, tmp_path: Path, clock: Clock) -> Scripted:
-        """Give a store that fails as told."""
+        """Return a store with scripted failures."""
         return Scripted(tmp_path / "state.db", patience=0.0, clock=clock)
 
     async def test_writes_in_turn_and_at_the_end(

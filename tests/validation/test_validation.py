@@ -1,4 +1,4 @@
-"""The rules for tools that agents use, the reports, and what can be mended."""
+"""Rules of the linter, reports and fixes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_good_tool_passes() -> None:
             "WARN",
             "'a'",
         ),
-        ("AX-003", {"description": "Recipes."}, "WARN", "8 characters"),
+        ("AX-003", {"description": "Recipes."}, "WARN", "only 8 characters"),
         ("AX-004", {"description": "Use it to get the full response."}, "INFO", "full response"),
         ("AX-005", {"name": "util"}, "FAIL", "one word"),
         ("AX-006", {"inputSchema": inputs(q={"type": "string"})}, "WARN", "limit"),
@@ -240,6 +240,6 @@ VALUES: Any = st.recursive(
     )
 )
 def test_any_definitions(definitions: list[dict[str, Any]]) -> None:
-    """Whatever stands there, the rules have something to say and nothing to raise."""
+    """For any definition, the rules return results and raise nothing."""
     for definition in definitions:
         assert len(SINGLE) == len(results(definition))

@@ -35,7 +35,7 @@ class Check:
     command: str = ""
     repair: Callable[[], str] | None = attrs.field(default=None, repr=False)
     applied: str = ""
-    """What the repair has done."""
+    """Outcome of the repair; empty if it did not run."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the check in the form of the JSON output."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from mcpgw.front.http.openapi.document import operation_names, title_of, tool_path
 from mcpgw.front.http.openapi.samples import Field, fields, sample
+from mcpgw.text.plural import plural
 
 
 def content_security_policy(nonce: str) -> str:
@@ -63,7 +64,7 @@ def tools_page(
     version = _text(info.get("version"))
     words = _text(info.get("instructions")) or _text(info.get("description"))
     named = operation_names(tools)
-    count = "1 tool" if len(named) == 1 else f"{len(named)} tools"
+    count = plural(len(named), "tool")
     head = (
         f"<header><h1>{escape(title)}"
         + (f" <small>{escape(version)}</small>" if version else "")
