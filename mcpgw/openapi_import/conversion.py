@@ -100,10 +100,10 @@ class _Converter:
         for path, item, method, operation in self._operations():
             reason = self._unwanted(method, path, operation, include, exclude)
             if not reason:
-                made = self._import(path, item, method, operation)
-                reason = self._poisoned(operation, made) or _invalid(made)
+                imported = self._import(path, item, method, operation)
+                reason = self._poisoned(operation, imported) or _invalid(imported)
                 if not reason:
-                    found.append(made)
+                    found.append(imported)
             if reason:
                 skipped.append(Skipped(method.upper(), path, reason))
             if progress is not None:
@@ -180,25 +180,25 @@ class _Converter:
         self.names[f"{name}_{count}"] = 1
         return f"{name}_{count}"
 
-    def _poisoned(self, operation: Mapping[str, Any], made: Imported) -> str:
+    def _poisoned(self, operation: Mapping[str, Any], imported: Imported) -> str:
         if self.scan is None:
             return ""
         raw = "\n".join(
             str(operation[key]) for key in ("summary", "description") if key in operation
         )
         tool = {
-            "name": made.name,
-            "description": made.document["description"],
-            "inputSchema": made.document["schema"]["input"],
+            "name": imported.name,
+            "description": imported.document["description"],
+            "inputSchema": imported.document["schema"]["input"],
         }
         found = self.scan(raw, tool)
         return f"tool poisoning: {'; '.join(found)}" if found else ""
 
 
-def _invalid(made: Imported) -> str:
+def _invalid(imported: Imported) -> str:
     """Return why the capability could not be read back from its file, "" if it could."""
     try:
-        check_document(Path(f"{made.name}.yaml"), made.document)
+        check_document(Path(f"{imported.name}.yaml"), imported.document)
     except ConfigError as error:
         return f"it cannot be written as a capability: {error}"
     return ""
