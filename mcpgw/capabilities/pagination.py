@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 import attrs
 
-from mcpgw.capabilities.http_sender import HttpAnswer
+from mcpgw.capabilities.http_sender import HttpResponse
 from mcpgw.capabilities.model import Pagination
 from mcpgw.capabilities.requests import Draft
 from mcpgw.capabilities.responses import pick
@@ -20,7 +20,7 @@ _REL: Final = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECA
 
 
 def next_draft(
-    rule: Pagination, draft: Draft, value: Any, answer: HttpAnswer, page: int
+    rule: Pagination, draft: Draft, value: Any, response: HttpResponse, page: int
 ) -> Draft | None:
     """Return the request for the next page, None after the last one.
 
@@ -28,16 +28,16 @@ def next_draft(
       rule: the pagination of the provider.
       draft: the request of this page.
       value: the parsed response of this page.
-      answer: the same response with its headers.
+      response: the same response with its headers.
       page: the number of this page, from 1.
     """
     items = pick(value, rule.items) if rule.items else value
     count = len(items) if isinstance(items, list) else None
     if rule.style == "link":
-        target = link_next(answer.headers.get("link", ""))
+        target = link_next(response.headers.get("link", ""))
         if target is None:
             return None
-        url = urljoin(answer.url, target)
+        url = urljoin(response.url, target)
         same = urlsplit(url)[:2] == urlsplit(draft.url)[:2]
         # Credentials must only go to the declared host.
         return attrs.evolve(draft, url=url, query=()) if same else None

@@ -13,7 +13,7 @@ from mcpgw.config.problems import ConfigError
 from mcpgw.openapi_import.documents import capability_document, provider_config, tags_of
 from mcpgw.openapi_import.filters import Filter
 from mcpgw.openapi_import.loading import ImportProblem
-from mcpgw.openapi_import.operations import answer_of
+from mcpgw.openapi_import.operations import response_of
 from mcpgw.openapi_import.request_building import RequestBuilder
 from mcpgw.openapi_import.results import Conversion, Imported, Skipped
 from mcpgw.openapi_import.schemas import References, Schemas
@@ -155,16 +155,16 @@ class _Converter:
         request.notes[:0] = credentials.notes
         filled = request.path(path)
         name = self._name(operation_name(operation.get("operationId"), method, path, self.prefix))
-        answer = answer_of(operation, self.schemas, self.references)
+        response = response_of(operation, self.schemas, self.references)
         variable = f"{(self.security.owner or 'api').upper()}_BASE_URL"
         url, note = base_url(self.document, self.source, item, operation, variable=variable)
         request.notes += [note] if note else []
-        config = provider_config(url, filled, method, request, credentials, answer)
+        config = provider_config(url, filled, method, request, credentials, response)
         document = capability_document(
             name, method, operation, request, config, cost_per_call=self.cost_per_call
         )
-        if answer.schema is not None:
-            document["schema"]["output"] = answer.schema
+        if response.schema is not None:
+            document["schema"]["output"] = response.schema
         if credentials.auth is not None:
             document["auth"] = credentials.auth
         return Imported(name, document, method.upper(), path, tuple(dict.fromkeys(request.notes)))
