@@ -196,7 +196,7 @@ class Credentials:
             form |= {"client_secret": secret} if secret else {}
         self.seen.update(form[name] for name in ("refresh_token", "client_secret") if name in form)
         try:
-            answer = await self.post_form(endpoint, form)
+            response = await self.post_form(endpoint, form)
         except CallProblem:
             # Another gateway may just have renewed it, which often revokes the refresh token.
             current = await trio.to_thread.run_sync(read_json, path)
@@ -204,7 +204,7 @@ class Credentials:
             if other is None or current == stored:
                 raise
             return other
-        return await self._renewed(provider, path, stored, answer)
+        return await self._renewed(provider, path, stored, response)
 
     def _valid_token(self, provider: str, stored: Mapping[str, Any]) -> str | None:
         """Return the access token of a stored login, None if it has expired."""
@@ -217,20 +217,20 @@ class Credentials:
         return token
 
     async def _renewed(
-        self, provider: str, path: Path, stored: Mapping[str, Any], answer: Mapping[str, Any]
+        self, provider: str, path: Path, stored: Mapping[str, Any], response: Mapping[str, Any]
     ) -> str:
         """Store the response of a token endpoint and return its access token."""
         from mcpgw.state.files import write_atomically
 
-        token = answer.get("access_token")
+        token = response.get("access_token")
         if not isinstance(token, str) or not token:
             raise CallProblem(f"the login for '{provider}' could not be renewed; log in again.")
-        seconds = answer.get("expires_in")
+        seconds = response.get("expires_in")
         ends = time.time() + (float(seconds) if isinstance(seconds, (int, float)) else 3600.0)
         fresh = {
             **stored,
             "access_token": token,
-            "refresh_token": answer.get("refresh_token") or stored["refresh_token"],
+            "refresh_token": response.get("refresh_token") or stored["refresh_token"],
             "expires_at": ends,
         }
         text = json.dumps(fresh, indent=2).encode()

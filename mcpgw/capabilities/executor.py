@@ -24,13 +24,13 @@ from mcpgw.capabilities.bodies import FILLER, with_files
 from mcpgw.capabilities.commands import run_command
 from mcpgw.capabilities.credentials import Credentials
 from mcpgw.capabilities.errors import CallProblem, failure
-from mcpgw.capabilities.http_sender import HttpAnswer, HttpRequest, Sender, retry_after
+from mcpgw.capabilities.http_sender import HttpRequest, HttpResponse, Sender, retry_after
 from mcpgw.capabilities.model import REPEATABLE, SAFE_METHODS, Capability, Provider
 from mcpgw.capabilities.pagination import append_page, next_draft
 from mcpgw.capabilities.redaction import encodings_of, redacted
 from mcpgw.capabilities.response_cache import ResponseCache
 from mcpgw.capabilities.response_view import FULL, PLAIN, transformed, view_of
-from mcpgw.capabilities.responses import Blob, content_blocks, error_text, pick, read_answer
+from mcpgw.capabilities.responses import Blob, content_blocks, error_text, parse_response, pick
 from mcpgw.capabilities.templating import Inputs, Missing
 from mcpgw.observe.log import get_logger
 from mcpgw.transports.address_policy import Reach
@@ -69,7 +69,7 @@ class Executor:
     call_tool: CallTool | None = None
     inside: tuple[str, ...] = ()
     commands_allowed: Callable[[Path | None, str], str] = lambda path, pin: ""
-    _kept: ResponseCache = attrs.field(factory=ResponseCache)
+    _cache: ResponseCache = attrs.field(factory=ResponseCache)
     _breakers: dict[str, CircuitBreaker] = attrs.field(factory=dict)
     _buckets: dict[tuple[str, str], TokenBucket] = attrs.field(factory=dict)
 
@@ -99,7 +99,7 @@ class Executor:
         inputs = with_defaults(capability.schema.input, arguments)
         used: set[str] = set()
         try:
-            value = await self._kept.get(
+            value = await self._cache.get(
                 capability,
                 content_hash,
                 inputs,
@@ -225,10 +225,10 @@ class Executor:
         rule = provider.config.pagination
         pages = rule.max_pages if rule is not None else 1
         for page in range(1, pages + 1):
-            answer = await self._send(capability, provider, draft.outgoing(), reach, values)
-            value = read_answer(answer, provider.config.response_format)
+            response = await self._send(capability, provider, draft.outgoing(), reach, values)
+            value = parse_response(response, provider.config.response_format)
             whole = value if page == 1 or rule is None else append_page(rule, whole, value)
-            more = next_draft(rule, draft, value, answer, page) if rule is not None else None
+            more = next_draft(rule, draft, value, response, page) if rule is not None else None
             if more is None:
                 break
             draft = more
@@ -236,14 +236,14 @@ class Executor:
 
     async def _fetch(self, url: str, provider: Provider, reach: Reach) -> tuple[bytes, str]:
         """Fetch a file from a URL in the inputs, without credentials."""
-        answer = await self.sender.send(
+        response = await self.sender.send(
             HttpRequest("GET", url), reach=reach, timeout=provider.timeout, limit=provider.max_bytes
         )
-        if answer.status != 200:
+        if response.status != 200:
             raise CallProblem(
-                f"the file at {url[:120]} could not be fetched: HTTP {answer.status}."
+                f"the file at {url[:120]} could not be fetched: HTTP {response.status}."
             )
-        return answer.content, answer.kind
+        return response.content, response.kind
 
     async def _send(
         self,
@@ -252,7 +252,7 @@ class Executor:
         outgoing: HttpRequest,
         reach: Reach,
         values: Inputs,
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         """Send a request and retry it if that is safe; raise for an error response."""
         breaker = self._breakers.setdefault(outgoing.host, _new_breaker())
         rule = capability.retry
@@ -267,7 +267,7 @@ class Executor:
                 )
             wait: float | None = None
             try:
-                answer = await self.sender.send(
+                response = await self.sender.send(
                     outgoing, reach=reach, timeout=provider.timeout, limit=provider.max_bytes
                 )
             except CallProblem as problem:
@@ -277,18 +277,18 @@ class Executor:
                 if not (problem.again and safe and attempt < rule.attempts):
                     raise
             else:
-                if answer.status >= 500:
-                    permit.failure(f"HTTP {answer.status}", common=True)
+                if response.status >= 500:
+                    permit.failure(f"HTTP {response.status}", common=True)
                 else:
                     permit.success()
-                if answer.status < 400:
-                    return answer
-                wait = retry_after(answer.headers, time.time())
+                if response.status < 400:
+                    return response
+                wait = retry_after(response.headers, time.time())
                 may = _may_repeat(capability, provider, outgoing)
-                if answer.status not in RETRIED or not may or attempt >= rule.attempts:
-                    raise _refusal(outgoing, answer, wait)
+                if response.status not in RETRIED or not may or attempt >= rule.attempts:
+                    raise _refusal(outgoing, response, wait)
                 if wait is not None and wait > LONGEST_WAIT:
-                    raise _refusal(outgoing, answer, wait)
+                    raise _refusal(outgoing, response, wait)
             finally:
                 permit.release()
             pause = min(rule.max_backoff, rule.initial_backoff * 2 ** (attempt - 1))
@@ -336,18 +336,18 @@ def _may_repeat(capability: Capability, provider: Provider, outgoing: HttpReques
     return provider.service == "rest" and outgoing.method in methods
 
 
-def _refusal(outgoing: HttpRequest, answer: HttpAnswer, wait: float | None) -> CallProblem:
-    reason = error_text(answer)
-    text = f"{outgoing.host} returned HTTP {answer.status}"
+def _refusal(outgoing: HttpRequest, response: HttpResponse, wait: float | None) -> CallProblem:
+    reason = error_text(response)
+    text = f"{outgoing.host} returned HTTP {response.status}"
     text += f": {reason}" if reason else ""
-    if answer.status in (401, 403):
+    if response.status in (401, 403):
         text += " (The credential was rejected, or lacks the permission.)"
     if wait is not None:
         text += f" (Retry after {wait:.0f} s.)"
     return CallProblem(
         text,
-        again=answer.status in FAILING,
-        sent=answer.status not in (429, 503),
+        again=response.status in FAILING,
+        sent=response.status not in (429, 503),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mcpgw.capabilities.errors import CallProblem
-from mcpgw.capabilities.http_sender import HttpAnswer, HttpRequest, Sender
+from mcpgw.capabilities.http_sender import HttpRequest, HttpResponse, Sender
 from mcpgw.transports.address_policy import Reach
 from mcpgw.transports.network import Network
 
@@ -33,19 +33,19 @@ async def fetch_public(
     Raises:
       CallProblem: the document cannot be fetched.
     """
-    answer = await fetch_answer(url, limit=limit, headers=headers, inside=inside)
-    if answer.status != 200:
-        raise CallProblem(f"{url} returned HTTP {answer.status}.")
-    return answer.content
+    response = await fetch_response(url, limit=limit, headers=headers, inside=inside)
+    if response.status != 200:
+        raise CallProblem(f"{url} returned HTTP {response.status}.")
+    return response.content
 
 
-async def fetch_answer(
+async def fetch_response(
     url: str,
     *,
     limit: int,
     headers: Mapping[str, str] | None = None,
     inside: tuple[str, ...] = (),
-) -> HttpAnswer:
+) -> HttpResponse:
     """Return the response from a URL whatever its status; the rest is as for `fetch_public`."""
     sender = Sender(Network(dict(os.environ)))
     try:

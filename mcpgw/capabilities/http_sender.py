@@ -44,7 +44,7 @@ class HttpRequest:
 
 
 @attrs.frozen
-class HttpAnswer:
+class HttpResponse:
     """A complete HTTP response; the names of its headers are in lower case."""
 
     status: int
@@ -90,7 +90,7 @@ class Sender:
 
     async def send(
         self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         """Send a request, follow redirects and return the complete response.
 
         A redirect is followed if the request is safe (GET or HEAD), or if the redirect turns it
@@ -110,16 +110,16 @@ class Sender:
         assert scope.cancelled_caught
         raise CallProblem(f"{outgoing.host} timed out after {timeout:g} s.", again=True, sent=True)
 
-    async def _follow(self, outgoing: HttpRequest, reach: Reach, limit: int) -> HttpAnswer:
+    async def _follow(self, outgoing: HttpRequest, reach: Reach, limit: int) -> HttpResponse:
         for _ in range(MOST_REDIRECTS + 1):
-            answer = await self._exchange(outgoing, reach, limit)
-            location = answer.headers.get("location")
-            if answer.status not in _REDIRECTS or not location:
-                return answer
-            outgoing = _redirected(outgoing, answer.status, location)
+            response = await self._exchange(outgoing, reach, limit)
+            location = response.headers.get("location")
+            if response.status not in _REDIRECTS or not location:
+                return response
+            outgoing = _redirected(outgoing, response.status, location)
         raise CallProblem(f"{outgoing.host}: too many redirects.")
 
-    async def _exchange(self, outgoing: HttpRequest, reach: Reach, limit: int) -> HttpAnswer:
+    async def _exchange(self, outgoing: HttpRequest, reach: Reach, limit: int) -> HttpResponse:
         import httpx
 
         from mcpgw.transports.guarded_client import guarded_client
@@ -166,7 +166,7 @@ class Sender:
                 sent=sent,
             )
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return HttpAnswer(response.status_code, headers, content, outgoing.url)
+        return HttpResponse(response.status_code, headers, content, outgoing.url)
 
 
 def _check_url(url: str) -> None:

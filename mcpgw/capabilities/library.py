@@ -87,13 +87,13 @@ class Library:
     _approved: dict[str, ApprovedFile] = attrs.field(factory=dict)
     _quarantined: dict[str, QuarantinedFile] = attrs.field(factory=dict)
     _approvals_seen: int | None = None
-    _remembered: MetadataCache = attrs.field(init=False)
+    _metadata: MetadataCache = attrs.field(init=False)
     _fixed_entries: dict[Path, Entry] | None = None
     _scanned: bool = False
     _policy_seen: str = ""
 
     def __attrs_post_init__(self) -> None:
-        self._remembered = MetadataCache(self.cache, self.scan_version)
+        self._metadata = MetadataCache(self.cache, self.scan_version)
 
     def use(self, folders: tuple[Path, ...], *, fixed: tuple[Path, ...] = ()) -> None:
         """Set the folders, which the next `refresh` reads.
@@ -186,7 +186,7 @@ class Library:
         for path, stamp in stamps.items():
             known = self._entries.get(path)
             if known is None or known.stamp != stamp:
-                known = self._remembered.find(path, stamp)
+                known = self._metadata.find(path, stamp)
             if known is None:
                 fresh = True
                 known = self._shipped(path, stamp) or self._read_entry(path, stamp)
@@ -196,8 +196,8 @@ class Library:
         self._by_name = self._choose(entries)
         if self._fixed and self._fixed_entries is None:
             self._fixed_entries = {p: e for p, e in entries.items() if self._rank(p) == 0}
-        if fresh or self._remembered.has_more_than(len(entries)):
-            self._remembered.save(entries.values())
+        if fresh or self._metadata.has_more_than(len(entries)):
+            self._metadata.save(entries.values())
         for path in [path for path in self._read if path not in entries]:
             del self._read[path]
         now = self._by_name
@@ -231,7 +231,7 @@ class Library:
             path.relative_to(folder).as_posix(): self._read_entry(path, stamp).as_json()
             for path, stamp in capability_files(folder)
         }
-        return {"key": self._remembered.index_key, "files": files}
+        return {"key": self._metadata.index_key, "files": files}
 
     def look(self, path: Path) -> Entry:
         """Return the entry of a single file, which may be outside the folders."""
@@ -244,7 +244,7 @@ class Library:
         folder = next((each for each in self._fixed if each in path.parents), None)
         if folder is None or self.scan is None:
             return None
-        return self._remembered.shipped(path, stamp, folder)
+        return self._metadata.shipped(path, stamp, folder)
 
     def _read_entry(self, path: Path, stamp: Stamp) -> Entry:
         """Read and check a file."""

@@ -43,7 +43,7 @@ class CapabilityServer:
     loaded: Callable[[], Awaitable[None]] | None = None
     """Called once, after the first refresh."""
     _peers: set[Peer] = attrs.field(factory=set)
-    _first: trio.Event = attrs.field(factory=trio.Event)
+    _refreshed: trio.Event = attrs.field(factory=trio.Event)
     _refreshing: trio.Lock = attrs.field(factory=trio.Lock)
 
     async def serve(
@@ -53,7 +53,7 @@ class CapabilityServer:
         peer = Peer(
             channel,
             "gateway",
-            serve=self._answer,
+            serve=self._serve,
             immediate={"ping": lambda _params: {}, "initialize": _initialize},
             notified=lambda _method, _params, _about: None,
         )
@@ -66,9 +66,9 @@ class CapabilityServer:
     async def refresh(self) -> Changes:
         """Refresh the library, log what has changed and notify the peers."""
         async with self._refreshing:
-            first = not self._first.is_set()
+            first = not self._refreshed.is_set()
             changes = await trio.to_thread.run_sync(self.library.refresh)
-            self._first.set()
+            self._refreshed.set()
         if first and self.loaded is not None:
             await self.loaded()
         for path, why in changes.problems.items():
@@ -90,7 +90,7 @@ class CapabilityServer:
                 peer.notify("notifications/tools/list_changed", {})
         return changes
 
-    async def _answer(self, request: Request) -> Params:
+    async def _serve(self, request: Request) -> Params:
         if request.method == "tools/list":
             return await self._list()
         if request.method == "tools/call":
@@ -98,7 +98,7 @@ class CapabilityServer:
         raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
 
     async def _list(self) -> Params:
-        if not self._first.is_set():
+        if not self._refreshed.is_set():
             await self.refresh()
         tools = [dict(e.definition) for e in self.library.entries() if e.definition]
         return {"tools": tools}
@@ -107,7 +107,7 @@ class CapabilityServer:
         name, arguments = params.get("name"), params.get("arguments") or {}
         if not isinstance(name, str) or not isinstance(arguments, Mapping):
             raise RpcError(INVALID_PARAMS, "`name` must be a string and `arguments` an object")
-        if not self._first.is_set():
+        if not self._refreshed.is_set():
             await self.refresh()
         entry = self.library.get(name)
         if entry is None or not entry.definition:

@@ -34,7 +34,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Safe methods (RFC 9110, section 9.2.1)."""
 REPEATABLE: Final = frozenset({*SAFE_METHODS, "PUT", "DELETE"})
 """Idempotent methods (RFC 9110, section 9.2.2)."""
-LARGEST_ANSWER: Final = 10 * 1024 * 1024
+LARGEST_RESPONSE: Final = 10 * 1024 * 1024
 """Default of `max_bytes`."""
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -185,7 +185,7 @@ class Provider:
     service: str = setting("rest", "Kind of provider.", choice(*SERVICES))
     cost_per_call: float = setting(0.0, "Price of a call, in USD.", number(minimum=0))
     timeout: float = setting(30.0, "Seconds for one request.", number(minimum=0, above=True))
-    max_bytes: int = setting(LARGEST_ANSWER, "Largest response, in bytes.", whole(minimum=1))
+    max_bytes: int = setting(LARGEST_RESPONSE, "Largest response, in bytes.", whole(minimum=1))
     config: ProviderConfig = attrs.field(
         factory=ProviderConfig, metadata=section(ProviderConfig, "Settings of the service.")
     )

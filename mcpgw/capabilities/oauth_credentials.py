@@ -36,16 +36,16 @@ def credentials(
             "accept": "application/json",
         }
         outgoing = HttpRequest("POST", url, headers, urlencode(form).encode())
-        answer = await sender.send(outgoing, reach=Reach(), timeout=TIMEOUT, limit=LARGEST)
+        response = await sender.send(outgoing, reach=Reach(), timeout=TIMEOUT, limit=LARGEST)
         try:
-            found = json.loads(answer.content)
+            found = json.loads(response.content)
         except (ValueError, RecursionError):
             found = None
-        if answer.status != 200 or not isinstance(found, dict):
+        if response.status != 200 or not isinstance(found, dict):
             reason = found.get("error") if isinstance(found, dict) else None
             more = f" ({reason})" if isinstance(reason, str) else ""
             raise CallProblem(
-                f"{outgoing.host} did not renew the login: HTTP {answer.status}{more}."
+                f"{outgoing.host} did not renew the login: HTTP {response.status}{more}."
                 " Log in again."
             )
         return found

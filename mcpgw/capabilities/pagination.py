@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 import attrs
 
-from mcpgw.capabilities.http_sender import HttpAnswer
+from mcpgw.capabilities.http_sender import HttpResponse
 from mcpgw.capabilities.model import Pagination
 from mcpgw.capabilities.requests import Draft
 from mcpgw.capabilities.responses import pick
@@ -20,42 +20,42 @@ _REL: Final = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECA
 
 
 def next_draft(
-    rule: Pagination, made: Draft, value: Any, answer: HttpAnswer, page: int
+    rule: Pagination, draft: Draft, value: Any, response: HttpResponse, page: int
 ) -> Draft | None:
     """Return the request for the next page, None after the last one.
 
     Args:
       rule: the pagination of the provider.
-      made: the request of this page.
+      draft: the request of this page.
       value: the parsed response of this page.
-      answer: the same response with its headers.
+      response: the same response with its headers.
       page: the number of this page, from 1.
     """
     items = pick(value, rule.items) if rule.items else value
     count = len(items) if isinstance(items, list) else None
     if rule.style == "link":
-        target = link_next(answer.headers.get("link", ""))
+        target = link_next(response.headers.get("link", ""))
         if target is None:
             return None
-        url = urljoin(answer.url, target)
-        same = urlsplit(url)[:2] == urlsplit(made.url)[:2]
+        url = urljoin(response.url, target)
+        same = urlsplit(url)[:2] == urlsplit(draft.url)[:2]
         # Credentials must only go to the declared host.
-        return attrs.evolve(made, url=url, query=()) if same else None
+        return attrs.evolve(draft, url=url, query=()) if same else None
     if rule.style == "cursor":
         cursor = pick(value, rule.next)
         if cursor in (None, "", False):
             return None
-        return _with(made, rule.parameter, cursor)
+        return _with(draft, rule.parameter, cursor)
     if not count:
         return None
-    size = _number(made, rule.size_parameter)
+    size = _number(draft, rule.size_parameter)
     if size is not None and count < size:
         return None
     if rule.style == "page":
-        first = _number(made, rule.parameter)
-        return _with(made, rule.parameter, (rule.start if first is None else first) + 1)
-    offset = _number(made, rule.parameter) or 0
-    return _with(made, rule.parameter, offset + count)
+        first = _number(draft, rule.parameter)
+        return _with(draft, rule.parameter, (rule.start if first is None else first) + 1)
+    offset = _number(draft, rule.parameter) or 0
+    return _with(draft, rule.parameter, offset + count)
 
 
 def append_page(rule: Pagination, whole: Any, more: Any) -> Any:
@@ -79,17 +79,17 @@ def link_next(header: str) -> str | None:
     return None
 
 
-def _with(made: Draft, name: str, value: Any) -> Draft:
-    if made.method == "GET" or not isinstance(made.body, Mapping):
-        return made.with_query(name, value)
-    return made.with_key(name, value)
+def _with(draft: Draft, name: str, value: Any) -> Draft:
+    if draft.method == "GET" or not isinstance(draft.body, Mapping):
+        return draft.with_query(name, value)
+    return draft.with_key(name, value)
 
 
-def _number(made: Draft, name: str) -> int | None:
-    for key, text in made.query:
+def _number(draft: Draft, name: str) -> int | None:
+    for key, text in draft.query:
         if key == name and text.isdecimal():
             return int(text)
-    body = made.body if isinstance(made.body, Mapping) else {}
+    body = draft.body if isinstance(draft.body, Mapping) else {}
     value = body.get(name)
     return value if isinstance(value, int) else None
 

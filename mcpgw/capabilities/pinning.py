@@ -28,8 +28,8 @@ def pin_file(path: Path, folder: Path, *, data: bytes | None = None) -> str:
     if not is_utf8_path(path.parent.resolve() / path.name):
         raise ValueError(f"the name of {path} must be UTF-8; rename it")
     try:
-        given = path.read_bytes() if data is None else data
-        document = parse(canonical(given).decode("utf-8-sig"))
+        contents = path.read_bytes() if data is None else data
+        document = parse(canonical(contents).decode("utf-8-sig"))
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
@@ -37,12 +37,12 @@ def pin_file(path: Path, folder: Path, *, data: bytes | None = None) -> str:
         raise ValueError(f"{path} must be UTF-8") from None
     except YamlSyntaxError as error:
         raise ValueError(f"{path}:{error.line or 1}: {error.message}") from None
-    if len(given) > LARGEST or not isinstance(document, dict):
+    if len(contents) > LARGEST or not isinstance(document, dict):
         raise ValueError(f"{path} is not a capability file")
-    pinned = with_pin(given)
+    pinned = with_pin(contents)
     name = str(document.get("name") or path.stem)
     try:
-        if pinned != given or data is not None:
+        if pinned != contents or data is not None:
             write_atomically(path, pinned, mode=mode)
         place = path.parent.resolve() / path.name
         approved = ApprovedFile(str(place), name, content_hash(pinned), pinned=True)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from mcpgw.capabilities.errors import CallProblem
-from mcpgw.capabilities.http_sender import HttpAnswer, HttpRequest, Sender
+from mcpgw.capabilities.http_sender import HttpRequest, HttpResponse, Sender
 from mcpgw.capabilities.redaction import HIDDEN, encodings_of, redacted
 from mcpgw.transports.address_policy import Reach
 
@@ -32,9 +32,9 @@ class RecordingSender(Sender):
 
     async def send(
         self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         """Send a request and record it with its response."""
-        answer = await super().send(outgoing, reach=reach, timeout=timeout, limit=limit)
+        response = await super().send(outgoing, reach=reach, timeout=timeout, limit=limit)
         self.recorded.append(
             {
                 "request": {
@@ -44,13 +44,13 @@ class RecordingSender(Sender):
                     "body": _text(outgoing.content),
                 },
                 "response": {
-                    "status": answer.status,
-                    "headers": _kept(answer.headers),
-                    **_content(answer.content),
+                    "status": response.status,
+                    "headers": _kept(response.headers),
+                    **_content(response.content),
                 },
             }
         )
-        return answer
+        return response
 
     def save(self, path: Path, secrets: set[str]) -> None:
         """Write the recording to a file, without these secrets."""
@@ -68,7 +68,7 @@ class Recorded:
     method: str
     url: str
     body: str | None
-    answer: HttpAnswer
+    response: HttpResponse
 
 
 @attrs.define(eq=False)
@@ -79,7 +79,7 @@ class ReplayingSender(Sender):
 
     async def send(
         self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         """Return the next recorded response.
 
         Raises:
@@ -97,7 +97,7 @@ class ReplayingSender(Sender):
             )
         if not _same_body(call.body, _text(outgoing.content)):
             raise CallProblem("the recorded request has another body than this call's.")
-        return attrs.evolve(call.answer, url=outgoing.url)
+        return attrs.evolve(call.response, url=outgoing.url)
 
 
 def read_recording(path: Path) -> list[Recorded]:
@@ -117,15 +117,15 @@ def read_recording(path: Path) -> list[Recorded]:
         raise CallProblem(f"{path} is not a recording of `cap test --record`.") from None
 
 
-def _recorded(asked: dict[str, Any], answer: dict[str, Any]) -> Recorded:
+def _recorded(asked: dict[str, Any], response: dict[str, Any]) -> Recorded:
     method, url, body = asked["method"], asked["url"], asked.get("body")
-    status, headers = answer["status"], answer.get("headers", {})
+    status, headers = response["status"], response.get("headers", {})
     texts = [method, url, *headers, *headers.values(), *([] if body is None else [body])]
     if not isinstance(status, int) or not all(isinstance(each, str) for each in texts):
         raise ValueError
-    text = answer.get("text")
-    data = base64.b64decode(answer["base64"]) if text is None else text.encode()
-    return Recorded(method, url, body, HttpAnswer(status, headers, data, url))
+    text = response.get("text")
+    data = base64.b64decode(response["base64"]) if text is None else text.encode()
+    return Recorded(method, url, body, HttpResponse(status, headers, data, url))
 
 
 def _matches(recorded: str, text: str) -> bool:

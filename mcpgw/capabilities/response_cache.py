@@ -34,7 +34,7 @@ class ResponseCache:
     """Cache of the responses of all capabilities. Failures and writes are not cached."""
 
     limit: int = LARGEST
-    _answers: OrderedDict[str, tuple[float, int, Any]] = attrs.field(factory=OrderedDict)
+    _responses: OrderedDict[str, tuple[float, int, Any]] = attrs.field(factory=OrderedDict)
     _size: int = 0
     _pending: dict[str, _Pending] = attrs.field(factory=dict)
 
@@ -61,11 +61,11 @@ class ResponseCache:
             return await make()
         key = _key(capability, content_hash, inputs)
         while not fresh:
-            found = self._answers.get(key)
+            found = self._responses.get(key)
             if found is not None:
                 until, _, value = found
                 if trio.current_time() < until:
-                    self._answers.move_to_end(key)
+                    self._responses.move_to_end(key)
                     return value
                 self._drop(key)
             pending = self._pending.get(key)
@@ -94,13 +94,13 @@ class ResponseCache:
         size = len(value.data) if isinstance(value, Blob) else len(compact(value))
         if size > min(LARGEST_ONE, self.limit):
             return
-        self._answers[key] = (until, size, value)
+        self._responses[key] = (until, size, value)
         self._size += size
         while self._size > self.limit:
-            self._drop(next(iter(self._answers)))
+            self._drop(next(iter(self._responses)))
 
     def _drop(self, key: str) -> None:
-        found = self._answers.pop(key, None)
+        found = self._responses.pop(key, None)
         if found is not None:
             self._size -= found[1]
 

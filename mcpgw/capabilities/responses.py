@@ -15,7 +15,7 @@ from mcpgw.config.json_path import is_digit_key, parse_path, resolve
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from mcpgw.capabilities.http_sender import HttpAnswer
+    from mcpgw.capabilities.http_sender import HttpResponse
 
 SHOWN_OF_ERROR: Final = 500
 """Characters of an error response that are shown."""
@@ -33,30 +33,30 @@ class Blob:
     """Return them as base64 in JSON, for scripts, instead of as a resource."""
 
 
-def read_answer(answer: HttpAnswer, form: str) -> Any:
+def parse_response(response: HttpResponse, form: str) -> Any:
     """Parse a response as a JSON value, text or bytes.
 
     Args:
-      answer: the response.
+      response: the response.
       form: `json`, `xml`, `text`, `binary`, `resource`, or `auto` to decide by the media type.
 
     Raises:
       CallProblem: the response does not have this form.
     """
-    kind = answer.kind
-    asked, form = form, _form_of(kind, answer.content) if form == "auto" else form
+    kind = response.kind
+    asked, form = form, _form_of(kind, response.content) if form == "auto" else form
     if form in ("binary", "resource"):
-        return Blob(answer.content, kind or "application/octet-stream", asked == "binary")
+        return Blob(response.content, kind or "application/octet-stream", asked == "binary")
     if form == "text":
-        return answer.text()
+        return response.text()
     if form == "xml":
-        return read_xml(answer.content)
-    if not answer.content.strip():
+        return read_xml(response.content)
+    if not response.content.strip():
         return None
     try:
-        return json.loads(answer.content)
+        return json.loads(response.content)
     except (ValueError, RecursionError):
-        start = answer.text().strip()[:120]
+        start = response.text().strip()[:120]
         raise CallProblem(
             f"The response is not valid JSON ({kind or 'no media type'}); it begins: {start}",
             sent=True,
@@ -152,9 +152,9 @@ def pick(value: Any, path: str) -> Any:
     return parsed.pick(value)
 
 
-def error_text(answer: HttpAnswer) -> str:
+def error_text(response: HttpResponse) -> str:
     """Return the message of an error response, in one line."""
-    text = answer.text()
+    text = response.text()
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
@@ -164,7 +164,7 @@ def error_text(answer: HttpAnswer) -> str:
             message = pick(data, path)
             if isinstance(message, str) and message.strip():
                 return message.strip()[:SHOWN_OF_ERROR]
-    if answer.kind == "text/html":
+    if response.kind == "text/html":
         return ""
     return " ".join(text.split())[:SHOWN_OF_ERROR]
 

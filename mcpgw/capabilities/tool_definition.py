@@ -45,9 +45,9 @@ def tool_definition(capability: Capability) -> dict[str, Any]:
 
 
 def _input_schema(capability: Capability) -> dict[str, Any]:
-    given = capability.schema.input
+    declared = capability.schema.input
     schema: dict[str, Any] = (
-        {"type": "object", **given} if given else {"type": "object", "properties": {}}
+        {"type": "object", **declared} if declared else {"type": "object", "properties": {}}
     )
     if schema.get("properties") and not _OPEN & schema.keys():
         # Unknown arguments would be ignored silently.
@@ -63,12 +63,12 @@ def output_schema(capability: Capability) -> dict[str, Any] | None:
 
     Structured content must be an object (MCP 2025-11-25, tools), so other types are wrapped.
     """
-    given = capability.schema.output
-    if given is None:
+    declared = capability.schema.output
+    if declared is None:
         return None
-    if given.get("type", "object") == "object":
-        return {"type": "object", **given}
-    return {"type": "object", "properties": {WRAPPED: dict(given)}, "required": [WRAPPED]}
+    if declared.get("type", "object") == "object":
+        return {"type": "object", **declared}
+    return {"type": "object", "properties": {WRAPPED: dict(declared)}, "required": [WRAPPED]}
 
 
 def keywords(capability: Capability) -> list[str]:

@@ -28,7 +28,7 @@ def check(capability: Capability, document: Mapping[Any, Any], path: Path, found
       capability: the parsed capability.
       document: the data of its file.
       path: the file.
-      found: where findings are added.
+      found: collects the findings.
     """
     _names(capability, path, found)
     _schemas(capability, found)
@@ -96,8 +96,8 @@ def _check_schema(schema: Mapping[str, Any], place: Key, code: str, found: Findi
     try:
         jsonschema_rs.meta.validate({"$schema": _DIALECT, **schema})
     except jsonschema_rs.ValidationError as error:
-        where: Key = (*place, *error.instance_path)
-        found.error(where, f"{code}: must be a JSON Schema: {error.message[:200]}")
+        location: Key = (*place, *error.instance_path)
+        found.error(location, f"{code}: must be a JSON Schema: {error.message[:200]}")
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         found.error(place, f"{code}: must be a JSON Schema: {str(error)[:200]}")
 

@@ -13,7 +13,7 @@ from mcpgw.config.problems import ConfigError
 from mcpgw.openapi_import.documents import capability_document, provider_config, tags_of
 from mcpgw.openapi_import.filters import Filter
 from mcpgw.openapi_import.loading import ImportProblem
-from mcpgw.openapi_import.operations import answer_of
+from mcpgw.openapi_import.operations import response_of
 from mcpgw.openapi_import.request_building import RequestBuilder
 from mcpgw.openapi_import.results import Conversion, Imported, Skipped
 from mcpgw.openapi_import.schemas import References, Schemas
@@ -100,10 +100,10 @@ class _Converter:
         for path, item, method, operation in self._operations():
             reason = self._unwanted(method, path, operation, include, exclude)
             if not reason:
-                made = self._import(path, item, method, operation)
-                reason = self._poisoned(operation, made) or _invalid(made)
+                imported = self._import(path, item, method, operation)
+                reason = self._poisoned(operation, imported) or _invalid(imported)
                 if not reason:
-                    found.append(made)
+                    found.append(imported)
             if reason:
                 skipped.append(Skipped(method.upper(), path, reason))
             if progress is not None:
@@ -155,16 +155,16 @@ class _Converter:
         request.notes[:0] = credentials.notes
         filled = request.path(path)
         name = self._name(operation_name(operation.get("operationId"), method, path, self.prefix))
-        answer = answer_of(operation, self.schemas, self.references)
+        response = response_of(operation, self.schemas, self.references)
         variable = f"{(self.security.owner or 'api').upper()}_BASE_URL"
         url, note = base_url(self.document, self.source, item, operation, variable=variable)
         request.notes += [note] if note else []
-        config = provider_config(url, filled, method, request, credentials, answer)
+        config = provider_config(url, filled, method, request, credentials, response)
         document = capability_document(
             name, method, operation, request, config, cost_per_call=self.cost_per_call
         )
-        if answer.schema is not None:
-            document["schema"]["output"] = answer.schema
+        if response.schema is not None:
+            document["schema"]["output"] = response.schema
         if credentials.auth is not None:
             document["auth"] = credentials.auth
         return Imported(name, document, method.upper(), path, tuple(dict.fromkeys(request.notes)))
@@ -180,25 +180,25 @@ class _Converter:
         self.names[f"{name}_{count}"] = 1
         return f"{name}_{count}"
 
-    def _poisoned(self, operation: Mapping[str, Any], made: Imported) -> str:
+    def _poisoned(self, operation: Mapping[str, Any], imported: Imported) -> str:
         if self.scan is None:
             return ""
         raw = "\n".join(
             str(operation[key]) for key in ("summary", "description") if key in operation
         )
         tool = {
-            "name": made.name,
-            "description": made.document["description"],
-            "inputSchema": made.document["schema"]["input"],
+            "name": imported.name,
+            "description": imported.document["description"],
+            "inputSchema": imported.document["schema"]["input"],
         }
         found = self.scan(raw, tool)
         return f"tool poisoning: {'; '.join(found)}" if found else ""
 
 
-def _invalid(made: Imported) -> str:
+def _invalid(imported: Imported) -> str:
     """Return why the capability could not be read back from its file, "" if it could."""
     try:
-        check_document(Path(f"{made.name}.yaml"), made.document)
+        check_document(Path(f"{imported.name}.yaml"), imported.document)
     except ConfigError as error:
         return f"it cannot be written as a capability: {error}"
     return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mcpgw.openapi_import.operations import Answer, Request
+from mcpgw.openapi_import.operations import Request, Response
 from mcpgw.openapi_import.security import Credentials
 from mcpgw.openapi_import.texts import identifier, sentence
 from mcpgw.openapi_import.values import as_list
@@ -25,7 +25,7 @@ def provider_config(
     method: str,
     request: Request,
     credentials: Credentials,
-    answer: Answer,
+    response: Response,
 ) -> dict[str, Any]:
     """Return the `config` of the provider that sends an operation's request."""
     config: dict[str, Any] = {"base_url": base_url, "path": path, "method": method.upper()}
@@ -40,9 +40,9 @@ def provider_config(
         config["body"] = request.body
         if request.content_type:
             config["body_content_type"] = request.content_type
-    if answer.form:
-        config["response_format"] = answer.form
-    if (pages := _pagination(request, answer.schema)) is not None:
+    if response.form:
+        config["response_format"] = response.form
+    if (pages := _pagination(request, response.schema)) is not None:
         config["pagination"] = pages
     return config
 

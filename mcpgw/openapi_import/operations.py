@@ -253,18 +253,18 @@ def _example(node: Mapping[str, Any]) -> Any:
 
 
 @attrs.frozen
-class Answer:
+class Response:
     """The response of an operation: its schema, and the `response_format` to read it with."""
 
     schema: dict[str, Any] | None = None
     form: str = ""
 
 
-def answer_of(operation: Mapping[str, Any], schemas: Schemas, references: References) -> Answer:
+def response_of(operation: Mapping[str, Any], schemas: Schemas, references: References) -> Response:
     """Return the response of an operation to a successful request."""
     responses = operation.get("responses")
     if not isinstance(responses, Mapping):
-        return Answer()
+        return Response()
     named = {str(code).upper(): node for code, node in responses.items()}
     for code in ("200", "201", "202", "203", "2XX", "DEFAULT"):
         if code not in named:
@@ -278,24 +278,24 @@ def answer_of(operation: Mapping[str, Any], schemas: Schemas, references: Refere
         if "schema" in response:  # Swagger 2.0
             schema = references.follow(response["schema"])
             if isinstance(schema, Mapping) and schema.get("type") == "file":
-                return Answer(None, "binary")
-            return Answer(lenient(schemas.plain(schema, hide="writeOnly")) or None)
+                return Response(None, "binary")
+            return Response(lenient(schemas.plain(schema, hide="writeOnly")) or None)
         if code != "DEFAULT":
-            return Answer()
-    return Answer()
+            return Response()
+    return Response()
 
 
-def _of_content(content: Mapping[str, Any], schemas: Schemas) -> Answer:
+def _of_content(content: Mapping[str, Any], schemas: Schemas) -> Response:
     kinds = {str(kind).partition(";")[0].strip().lower(): node for kind, node in content.items()}
     for kind, media in kinds.items():
         if kind == "application/json" or kind.endswith("+json") or kind == "*/*":
             schema = media.get("schema") if isinstance(media, Mapping) else None
-            return Answer(lenient(schemas.plain(schema, hide="writeOnly")) or None)
+            return Response(lenient(schemas.plain(schema, hide="writeOnly")) or None)
     if any(kind.startswith("text/") for kind in kinds):
-        return Answer(None, "text")
+        return Response(None, "text")
     if any("xml" in kind for kind in kinds):
-        return Answer(None, "xml")
-    return Answer(None, "binary") if kinds else Answer()
+        return Response(None, "xml")
+    return Response(None, "binary") if kinds else Response()
 
 
 _STRICT: Final = (

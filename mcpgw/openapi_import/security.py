@@ -49,19 +49,21 @@ class Security:
 
     def of(self, operation: Mapping[str, Any]) -> Credentials:
         """Return the credentials of an operation, by its own requirement or the document's."""
-        wanted = operation.get("security", self.document.get("security"))
+        requirements = operation.get("security", self.document.get("security"))
         if self.auth_key is not None:
-            return self._configured(wanted)
-        if not isinstance(wanted, list) or not wanted:
+            return self._configured(requirements)
+        if not isinstance(requirements, list) or not requirements:
             return Credentials()
-        optional = any(not each for each in wanted if isinstance(each, Mapping))
-        ways = [each for each in wanted if isinstance(each, Mapping) and each]
+        optional = any(not each for each in requirements if isinstance(each, Mapping))
+        ways = [each for each in requirements if isinstance(each, Mapping) and each]
         if not ways:
             return Credentials()
         return min((self._way(way, optional) for way in ways), key=_rank)
 
-    def _configured(self, wanted: Any) -> Credentials:
-        found = attrs.evolve(self, auth_key=None).of({"security": wanted} if wanted else {})
+    def _configured(self, requirements: Any) -> Credentials:
+        found = attrs.evolve(self, auth_key=None).of(
+            {"security": requirements} if requirements else {}
+        )
         base = found.auth or {"required": True, "type": "bearer"}
         return attrs.evolve(found, auth={**base, "key": self.auth_key})
 
@@ -77,21 +79,23 @@ class Security:
             if not isinstance(scheme, Mapping) or not scheme:
                 notes.append(f"the security scheme {str(name)[:60]!r} is not defined")
                 continue
-            made = self._scheme(str(name), scheme, scopes)
-            if made is None:
+            mapped = self._scheme(str(name), scheme, scopes)
+            if mapped is None:
                 kind = str(scheme.get("type"))[:30]
                 notes.append(f"the security scheme {str(name)[:60]!r} ({kind}) cannot be mapped")
                 continue
-            where = str(scheme.get("name", ""))
-            sent.add(where if made.get("param") else made.get("header", "Authorization").lower())
+            carrier = str(scheme.get("name", ""))
+            sent.add(
+                carrier if mapped.get("param") else mapped.get("header", "Authorization").lower()
+            )
             if auth is None:
-                auth = {"required": not optional, **made}
-            elif made["key"].startswith("env:"):
-                template = f"{{env.{made['key'][4:]}}}"
-                if "param" in made:
-                    params[made["param"]] = template
+                auth = {"required": not optional, **mapped}
+            elif mapped["key"].startswith("env:"):
+                template = f"{{env.{mapped['key'][4:]}}}"
+                if "param" in mapped:
+                    params[mapped["param"]] = template
                 else:
-                    headers[made.get("header", "Authorization")] = template
+                    headers[mapped.get("header", "Authorization")] = template
             else:
                 notes.append(f"the second security scheme {str(name)[:60]!r} is left out")
         return Credentials(auth, headers, params, frozenset(sent), tuple(notes))
@@ -117,25 +121,25 @@ class Security:
                 return {"type": "bearer", "key": key, **more}
             return {"type": "bearer", "key": key, "prefix": http.title(), **more} if http else None
         if kind == "apikey":
-            where, header = scheme.get("in"), str(scheme.get("name", ""))
+            place, header = scheme.get("in"), str(scheme.get("name", ""))
             if not header:
                 return None
             base = {"type": "api_key", "key": key, **more}
-            if where == "query":
+            if place == "query":
                 return {**base, "param": header}
-            if where == "header":
+            if place == "header":
                 return {**base, "header": header}
-            if where == "cookie":
+            if place == "cookie":
                 return {**base, "header": "Cookie", "prefix": f"{header}="}
             return None
         if kind in ("oauth2", "openidconnect"):
-            made: dict[str, Any] = {"type": "oauth2", "key": key, **more}
-            wanted = [str(each) for each in scopes] if isinstance(scopes, list) else []
-            if wanted:
-                made["scopes"] = wanted
+            auth: dict[str, Any] = {"type": "oauth2", "key": key, **more}
+            needed = [str(each) for each in scopes] if isinstance(scopes, list) else []
+            if needed:
+                auth["scopes"] = needed
             hint = f"Put an access token into {key[4:]}."
-            made["description"] = f"{about} {hint}".strip()
-            return made
+            auth["description"] = f"{about} {hint}".strip()
+            return auth
         return None
 
     def _variable(self, name: str) -> str:

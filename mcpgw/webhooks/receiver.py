@@ -42,7 +42,7 @@ Result = TypeVar("Result")
 
 
 @attrs.frozen
-class Answer:
+class Response:
     """An HTTP response with a JSON body."""
 
     status: int
@@ -136,7 +136,7 @@ class Receiver:
 
     # -- requests ------------------------------------------------------------------------------
 
-    def screen(self, method: str, path: str, size: int = 0) -> Answer | None:
+    def screen(self, method: str, path: str, size: int = 0) -> Response | None:
         """Return the error response to a request by its head alone, None if it may go on.
 
         Args:
@@ -162,7 +162,7 @@ class Receiver:
         body: bytes,
         *,
         query: bytes = b"",
-    ) -> Answer:
+    ) -> Response:
         """Process a request and return the response.
 
         The checks are, in this order: path, method, size, rate limit, signature, payload,
@@ -254,7 +254,7 @@ class Receiver:
 
     async def _hand_over(
         self, route: Route, event: Event, keys: tuple[str, ...], *, mapped: bool
-    ) -> Answer:
+    ) -> Response:
         """Deliver an event to the sessions or queue it, unless its delivery is a duplicate."""
         path, statistics = route.endpoint.path, route.statistics
         claim = await self._claim(path, keys)
@@ -368,24 +368,24 @@ def _request_id() -> str:
     return str(uuid.uuid4())
 
 
-def _refusal(status: int, error: str, **headers: str) -> Answer:
-    return Answer(status, {"error": error, "request_id": _request_id()}, headers)
+def _refusal(status: int, error: str, **headers: str) -> Response:
+    return Response(status, {"error": error, "request_id": _request_id()}, headers)
 
 
-def _try_again() -> Answer:
+def _try_again() -> Response:
     return _refusal(
         503, "The event cannot be stored now; send it again later", **{"Retry-After": "60"}
     )
 
 
-def _unverified(route: Route, reason: str) -> Answer:
+def _unverified(route: Route, reason: str) -> Response:
     """Reject a request without the reason, which is logged and must not help an attacker."""
     route.statistics.signature_failures += 1
     log.warning("webhook.signature_rejected", path=route.endpoint.path, reason=reason)
     return _refusal(401, "Invalid signature")
 
 
-def _received(*, sessions: int = 0, duplicate: bool = False, queued: bool = False) -> Answer:
+def _received(*, sessions: int = 0, duplicate: bool = False, queued: bool = False) -> Response:
     content: dict[str, object] = {
         "status": "received",
         "request_id": _request_id(),
@@ -396,4 +396,4 @@ def _received(*, sessions: int = 0, duplicate: bool = False, queued: bool = Fals
         content["duplicate"] = True
     if queued:
         content["queued"] = True
-    return Answer(200, content)
+    return Response(200, content)

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcpgw.capabilities.errors import CallProblem
-from mcpgw.capabilities.http_sender import HttpAnswer, HttpRequest
+from mcpgw.capabilities.http_sender import HttpRequest, HttpResponse
 from mcpgw.capabilities.parsing import read_capability
 from mcpgw.capabilities.requests import draft, values_of
-from mcpgw.capabilities.responses import Blob, compact, content_blocks, pick, read_answer
+from mcpgw.capabilities.responses import Blob, compact, content_blocks, parse_response, pick
 from mcpgw.config.json_path import PathError
 from mcpgw.config.problems import ConfigError
 from tests.capabilities.test_library_cache import text
@@ -136,9 +136,9 @@ FORMS = st.sampled_from(["auto", "json", "xml", "text", "binary", "resource"])
 @given(content=BODIES, kind=KINDS, form=FORMS)
 def test_any_answer_is_read_or_refused(content: bytes, kind: str, form: str) -> None:
     """It becomes content that can be sent on as JSON, or an error in words."""
-    answer = HttpAnswer(200, {"content-type": kind}, content, "https://api.example/")
+    answer = HttpResponse(200, {"content-type": kind}, content, "https://api.example/")
     try:
-        value = read_answer(answer, form)
+        value = parse_response(answer, form)
     except CallProblem as problem:
         value, said = None, str(problem)
         assert said

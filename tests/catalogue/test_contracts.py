@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from mcpgw.capabilities.builtin import builtin_folder
-from mcpgw.capabilities.commands import words
+from mcpgw.capabilities.commands import command_line
 from mcpgw.capabilities.executor import with_defaults
 from mcpgw.capabilities.parsing import read_capability
 from mcpgw.capabilities.requests import values_of
@@ -168,7 +168,7 @@ async def test_contract(path: Path, stage: Playback, tmp_path: Path) -> None:
     if "argv" in contract:
         inputs = with_defaults(capability.schema.input, arguments)
         assert capability.primary is not None
-        argv = words(capability.primary.config.command, values_of(inputs, environ))
+        argv = command_line(capability.primary.config.command, values_of(inputs, environ))
         assert contract["argv"] == argv
         return
     log_in(tmp_path, contract.get("oauth") or {})

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from mcpgw.capabilities.executor import Executor
-from mcpgw.capabilities.http_sender import HttpAnswer, HttpRequest, Sender
+from mcpgw.capabilities.http_sender import HttpRequest, HttpResponse, Sender
 from mcpgw.capabilities.model import Capability
 from mcpgw.capabilities.oauth_credentials import credentials
 from mcpgw.capabilities.parsing import read_capability
@@ -30,7 +30,7 @@ class Redirected(Sender):
 
     async def send(
         self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         assert self.stage is not None
         parts = urlsplit(outgoing.url)
         origin = f"{parts.scheme}://{parts.netloc}"

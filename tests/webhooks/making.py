@@ -12,7 +12,7 @@ import attrs
 from mcpgw.state.database import Database
 from mcpgw.webhooks.definition import Endpoint, endpoint
 from mcpgw.webhooks.events import Event
-from mcpgw.webhooks.receiver import Answer, Receiver
+from mcpgw.webhooks.receiver import Receiver, Response
 from mcpgw.webhooks.store import Bounds, WebhookStore
 
 SECRET = "canary-7f1c-never-shown"
@@ -98,7 +98,7 @@ def receiver(
 
 async def post(
     to: Receiver, payload: object, *, path: str = "/webhooks/hook", delivery: str = ""
-) -> Answer:
+) -> Response:
     """Send JSON as GitHub does, signed rightly."""
     body = json.dumps(payload).encode()
     return await to.receive("POST", path, github(body, delivery), body)

@@ -18,7 +18,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from mcpgw.observe.log import configure
 from mcpgw.state.database import Database
 from mcpgw.webhooks.events import Event
-from mcpgw.webhooks.receiver import Answer, Receiver
+from mcpgw.webhooks.receiver import Receiver, Response
 from mcpgw.webhooks.store import HELD, Bounds, Claim, WebhookStore
 
 from .making import NOW, SECRET, Clock, Sessions, digest, github, made, post, receiver, stripe
@@ -617,7 +617,7 @@ def test_any_request(
     to = receiver(Path("nowhere"), hook)
     sent = headers | (github(body) if signed else {})
 
-    async def receive() -> Answer:
+    async def receive() -> Response:
         return await to.receive(method, path, sent, body, query=body)
 
     answer = trio.run(receive)

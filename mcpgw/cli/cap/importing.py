@@ -82,11 +82,11 @@ def import_command(ctx: click.Context, /, spec: str, **options: Any) -> None:
 def _document(ctx: click.Context, spec: str, options: Mapping[str, Any]) -> str:
     if spec.startswith(("http://", "https://")):
         from mcpgw.capabilities.errors import CallProblem
-        from mcpgw.capabilities.fetching import fetch_answer
+        from mcpgw.capabilities.fetching import fetch_response
 
         inside = _inside(options)
         try:
-            answer = trio.run(lambda: fetch_answer(spec, limit=LARGEST_SPEC, inside=inside))
+            answer = trio.run(lambda: fetch_response(spec, limit=LARGEST_SPEC, inside=inside))
         except CallProblem as problem:
             click.echo(f"Error: OpenAPI spec fetch failed: {_with_hint(problem)}", err=True)
             ctx.exit(UNAVAILABLE)
@@ -251,7 +251,7 @@ def import_url_command(
     Only the most useful operations of the API at URL are imported.
     """
     from mcpgw.capabilities.errors import CallProblem
-    from mcpgw.capabilities.fetching import fetch_answer
+    from mcpgw.capabilities.fetching import fetch_response
     from mcpgw.openapi_import import ImportProblem, load, probe
 
     headers = {"authorization": auth} if auth else {}
@@ -259,7 +259,9 @@ def import_url_command(
 
     async def fetch(address: str) -> bytes | None:
         try:
-            answer = await fetch_answer(address, limit=LARGEST_SPEC, headers=headers, inside=inside)
+            answer = await fetch_response(
+                address, limit=LARGEST_SPEC, headers=headers, inside=inside
+            )
         except CallProblem as problem:
             failures.append(_with_hint(problem))
             return None

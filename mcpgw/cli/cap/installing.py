@@ -92,7 +92,7 @@ def install_command(
 def _from_github(ctx: click.Context, name: str, repo: str, branch: str) -> tuple[bytes, str]:
     from mcpgw.capabilities.builtin import builtin_folder
     from mcpgw.capabilities.errors import CallProblem
-    from mcpgw.capabilities.fetching import fetch_answer
+    from mcpgw.capabilities.fetching import fetch_response
     from mcpgw.capabilities.parsing import LARGEST
 
     if not _REPOSITORY.fullmatch(repo) or ".." in repo:
@@ -110,7 +110,7 @@ def _from_github(ctx: click.Context, name: str, repo: str, branch: str) -> tuple
         for category in known:
             url = f"{base}/{repo}/{branch}/capabilities/{category}/{name}.yaml"
             try:
-                answer = await fetch_answer(url, limit=LARGEST, inside=inside)
+                answer = await fetch_response(url, limit=LARGEST, inside=inside)
             except CallProblem as problem:
                 last = str(problem)
                 return None
