@@ -180,7 +180,7 @@ def test_every_call_must_have_its_one_right_answer() -> None:
     first, second = calls.next(), calls.next()
     assert {"name": "echo", "arguments": {"text": "hello"}} == json.loads(first)["params"]
     calls.check([answer(second), answer(first)])
-    with pytest.raises(Broken, match="second"):
+    with pytest.raises(Broken, match="unexpected or repeated response"):
         calls.check([answer(first)])
     with pytest.raises(Broken, match="wrong"):
         calls.check([answer(calls.next(), "other")])

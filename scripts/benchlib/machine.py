@@ -1,4 +1,4 @@
-"""What the figures depend on: the machine and the versions; and what the kernel counts."""
+"""Machine and versions of a run, and the resources used by processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def machine() -> dict[str, str]:
-    """Return what this machine is."""
+    """Return a description of this machine."""
     return {
         "processor": _processor(),
         "cores": str(os.cpu_count()),
@@ -27,7 +27,7 @@ def machine() -> dict[str, str]:
 
 
 def versions(setup: Setup) -> dict[str, str]:
-    """Return the versions of what takes part."""
+    """Return the versions of the measured programs."""
     found = {name: importlib.metadata.version(name) for name in ("mcpgw", "trio", "attrs")}
     if setup.fastmcp is not None:
         found["fastmcp"] = _asked(
@@ -46,7 +46,7 @@ def load_average() -> list[float]:
 
 
 def resident_mb(pid: int) -> float:
-    """Return the memory of one process, in MB of 1024 kB."""
+    """Return the resident memory of one process, in MB of 1024 kB."""
     status = Path(f"/proc/{pid}/status")
     if status.exists():
         for line in status.read_text("ascii", "replace").splitlines():
@@ -56,7 +56,7 @@ def resident_mb(pid: int) -> float:
 
 
 def cpu_seconds(pid: int) -> float | None:
-    """Return the processor time that a process has used, None where that is not told."""
+    """Return the processor time used by a process, or None if the system lacks /proc."""
     stat = Path(f"/proc/{pid}/stat")
     if not stat.exists():
         return None
@@ -65,7 +65,7 @@ def cpu_seconds(pid: int) -> float | None:
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that have this one as their parent."""
+    """Return the child processes of a process."""
     pairs = (line.split() for line in _asked(["ps", "-A", "-o", "pid=,ppid="]).splitlines())
     return [int(child) for child, parent in pairs if int(parent) == pid]
 
