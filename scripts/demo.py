@@ -101,7 +101,7 @@ class Demo:
     """The steps of the demo, in order; each verifies what it prints."""
 
     paper: Paper
-    began: float = 0.0
+    started: float = 0.0
     shown: list[dict[str, Any]] = attrs.field(factory=list)
     search_tokens: int = 0
     children: list[int] = attrs.field(factory=list)
@@ -123,10 +123,10 @@ class Demo:
             capabilities={},
             clientInfo={"name": "demo", "version": __version__},
         )
-        ready = time.perf_counter() - self.began
+        ready = time.perf_counter() - self.started
         if (name := result.get("serverInfo", {}).get("name")) != "mcp-gateway":
             raise DemoFailed(f"the server calls itself {name!r}, not 'mcp-gateway'")
-        await client.tell("notifications/initialized")
+        await client.notify("notifications/initialized")
         self.paper.heading("1  Start the gateway", f"{1000 * ready:.0f} ms to its first answer")
         self.paper.line(f"$ {self.paper.style('mcp-gateway serve --mode stdio', 'bold')}")
         behind = descendants(client.process.pid)
@@ -217,9 +217,9 @@ class Demo:
     async def leave(self, client: Client) -> None:
         """End the session as a client does, and verify that no process is left."""
         self.children = descendants(client.process.pid) or []
-        began = time.perf_counter()
+        started = time.perf_counter()
         status = await client.end()
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started
         if status != 0:
             raise DemoFailed(f"the gateway ended with status {status}")
         if left := still_running(self.children):
@@ -287,7 +287,7 @@ async def show(paper: Paper, command: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="mcpgw-demo-") as name:
         folder = Path(name)
         (folder / "gateway.yaml").write_text(_gateway_yaml())
-        demo.began = time.perf_counter()
+        demo.started = time.perf_counter()
         with trio.move_on_after(DEADLINE) as scope:
             await with_gateway(
                 [*command, "serve", "--mode", "stdio"],

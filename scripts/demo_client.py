@@ -74,7 +74,7 @@ class Client:
             raise DemoFailed(f"{tool} failed: {text_of(result)}")
         return result, seconds
 
-    async def tell(self, method: str) -> None:
+    async def notify(self, method: str) -> None:
         """Send a notification."""
         await self._send({"method": method})
 

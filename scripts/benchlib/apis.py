@@ -127,10 +127,10 @@ def scan_ms(turns: int) -> float:
     definitions = [each.definition for each in library.entries() if each.definition]
     took = []
     for _ in range(turns):
-        began = time.perf_counter()
+        started = time.perf_counter()
         for each in definitions:
             scan_definition("tool", each)
-        took.append((time.perf_counter() - began) / len(definitions) * 1e6)
+        took.append((time.perf_counter() - started) / len(definitions) * 1e6)
     return statistics.median(took)
 
 
@@ -173,7 +173,7 @@ def import_seconds() -> float:
         spec = folder / "api.json"
         spec.write_text(json.dumps(_document("https://api.example.com", OPERATIONS)), "utf-8")
         words = ["-m", "mcpgw", "cap", "import", str(spec), "-o", str(folder / "caps")]
-        began = time.perf_counter()
+        started = time.perf_counter()
         done = subprocess.run(
             [sys.executable, *words],
             cwd=folder,
@@ -181,7 +181,7 @@ def import_seconds() -> float:
             capture_output=True,
             check=False,
         )
-        took = time.perf_counter() - began
+        took = time.perf_counter() - started
         written = len(list((folder / "caps").rglob("*.yaml")))
         if done.returncode or written != OPERATIONS:
             raise Broken(f"cap import wrote {written} files: {done.stderr[-300:]!r}")
@@ -232,12 +232,12 @@ def withdrawn_seconds() -> float:
                 raise Broken("the capability cannot be called")
             with path.open("a", encoding="utf-8") as file:
                 file.write("#")
-            began = time.perf_counter()
+            started = time.perf_counter()
             while not program.ask("tools/call", params).get("isError"):
-                if time.perf_counter() - began > LONGEST:
+                if time.perf_counter() - started > LONGEST:
                     raise Broken("a pinned file that was changed is still in use")
                 time.sleep(0.01)
-            return time.perf_counter() - began
+            return time.perf_counter() - started
 
 
 @contextmanager

@@ -173,11 +173,11 @@ def _few_by_fastmcp(python: str, backends: Mapping[str, Sequence[str]]) -> dict[
         Conversation(command, cwd=Path(name), env=FASTMCP_ENV) as program,
     ):
         program.open()
-        ready = time.perf_counter() - program.began
+        ready = time.perf_counter() - program.started
         for _ in range(3):
-            began = time.perf_counter()
+            started = time.perf_counter()
             program.ask("tools/call", {"name": "echo_echo", "arguments": {"text": SHORT}})
-            took.append(time.perf_counter() - began)
+            took.append(time.perf_counter() - started)
     print(
         f"  FastMCP's proxy over the same {len(backends)}: {ready:.2f} s to initialize,"
         f" {statistics.median(took):.2f} s a call ({len(took)} calls)"

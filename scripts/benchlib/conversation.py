@@ -30,7 +30,7 @@ class Broken(Exception):
 
 
 class Conversation:
-    """A running program; `began` is the time just before its start.
+    """A running program; `started` is the time just before its start.
 
     As a context manager it closes stdin and waits for the process at the end.
     """
@@ -42,7 +42,7 @@ class Conversation:
         self._number = 0
         self._rest = b""
         environ = {k: v for k, v in os.environ.items() if not k.startswith("MCP_GATEWAY_")}
-        self.began = time.perf_counter()
+        self.started = time.perf_counter()
         self._process = subprocess.Popen(
             self.command,
             stdin=subprocess.PIPE,
@@ -113,14 +113,14 @@ class Conversation:
         took: list[float] = []
         answers: list[bytes] = []
         until = clock() + seconds
-        began = 0.0
-        while began < until:
+        started = 0.0
+        while started < until:
             line = calls.next()
-            began = clock()
+            started = clock()
             write(line)
             while not (found := lines()):
                 pass
-            took.append(clock() - began)
+            took.append(clock() - started)
             answers += found
         calls.check(answers)
         return took
@@ -128,8 +128,8 @@ class Conversation:
     def in_flight(self, calls: Calls, count: int, seconds: float) -> tuple[float, int]:
         """Keep `count` calls in flight for a while; return the rate per second and the count."""
         answers: list[bytes] = []
-        began = time.perf_counter()
-        until = began + seconds
+        started = time.perf_counter()
+        until = started + seconds
         out = b"".join([calls.next() for _ in range(count)])
         flying = count
         while flying:
@@ -142,7 +142,7 @@ class Conversation:
             if time.perf_counter() < until:
                 out += b"".join([calls.next() for _ in found])
                 flying += len(found)
-        elapsed = time.perf_counter() - began
+        elapsed = time.perf_counter() - started
         calls.check(answers)
         return len(answers) / elapsed, len(answers)
 
@@ -202,4 +202,4 @@ class Calls:
             if not content or content[0].get("text") != self._text:
                 raise Broken(f"a wrong response: {line[:300]!r}")
         if self._open:
-            raise Broken(f"unanswered calls: {len(self._open)}")
+            raise Broken(f"calls not answered: {len(self._open)}")

@@ -70,9 +70,9 @@ def _once(prepare: Callable[[Path], Started]) -> tuple[float, float]:
         command, env = prepare(Path(name))
         with Conversation(command, cwd=Path(name), env=env) as program:
             program.ask("initialize", INITIALIZE)
-            first = time.perf_counter() - program.began
+            first = time.perf_counter() - program.started
             program.ask("tools/list")
-            return first, time.perf_counter() - program.began
+            return first, time.perf_counter() - program.started
 
 
 def _children_of_many(prepare: Callable[[Path], Started]) -> int:
