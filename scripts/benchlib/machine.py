@@ -30,13 +30,13 @@ def versions(setup: Setup) -> dict[str, str]:
     """Return the versions of the measured programs."""
     found = {name: importlib.metadata.version(name) for name in ("mcpgw", "trio", "attrs")}
     if setup.fastmcp is not None:
-        found["fastmcp"] = _asked(
+        found["fastmcp"] = _output_of(
             [setup.fastmcp, "-c", "import fastmcp; print(fastmcp.__version__)"]
         )
     if (node := shutil.which("node")) is not None and any(
         "node" in Path(command[0]).name for command in setup.servers.values()
     ):
-        found["node"] = _asked([node, "--version"])
+        found["node"] = _output_of([node, "--version"])
     return found
 
 
@@ -52,7 +52,7 @@ def resident_mb(pid: int) -> float:
         for line in status.read_text("ascii", "replace").splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
-    return int(_asked(["ps", "-o", "rss=", "-p", str(pid)])) / 1024
+    return int(_output_of(["ps", "-o", "rss=", "-p", str(pid)])) / 1024
 
 
 def cpu_seconds(pid: int) -> float | None:
@@ -66,11 +66,11 @@ def cpu_seconds(pid: int) -> float | None:
 
 def children(pid: int) -> list[int]:
     """Return the child processes of a process."""
-    pairs = (line.split() for line in _asked(["ps", "-A", "-o", "pid=,ppid="]).splitlines())
+    pairs = (line.split() for line in _output_of(["ps", "-A", "-o", "pid=,ppid="]).splitlines())
     return [int(child) for child, parent in pairs if int(parent) == pid]
 
 
-def _asked(command: list[str]) -> str:
+def _output_of(command: list[str]) -> str:
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=60
     )
