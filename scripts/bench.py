@@ -1,15 +1,15 @@
-"""Measure the gateway beside other programs, all in one run and in turn.
+"""Measure the gateway and other programs in turn, all in one run.
 
-What is compared takes turns (A B C, A B C, ...), so that whatever else the machine does hits
-all alike. How to read what it prints:
+The programs take turns (A B C, A B C, ...), so that other load on the machine affects all of them
+alike. How to read the output:
 
-- *Start*: milliseconds from the spawn of a process to its answer to `initialize`, and to
-  `tools/list` which the client sends next. `bare` is the least that a program on Trio can be
-  (`benchlib/bare.py`). `50 backends` has a new state folder each time, and must have started
-  no process of a backend.
-- *Calls*: the same tool of the same echo server: asked directly, through the gateway
+- *Start*: milliseconds from the spawn of a process to its response to `initialize`, and to
+  `tools/list`, which the client sends next. `bare` is a minimal program on Trio
+  (`benchlib/bare.py`). `50 backends` has a new state folder each time, and must not have started
+  any backend process.
+- *Calls*: the same tool of the same echo server: called directly, through the gateway
   (`gateway_invoke`), and through FastMCP's proxy. `p50` is for one call in flight; `calls/s`
-  for 32. `CPU` is what the process itself used for a call, with 32 in flight; `RSS` its own
+  for 32. `CPU` is the processor time of the process for a call, with 32 in flight; `RSS` its own
   memory, without its children.
 - *Six backends*: the gateway with the echo server alone, and with five real servers connected
   beside it.
@@ -19,19 +19,19 @@ all alike. How to read what it prints:
   by `mcp-gateway bridge`, and by supergateway and mcp-proxy, which are installed into
   `.cache/bench` the first time.
 - *APIs*: capability files: loaded for the first time and again, imported from a document of 500
-  operations, withdrawn after a change; and calls to an API on this machine, beside FastMCP's
-  server of the same OpenAPI document.
-- *Search*: what `bench_search.py` measures (`scripts/bench search` alone).
-- *Tokens*: what `bench_tokens.py` counts (`scripts/bench tokens` alone).
+  operations, withdrawn after a change; and calls to an API on this machine, compared with
+  FastMCP's server of the same OpenAPI document.
+- *Search*: the results of `bench_search.py` (`scripts/bench search`).
+- *Tokens*: the results of `bench_tokens.py` (`scripts/bench tokens`).
 
-A figure is the median over the turns. `x` columns are ratios: the median of the ratio within
-each turn, which a slow moment of the machine does not spoil. `min` is the best turn. Latencies
-hold only for this machine, and while nothing else runs on it; ratios carry further. At the end
-stand the targets, and which were missed. The exit status is 1 where the run itself went wrong
-(a wrong answer, a process that should not be there), not where a target was missed.
+Each figure is the median over the turns. `x` columns are the medians of the ratios within each
+turn, which a slow moment of the machine does not distort. `min` is the best turn. Latencies are
+valid only for this machine while it is otherwise idle; ratios are more general. The targets are
+listed at the end. The exit status is 1 if the run itself failed (a wrong response, an unexpected
+process), not if a target was missed.
 
-A program that is not installed is left out, with a message: FastMCP and the servers for time
-and git are looked for in the interpreter that runs this, the npm servers in `.cache/npm`.
+Programs that are not installed are left out, with a message: FastMCP and the servers for time and
+git must be installed in the interpreter that runs this, the npm servers in `.cache/npm`.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ PARTS = {
 
 
 def measure_search(setup: Setup) -> dict[str, Any] | None:
-    """Run the benchmark of the search, where it is there."""
+    """Run the benchmark of the search, if its script exists."""
     if importlib.util.find_spec("bench_search") is None:
-        print("Search: left out, there is no scripts/bench_search.py")
+        print("Search: left out; scripts/bench_search.py is missing")
         return None
     import bench_search
 
@@ -84,15 +84,17 @@ def measure_tokens(_setup: Setup) -> dict[str, Any] | None:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parts = [*PARTS, "search", "tokens"]
     parser = argparse.ArgumentParser(
         prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="few turns: a look, not a result")
-    parser.add_argument("--only", default=",".join(parts), help=f"of {','.join(parts)}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--no-peers", action="store_true", help="leave out what is not ours")
+    parser.add_argument("--quick", action="store_true", help="few turns; not a valid result")
+    parser.add_argument(
+        "--only", default=",".join(parts), help=f"comma-separated parts of {','.join(parts)}"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
+    parser.add_argument("--no-peers", action="store_true", help="leave out other programs")
     parser.add_argument("--fastmcp-python", metavar="PATH", help="an interpreter with fastmcp")
     parser.add_argument(
         "--embedding-python",
@@ -104,7 +106,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=COMMAND",
-        help="a real server for Six backends, instead of the one of that name",
+        help="a real server for Six backends, instead of the default one with that name",
     )
     parser.add_argument(
         "--publish",
@@ -114,14 +116,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     options.only = [name.strip() for name in options.only.split(",") if name.strip()]
     if unknown := [name for name in options.only if name not in parts]:
-        parser.error(f"no part {unknown[0]!r}; there are {', '.join(parts)}")
+        parser.error(f"unknown part {unknown[0]!r}; choose from {', '.join(parts)}")
     if options.publish and (options.quick or options.no_peers or set(options.only) != set(parts)):
-        parser.error("--publish needs the whole run: no --quick, --no-peers or --only")
+        parser.error("--publish must not be combined with --quick, --no-peers or --only")
     return options
 
 
 def main() -> int:
-    """Measure, print, and write what was asked for."""
+    """Measure, print the figures, and write the requested files."""
     options = parse()
     if importlib.util.find_spec("mcpgw") is None:
         print(f"Error: mcpgw is not installed for {sys.executable}; run scripts/test once")

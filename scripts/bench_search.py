@@ -1,28 +1,28 @@
-"""Measure the tool search: speed, repair of typos, and how well it finds what tasks need.
+"""Measure the tool search: speed, correction of typos, and quality of results.
 
-Run it with the project's runtime dependencies alone: `python scripts/bench_search.py`;
-`--quick` takes a tenth of the tools and queries. How to read what it prints:
+Only the project's runtime dependencies are needed: `python scripts/bench_search.py`; `--quick`
+uses a tenth of the tools and queries. How to read the output:
 
 - *Speed*: synthetic tools (a name of three words and a number, a description of 20 to 35
-  words, two parameters) spread over servers of up to 250 tools. `build` is the cost of the
-  first search, which cuts and weighs all the words, per tool; `longest step` is what
-  `prepare` holds the loop for between two yields. The queries are two or three words of a
-  tool's name, all different; `typo` rows have every word damaged. Times are milliseconds.
-- *Typos*: each word of a name gets one damaged letter (replaced, inserted, deleted, swapped
-  with the next). A query is right when the first hit has exactly these words in its name; the
-  number is not part of the query. `real` rows do the same with the names of real tools.
+  words, two parameters) on servers of up to 250 tools. `build` is the time per tool of the first
+  search, which indexes all tools; `longest step` is the longest time for which `prepare` blocks
+  the event loop. The queries are two or three words of a tool's name, all different; in `typo`
+  rows every word has a typo. Times are in milliseconds.
+- *Typos*: each word of a name gets one typo (a letter replaced, inserted, deleted, or swapped
+  with the next). A result is right if the first hit has exactly these words in its name; the
+  number is not part of the query. `real` rows use the names of real tools.
 - *Quality*: the share of a task's tools among the first k hits, averaged over tasks; `steps`
   searches once for each step of a task, `question` once with the user's whole question.
-  Higher is better; `+-` is the standard error over the tasks. Beside ours stand plain BM25
-  over name and description (k1 1.2, b 0.75, words parted at case, common words left out, no
-  stemming) and a small embedding model. Real data is read from `../shared/data/tool-search`
-  beside the checkout and left out, with a message, where that folder is missing.
-- *Fits*: how often a page is said to fit, for the steps and questions (nearly always is right)
-  and for requests that no tool of the catalog can meet (seldom is right).
+  Higher is better; `+-` is the standard error over the tasks. The search is compared with plain
+  BM25 over name and description (k1 1.2, b 0.75, words split at case, without common words and
+  stemming) and with a small embedding model. Real data is read from `../shared/data/tool-search`
+  beside the checkout; without that folder this part is left out, with a message.
+- *Fits*: the share of pages reported to fit, for the steps and questions (should be high) and for
+  requests that no tool of the catalog can meet (should be low).
 
-The embedding model is measured where it is installed: in this interpreter, or in the one that
-`--embedding-python` names. Neither is needed for all the rest. Run with an interpreter that has
-the model and not the gateway, the script measures the two baselines alone.
+The embedding model is measured if it is installed in this interpreter, or in the one given by
+`--embedding-python`. An interpreter that has the model but not the gateway measures only the two
+baselines.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ ABSURD = (
     "sandpaper the table legs",
     "stoke the furnace",
 )
-"""Requests that no tool of the real catalog can meet; the threshold was not set by these."""
+"""Requests that no tool of the real catalog can meet; not used to tune the threshold."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 TOOLS_PER_SERVER = 250
 
@@ -144,7 +144,7 @@ def synthetic_tools(count: int, rng: random.Random) -> list[dict[str, Any]]:
 
 
 def index_of(tools: list[dict[str, Any]]) -> ToolIndex:
-    """Return an index of tools spread over servers, not yet built."""
+    """Return an unbuilt index of tools distributed over servers."""
     from mcpgw.catalog.index import ToolIndex
 
     index = ToolIndex()
@@ -181,7 +181,7 @@ DAMAGES: dict[str, Callable[[str, int, random.Random], str]] = {
 
 
 def damaged(words: Iterable[str], kind: str, rng: random.Random) -> str:
-    """Return the words with one damaged letter each; words of one letter stay whole."""
+    """Return the words with one typo each; words of one letter are unchanged."""
     change = DAMAGES[kind]
     return " ".join(
         change(word, rng.randrange(len(word)), rng) if len(word) > 1 else word for word in words
@@ -198,7 +198,7 @@ def name_words(name: str) -> list[str]:
 def typo_rates(
     index: ToolIndex, names: list[str], queries: int, rng: random.Random
 ) -> dict[str, float]:
-    """Return the share of damaged queries whose first hit has the right name, by damage."""
+    """Return the share of queries with typos whose first hit has the right name, by kind."""
     rates: dict[str, float] = {}
     for kind in DAMAGES:
         right = 0
@@ -222,7 +222,7 @@ def _times(index: ToolIndex, queries: list[str]) -> dict[str, float]:
 
 
 def _longest_step(tools: list[dict[str, Any]]) -> float:
-    """Return the longest time, in milliseconds, that `prepare` runs without yielding."""
+    """Return the longest time for which `prepare` runs without yielding, in milliseconds."""
     import trio
 
     longest = 0.0
@@ -247,7 +247,7 @@ def _longest_step(tools: list[dict[str, Any]]) -> float:
 
 
 def speed(count: int, queries: int) -> dict[str, float]:
-    """Return build and query times at a number of tools."""
+    """Return build and query times for a number of tools."""
     rng = random.Random(SEED)
     tools = synthetic_tools(count, rng)
     builds: list[float] = []
@@ -271,7 +271,7 @@ def speed(count: int, queries: int) -> dict[str, float]:
 
 
 def real_tools() -> list[dict[str, Any]] | None:
-    """Return the real tools beside the checkout, None where there are none."""
+    """Return the real tools beside the checkout, or None if they are missing."""
     path = DATA / "tools.json"
     if not path.exists():
         return None
@@ -333,7 +333,7 @@ def embed(tools: list[dict[str, Any]], queries: list[str]) -> list[list[str]]:
 
 
 def embedding(tools: list[dict[str, Any]], queries: list[str], python: str | None) -> Search | None:
-    """Return a search by the embedding model, None where it is not installed."""
+    """Return a search by the embedding model, or None if it is not installed."""
     if python is not None:
         command = [python, str(Path(__file__).resolve()), "--embed"]
         task = json.dumps({"tools": tools, "queries": queries})
@@ -402,7 +402,7 @@ def _ours(index: ToolIndex) -> Search:
 
 
 def fits(index: ToolIndex) -> dict[str, float]:
-    """Return how often a page is said to fit: for honest queries, and for absurd ones."""
+    """Return the share of pages reported to fit, for real queries and for absurd ones."""
     tasks = json.loads((DATA / "tasks.json").read_text("utf-8"))
     asked = {
         kind: [query for task in tasks for query in queries_of(task)]
@@ -416,7 +416,7 @@ def fits(index: ToolIndex) -> dict[str, float]:
 
 
 def run(quick: bool, python: str | None = None) -> dict[str, Any]:
-    """Measure everything and return the figures; `quick` takes a tenth of the work."""
+    """Measure everything and return the figures; `quick` does a tenth of the work."""
     real = real_tools()
     if importlib.util.find_spec("mcpgw") is None:
         return {} if real is None else {"quality": quality(None, real, python)}
@@ -442,7 +442,7 @@ def show(result: dict[str, Any]) -> None:
         show_speed(result)
     print("\nQuality: coverage of a task's tools at k")
     if "quality" not in result:
-        print(f"  left out: no folder {DATA.name} in the shared data beside the checkout")
+        print(f"  left out: the folder {DATA} is missing")
         return
     print(f"{'search':>10}{'queries':>10}" + "".join(f"{f'@{cut}':>9}" for cut in CUTS) + "  +-@5")
     for name, kinds in result["quality"].items():
@@ -456,12 +456,12 @@ def show(result: dict[str, Any]) -> None:
         )
     if "fits" in result:
         rates = ", ".join(f"{kind} {rate:.1%}" for kind, rate in result["fits"].items())
-        print(f"\nFits: pages said to fit: {rates}")
+        print(f"\nFits: pages reported to fit: {rates}")
 
 
 def show_speed(result: dict[str, Any]) -> None:
     """Print the figures of the synthetic tools."""
-    print("Speed (ms; build in microseconds a tool)")
+    print("Speed (ms; build in microseconds per tool)")
     print(
         f"{'tools':>8}{'build':>9}{'step':>9}{'p50':>9}{'p99':>9}{'typo p50':>10}{'typo p99':>10}"
     )
@@ -471,17 +471,17 @@ def show_speed(result: dict[str, Any]) -> None:
             f"{row['p50_ms']:>9.3f}{row['p99_ms']:>9.3f}"
             f"{row['typo_p50_ms']:>10.3f}{row['typo_p99_ms']:>10.3f}"
         )
-    print("\nTypos: first hit right by name, one damaged letter a word")
+    print("\nTypos: first hit has the right name, one typo in each word")
     print(f"{'names':>10}" + "".join(f"{kind:>11}" for kind in [*DAMAGES, "overall"]))
     for label, rates in result["typos"].items():
         print(f"{label:>10}" + "".join(f"{rate:>11.1%}" for rate in rates.values()))
 
 
 def main() -> None:
-    """Parse the command line, measure, print."""
+    """Parse the command line, measure, and print the figures."""
     parser = argparse.ArgumentParser(description="Measure the tool search.")
     parser.add_argument("--quick", action="store_true", help="a tenth of the tools and queries")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
     parser.add_argument(
         "--embedding-python", metavar="PATH", help=f"an interpreter that has {MODEL} installed"
     )

@@ -1,15 +1,14 @@
-"""What the compact surface saves: tokens of definitions, by arithmetic and by measurement.
+"""Tokens saved by the gateway's few tool definitions: an estimate and a measurement.
 
-`scripts/bench tokens --scenario readme` repeats the arithmetic of gateways of this kind: so many
-tools of so many tokens each in every request, against the gateway's own. Its inputs stand in
+`scripts/bench tokens --scenario readme` computes the usual estimate: the tokens of a number of
+tools in every request, compared with the gateway's own tools. Its inputs are in
 benchmarks/public_claims.json, under `readme_token_savings`.
 
-`scripts/bench tokens --scenario live` starts the gateway as a client would, takes its real
-`tools/list`, and the real lists of the servers behind it, and counts them: by the encoding
-o200k_base where `bpe-openai` is installed (`pip install bpe-openai`), else by the rule of one
-token for 4 characters of compact JSON; which of the two is printed. The servers are the
-example that comes with the package and, where it is beside the checkout, the catalogue of
-`../shared/data/tool-search`.
+`scripts/bench tokens --scenario live` starts the gateway as a client would, and counts the tokens
+of its real `tools/list` and of those of its servers: with the encoding o200k_base if `bpe-openai`
+is installed (`pip install bpe-openai`), otherwise as one token for 4 characters of compact JSON.
+The method is printed. The servers are the example server of the package and, if it exists beside
+the checkout, the catalogue of `../shared/data/tool-search`.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ Count = Callable[[str], int]
 
 
 def counter() -> tuple[Count, str]:
-    """Return what counts tokens, and its name."""
+    """Return the function that counts tokens, and the name of its method."""
     try:
         import bpe_openai
     except ImportError:
@@ -46,7 +45,7 @@ def counter() -> tuple[Count, str]:
 
 
 def compact(value: Any) -> str:
-    """Return JSON as it goes to a model: without spaces."""
+    """Return JSON as sent to a model: without spaces."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -99,7 +98,7 @@ def listed_by_example() -> list[dict[str, Any]]:
 def converse(
     command: Sequence[str], folder: str, requests: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> list[dict[str, Any]]:
-    """Start a server, shake hands, ask in turn, and return the results."""
+    """Start a server, initialize it, send the requests in turn, and return the results."""
     hello = {
         "protocolVersion": "2025-11-25",
         "capabilities": {},
@@ -132,7 +131,7 @@ def converse(
 
 
 def live() -> dict[str, Any]:
-    """Measure the real definitions."""
+    """Count the tokens of the real definitions."""
     count, name = counter()
     own = listed_by_gateway({})
     behind = {"the example server": listed_by_example()}
@@ -167,7 +166,7 @@ def live() -> dict[str, Any]:
 
 
 def show(result: Mapping[str, Any]) -> None:
-    """Print a scenario for a person."""
+    """Print the result of a scenario."""
     if result["scenario"] == "readme":
         print("Arithmetic of the README (inputs: benchmarks/public_claims.json)")
         for who in ("direct", "gateway"):
@@ -193,7 +192,7 @@ def show(result: Mapping[str, Any]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one scenario; fail where the live definitions are over their budget."""
+    """Run one scenario; return 1 if the live definitions exceed their budget."""
     parser = argparse.ArgumentParser(
         prog="bench tokens",
         description=__doc__,

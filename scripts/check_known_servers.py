@@ -1,9 +1,9 @@
-"""Look every known MCP server up in its registry again (npm, PyPI).
+"""Check that every known MCP server still exists in its registry (npm, PyPI).
 
     python scripts/check_known_servers.py [--sample N] [--write]
 
-It prints what is gone, deprecated or could not be looked up; the exit status is 1 where something
-is gone. `--write` renews the day of the looking up in the data.
+Prints packages that are gone, deprecated or could not be checked; the exit status is 1 if any
+are gone. `--write` updates the date of verification in the data.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ AT_ONCE = 8
 
 @attrs.frozen
 class Finding:
-    """What the registry says of a server: `there`, `gone`, `deprecated` or `unknown`."""
+    """The state of a server in its registry: `there`, `gone`, `deprecated` or `unknown`."""
 
     server: KnownServer
     state: str
@@ -38,7 +38,7 @@ class Finding:
 async def look_up(
     client: httpx.AsyncClient, server: KnownServer, *, npm: str = NPM, pypi: str = PYPI
 ) -> Finding:
-    """Ask the registry for a server's package."""
+    """Look up a server's package in its registry."""
     name = quote(server.package, safe="@")
     url = f"{npm}/{name}/latest" if server.registry == "npm" else f"{pypi}/pypi/{name}/json"
     try:
@@ -60,7 +60,7 @@ async def look_up(
 
 
 async def check(servers: list[KnownServer], *, npm: str = NPM, pypi: str = PYPI) -> list[Finding]:
-    """Look servers up, several at once."""
+    """Look up servers, several at once."""
     found: list[Finding] = []
     limit = trio.CapacityLimiter(AT_ONCE)
 
@@ -75,7 +75,7 @@ async def check(servers: list[KnownServer], *, npm: str = NPM, pypi: str = PYPI)
 
 
 def renewed(text: str, names: set[str], day: str) -> str:
-    """Return the data with another day for the servers of these names."""
+    """Return the data with a new date of verification for these servers."""
     parts = re.split(r"(?m)^(?=- name: )", text)
     for place, part in enumerate(parts):
         name = re.match(r"- name: (\S+)", part)
@@ -85,10 +85,10 @@ def renewed(text: str, names: set[str], day: str) -> str:
 
 
 def main() -> int:
-    """Read the command line, look up, and tell."""
+    """Parse the command line, look up the servers, and print the findings."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--sample", type=int, metavar="N", help="look only N of them up")
-    parser.add_argument("--write", action="store_true", help="renew the day of the looking up")
+    parser.add_argument("--sample", type=int, metavar="N", help="check only N of them")
+    parser.add_argument("--write", action="store_true", help="update the date of verification")
     flags = parser.parse_args()
     servers = [each for each in known_servers() if each.package]
     if flags.sample:
@@ -98,7 +98,7 @@ def main() -> int:
         if each.state != "there":
             print(f"{each.state}: {each.server.name} ({each.server.package}): {each.text}")
     there = {each.server.name for each in found if each.state == "there"}
-    print(f"{len(there)} of {len(found)} are there")
+    print(f"{len(there)} of {len(found)} exist")
     if flags.write:
         day = datetime.datetime.now(datetime.UTC).date().isoformat()
         DATA.write_text(renewed(DATA.read_text("utf-8"), there, day), "utf-8")

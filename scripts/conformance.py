@@ -4,11 +4,11 @@
     scripts/conformance client [--era ERA]
     scripts/conformance fixture [--era ERA] [--legacy]
 
-`server` puts the gateway between the suite and an everything-server and runs the same against
-that server alone, for comparison; `client` lets the gateway be the client of the suite's own
-servers; `fixture` runs the everything-server alone. What fails is compared with
-`tests/conformance/expected.yml`. The exit status is 0 where all is as expected, 1 at any
-difference, and 77 where the suite cannot be installed here, so that nothing was tried.
+`server` runs the suite against the gateway in front of an everything-server, and against that
+server alone for comparison; `client` runs the gateway as the client of the suite's own servers;
+`fixture` runs the suite against the everything-server alone. Failures are compared with
+`tests/conformance/expected.yml`. The exit status is 0 if all results are as expected, 1 if any
+differ, and 77 if the suite cannot be installed on this machine.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ FIXTURE = TESTS / "everything_server.py"
 DRIVER = TESTS / "drive.py"
 SKIPPED = 77
 PATIENCE = 30.0
-"""Seconds that a server may take to listen, and to end."""
+"""Seconds for a server to listen, and to exit."""
 REPEATS = 8
-"""So many scenarios of a client run are tried once more by themselves: all run at once."""
+"""Up to this many failed scenarios of a client run are repeated alone, because all run at once."""
 
-# What any server passes, whatever it offers: these run against the gateway's own surface.
+# Scenarios that any server must pass: these run against the gateway's own surface.
 _BOTH = ("tools-list", "server-sse-multiple-streams", "resources-list", "prompts-list")
 GENERIC: Mapping[str, Sequence[str]] = {
     "2025-11-25": (
@@ -68,7 +68,7 @@ GENERIC: Mapping[str, Sequence[str]] = {
 
 @attrs.frozen
 class Run:
-    """One set of scenarios, what came of it, and what the everything-server alone makes of it."""
+    """One set of scenarios, its results, and the results of the everything-server alone."""
 
     name: str
     results: Results
@@ -88,7 +88,7 @@ class Run:
         )
 
     def as_json(self) -> dict[str, object]:
-        """Return everything for machines."""
+        """Return all results as JSON data."""
         alone = self.alone
         return {
             "set": self.name,
@@ -108,7 +108,7 @@ def _counts(results: Results) -> str:
 
 
 def free_port() -> int:
-    """Return a port on which nobody listens."""
+    """Return an unused port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -119,21 +119,21 @@ def free_port() -> int:
 def running(
     words: Sequence[str], port: int, environ: Mapping[str, str] | None = None
 ) -> Iterator[None]:
-    """Have a server run that listens on a port; end it and what it started at the exit."""
-    with tempfile.TemporaryFile() as said:
+    """Run a server that listens on a port; at exit end it and its children."""
+    with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             words,
             cwd=ROOT,
             env={**os.environ, **(environ or {})},
             stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
         try:
             if not _listens(process, port):
-                said.seek(0)
-                text = said.read().decode(errors="replace")[-3000:]
+                output.seek(0)
+                text = output.read().decode(errors="replace")[-3000:]
                 raise SystemExit(f"{' '.join(words)} does not listen on {port}:\n{text}")
             yield
         finally:
@@ -153,7 +153,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(PATIENCE)
-    # The group is its own, so this reaches only what it started and left.
+    # The server has its own process group, so this ends only the children it left behind.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -161,7 +161,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def fixture(kind: str, *, legacy: bool = False) -> Iterator[int]:
-    """Have the everything-server run; give its port."""
+    """Run the everything-server; yield its port."""
     port = free_port()
     words = [sys.executable, str(FIXTURE), kind, "--port", str(port)]
     with running([*words, "--legacy"] if legacy else words, port):
@@ -170,7 +170,7 @@ def fixture(kind: str, *, legacy: bool = False) -> Iterator[int]:
 
 @contextmanager
 def gateway(backend: str, *, legacy: bool = False) -> Iterator[str]:
-    """Have the gateway run with the everything-server behind it; give its address."""
+    """Run the gateway in front of the everything-server; yield its URL."""
     with ExitStack() as stack:
         environ = {"FIXTURE_PYTHON": sys.executable}
         if backend != "stdio":
@@ -186,7 +186,7 @@ def gateway(backend: str, *, legacy: bool = False) -> Iterator[str]:
 
 
 def expected(name: str) -> list[str]:
-    """Return what may fail in a set; lists in it are taken as their entries."""
+    """Return the expected failures of a set; nested lists are flattened."""
     from ruamel.yaml import YAML
 
     entries = YAML(typ="safe").load(EXPECTED).get(name) or ()
@@ -246,16 +246,16 @@ def run_fixture(suite: Suite, flags: argparse.Namespace) -> Iterator[Run]:
 
 
 def eras(flags: argparse.Namespace, known: Sequence[str]) -> list[str]:
-    """Return the sets that were asked for."""
+    """Return the requested sets."""
     if flags.era == "all":
         return list(known)
     if flags.era not in known:
-        raise SystemExit(f"There is no set {flags.era!r} here; choose from {', '.join(known)}.")
+        raise SystemExit(f"Unknown set {flags.era!r}; choose from {', '.join(known)}.")
     return [flags.era]
 
 
 def explain(run: Run) -> None:
-    """Print what differs, and what to do."""
+    """Print the differences, and what to do."""
     messages = {
         f"{one.name}:{bad.id}": f"{bad.status}: {bad.message}"
         for one in run.results.values()
@@ -264,11 +264,11 @@ def explain(run: Run) -> None:
     for entry in run.difference.unexpected:
         print(f"  fails: {entry}\n         {messages[entry][:600]}")
     for entry in run.difference.stale:
-        print(f"  is passed now, take it off the list of {run.name!r}: {entry}")
+        print(f"  passes now, remove it from the list of {run.name!r}: {entry}")
 
 
 def flags_of(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="scripts/conformance",
         description=__doc__,
@@ -278,19 +278,21 @@ def flags_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     for name in ("server", "client", "fixture"):
         command = commands.add_parser(name)
         command.add_argument("--era", default="all", choices=(*REVISIONS, "default", "all"))
-        command.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
+        command.add_argument("--json", type=Path, metavar="FILE", help="write all results to FILE")
         if name != "client":
             command.add_argument("--legacy", action="store_true", help="a server of the older era")
         if name == "server":
             route = command.add_mutually_exclusive_group()
-            route.add_argument("--direct", action="store_true", help="its own address (default)")
+            route.add_argument(
+                "--direct", action="store_true", help="the server's own endpoint (default)"
+            )
             route.add_argument("--aggregated", action="store_true", help="the gateway's surface")
             command.add_argument("--backend", default="stdio", choices=("stdio", "http", "sse"))
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for; return the exit status."""
+    """Run the requested sets; return the exit status."""
     flags = flags_of(arguments)
     try:
         suite = install_suite()

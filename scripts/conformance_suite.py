@@ -1,6 +1,6 @@
-"""The official conformance suite: how it is installed, run, and what it found.
+"""Installation and runs of the official conformance suite, and its results.
 
-Nothing here knows of the gateway; `scripts/conformance.py` does.
+This module is independent of the gateway; see `scripts/conformance.py`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ FOLDER = ROOT / ".cache" / "conformance"
 SUITE = "@modelcontextprotocol/conformance"
 SUITE_VERSION = "0.2.0-alpha.12"
 NODE_VERSION = "22.23.3"
-"""The suite does not start on a Node older than 22."""
+"""The suite requires Node 22 or newer."""
 REVISIONS = ("2025-11-25", "2026-07-28")
 PATIENCE = 600.0
-"""Seconds for one run of the suite, which takes a few seconds or half a minute."""
+"""Seconds for one run of the suite, which takes up to half a minute."""
 CLIENT_PATIENCE = 60.0
 """Seconds for each client scenario; the suite starts all of them at once."""
 
@@ -35,12 +35,12 @@ _BAD = ("FAILURE", "WARNING")
 
 
 class CannotInstall(Exception):
-    """There is no npm, or it could not get the packages."""
+    """The suite cannot be installed: npm is missing or failed."""
 
 
 @attrs.frozen
 class Bad:
-    """A check that was not passed: a must (FAILURE) or a should (WARNING)."""
+    """A failed check: a MUST (FAILURE) or a SHOULD (WARNING) of the specification."""
 
     id: str
     status: str
@@ -49,7 +49,7 @@ class Bad:
 
 @attrs.frozen
 class Scenario:
-    """What came of one scenario."""
+    """The result of one scenario."""
 
     name: str
     passed: int
@@ -77,22 +77,22 @@ Results = dict[str, Scenario]
 
 @attrs.frozen
 class Difference:
-    """What is not as the list of expected failures says."""
+    """The differences from the list of expected failures."""
 
     unexpected: tuple[str, ...]
-    """Entries that would have to be on the list, each `scenario:check`."""
+    """Failures that are not on the list, each `scenario:check`."""
     stale: tuple[str, ...]
-    """Entries of the list that are passed now."""
+    """Entries of the list that pass now."""
 
     def __bool__(self) -> bool:
         return bool(self.unexpected or self.stale)
 
 
 def compare(results: Results, expected: Sequence[str]) -> Difference:
-    """Compare what failed with the list of what may fail.
+    """Compare the failures with the list of expected failures.
 
-    An entry is a scenario, of which then something must fail, or `scenario:check`. An entry
-    that a run did not reach is neither here nor there.
+    An entry is a scenario with at least one failure, or `scenario:check`. Entries for scenarios
+    that were not run are ignored.
     """
     listed = {entry.partition(":")[0] for entry in expected if ":" not in entry}
     unexpected = {
@@ -123,12 +123,12 @@ class Suite:
     package: Path
 
     def server(self, url: str, *options: str, revision: str | None = None) -> Results:
-        """Run scenarios against a server; with a revision, those that it requires."""
+        """Run scenarios against a server; with a revision, only those that it requires."""
         required = ("--requirements", revision) if revision else ()
         return self._run("server", "--url", url, *required, *options, revision=revision)
 
     def server_scenarios(self, url: str, names: Iterable[str], revision: str) -> Results:
-        """Run single scenarios against a server, one after the other."""
+        """Run the given scenarios against a server, one after the other."""
         results: Results = {}
         for name in names:
             options = ("--scenario", name, "--spec-version", revision)
@@ -138,7 +138,7 @@ class Suite:
     def client(self, command: str, *, revision: str | None) -> Results:
         """Run a client against the suite's servers, all of a set at once.
 
-        Without a revision these are the servers of before 2025-06-18.
+        Without a revision the set is `backcompat`, with servers older than 2025-06-18.
         """
         chosen = ("--requirements", revision) if revision else ("--suite", "backcompat")
         return self._client(command, *chosen, revision=revision)
@@ -173,7 +173,7 @@ class Suite:
             )
             names = [only] if only else _SUMMARY.findall(done.stdout)
             if not names:
-                raise SystemExit(f"The suite said nothing of any scenario:\n{done.stdout[-3000:]}")
+                raise SystemExit(f"The suite reported no scenario:\n{done.stdout[-3000:]}")
             scored = self.required(kind, revision) if revision else None
             found = _read_checks(Path(folder), kind)
         return {name: self._result(name, found, scored) for name in names}
@@ -201,16 +201,20 @@ def _read_checks(folder: Path, kind: str) -> dict[str, list[dict[str, str]]]:
         found[name.removeprefix("server-") if kind == "server" else name] = checks = json.loads(
             path.read_text()
         )
-        said = path.with_name("stdout.txt")
-        # A client that gave up may have passed every check that was reached.
-        if kind == "client" and "done\n" not in said.read_text():
+        output = path.with_name("stdout.txt")
+        # A client that exited early may have passed every check up to there.
+        if kind == "client" and "done\n" not in output.read_text():
             message = path.with_name("stderr.txt").read_text()[-400:]
             checks.append({"id": "client-exit", "status": "FAILURE", "errorMessage": message})
     return found
 
 
 def node_package() -> str:
-    """Return the name of the npm package that holds Node for this machine."""
+    """Return the name of the npm package with Node for this machine.
+
+    Raises:
+      CannotInstall: there is no such package.
+    """
     system = {"Linux": "linux", "Darwin": "darwin"}.get(platform.system())
     machine = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine())
     if system is None or machine is None:
@@ -220,10 +224,10 @@ def node_package() -> str:
 
 
 def install() -> Suite:
-    """Install the suite and its Node into .cache/conformance, where they are not there yet.
+    """Install the suite and its Node into .cache/conformance, unless they are installed.
 
     Raises:
-      CannotInstall: there is no npm, or it failed.
+      CannotInstall: npm is missing or failed.
     """
     node = node_package()
     modules = FOLDER / "node_modules"

@@ -1,7 +1,7 @@
-"""Show what the gateway does: be a client, look at the tools, find one, call it.
+"""Demonstrate the gateway as a client sees it: list the tools, find one, call it.
 
-Everything printed was measured in this run, with the example server that comes with the
-package and no network. The exit status is 0 only if all of it really happened.
+Everything printed is measured in this run, with the example server of the package and without
+network access. The exit status is 0 only if every step succeeded.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ TOOL: Final = "current_time"
 CITY: Final = ("Asia/Tokyo", "+09:00")
 """Tokyo's zone, and its offset for a machine without time zone data."""
 CLOCK_SLACK: Final = 60.0
-"""Seconds by which the answered time may differ from the clock here."""
+"""Greatest difference between the tool's time and the local clock, in seconds."""
 DEADLINE: Final = 60.0
-"""Seconds for everything, so that the demo cannot hang."""
+"""Seconds for the whole demo."""
 WIDTHS: Final = (64, 96)
 BAR_START: Final = 50
 """Columns before the bars of the comparison."""
@@ -53,7 +53,7 @@ _STYLES: Final = {"bold": "1", "dim": "2", "good": "32", "bad": "31", "name": "3
 
 @attrs.define
 class Paper:
-    """What the demo prints on: styled text where wanted, cut to the width."""
+    """The output of the demo: optionally styled text, cut to the width."""
 
     coloured: bool
     width: int
@@ -80,7 +80,7 @@ class Paper:
         self.line(f"{middle}  {styled}  {self.style(cut(rest, room), 'dim')}".rstrip())
 
     def sentence(self, text: str) -> None:
-        """Print a text over as many lines as it needs."""
+        """Print a text, wrapped to the width."""
         words, row = text.split(), ""
         for word in words:
             if row and len(row) + 1 + len(word) > self.width - 3:
@@ -91,48 +91,52 @@ class Paper:
         self.line(row)
 
     def wire(self, direction: str, line: str) -> None:
-        """Print a line of the conversation where that is wanted."""
+        """Print a line of the conversation in verbose mode."""
         if self.verbose:
             print(self.style(f"{direction} {line}", "dim"), flush=True)
 
 
 @attrs.define
 class Demo:
-    """The steps of the demo, in order; each checks what it shows."""
+    """The steps of the demo, in order; each verifies what it prints."""
 
     paper: Paper
-    began: float = 0.0
+    started: float = 0.0
     shown: list[dict[str, Any]] = attrs.field(factory=list)
     search_tokens: int = 0
     children: list[int] = attrs.field(factory=list)
 
     async def run(self, client: Client) -> None:
-        """Go through all steps; raise DemoFailed at the first that is not as it should be."""
+        """Run all steps.
+
+        Raises:
+          DemoFailed: a step did not give the expected result.
+        """
         for step in (self.greet, self.look, self.find, self.call, self.compare, self.leave):
             await step(client)
 
     async def greet(self, client: Client) -> None:
-        """Do the handshake of MCP."""
+        """Initialize the MCP session."""
         result, _ = await client.ask(
             "initialize",
             protocolVersion=PROTOCOL,
             capabilities={},
             clientInfo={"name": "demo", "version": __version__},
         )
-        ready = time.perf_counter() - self.began
+        ready = time.perf_counter() - self.started
         if (name := result.get("serverInfo", {}).get("name")) != "mcp-gateway":
             raise DemoFailed(f"the server calls itself {name!r}, not 'mcp-gateway'")
-        await client.tell("notifications/initialized")
+        await client.notify("notifications/initialized")
         self.paper.heading("1  Start the gateway", f"{1000 * ready:.0f} ms to its first answer")
         self.paper.line(f"$ {self.paper.style('mcp-gateway serve --mode stdio', 'bold')}")
         behind = descendants(client.process.pid)
         if behind:
-            raise DemoFailed(f"{len(behind)} processes were started before anything was asked")
+            raise DemoFailed(f"{len(behind)} processes were started before the first request")
         nothing = "" if behind is None else " No server behind it runs yet."
         self.paper.sentence(f"It speaks MCP {result.get('protocolVersion')}.{nothing}")
 
     async def look(self, client: Client) -> None:
-        """List what the client sees."""
+        """List the tools that the client sees."""
         result, _ = await client.ask("tools/list")
         self.shown = result["tools"]
         names = [tool["name"] for tool in self.shown]
@@ -182,7 +186,7 @@ class Demo:
         self.paper.line(text_of(result), "good")
 
     async def compare(self, client: Client) -> None:
-        """Compare what the definitions cost, with the gateway and without."""
+        """Compare the tokens of the definitions with the gateway and without it."""
         result, _ = await client.call("gateway_list_tools", {"server": "example"})
         behind = json.loads(text_of(result))["tools"]
         if not behind:
@@ -211,11 +215,11 @@ class Demo:
         )
 
     async def leave(self, client: Client) -> None:
-        """End as a client does, and see that nothing is left."""
+        """End the session as a client does, and verify that no process is left."""
         self.children = descendants(client.process.pid) or []
-        began = time.perf_counter()
+        started = time.perf_counter()
         status = await client.end()
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started
         if status != 0:
             raise DemoFailed(f"the gateway ended with status {status}")
         if left := still_running(self.children):
@@ -237,7 +241,7 @@ class Demo:
             self.paper.line(shown)
 
     def _lean(self, behind: list[dict[str, Any]]) -> str:
-        """Say what remains when only the parts that a call needs are counted."""
+        """Return the comparison for only the parts of a definition that a call needs."""
         lean, all_lean = (
             tokens([{key: tool[key] for key in GIVEN if key in tool} for tool in some])
             for some in (self.shown, behind)
@@ -261,29 +265,29 @@ def _zone() -> str:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """Return the environment without settings of the person's own gateway."""
+    """Return the environment without the settings of the user's own gateway."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("MCP_GATEWAY_")}
     return {**kept, "MCP_GATEWAY_HOME": str(home), "MCP_GATEWAY_LOG_LEVEL": "warning"}
 
 
 def _gateway_yaml() -> str:
     command = json.dumps([sys.executable, "-m", "mcpgw.example"])
-    # Without the built-in capabilities, so that what is shown is the example server alone.
+    # Without the built-in capabilities, so that only the example server is shown.
     head = "capabilities: {enabled: false}\n"
     return f"{head}backends:\n  example:\n    command: {command}\n"
 
 
 async def show(paper: Paper, command: Sequence[str]) -> None:
-    """Run the demo in a folder of its own, which is removed afterwards.
+    """Run the demo in a temporary folder.
 
     Raises:
-      DemoFailed: something did not happen as it should, or not within `DEADLINE`.
+      DemoFailed: a step failed, or the demo took longer than `DEADLINE`.
     """
     demo = Demo(paper)
     with tempfile.TemporaryDirectory(prefix="mcpgw-demo-") as name:
         folder = Path(name)
         (folder / "gateway.yaml").write_text(_gateway_yaml())
-        demo.began = time.perf_counter()
+        demo.started = time.perf_counter()
         with trio.move_on_after(DEADLINE) as scope:
             await with_gateway(
                 [*command, "serve", "--mode", "stdio"],
@@ -293,7 +297,7 @@ async def show(paper: Paper, command: Sequence[str]) -> None:
                 watch=paper.wire,
             )
         if scope.cancelled_caught:
-            raise DemoFailed(f"it was not done within {DEADLINE:g} s")
+            raise DemoFailed(f"timed out after {DEADLINE:g} s")
 
 
 def _paper(options: argparse.Namespace) -> Paper:
@@ -305,7 +309,7 @@ def _paper(options: argparse.Namespace) -> Paper:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo; return 0 if all of it happened, else 1."""
+    """Run the demo; return 0 if every step succeeded, else 1."""
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("-v", "--verbose", action="store_true", help="show every line sent")
     parser.add_argument("--color", choices=["auto", "always", "never"], default="auto")
@@ -313,7 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     reconfigure: Callable[..., None] | None = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
-        reconfigure(errors="replace")  # a terminal without UTF-8 gets question marks, no crash
+        reconfigure(errors="replace")  # print question marks on a terminal without UTF-8
     paper = _paper(options)
     print(paper.style(f"mcp-gateway {__version__}", "bold"))
     command = options.gateway or [str(Path(sys.executable).with_name("mcp-gateway"))]

@@ -1,4 +1,4 @@
-"""The client's end of an MCP conversation over stdio, as small as the demo needs it."""
+"""A minimal MCP client over stdio for the demo."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ import trio
 
 PROTOCOL: Final = "2025-11-25"
 END_PATIENCE: Final = 10.0
-"""Seconds that the gateway has to end once its input has ended."""
+"""Seconds for the gateway to exit after its input is closed."""
 
 STDERR_PATIENCE: Final = 1.0
-"""Seconds that the last lines of stderr may take once the gateway has ended."""
+"""Seconds for the last lines of stderr to arrive after the gateway has exited."""
 
 Message = dict[str, Any]
 Watch = Callable[[str, str], None]
 
 
 class DemoFailed(Exception):
-    """Something did not happen as it should; the text says what."""
+    """A step of the demo did not give the expected result."""
 
 
 @attrs.define(eq=False)
 class Client:
     """A running gateway and the client's end of its stdin and stdout.
 
-    `watch` is told of each line of the conversation with its direction, `>` or `<`.
+    `watch` is called for each line sent and received, with its direction, `>` or `<`.
     """
 
     process: trio.Process
@@ -47,13 +47,13 @@ class Client:
     _last_id: int = 0
 
     async def ask(self, method: str, **params: Any) -> tuple[Message, float]:
-        """Send a request; return its result and the seconds that the answer took.
+        """Send a request; return its result and the seconds until the response.
 
         Raises:
-          DemoFailed: the answer is an error, or the gateway ended.
+          DemoFailed: the response is an error, or the gateway exited.
         """
         self._last_id += 1
-        began = time.perf_counter()
+        started = time.perf_counter()
         await self._send({"id": self._last_id, "method": method, "params": params})
         while True:
             message = await self._receive(method)
@@ -61,7 +61,7 @@ class Client:
                 continue
             if "error" in message:
                 raise DemoFailed(f"{method} was returned an error: {message['error']}")
-            return message["result"], time.perf_counter() - began
+            return message["result"], time.perf_counter() - started
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> tuple[Message, float]:
         """Call a tool of the gateway; return its result and the seconds that it took.
@@ -74,15 +74,15 @@ class Client:
             raise DemoFailed(f"{tool} failed: {text_of(result)}")
         return result, seconds
 
-    async def tell(self, method: str) -> None:
+    async def notify(self, method: str) -> None:
         """Send a notification."""
         await self._send({"method": method})
 
     async def end(self) -> int:
-        """Close the gateway's input, as a client does at its end; return the exit status.
+        """Close the gateway's input, as a client does on exit; return the exit status.
 
         Raises:
-          DemoFailed: it did not end in time.
+          DemoFailed: the gateway did not exit in time.
         """
         assert self.process.stdin is not None
         await self.process.stdin.aclose()
@@ -92,11 +92,11 @@ class Client:
 
     @property
     def stderr(self) -> str:
-        """What the gateway has written to stderr so far."""
+        """The gateway's output on stderr so far."""
         return self._errors.decode(errors="replace").strip()
 
     async def drain_stderr(self) -> None:
-        """Collect stderr until its end."""
+        """Collect stderr until it is closed."""
         assert self.process.stderr is not None
         async for data in self.process.stderr:
             self._errors += data
@@ -106,7 +106,7 @@ class Client:
         assert self.process.stdin is not None
         line = json.dumps({"jsonrpc": "2.0", **message}, ensure_ascii=False)
         self.watch(">", line)
-        # Where it has ended already, what it wrote and its end tell more than this.
+        # If the gateway has exited, its output and end explain more than this error.
         with contextlib.suppress(trio.BrokenResourceError):
             await self.process.stdin.send_all(line.encode() + b"\n")
 
@@ -125,7 +125,7 @@ class Client:
         except ValueError:
             raise DemoFailed(f"the gateway wrote a line that is not JSON: {text:.200}") from None
         if not isinstance(message, dict):
-            raise DemoFailed(f"the gateway wrote JSON that is no message: {text:.200}")
+            raise DemoFailed(f"the gateway wrote JSON that is not an object: {text:.200}")
         return message
 
 
@@ -137,10 +137,10 @@ async def with_gateway(
     env: Mapping[str, str],
     watch: Watch,
 ) -> None:
-    """Start a gateway and run a story with it; however that ends, the process is gone then.
+    """Start a gateway and run a story with it; the process is always ended afterwards.
 
     Raises:
-      DemoFailed: what the story raised, with the last lines of the gateway's stderr.
+      DemoFailed: the story failed; the message has the last lines of the gateway's stderr.
     """
     process = await trio.lowlevel.open_process(
         command,
@@ -161,7 +161,7 @@ async def with_gateway(
                 failure = error
             finally:
                 with trio.CancelScope(shield=True):
-                    await _make_sure_it_ended(process)
+                    await _terminate(process)
                     with trio.move_on_after(STDERR_PATIENCE):
                         await client.silent.wait()
                 nursery.cancel_scope.cancel()
@@ -174,8 +174,9 @@ async def with_gateway(
         raise DemoFailed(f"{failure}\nIts stderr ends:\n{tail}" if tail else str(failure))
 
 
-async def _make_sure_it_ended(process: trio.Process) -> None:
-    """End a gateway that still runs, so that it can end its own children."""
+async def _terminate(process: trio.Process) -> None:
+    """Terminate a gateway that is still running, gracefully at first, so that it ends its own
+    children."""
     if process.poll() is None:
         process.terminate()
         with trio.move_on_after(END_PATIENCE):
@@ -192,7 +193,7 @@ def text_of(result: Message) -> str:
 
 
 def descendants(pid: int) -> list[int] | None:
-    """Return the processes below one, or None where the system does not tell."""
+    """Return the descendants of a process, or None if the system cannot list them."""
     parents = _parents()
     if parents is None:
         return None
@@ -205,13 +206,13 @@ def descendants(pid: int) -> list[int] | None:
 
 
 def still_running(pids: Sequence[int]) -> list[int]:
-    """Return those processes of a list that have not ended."""
+    """Return the processes of a list that are still running."""
     parents = _parents() or {}
     return [pid for pid in pids if pid in parents]
 
 
 def _parents() -> dict[int, int] | None:
-    """Map each living process to its parent; zombies have ended."""
+    """Return the parent of each running process; zombies do not count."""
     if sys.platform == "linux":
         parents: dict[int, int] = {}
         for entry in os.scandir("/proc"):

@@ -1,8 +1,8 @@
-"""Write `capabilities/index.json`, by which the built-in files are known without being read.
+"""Write `capabilities/index.json`, the index of the built-in capability files.
 
     python scripts/make_index.py [--check]
 
-With `--check` nothing is written; the exit status is 1 where the file is not up to date.
+With `--check` nothing is written; the exit status is 1 if the file is not up to date.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "capabilities"
 
 
 def text() -> str:
-    """Return the index as it should be."""
+    """Return the content of the up-to-date index."""
     library = Library(scan=scan_capability, scan_version=SCAN_VERSION)
     library.use((), fixed=(FOLDER,))
     index = library.index()
@@ -38,7 +38,7 @@ def text() -> str:
 
 
 def main() -> int:
-    """Read the command line and write or check."""
+    """Parse the command line; write or check the index."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="write nothing")
     flags = parser.parse_args()

@@ -1,6 +1,6 @@
-"""Run the demo and draw what it printed as a picture of a terminal: docs/images/demo.svg.
+"""Run the demo and draw its output as a picture of a terminal: docs/images/demo.svg.
 
-The picture is a recording, not a drawing: its times are those of the run that made it.
+The times in the picture are those of the recorded run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _BLOCKS: Final = re.compile(r"(█+)")
 
 @attrs.frozen
 class Run:
-    """Text of one style: where it begins, what it says, its colour and weight."""
+    """Text of one style: its column, content, colour and weight."""
 
     column: int
     text: str
@@ -44,7 +44,7 @@ class Run:
 
 
 def runs(line: str) -> Iterator[Run]:
-    """Cut a line with ANSI styles into runs of one style; blocks are runs of their own."""
+    """Split a line with ANSI styles into runs of one style; block characters are separate runs."""
     column, colour, bold = 0, PLAIN, False
     pieces = _ESCAPE.split(line)
     for position, piece in enumerate(pieces):
@@ -75,7 +75,7 @@ def draw(text: str, *, title: str) -> str:
 
     Args:
       text: lines with ANSI styles (bold, dim, and the colours of `COLOURS`).
-      title: what stands in the title bar, and what screen readers say.
+      title: the text of the title bar, and the label for screen readers.
     """
     lines = text.rstrip("\n").split("\n")
     cell, row = CHARACTER
@@ -129,10 +129,10 @@ def _drawn(run: Run, top: float) -> str:
 
 
 def record() -> str:
-    """Run the demo and return what it printed.
+    """Run the demo and return its output.
 
     Raises:
-      SystemExit: it failed.
+      SystemExit: the demo failed.
     """
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "demo.py"), "--color", "always"],

@@ -1,6 +1,6 @@
-"""Install the npm servers and clients that the tests use into .cache/npm, where Node is present.
+"""Install the npm servers and clients used by the tests into .cache/npm.
 
-Nothing is done where Node or npm is missing: the tests that need them are then skipped.
+Without Node and npm nothing is installed, and the tests that need them are skipped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent.parent / ".cache" / "npm"
 
 
 def main() -> int:
-    """Install what is missing; return 0 where all is there."""
+    """Install missing packages; return 0 if all are installed."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         print("Node.js is not installed: tests with npm servers will be skipped", file=sys.stderr)

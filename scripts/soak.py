@@ -1,18 +1,17 @@
-"""Run many sessions, many backend restarts, and many clients by HTTP; count what is left.
+"""Run many sessions, backend restarts and HTTP clients; check for leaks.
 
 Part `stdio`: each session starts the gateway, initializes, calls a tool of the example server
-through `gateway_invoke`, and ends by closing stdin; every tenth is ended by SIGTERM and every
-tenth by SIGKILL instead. Afterwards no process that carries the run's mark may be alive. Then one
-gateway has its backend killed and called again, many times; its descriptors must stay as many
-as they were.
+through `gateway_invoke`, and ends by closing stdin; one in ten is ended by SIGTERM and one in ten
+by SIGKILL instead. Afterwards no process with the run's mark may be alive. Then the backend of one
+gateway is killed and called again many times; the number of descriptors must not grow.
 
-Part `http`: sessions by HTTP and WebSocket are opened and ended, half of them only left, in waves;
-the gateway's memory and descriptors must be what they were after the first few hundred.
+Part `http`: sessions by HTTP and WebSocket are opened in waves; half are ended and half abandoned.
+The gateway's memory and descriptors must be the same as after the first few hundred.
 
-Part `readers`: clients that read nothing of what is sent to them stand beside one that calls; its
-calls succeed, the gateway's memory is bounded, and the clients are given up in the end.
+Part `readers`: some clients do not read what is sent to them while another makes calls. The calls
+must succeed, the gateway's memory must be bounded, and the slow clients must be disconnected.
 
-The exit status is 0 only if all of it holds.
+The exit status is 0 only if all checks pass.
 """
 
 from __future__ import annotations
@@ -46,22 +45,22 @@ def config() -> str:
 
 
 async def call(gateway: Gateway) -> None:
-    """Call a tool; raise where the answer is no success."""
+    """Call a tool; exit if it fails."""
     result = await gateway.invoke("example", "count_words", {"text": "one two three"})
     if result.get("isError"):
         raise SystemExit(f"a call failed: {result}")
 
 
-async def gone(mark: str, seconds: float) -> list[int]:
-    """Wait until no process with the mark is alive; return those that still are."""
+async def survivors(mark: str, seconds: float) -> list[int]:
+    """Wait until no process with the mark is alive; return those still alive."""
     with trio.move_on_after(seconds):
-        while processes_with(mark):  # noqa: ASYNC110 - the kernel tells nobody
+        while processes_with(mark):  # noqa: ASYNC110 - the kernel sends no event
             await trio.sleep(0.05)
     return processes_with(mark)
 
 
 async def session(number: int) -> list[int]:
-    """Run one session and end it; return the processes that it left."""
+    """Run one session and end it; return the processes left behind."""
     async with open_gateway(config()) as gateway:
         await gateway.initialize()
         await call(gateway)
@@ -72,7 +71,7 @@ async def session(number: int) -> list[int]:
         else:
             await gateway.end()
         await gateway.wait()
-        return await gone(gateway.mark, 10)
+        return await survivors(gateway.mark, 10)
 
 
 async def restarts(count: int) -> tuple[int, int]:
@@ -92,8 +91,8 @@ async def restarts(count: int) -> tuple[int, int]:
 
 
 async def by_stdio(sessions: int, restart_count: int) -> bool:
-    """Run sessions and restarts, and print what they left."""
-    began = time.perf_counter()
+    """Run sessions and restarts, and print the processes and descriptors left behind."""
+    started = time.perf_counter()
     left: list[int] = []
     for number in range(sessions):
         left += await session(number)
@@ -103,22 +102,22 @@ async def by_stdio(sessions: int, restart_count: int) -> bool:
     print(
         f"{sessions} sessions: {len(left)} processes left behind. {restart_count} restarts:"
         f" {before} descriptors at first, {after} at the end."
-        f" {time.perf_counter() - began:.0f} s."
+        f" {time.perf_counter() - started:.0f} s."
     )
     return not left and after <= before
 
 
 async def main(options: argparse.Namespace) -> int:
-    """Run the parts; each prints what it found."""
-    well = True
+    """Run the parts; each prints its results."""
+    passed = True
     for part in options.parts or PARTS:
         if part == "stdio":
-            well &= await by_stdio(options.sessions, options.restarts)
+            passed &= await by_stdio(options.sessions, options.restarts)
         elif part == "http":
-            well &= await soak_http.sessions(options.http_sessions)
+            passed &= await soak_http.sessions(options.http_sessions)
         else:
-            well &= await soak_http.readers(options.readers, options.most_memory * 1e6)
-    return 0 if well else 1
+            passed &= await soak_http.readers(options.readers, options.most_memory * 1e6)
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":
@@ -131,5 +130,5 @@ if __name__ == "__main__":
     parser.add_argument("--most-memory", type=float, default=512, help="MB, beside slow readers")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+        parser.error(f"unknown part: {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
     sys.exit(trio.run(main, options))

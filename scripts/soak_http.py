@@ -1,4 +1,4 @@
-"""The soak's parts by HTTP: many sessions, and readers that do not read."""
+"""The HTTP parts of the soak test: many sessions, and clients that do not read."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ CHATTY = [
 ]
 WARM_UP = 500
 PAUSE = 0.15
-"""Seconds between waves: the warm-up has as many sessions open at once as all that follows."""
+"""Seconds between waves, so the warm-up has as many concurrent sessions as the rest."""
 TOLERANCE = 0.1
-"""By how much memory may differ from that after the warm-up."""
+"""Greatest relative change of memory since the warm-up."""
 CLOSING = 60.0
-"""Seconds in which the connections of those who do not read have to be closed."""
+"""Seconds within which the connections of clients that do not read must be closed."""
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def gateway_for(**sections: object) -> Iterator[LastingGateway]:
 
 @attrs.frozen
 class Kind:
-    """A kind of sessions: how one is run, where, and how many of them for each of `/mcp`."""
+    """A kind of session: how to run one, its path, and the number relative to `/mcp`."""
 
     name: str
     run: Callable[..., Awaitable[None]]
@@ -76,36 +76,36 @@ KINDS = (
 
 
 async def sessions(count: int) -> bool:
-    """Open and end `count` sessions of the first kind, fewer of the rest; tell whether all is
-    as it was after the warm-up."""
-    well = True
+    """Open and end `count` sessions of the first kind and fewer of the others; return whether
+    memory and descriptors are as after the warm-up."""
+    passed = True
     for kind in KINDS:
-        # A gateway each, so that one kind's memory is not covered by another's.
+        # One gateway for each kind, so that leaks of one do not hide those of another.
         with gateway_for(streaming={"session_ttl": "1s"}) as gateway:
-            well &= await _one_kind(gateway, kind, int(count * kind.share))
-    return well
+            passed &= await _one_kind(gateway, kind, int(count * kind.share))
+    return passed
 
 
 async def _one_kind(gateway: LastingGateway, kind: Kind, count: int) -> bool:
     await waves(kind.run, gateway.port, kind.path, WARM_UP, pause=PAUSE)
     before = await footprint(gateway)
-    began, used, highest = time.perf_counter(), gateway.cpu(), 0
+    started, used, highest = time.perf_counter(), gateway.cpu(), 0
 
-    def told(_done: int) -> None:
+    def watch_memory(_done: int) -> None:
         nonlocal highest
         highest = max(highest, gateway.rss())
 
-    await waves(kind.run, gateway.port, kind.path, count, pause=PAUSE, told=told)
-    seconds, used = time.perf_counter() - began, gateway.cpu() - used
+    await waves(kind.run, gateway.port, kind.path, count, pause=PAUSE, told=watch_memory)
+    seconds, used = time.perf_counter() - started, gateway.cpu() - used
     after = await footprint(gateway)
-    well = _is_same(before, after)
+    passed = _is_same(before, after)
     print(
         f"{count} {kind.name} in {seconds:.0f} s, {1000 * used / count:.2f} ms of processor time"
         f" each: {before} after {WARM_UP}; {after} at the end ({_change(before, after):+.1%}),"
-        f" {highest / 1e6:.1f} MB at most. {'As it was' if well else 'NOT AS IT WAS'}.",
+        f" {highest / 1e6:.1f} MB at most. {'Unchanged' if passed else 'CHANGED'}.",
         flush=True,
     )
-    return well
+    return passed
 
 
 def _change(before: Footprint, after: Footprint) -> float:
@@ -122,7 +122,7 @@ def _is_same(before: Footprint, after: Footprint) -> bool:
 
 @attrs.frozen
 class Flood:
-    """What is sent to those who do not read."""
+    """Messages sent to clients that do not read."""
 
     name: str
     steps: int
@@ -133,13 +133,13 @@ FLOODS = (Flood("many small messages", 2500, 2_000), Flood("fewer large ones", 3
 
 
 async def readers(count: int, most: float) -> bool:
-    """Let `count` clients read nothing of what is sent to them beside one that calls; tell
-    whether they were given up, all calls succeeded, and memory stayed below `most` bytes."""
-    well = True
+    """Run `count` clients that do not read, beside one that makes calls; return whether they were
+    disconnected, all calls succeeded, and memory stayed below `most` bytes."""
+    passed = True
     for flood in FLOODS:
         with gateway_for() as gateway:
-            well &= await _one_flood(gateway, count, flood, most)
-    return well
+            passed &= await _one_flood(gateway, count, flood, most)
+    return passed
 
 
 async def _one_flood(gateway: LastingGateway, count: int, flood: Flood, most: float) -> bool:

@@ -116,7 +116,7 @@ class TestDemo:
         ],
     )
     def test_a_gateway_that_does_not_work_fails_it(self, gateway: str, reason: str) -> None:
-        """When something did not happen the status is 1 and stderr says what."""
+        """If a step fails, the status is 1 and stderr has the reason."""
         done = run_demo("--gateway", gateway)
         assert (1, True) == (done.returncode, reason in done.stderr)
         assert "All of this really happened" not in done.stdout

@@ -86,7 +86,7 @@ KINDS: dict[str, tuple[type, ...]] = {
 
 
 def fits(schema: dict[str, Any], value: dict[str, Any]) -> bool:
-    """Whether an object has just the properties of a flat schema, each of its type."""
+    """Return whether an object has exactly the properties of a flat schema, with their types."""
     properties = schema["properties"]
     return set(schema["required"]) <= set(value) <= set(properties) and all(
         isinstance(item, KINDS[properties[name]["type"]]) for name, item in value.items()
@@ -94,7 +94,7 @@ def fits(schema: dict[str, Any], value: dict[str, Any]) -> bool:
 
 
 async def error_text(server: Gateway, tool: str, arguments: dict[str, Any]) -> str:
-    """Call a tool that is to fail and return what it says."""
+    """Call a tool that must fail, and return its error text."""
     result = await server.call(tool, arguments)
     assert result["isError"] is True
     text: str = result["content"][0]["text"]
@@ -144,7 +144,7 @@ async def test_definitions() -> None:
 
 
 async def test_every_tool_answers() -> None:
-    """Each tool does what it says, and its structured content fits its outputSchema."""
+    """Each tool works as described, and its structured content matches its outputSchema."""
     async with open_gateway(command=example_command()) as server:
         await server.initialize()
         tools = {tool["name"]: tool for tool in (await server.request("tools/list"))["tools"]}
@@ -195,7 +195,7 @@ async def test_every_tool_answers() -> None:
     ],
 )
 async def test_bad_arguments(tool: str, arguments: dict[str, Any], words: str) -> None:
-    """Arguments that do not fit give an error result that says what to do, not a protocol error."""
+    """Invalid arguments give an error result with advice, not a protocol error."""
     async with open_gateway(command=example_command()) as server:
         await server.initialize()
         assert words in await error_text(server, tool, arguments)
@@ -216,7 +216,7 @@ async def test_bad_arguments(tool: str, arguments: dict[str, Any], words: str) -
     ],
 )
 async def test_protocol_errors(method: str, params: dict[str, Any], code: int) -> None:
-    """What is wrong with a request and not with a tool is a JSON-RPC error."""
+    """An error in a request, rather than in a tool, is a JSON-RPC error."""
     async with open_gateway(command=example_command()) as server:
         await server.initialize()
         with pytest.raises(RpcError) as caught:

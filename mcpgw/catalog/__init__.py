@@ -1,1 +1,1 @@
-"""What can be called, and the index that finds it."""
+"""The search index over the tools of all backends."""

@@ -39,7 +39,7 @@ SYNONYM_WEIGHT: Final = 0.55
 """Weight of a synonym; the search benchmark hardly changes between 0.4 and 0.7."""
 
 WEAK_WEIGHT: Final = 0.6
-"""Weight of a word that is common in requests and seldom says what is wanted."""
+"""Weight of a word that is common in requests and seldom names the task."""
 
 LITERAL_WEIGHT: Final = 0.7
 """Weight of a word from a path or URL, which names a thing rather than a task."""

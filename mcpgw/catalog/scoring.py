@@ -16,7 +16,7 @@ from mcpgw.catalog.shard import Document
 NARROW: Final = 40
 WIDE: Final = 120
 """Tools, best first by their own words, that are rescored in detail: for short queries, whose few
-words say plainly what is wanted, and for longer ones, where more signals count."""
+words are specific, and for longer ones, in which more signals count."""
 
 PAGES: Final = 4
 """Least number of pages that are rescored in detail."""

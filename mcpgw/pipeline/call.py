@@ -33,13 +33,13 @@ class Recovery(enum.Enum):
     RATE_LIMITED = ("RATE_LIMITED", True, "too many calls; wait and call again")
     SERVER_DISABLED = ("SERVER_DISABLED", False, "an operator has disabled the server")
     TOOL_DISABLED = ("TOOL_DISABLED", False, "temporarily disabled: high error rate")
-    NOT_ALLOWED = ("NOT_ALLOWED", False, "this session may not use it")
+    NOT_ALLOWED = ("NOT_ALLOWED", False, "not allowed for this session")
     NOT_AUTHORIZED = (
         "NOT_AUTHORIZED",
         False,
         "the server rejected the credentials; ask the user",
     )
-    BUDGET_EXCEEDED = ("BUDGET_EXCEEDED", False, "a budget is used up")
+    BUDGET_EXCEEDED = ("BUDGET_EXCEEDED", False, "a budget is exhausted")
     DUPLICATE_REQUEST = ("DUPLICATE_REQUEST", True, "the same call is still in progress")
 
     def __init__(self, code: str, retry: bool, meaning: str) -> None:

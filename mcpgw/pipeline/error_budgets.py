@@ -143,5 +143,5 @@ class ErrorBudgets:
     def forget(self, server: str) -> int:
         """Forget all outcomes of a server; return the number of tools and servers re-enabled."""
         now = self._clock()
-        gone = [key for key in self._windows if key[0] == server]
-        return sum(self._windows.pop(key).disabled_until > now for key in gone)
+        keys = [key for key in self._windows if key[0] == server]
+        return sum(self._windows.pop(key).disabled_until > now for key in keys)

@@ -1,1 +1,1 @@
-"""Calls in a row under one name."""
+"""Playbooks: named sequences of tool calls, defined in YAML."""

@@ -1,1 +1,1 @@
-"""Skills: written know-how that an AI client can read. Nothing in a skill is ever executed."""
+"""Agent Skills: instructions that clients read as resources. Nothing in a skill is executed."""

@@ -113,11 +113,11 @@ def _zip(data: bytes, place: str) -> Iterator[tuple[str, bytes]]:
         if sum(info.file_size for info in archive.infolist()) > LARGEST_UNPACKED:
             raise _too_large(place)
         for info in archive.infolist():
-            path = _checked(info.orig_filename, place)
+            path = _normalised(info.orig_filename, place)
             kind = info.external_attr >> 28 if info.create_system == 3 else 0
             if kind not in (0, 0o4, 0o10):
                 raise _special_member(path, place)
-            if info.is_dir() or not _wanted(path):
+            if info.is_dir() or not _is_skill_file(path):
                 continue
             if info.flag_bits & 1:
                 raise SkillError(place, "the archive is encrypted; unpack it first")
@@ -135,10 +135,10 @@ def _tar(data: bytes, place: str) -> Iterator[tuple[str, bytes]]:
         for count, member in enumerate(archive, 1):
             if count > MOST_MEMBERS:
                 raise _too_many(place)
-            path = _checked(member.name, place)
+            path = _normalised(member.name, place)
             if not (member.isreg() or member.isdir()):
                 raise _special_member(path, place)
-            if member.isdir() or not _wanted(path):
+            if member.isdir() or not _is_skill_file(path):
                 continue
             if member.issparse():
                 raise SkillError(place, f"{path[:80]!r} is a sparse file; pack it without -S")
@@ -167,7 +167,7 @@ class _Bounded:
         return data
 
 
-def _checked(path: str, place: str) -> str:
+def _normalised(path: str, place: str) -> str:
     """Return a member's normalised path.
 
     Raises:
@@ -185,7 +185,7 @@ def _checked(path: str, place: str) -> str:
     return "/".join(part for part in parts if part not in ("", "."))
 
 
-def _wanted(path: str) -> bool:
+def _is_skill_file(path: str) -> bool:
     folder, _, name = path.rpartition("/")
     return name in (FILE, *BESIDE) or (folder.rpartition("/")[2] in BELOW and name.endswith(".md"))
 

@@ -59,7 +59,7 @@ def fenced_blocks(text: str) -> Iterator[CodeBlock]:
 
 
 def _held(columns: str, holders: list[re.Pattern[str]]) -> tuple[int, int]:
-    """Return how many of the holders a line belongs to, and where the rest of it begins."""
+    """Return the number of holders that a line is in, and the column of the rest of it."""
     at = 0
     for number, holder in enumerate(holders):
         found = holder.match(columns, at)

@@ -126,7 +126,7 @@ def _roots(paths: Iterable[str]) -> list[str]:
 
 def _one(files: Files, paths: set[str], root: str) -> Skill:
     at = f"{root}/" if root else ""
-    place = _joined(files.place, f"{at}{FILE}")
+    place = _join(files.place, f"{at}{FILE}")
     data = files.read(f"{at}{FILE}", root=root, limit=LARGEST)
     skill = parse_skill(data, place=place)
     texts = _auxiliary(files, paths, root)
@@ -135,7 +135,7 @@ def _one(files: Files, paths: set[str], root: str) -> Skill:
         source_path=place,
         content_hash=content_hash(data, texts),
         auxiliary={
-            name: decoded(text, _joined(files.place, at + name)) for name, text in texts.items()
+            name: decoded(text, _join(files.place, at + name)) for name, text in texts.items()
         },
     )
 
@@ -150,7 +150,7 @@ def _auxiliary(files: Files, paths: set[str], root: str) -> Mapping[str, bytes]:
             for path in paths
             if path.startswith(inside) and path.endswith(".md") and "/" not in path[len(inside) :]
         )
-    place = _joined(files.place, root)
+    place = _join(files.place, root)
     if len(names) > MOST_AUXILIARIES:
         raise SkillError(place, f"has more than {MOST_AUXILIARIES} auxiliary texts")
     texts: dict[str, bytes] = {}
@@ -163,5 +163,5 @@ def _auxiliary(files: Files, paths: set[str], root: str) -> Mapping[str, bytes]:
     return texts
 
 
-def _joined(place: str, path: str) -> str:
+def _join(place: str, path: str) -> str:
     return f"{place.rstrip('/')}/{path}" if path else place

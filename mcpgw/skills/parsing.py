@@ -48,7 +48,7 @@ def parse_skill(data: bytes | str, *, place: str = FILE) -> Skill:
       SkillError: the text is not a valid skill.
     """
     text = _LINE_END.sub("\n", _decoded(data, place))
-    reader = _Reader(*_parted(text, place), place)
+    reader = _Reader(*_split_front_matter(text, place), place)
     reader.check_depth()
     fields = reader.mapping()
     known = {key: reader.text(fields, key) for key in _TEXTS}
@@ -116,7 +116,7 @@ def _check_surrogates(text: str, place: str) -> None:
         raise SkillError(place, "the text contains a lone surrogate", line=line)
 
 
-def _parted(text: str, place: str) -> tuple[str, int, str]:
+def _split_front_matter(text: str, place: str) -> tuple[str, int, str]:
     """Return the front matter, the line before its first one, and the body."""
     lines = text.split("\n")
     first = next((index for index, line in enumerate(lines) if line.strip()), None)

@@ -1,1 +1,1 @@
-"""The parts of `scripts/bench`, and the small programs that it measures beside the gateway."""
+"""The parts of `scripts/bench`, and small programs that are compared with the gateway."""

@@ -1,4 +1,4 @@
-"""APIs as tools: how soon they are known, what a call costs, how fast a document is imported."""
+"""Benchmark of APIs as tools: loading of files, calls, and import of a document."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from .programs import FASTMCP_ENV, GATEWAY, HERE, Setup, home
 
 OPERATIONS: Final = 500
 FILES: Final = 120
-"""Files of a person's own; those that come with the gateway are some more."""
+"""A user's own files, in addition to those shipped with the gateway."""
 TEXT: Final = '{"text":"' + "x" * 64 + '"}'
 """The answer of the API."""
 LONGEST: Final = 30.0
 
 
 def measure_apis(setup: Setup) -> dict[str, Any]:
-    """Return how long it takes to load files, to import a document and to withdraw a file that
-    has changed, and latencies and rates of calls to an API on this machine."""
+    """Return the times to load files, to import a document and to withdraw a changed file, and
+    the latencies and rates of calls to an API on this machine."""
     turns = 3 if setup.quick else 7
     loading = measure_loading(turns)
     imported = [import_seconds() for _ in range(1 if setup.quick else 3)]
@@ -76,8 +76,8 @@ def _show(
 
 
 def measure_loading(turns: int) -> dict[str, Any]:
-    """Return the milliseconds to load files of a person's own: for the first time, by the cache,
-    and to look at them again; and to load all that come with the gateway."""
+    """Return the milliseconds to load a user's own files for the first time, from the cache, and
+    to check them for changes; and to load all files shipped with the gateway."""
     from mcpgw.capabilities.builtin import builtin_folder
     from mcpgw.capabilities.library import Library
     from mcpgw.capabilities.scanning import SCAN_VERSION, scan_capability
@@ -108,13 +108,13 @@ def measure_loading(turns: int) -> dict[str, Any]:
 
 
 def _timed(took: dict[str, list[float]], kind: str, work: Any) -> None:
-    began = time.perf_counter()
+    started = time.perf_counter()
     work()
-    took.setdefault(kind, []).append((time.perf_counter() - began) * 1e3)
+    took.setdefault(kind, []).append((time.perf_counter() - started) * 1e3)
 
 
 def scan_ms(turns: int) -> float:
-    """Return the milliseconds to look 1,000 definitions over for texts meant for a model."""
+    """Return the milliseconds to scan 1,000 definitions for tool poisoning."""
     from mcpgw.capabilities.builtin import builtin_folder
     from mcpgw.capabilities.library import Library
     from mcpgw.trust.poisoning import scan_definition
@@ -127,10 +127,10 @@ def scan_ms(turns: int) -> float:
     definitions = [each.definition for each in library.entries() if each.definition]
     took = []
     for _ in range(turns):
-        began = time.perf_counter()
+        started = time.perf_counter()
         for each in definitions:
             scan_definition("tool", each)
-        took.append((time.perf_counter() - began) / len(definitions) * 1e6)
+        took.append((time.perf_counter() - started) / len(definitions) * 1e6)
     return statistics.median(took)
 
 
@@ -167,13 +167,13 @@ def _document(url: str, operations: int = 1) -> dict[str, Any]:
 
 
 def import_seconds() -> float:
-    """Return the seconds of `cap import` for a document of 500 operations, from its start."""
+    """Return the seconds of `cap import` for a document of 500 operations, with its startup."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         spec = folder / "api.json"
         spec.write_text(json.dumps(_document("https://api.example.com", OPERATIONS)), "utf-8")
         words = ["-m", "mcpgw", "cap", "import", str(spec), "-o", str(folder / "caps")]
-        began = time.perf_counter()
+        started = time.perf_counter()
         done = subprocess.run(
             [sys.executable, *words],
             cwd=folder,
@@ -181,7 +181,7 @@ def import_seconds() -> float:
             capture_output=True,
             check=False,
         )
-        took = time.perf_counter() - began
+        took = time.perf_counter() - started
         written = len(list((folder / "caps").rglob("*.yaml")))
         if done.returncode or written != OPERATIONS:
             raise Broken(f"cap import wrote {written} files: {done.stderr[-300:]!r}")
@@ -198,7 +198,7 @@ network: {{allow_private: true}}
 
 
 def gateway(folder: Path, url: str) -> tuple[list[str], dict[str, str]]:
-    """Write a capability and a configuration; return command and environment of a gateway."""
+    """Write a capability and a configuration; return a gateway's command and environment."""
     caps = folder / "caps"
     caps.mkdir()
     (caps / "item.yaml").write_text(_file(url), "utf-8")
@@ -217,7 +217,7 @@ def _invoke() -> Calls:
 
 
 def withdrawn_seconds() -> float:
-    """Return the seconds from the change of a pinned file to the refusal of its tool."""
+    """Return the seconds from a change of a pinned file to the refusal of its tool."""
     call = {"server": "gateway", "tool": "item", "arguments": {"id": "7"}}
     with item_server() as url, tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
@@ -232,17 +232,17 @@ def withdrawn_seconds() -> float:
                 raise Broken("the capability cannot be called")
             with path.open("a", encoding="utf-8") as file:
                 file.write("#")
-            began = time.perf_counter()
+            started = time.perf_counter()
             while not program.ask("tools/call", params).get("isError"):
-                if time.perf_counter() - began > LONGEST:
+                if time.perf_counter() - started > LONGEST:
                     raise Broken("a pinned file that was changed is still in use")
                 time.sleep(0.01)
-            return time.perf_counter() - began
+            return time.perf_counter() - started
 
 
 @contextmanager
 def item_server() -> Iterator[str]:
-    """Run the API while the block runs; give its URL."""
+    """Run the API during the block; yield its URL."""
     with subprocess.Popen(
         [sys.executable, str(HERE / "item_server.py")],
         stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The least that an MCP server on Trio can be: what the gateway's start is compared with."""
+"""A minimal MCP server on Trio, as the baseline for the gateway's startup time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls forwarded by HTTP, beside other bridges from HTTP to stdio, on the same echo server."""
+"""Benchmark of calls by HTTP, compared with other bridges from HTTP to stdio."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Program:
 
 
 def measure_http(setup: Setup) -> dict[str, Any] | None:
-    """Measure calls a second at 1 and at 32 connections, in turns."""
+    """Measure calls per second on 1 and on 32 connections, in turns."""
     turns, calls = (1, 300) if setup.quick else (7, 2_000)
     with tempfile.TemporaryDirectory() as folder:
         programs = list(_programs(Path(folder), peers=setup.fastmcp is not None))
@@ -142,19 +142,19 @@ def _mcp_proxy() -> list[str] | None:
     folder = CACHE / "mcp-proxy"
     program = folder / "bin" / "mcp-proxy"
     if not program.exists():
-        # It needs an older release of the official package than the tests do.
+        # It requires an older release of the official package than the tests.
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=120)
         pip = [str(folder / "bin" / "pip"), "install", "-q", f"mcp-proxy=={MCP_PROXY}", "mcp<2"]
         if subprocess.run(pip, check=False, timeout=300).returncode != 0:
             print("mcp-proxy is left out: pip could not install it")
             return None
-    # Its server's arguments come last, so that the port is put in front of them.
+    # The command of its server comes last, so the port must be inserted before it.
     return [sys.executable, str(Path(__file__).with_name("mcp_proxy.py")), str(program), *ECHO]
 
 
 @contextmanager
 def _all(programs: Sequence[Program]) -> Iterator[dict[str, tuple[int, int, bytes | None]]]:
-    """Start all programs; give the port, the process id and the session of each."""
+    """Run all programs; yield the port, process id and session of each."""
     started: list[subprocess.Popen[bytes]] = []
     try:
         running = {}

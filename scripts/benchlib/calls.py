@@ -1,4 +1,4 @@
-"""Calls: the same tool of the same server, asked directly, through the gateway, and others."""
+"""Benchmark of calls to one tool: directly, through the gateway, and through other proxies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LARGE = "x" * 20_000
 
 @attrs.frozen
 class Subject:
-    """A program to call: how it is started in a folder, and the call to make."""
+    """A program to measure: its command for a folder, and the calls to make."""
 
     start: Callable[[Path], tuple[Sequence[str], Mapping[str, str]]]
     calls: Callable[[str], Calls]
@@ -32,7 +32,7 @@ class Subject:
 
 @attrs.define
 class Measured:
-    """What was measured of one program, a value for each turn unless said otherwise."""
+    """The measurements of one program, one value for each turn unless noted otherwise."""
 
     p50_us: list[float] = attrs.field(factory=list)
     rate: list[float] = attrs.field(factory=list)
@@ -54,7 +54,7 @@ def measure_large(setup: Setup) -> dict[str, Any]:
 def measure_six(setup: Setup) -> dict[str, Any] | None:
     """Call the echo server while five real servers are connected beside it."""
     if not setup.servers:
-        print("Six backends: left out, none of the real servers was found")
+        print("Six backends: left out; none of the real servers was found")
         return None
     backends = {"echo": ECHO, **setup.servers}
     name = f"{len(backends)} backends"
@@ -101,11 +101,11 @@ def measure_subjects(
     """Call programs in turn; return latencies, rates, processor time and memory of each.
 
     Args:
-      title: of the table that is shown.
-      subjects: the programs by name; ratios are to the first.
-      text: what the calls are made of.
-      setup: how much to do.
-      connect: backends that gateways start before.
+      title: the title of the table that is printed.
+      subjects: the programs by name; ratios are relative to the first.
+      text: the argument of the calls.
+      setup: the settings of the run.
+      connect: backends that gateways must start first.
     """
     starts, turns, seconds = (1, 2, 0.2) if setup.quick else (3, 6, 0.5)
     found = {name: Measured() for name in subjects}
@@ -140,13 +140,13 @@ def _started(stack: ExitStack, subject: Subject) -> Conversation:
 
 
 def _connect(program: Conversation, backends: Sequence[str]) -> None:
-    """Have the gateway start its backends, which it does when it is asked about them."""
+    """Make the gateway start its backends by listing their tools."""
     for name in backends:
         listed = program.ask(
             "tools/call", {"name": "gateway_list_tools", "arguments": {"server": name}}
         )
         if listed.get("isError"):
-            raise Broken(f"the server {name!r} does not run: {str(listed)[:300]}")
+            raise Broken(f"the server {name!r} is not running: {str(listed)[:300]}")
 
 
 def _one_by_one(found: Measured, program: Conversation, calls: Calls, seconds: float) -> None:
@@ -165,7 +165,7 @@ def _in_flight(found: Measured, program: Conversation, calls: Calls, seconds: fl
 
 
 def _few_by_fastmcp(python: str, backends: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Return the seconds to the first answer, and of the median call, of FastMCP's proxy."""
+    """Return the seconds to the first response and of the median call of FastMCP's proxy."""
     command = fastmcp_proxy(python, backends)
     took: list[float] = []
     with (
@@ -173,11 +173,11 @@ def _few_by_fastmcp(python: str, backends: Mapping[str, Sequence[str]]) -> dict[
         Conversation(command, cwd=Path(name), env=FASTMCP_ENV) as program,
     ):
         program.open()
-        ready = time.perf_counter() - program.began
+        ready = time.perf_counter() - program.started
         for _ in range(3):
-            began = time.perf_counter()
+            started = time.perf_counter()
             program.ask("tools/call", {"name": "echo_echo", "arguments": {"text": SHORT}})
-            took.append(time.perf_counter() - began)
+            took.append(time.perf_counter() - started)
     print(
         f"  FastMCP's proxy over the same {len(backends)}: {ready:.2f} s to initialize,"
         f" {statistics.median(took):.2f} s a call ({len(took)} calls)"

@@ -1,7 +1,7 @@
-"""A lean MCP client over the pipes of a child process, made to cost little beside it.
+"""A fast MCP client over the pipes of a child process.
 
-It reads whatever is there in one go, and never waits to write while there is something to
-read, so that many large calls in flight cannot block both sides for good.
+It reads all available data at once, and never blocks on a write while there is data to read, so
+many large calls in flight cannot deadlock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 CHUNK = 262_144
 PATIENCE = 60.0
-"""Seconds after which a program that does not answer is given up."""
+"""Seconds to wait for a response."""
 INITIALIZE = {
     "protocolVersion": "2025-11-25",
     "capabilities": {},
@@ -26,13 +26,13 @@ INITIALIZE = {
 
 
 class Broken(Exception):
-    """The program ended, or gave a wrong answer: there is nothing to measure."""
+    """The program exited or sent a wrong response, so nothing can be measured."""
 
 
 class Conversation:
-    """A started program; `began` is the time just before it was started.
+    """A running program; `started` is the time just before its start.
 
-    Use it as a context manager: at its end stdin is closed and the process waited for.
+    As a context manager it closes stdin and waits for the process at the end.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Conversation:
         self._number = 0
         self._rest = b""
         environ = {k: v for k, v in os.environ.items() if not k.startswith("MCP_GATEWAY_")}
-        self.began = time.perf_counter()
+        self.started = time.perf_counter()
         self._process = subprocess.Popen(
             self.command,
             stdin=subprocess.PIPE,
@@ -77,10 +77,14 @@ class Conversation:
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    # -- one by one, with a limit of time ------------------------------------------------
+    # -- single requests, with a timeout -------------------------------------------------
 
     def ask(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
-        """Send a request and return its result; raise Broken where there is none."""
+        """Send a request and return its result.
+
+        Raises:
+          Broken: the response is an error or missing.
+        """
         self._number += 1
         request = {"jsonrpc": "2.0", "id": self._number, "method": method, "params": params or {}}
         self._send_all(json.dumps(request).encode() + b"\n")
@@ -94,38 +98,38 @@ class Conversation:
                     if "result" not in answer:
                         raise Broken(f"{self.command}: {method} failed: {answer['error']}")
                     return answer["result"]
-        raise Broken(f"{self.command}: no answer to {method} in {PATIENCE:g} s")
+        raise Broken(f"{self.command}: no response to {method} within {PATIENCE:g} s")
 
     def open(self) -> None:
-        """Shake hands."""
+        """Initialize the session."""
         self.ask("initialize", INITIALIZE)
         self._send_all(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
 
-    # -- many, as fast as may be ---------------------------------------------------------
+    # -- many requests, as fast as possible ----------------------------------------------
 
     def one_by_one(self, calls: Calls, seconds: float) -> list[float]:
-        """Call with one in flight for a while; return how long each took, in seconds."""
+        """Make calls one at a time for a while; return their latencies in seconds."""
         write, lines, clock = self._send_all, self._lines, time.perf_counter
         took: list[float] = []
         answers: list[bytes] = []
         until = clock() + seconds
-        began = 0.0
-        while began < until:
+        started = 0.0
+        while started < until:
             line = calls.next()
-            began = clock()
+            started = clock()
             write(line)
             while not (found := lines()):
                 pass
-            took.append(clock() - began)
+            took.append(clock() - started)
             answers += found
         calls.check(answers)
         return took
 
     def in_flight(self, calls: Calls, count: int, seconds: float) -> tuple[float, int]:
-        """Keep `count` calls in flight for a while; return answers a second, and answers."""
+        """Keep `count` calls in flight for a while; return the rate per second and the count."""
         answers: list[bytes] = []
-        began = time.perf_counter()
-        until = began + seconds
+        started = time.perf_counter()
+        until = started + seconds
         out = b"".join([calls.next() for _ in range(count)])
         flying = count
         while flying:
@@ -138,16 +142,16 @@ class Conversation:
             if time.perf_counter() < until:
                 out += b"".join([calls.next() for _ in found])
                 flying += len(found)
-        elapsed = time.perf_counter() - began
+        elapsed = time.perf_counter() - started
         calls.check(answers)
         return len(answers) / elapsed, len(answers)
 
     def _readable(self) -> bool:
-        """Wait until something can be read or written; tell whether it can be read."""
+        """Wait until the pipes can be read or written; return whether data can be read."""
         return bool(select.select([self._read], [self._write], [])[0])
 
     def _send_some(self, out: bytes) -> bytes:
-        """Write what there is room for; return the rest."""
+        """Write as much as fits; return the rest."""
         try:
             return out[os.write(self._write, out) :] if out else out
         except BlockingIOError:
@@ -158,20 +162,20 @@ class Conversation:
             select.select([], [self._write], [])
 
     def _lines(self) -> list[bytes]:
-        """Read once; return the lines completed by it that have an id."""
+        """Read once; return the completed lines that have an id."""
         data = os.read(self._read, CHUNK)
         if not data:
-            raise Broken(f"{self.command} ended its output")
+            raise Broken(f"{self.command} closed its output")
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [line for line in lines if b'"id"' in line]
 
 
 class Calls:
-    """Requests that differ only in their id, and the check of their answers.
+    """Requests that differ only in their id, and validation of their responses.
 
     Args:
       tool, arguments: the `tools/call` to make.
-      text: what each answer must hold.
+      text: the text of each response.
     """
 
     def __init__(self, tool: str, arguments: Mapping[str, Any], text: str) -> None:
@@ -188,14 +192,14 @@ class Calls:
         return b'{"jsonrpc":"2.0","id":%d%s' % (self._next, self._tail)
 
     def check(self, answers: list[bytes]) -> None:
-        """Check, after the clock has stopped, that each request had its one right answer."""
+        """Check that each request got exactly one right response; call it after the timing."""
         for line in answers:
             answer = json.loads(line)
             if answer["id"] not in self._open:
-                raise Broken(f"an answer to nothing, or a second one: {line[:300]!r}")
+                raise Broken(f"an unexpected or repeated response: {line[:300]!r}")
             self._open.remove(answer["id"])
             content = answer.get("result", {}).get("content")
             if not content or content[0].get("text") != self._text:
-                raise Broken(f"a wrong answer: {line[:300]!r}")
+                raise Broken(f"a wrong response: {line[:300]!r}")
         if self._open:
-            raise Broken(f"{len(self._open)} calls were not answered")
+            raise Broken(f"calls not answered: {len(self._open)}")

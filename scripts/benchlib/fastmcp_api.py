@@ -1,4 +1,4 @@
-"""FastMCP's server of an OpenAPI document, which is given as JSON."""
+"""FastMCP's server for an OpenAPI document, which is given as JSON in the argument."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""FastMCP's proxy in front of the stdio servers that the argument names, as JSON."""
+"""FastMCP's proxy in front of stdio servers, which are given as JSON in the argument."""
 
 import json
 import sys

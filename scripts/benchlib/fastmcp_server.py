@@ -1,4 +1,4 @@
-"""A FastMCP server with one tool: how soon does it answer?"""
+"""A FastMCP server with one tool, to measure its startup time."""
 
 from fastmcp import FastMCP
 

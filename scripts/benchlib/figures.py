@@ -1,4 +1,4 @@
-"""From samples to figures, and figures to tables."""
+"""Statistics of samples, and output as tables."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ Samples = dict[str, list[float]]
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the value that this share of the values is not above."""
+    """Return the percentile of the values for a share from 0 to 1."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
 def ratio(samples: Samples, name: str, base: str) -> float | None:
-    """Return the median of the ratios within each turn; None where one was not measured."""
+    """Return the median of the ratios within each turn, or None if one was not measured."""
     if not samples.get(name) or not samples.get(base):
         return None
     pairs = zip(samples[name], samples[base], strict=True)
@@ -24,7 +24,7 @@ def ratio(samples: Samples, name: str, base: str) -> float | None:
 
 
 def summary(samples: Samples) -> dict[str, dict[str, float]]:
-    """Return the median, the least and the greatest by name."""
+    """Return median, minimum, maximum and number of turns by name."""
     return {
         name: {
             "median": statistics.median(values),
@@ -38,7 +38,7 @@ def summary(samples: Samples) -> dict[str, dict[str, float]]:
 
 
 def table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
-    """Print rows under a title, figures to the right."""
+    """Print rows under a title, with right-aligned figures."""
     widths = [
         max(len(column), *(len(row[place]) for row in rows.values())) + 2
         for place, column in enumerate(columns)
@@ -50,5 +50,5 @@ def table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]])
 
 
 def shown(value: float | None, form: str) -> str:
-    """Return a figure as text, a dash where there is none."""
+    """Return a figure as text, or a dash if it is None."""
     return "-" if value is None else format(value, form)

@@ -1,4 +1,4 @@
-"""A client by HTTP that costs little: raw requests over kept-alive connections, checked answers."""
+"""A fast HTTP client: raw requests over keep-alive connections, with checked responses."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import attrs
 
 TEXT: Final = "x" * 64
 PATIENCE: Final = 30.0
-"""Seconds without any answer after which a run is given up."""
+"""Seconds without any response after which a run is aborted."""
 _SESSION: Final = re.compile(rb"(?i)\r\nmcp-session-id: *([^\r]+)\r\n")
 
 
 class WrongAnswer(Exception):
-    """A server closed a connection, or answered something else than was asked."""
+    """A server closed a connection or sent a wrong response."""
 
 
 @attrs.define(eq=False)
 class Connection:
-    """One connection, and what has been read of its next answer."""
+    """One connection, and the data read so far of its next response."""
 
     port: int
     path: str
@@ -49,7 +49,7 @@ class Connection:
         self.socket.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
     def read(self) -> bytes | None:
-        """Read what has come; return an answer's body when it is whole."""
+        """Read available data; return the body of a response once it is complete."""
         data = self.socket.recv(65536)
         if not data:
             raise WrongAnswer(f"the connection was closed: {self._buffer[:200]!r}")
@@ -85,7 +85,7 @@ class Connection:
         return None
 
     def ask(self, message: dict[str, Any]) -> bytes:
-        """Send a message and wait for its answer."""
+        """Send a message and wait for its response."""
         self.post(message)
         while (body := self.read()) is None:
             pass
@@ -93,7 +93,7 @@ class Connection:
 
 
 def begin(port: int, path: str) -> bytes | None:
-    """Open a session; return its id, None where the server has none."""
+    """Open a session; return its id, or None if the server has no sessions."""
     connection = Connection(port, path)
     info = {"name": "bench", "version": "1"}
     params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info}
@@ -106,7 +106,7 @@ def begin(port: int, path: str) -> bytes | None:
 
 
 def call(number: int, invoke: bool) -> dict[str, Any]:
-    """Return a call of the echo server's tool, by itself or through the meta-tool."""
+    """Return a call of the echo server's tool, directly or through the meta-tool."""
     params: dict[str, Any] = {"name": "echo", "arguments": {"text": TEXT}}
     if invoke:
         given = {"server": "echo", "tool": "echo", "arguments": {"text": TEXT}}
@@ -117,10 +117,10 @@ def call(number: int, invoke: bool) -> dict[str, Any]:
 def load(
     port: int, path: str, session: bytes | None, connections: int, calls: int, *, invoke: bool
 ) -> tuple[float, list[float]]:
-    """Make calls, one at a time on each connection; return calls a second, and the latencies.
+    """Make calls, one at a time on each connection; return calls per second and latencies.
 
     Raises:
-      WrongAnswer: an answer is not what was sent.
+      WrongAnswer: a response lacks the text that was sent.
     """
     opened = [Connection(port, path, session=session) for _ in range(connections)]
     number = 0
@@ -131,14 +131,14 @@ def load(
     with selectors.DefaultSelector() as selector:
         for connection in opened:
             selector.register(connection.socket, selectors.EVENT_READ, connection)
-        began = time.perf_counter()
+        started = time.perf_counter()
         for connection in opened:
             number += 1
             connection.post(call(number, invoke))
         while len(latencies) < calls:
             ready = selector.select(PATIENCE)
             if not ready:
-                raise WrongAnswer(f"no answer came for {PATIENCE:g} s")
+                raise WrongAnswer(f"no response within {PATIENCE:g} s")
             for key, _ in ready:
                 body = key.data.read()
                 if body is not None:
@@ -146,7 +146,7 @@ def load(
                     _check(body)
                     number += 1
                     key.data.post(call(number, invoke))
-        took = time.perf_counter() - began
+        took = time.perf_counter() - started
     for connection in opened:
         connection.socket.close()
     return len(latencies) / took, latencies

@@ -1,6 +1,6 @@
-"""A small HTTP API on a free port, made to cost little: it answers whatever it is asked alike.
+"""A fast HTTP API on a free port, which gives the same response to every request.
 
-It prints its port, and ends when its stdin does.
+It prints its port, and exits when its stdin is closed.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def serve(connection: socket.socket) -> None:
 
 
 def accept(listener: socket.socket) -> None:
-    """Take connections for ever."""
+    """Accept connections forever."""
     while True:
         connection, _ = listener.accept()
         threading.Thread(target=serve, args=(connection,), daemon=True).start()
 
 
 def main() -> None:
-    """Serve until stdin ends."""
+    """Serve until stdin is closed."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     threading.Thread(target=accept, args=(listener,), daemon=True).start()
     print(listener.getsockname()[1], flush=True)

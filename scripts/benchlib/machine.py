@@ -1,4 +1,4 @@
-"""What the figures depend on: the machine and the versions; and what the kernel counts."""
+"""Machine and versions of a run, and the resources used by processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def machine() -> dict[str, str]:
-    """Return what this machine is."""
+    """Return a description of this machine."""
     return {
         "processor": _processor(),
         "cores": str(os.cpu_count()),
@@ -27,16 +27,16 @@ def machine() -> dict[str, str]:
 
 
 def versions(setup: Setup) -> dict[str, str]:
-    """Return the versions of what takes part."""
+    """Return the versions of the measured programs."""
     found = {name: importlib.metadata.version(name) for name in ("mcpgw", "trio", "attrs")}
     if setup.fastmcp is not None:
-        found["fastmcp"] = _asked(
+        found["fastmcp"] = _output_of(
             [setup.fastmcp, "-c", "import fastmcp; print(fastmcp.__version__)"]
         )
     if (node := shutil.which("node")) is not None and any(
         "node" in Path(command[0]).name for command in setup.servers.values()
     ):
-        found["node"] = _asked([node, "--version"])
+        found["node"] = _output_of([node, "--version"])
     return found
 
 
@@ -46,17 +46,17 @@ def load_average() -> list[float]:
 
 
 def resident_mb(pid: int) -> float:
-    """Return the memory of one process, in MB of 1024 kB."""
+    """Return the resident memory of one process, in MB of 1024 kB."""
     status = Path(f"/proc/{pid}/status")
     if status.exists():
         for line in status.read_text("ascii", "replace").splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
-    return int(_asked(["ps", "-o", "rss=", "-p", str(pid)])) / 1024
+    return int(_output_of(["ps", "-o", "rss=", "-p", str(pid)])) / 1024
 
 
 def cpu_seconds(pid: int) -> float | None:
-    """Return the processor time that a process has used, None where that is not told."""
+    """Return the processor time used by a process, or None if the system lacks /proc."""
     stat = Path(f"/proc/{pid}/stat")
     if not stat.exists():
         return None
@@ -65,12 +65,12 @@ def cpu_seconds(pid: int) -> float | None:
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that have this one as their parent."""
-    pairs = (line.split() for line in _asked(["ps", "-A", "-o", "pid=,ppid="]).splitlines())
+    """Return the child processes of a process."""
+    pairs = (line.split() for line in _output_of(["ps", "-A", "-o", "pid=,ppid="]).splitlines())
     return [int(child) for child, parent in pairs if int(parent) == pid]
 
 
-def _asked(command: list[str]) -> str:
+def _output_of(command: list[str]) -> str:
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=60
     )

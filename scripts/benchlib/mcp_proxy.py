@@ -1,4 +1,4 @@
-"""Start mcp-proxy with the port in the place where it wants it: before its server's command."""
+"""Start mcp-proxy with the port where it is required: before the command of its server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programs that are measured, how they are started, and where others are found."""
+"""The measured programs: their commands, and discovery of the optional ones."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ NPM = ROOT / ".cache" / "npm" / "node_modules" / "@modelcontextprotocol"
 
 @attrs.frozen
 class Setup:
-    """What a run works with.
+    """The settings of a run.
 
     Args:
       quick: few turns.
-      fastmcp: an interpreter that has FastMCP, None to leave it out.
-      servers: the commands of the real servers that were found.
+      fastmcp: an interpreter that has FastMCP, or None to leave it out.
+      servers: the commands of the real servers found, by name.
+      embedding_python: an interpreter that has the embedding model, or None.
     """
 
     quick: bool
@@ -44,18 +45,18 @@ def find_setup(
     embedding_python: str | None,
     servers: Sequence[str],
 ) -> Setup:
-    """Look for the other programs; say which are left out."""
+    """Find the optional programs; print which are left out."""
     if not peers:
         return Setup(quick, None, {})
     fastmcp = str(Path(fastmcp_python).absolute()) if fastmcp_python else None
     if fastmcp is None and importlib.util.find_spec("fastmcp") is not None:
         fastmcp = sys.executable
     if fastmcp is None:
-        print("FastMCP is left out: it is not installed here (--fastmcp-python names another)")
+        print("FastMCP is left out: not installed here (use --fastmcp-python)")
     found = _python_servers() | _npm_servers() | dict(_given(text) for text in servers)
     for name in ("time", "git", "everything", "filesystem", "memory"):
         if name not in found:
-            print(f"The server {name!r} is left out: not found (--server {name}=COMMAND)")
+            print(f"The server {name!r} is left out: not found (use --server {name}=COMMAND)")
     return Setup(quick, fastmcp, found, embedding_python)
 
 
@@ -78,14 +79,14 @@ def _npm_servers() -> dict[str, list[str]]:
     }
     found = {name: [node, str(path)] for name, path in scripts.items() if path.exists()}
     if "filesystem" in found:
-        found["filesystem"].append(".")  # the folder that it may read: where it is started
+        found["filesystem"].append(".")  # the folder it may read: its working directory
     return found
 
 
 def _given(text: str) -> tuple[str, list[str]]:
     name, equals, command = text.partition("=")
     if not equals or not command.strip():
-        raise SystemExit(f"Error: --server {text!r} is not of the form NAME=COMMAND")
+        raise SystemExit(f"Error: --server must have the form NAME=COMMAND, not {text!r}")
     return name, shlex.split(command)
 
 
@@ -94,7 +95,7 @@ def gateway(
 ) -> tuple[list[str], dict[str, str]]:
     """Write a configuration; return the command and the environment of a gateway with it.
 
-    The limit of calls a second, 100 unless configured, is off: it would be all we measure.
+    The rate limit, 100 calls a second by default, is disabled, because it would cap the results.
     """
     path = folder / "gateway.yaml"
     config: dict[str, Any] = {
@@ -106,7 +107,7 @@ def gateway(
 
 
 def home(folder: Path) -> dict[str, str]:
-    """Return the environment that keeps a gateway's state inside of a folder."""
+    """Return the environment variables that keep a gateway's state in a folder."""
     return {"MCP_GATEWAY_HOME": str(folder / "home")}
 
 
@@ -119,4 +120,4 @@ def fastmcp_proxy(python: str, servers: Mapping[str, Sequence[str]]) -> list[str
 
 
 FASTMCP_ENV: Final = {"FASTMCP_CHECK_FOR_UPDATES": "off"}
-"""No look for a newer version over the network."""
+"""Disables the check for a newer version over the network."""

@@ -1,7 +1,7 @@
-"""Write what a run measured into the documentation and the list of public claims.
+"""Publication of a run's figures in the documentation and the list of public claims.
 
-Every number in the tables is a claim of the name `<heading>: <row>: <column>`, so that a test
-can hold the two together.
+Every number in the tables is a claim with the name `<heading>: <row>: <column>`, so that a test
+can compare the two.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COMMAND: Final = "scripts/bench --publish"
 
 @attrs.frozen
 class Column:
-    """One column of a table: its title with the unit, and how its figures come about."""
+    """One column of a table: its title, the unit, and how its figures are measured."""
 
     title: str
     unit: str
@@ -31,7 +31,7 @@ class Column:
 
 @attrs.frozen
 class Table:
-    """A heading, columns, and rows of figures; None where a figure was not measured."""
+    """A heading, columns, and rows of figures; None for figures that were not measured."""
 
     heading: str
     columns: Sequence[Column]
@@ -64,7 +64,7 @@ def publish(report: Mapping[str, Any], root: Path) -> None:
     tables = _tables(report["parts"])
     claims = [*_claims(tables), *_target_claims(report["targets"])]
     path = root / "benchmarks" / "public_claims.json"
-    # What is agreed and not measured stays as it stands.
+    # Figures that are agreed and not measured are kept.
     agreed = json.loads(path.read_text("utf-8"))
     record = {
         "last_verified": today,
@@ -86,7 +86,7 @@ def publish(report: Mapping[str, Any], root: Path) -> None:
     parts = [_about(report, today), _targets(report["targets"])]
     parts += [table.markdown() for table in tables]
     page.write_text("\n".join([before + BEGIN, *parts, END + after]), "utf-8")
-    print(f"{len(claims)} figures are in {path.name} and {page.name}")
+    print(f"wrote {len(claims)} figures to {path.name} and {page.name}")
 
 
 def _tables(parts: Mapping[str, Any]) -> list[Table]:
@@ -309,7 +309,7 @@ _HOW: Final = {
 
 
 def _unit(target: str) -> str:
-    """Return the unit of a target such as `at most 4 x`; one without is a share."""
+    """Return the unit of a target such as `at most 4 x`; without a unit it is a share."""
     last = target.split()[-1]
     return last if last in _HOW else "share"
 

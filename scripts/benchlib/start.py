@@ -1,4 +1,4 @@
-"""Start: from the spawn of a process to its first answers."""
+"""Benchmark of startup: from the spawn of a process to its first responses."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from .programs import ECHO, FASTMCP_ENV, GATEWAY, HERE, Setup, gateway, home
 Started = tuple[list[str], dict[str, str]]
 MANY = 50
 SETTLED = 1.0
-"""Seconds after the first answers in which a backend would have been started, if it were."""
+"""Seconds to wait for backends that are started by mistake."""
 
 
 def measure_start(setup: Setup) -> dict[str, Any]:
-    """Start each program in turn; return the milliseconds to both answers."""
+    """Start each program in turn; return the milliseconds to both responses."""
     programs = _programs(setup)
     initialize: Samples = {name: [] for name in programs}
     listed: Samples = {name: [] for name in programs}
     for turn in range(-1, 5 if setup.quick else 25):
         for name, prepare in programs.items():
             first, second = _once(prepare)
-            if turn >= 0:  # one turn before, for the file cache and compiled modules
+            if turn >= 0:  # the first turn warms up the file cache and compiled modules
                 initialize[name].append(first * 1e3)
                 listed[name].append(second * 1e3)
     started = _children_of_many(programs[f"{MANY} backends"])
     _show(initialize, listed)
     print(f"  processes of the {MANY} backends started before their first use: {started}")
     if started:
-        raise Broken(f"{started} backends were started before anybody asked for them")
+        raise Broken(f"{started} backends were started before their first use")
     return {
         "initialize_ms": summary(initialize),
         "tools_list_ms": summary(listed),
@@ -53,7 +53,7 @@ def measure_start(setup: Setup) -> dict[str, Any]:
 
 
 def _programs(setup: Setup) -> dict[str, Callable[[Path], Started]]:
-    """Return by name what writes a program's files into a folder and tells how to start it."""
+    """Return by name a function that prepares a program's folder and returns its command."""
     many = {f"server{number:02}": ECHO for number in range(MANY)}
     programs: dict[str, Callable[[Path], Started]] = {
         "bare": lambda _: ([sys.executable, str(HERE / "bare.py")], {}),
@@ -70,9 +70,9 @@ def _once(prepare: Callable[[Path], Started]) -> tuple[float, float]:
         command, env = prepare(Path(name))
         with Conversation(command, cwd=Path(name), env=env) as program:
             program.ask("initialize", INITIALIZE)
-            first = time.perf_counter() - program.began
+            first = time.perf_counter() - program.started
             program.ask("tools/list")
-            return first, time.perf_counter() - program.began
+            return first, time.perf_counter() - program.started
 
 
 def _children_of_many(prepare: Callable[[Path], Started]) -> int:

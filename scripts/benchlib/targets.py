@@ -1,4 +1,4 @@
-"""What the gateway is to reach, and whether it did in this run."""
+"""Performance targets of the gateway, and their evaluation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import attrs
 
 @attrs.frozen
 class Target:
-    """A figure and its limit: `read` finds it in the parts of a report."""
+    """A figure and its limit; `read` returns the figure from the parts of a report."""
 
     name: str
     limit: float
@@ -19,7 +19,7 @@ class Target:
     read: Callable[[Mapping[str, Any]], float]
 
     def judged(self, parts: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the figure and whether it is met; None where it was not measured."""
+        """Return the figure and whether the target is met, or None if it was not measured."""
         try:
             value = self.read(parts)
         except KeyError:
@@ -89,5 +89,5 @@ TARGETS: Final = (
 
 
 def judge(parts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return each target that was measured, with what it came to."""
+    """Return the evaluation of each target that was measured."""
     return [found for target in TARGETS if (found := target.judged(parts)) is not None]

@@ -1,4 +1,4 @@
-"""How a compound request comes apart, and what stands in for its literals."""
+"""Splitting of compound requests, and the words for their literals."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_paths_and_addresses_come_apart_as_literals() -> None:
 
 
 def test_pasted_data_is_left_out() -> None:
-    """What is pasted into a question does not drown it, wherever it stands."""
+    """Pasted data does not outweigh the question, wherever it is."""
     data = "iVBORw0KGgo" * 900
     assert ["What does this image show?"] == parts(f"What does {data}\nthis image show?")
 

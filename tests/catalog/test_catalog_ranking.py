@@ -1,4 +1,4 @@
-"""How use, health and permission move tools, and what they can never do."""
+"""Effects of use, health and permission on the ranking, and their limits."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_use_never_lifts_over_a_tool_that_fits_1_2_times_as_well(
 
 @given(any_signals, shares)
 def test_a_worse_signal_never_helps(signals: Signals, worse: float) -> None:
-    """Of two tools alike in all else the healthier one stands no lower."""
+    """Of two otherwise equal tools the healthier one does not rank lower."""
     healthier = Signals(max(signals.health, worse), uses=signals.uses)
     iller = Signals(min(signals.health, worse), uses=signals.uses)
     assert factor(iller) <= factor(healthier)
@@ -105,7 +105,7 @@ def test_use_and_failures_order_tools_that_fit_alike() -> None:
 
 
 def test_disabled_tools_come_last_and_stay_in_the_page() -> None:
-    """However well it fits, a disabled tool stands behind what can be called."""
+    """A disabled tool comes after tools that can be called, however relevant it is."""
     index = index_of(one=tools("send_mail", "send_fax", "mail_list"))
     result = index.search(
         "send mail", signals=lambda _, name: Signals(disabled=name == "send_mail"), explain=True

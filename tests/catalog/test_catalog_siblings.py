@@ -1,4 +1,4 @@
-"""What sets the tools of a family apart."""
+"""Differences between the tools of a family."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Synonyms: what a file may hold, what a faulty one says, and how they work in a search."""
+"""Synonym files: their format, errors, and effect on a search."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_nothing_is_carried_from_one_group_to_the_next(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "groups:\n", "narrower:\n", "groups: []\n", "groups: [[x]]"])
 def test_an_empty_file_holds_nothing(tmp_path: Path, text: str) -> None:
-    """Nothing said is no fault."""
+    """An empty file is valid."""
     assert {} == load([written(tmp_path, text)], built_in=None).others
 
 
@@ -94,7 +94,7 @@ def test_a_faulty_file_says_where_and_what(
 
 
 def test_a_file_that_is_no_map_or_missing_or_binary_is_named(tmp_path: Path) -> None:
-    """Where there is no line, the file and the reason are told."""
+    """Errors without a line have the file and the reason."""
     path = written(tmp_path, "- a\n")
     with pytest.raises(SynonymError, match=r"words\.yaml: must be a map with `groups`"):
         load([path])
@@ -106,7 +106,7 @@ def test_a_file_that_is_no_map_or_missing_or_binary_is_named(tmp_path: Path) -> 
 
 
 def test_the_built_in_file_is_sound() -> None:
-    """What is delivered can be read, and holds everyday words."""
+    """The built-in file is valid and has everyday words."""
     table = load()
     assert table is load()
     assert ("remov",) in table.of(("delet",))
@@ -134,7 +134,7 @@ def test_a_users_file_adds_to_the_built_in_words(tmp_path: Path) -> None:
 
 
 def test_a_phrase_finds_what_holds_all_its_words() -> None:
-    """A short form finds the words it is short for, where they stand in one tool."""
+    """An abbreviation finds the words it is short for if one tool has them all."""
     index = ToolIndex()
     index.replace("code", [tool("open_pull_request"), tool("pull_image"), tool("request_review")])
     assert "open_pull_request" == names(index, "pr")[0]

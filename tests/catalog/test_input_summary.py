@@ -46,7 +46,7 @@ def of(required: Any = None, **properties: Any) -> dict[str, Any]:
     ],
 )
 def test_summaries(schema: object, expected: str) -> None:
-    """What a caller must and may give is seen at a glance, also for odd schemas."""
+    """The summary shows required and optional parameters, also for odd schemas."""
     assert expected == input_summary(schema)
 
 

@@ -81,7 +81,7 @@ def test_data_and_paths_in_a_question_do_not_hide_what_is_asked(index: ToolIndex
 
 
 def test_twins_of_one_name_leave_room_for_others() -> None:
-    """The second server's tool of the same name stands behind what it would crowd out."""
+    """The second server's tool of the same name comes after those it would crowd out."""
     index = ToolIndex()
     for server in "abcdef":
         index.replace(server, [tool("get_time", "Tell the time in a city.")])
@@ -92,7 +92,7 @@ def test_twins_of_one_name_leave_room_for_others() -> None:
 
 
 def test_a_name_typed_shows_all_that_have_it() -> None:
-    """Who asks for a name gets every tool of that name before any other."""
+    """A query by name returns every tool with that name before any other."""
     index = ToolIndex()
     for server in "abc":
         index.replace(server, [tool("get_time"), tool("get_time_zone")])
@@ -123,7 +123,7 @@ def test_a_crowd_of_siblings_leaves_room_for_other_servers() -> None:
     ],
 )
 def test_honest_queries_fit(index: ToolIndex, query: str) -> None:
-    """A query that a tool answers is never told that nothing fits."""
+    """A page fits if a tool answers the query."""
     assert index.search(query).fits
 
 
@@ -138,7 +138,7 @@ def test_honest_queries_fit(index: ToolIndex, query: str) -> None:
     ],
 )
 def test_absurd_queries_do_not_fit(index: ToolIndex, query: str) -> None:
-    """Where the best hits share next to nothing with the query, the page says so."""
+    """A page does not fit if its best hits share almost nothing with the query."""
     assert not index.search(query).fits
 
 
@@ -177,7 +177,7 @@ def test_scripts_without_spaces_are_found(query: str, expected: str) -> None:
 
 
 def test_explanations_are_given_when_asked_for(index: ToolIndex) -> None:
-    """Each hit tells its relevance; without asking there is none."""
+    """Each hit has its relevance on request, and otherwise no ranking."""
     hit = index.search("read file", explain=True).hits[0]
     assert hit.ranking is not None
     assert {"relevance"} == set(hit.ranking)

@@ -1,4 +1,4 @@
-"""How well the search finds the tools that real tasks need."""
+"""Quality of the search for the tools that real tasks need."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_steps_asked_in_one_request_find_most_of_their_tools(
 
 @needs_data
 def test_honest_queries_fit(index: ToolIndex, tasks: list[Any]) -> None:
-    """Nearly every page for a real step or question is said to fit."""
+    """Nearly every page for a real step or question fits."""
     steps = [index.search(step).fits for task in tasks for step in task["steps"]]
     questions = [index.search(task["question"]).fits for task in tasks]
     assert fmean(steps) >= 0.9

@@ -135,7 +135,7 @@ def test_the_same_spelling_wins_over_another_one() -> None:
 
 
 def test_a_name_of_stop_words_is_found_by_itself() -> None:
-    """Even a name that no word of the index stands for is found when typed."""
+    """A name without any indexed word is found when typed exactly."""
     index = ToolIndex()
     index.replace("me", [tool("who_am_i"), tool("whoami"), tool("!!")])
     assert "me:who_am_i" == first(index, "who_am_i")
@@ -262,7 +262,7 @@ QUERIES = ["read file", "raed flie", "wea", "send a mail", "天气", "get", "alp
 def test_any_history_gives_the_results_of_a_fresh_build(
     history: list[tuple[str, list[list[str]] | None, bool]],
 ) -> None:
-    """What a search answers depends on what is listed now, never on how it came to be."""
+    """Results depend on the current lists, not on their history."""
     index = ToolIndex()
     final: dict[str, list[dict[str, Any]]] = {}
     for server, wanted, search_between in history:

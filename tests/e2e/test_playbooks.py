@@ -40,7 +40,7 @@ async def test_the_built_in_playbooks_work() -> None:
             "minutes": report["output"]["minutes"],
             "urls": ["https://a.example"],
             "slug": "untitled-6-words",
-            "sha256": "not asked for",
+            "sha256": "not requested",
         } == report["output"]
         assert ["digest"] == report["steps_skipped"]
         there = {"time": "2026-01-05T14:30", "from": "UTC", "to": "+05:30"}

@@ -53,7 +53,7 @@ async def test_an_answer_from_the_cache_says_so(
 
 
 async def test_kept_answers_end(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
-    """Their time, a write to the server, other arguments, another caller: all ask anew."""
+    """Expiry, a write to the server, other arguments or another caller cause a new request."""
     async with bench(monkeypatch, cache=CacheConfig(enabled="on", default_ttl=10.0)) as it:
         await it.call("read", {"a": 1})
         await trio.sleep(11)
@@ -84,7 +84,7 @@ async def test_errors_are_never_kept(
 async def test_a_read_that_a_write_overtakes_is_not_kept(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """What was read before a write is not given out after it."""
+    """A result read before a write is not returned after it."""
 
     async def answer(params: Params) -> Params:
         await trio.sleep(2 if params["name"] == "lookup" else 1)
@@ -140,7 +140,7 @@ async def test_a_key_makes_a_call_once(
 async def test_a_key_in_flight_is_refused(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """While the first call runs, a second with its key is told to come again."""
+    """While the first call is in flight, a second one with its key is refused as a duplicate."""
 
     async def slow(_params: Params) -> Params:
         await trio.sleep(5)
@@ -174,7 +174,7 @@ async def test_a_key_after_an_error_answer_is_free(
 async def test_a_key_whose_call_may_have_happened_stays_taken(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """After a time-out nobody knows; the call is not sent a second time, and says so."""
+    """After a timeout the outcome is unknown; the call is not repeated."""
 
     async def never(_params: Params) -> Params:
         await trio.sleep_forever()

@@ -1,4 +1,4 @@
-"""What kind of failure an error result tells of."""
+"""Classification of error results."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TestClassify:
         ],
     )
     def test_a_status_in_the_text(self, text: str, recovery: Recovery, status: int) -> None:
-        """A status is read where the words around it say that it is one."""
+        """A number counts as a status if the words around it indicate one."""
         assert (recovery, status) == classify(error(text))
 
     @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ class TestClassify:
         ],
     )
     def test_words_without_a_status(self, text: str, recovery: Recovery) -> None:
-        """The usual words tell the kind where no number does."""
+        """Common words give the kind of failure if there is no number."""
         assert (recovery, None) == classify(error(text))
 
     @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ class TestClassify:
         assert (FAULT, 503) == classify(error(json.dumps(value)))
 
     def test_data_counts_before_words(self) -> None:
-        """A status in the data is believed, whatever the text says."""
+        """A status in the data takes precedence over the text."""
         result = error("HTTP 503, timed out", structuredContent={"status": 401})
         assert (REFUSED, 401) == classify(result)
 
@@ -131,11 +131,11 @@ class TestClassify:
         ],
     )
     def test_other_numbers_in_the_data(self, fields: dict[str, Any]) -> None:
-        """Codes that are no HTTP status tell nothing."""
+        """Codes that are not HTTP statuses are ignored."""
         assert classify(error("no", **fields)) is None
 
     def test_only_the_beginning_is_read(self) -> None:
-        """What stands after the first 2,000 characters, or in a later block, is not looked at."""
+        """Text after the first 2,000 characters and later blocks are ignored."""
         late = error("x " * (LONGEST_READ // 2) + " HTTP 503")
         second = {"content": [{"type": "text", "text": "no"}, {"type": "text", "text": "HTTP 503"}]}
         assert (None, None) == (classify(late), classify(second))
@@ -173,13 +173,13 @@ class TestIsBackendFault:
         assert {FAULT, LATE} == {each for each in Recovery if is_backend_fault(each)}
 
     def test_no_kind(self) -> None:
-        """An error that tells nothing of its cause does not count."""
+        """An error without a recognised cause does not count."""
         assert not is_backend_fault(None)
 
 
 class TestRecoveryObject:
     def test_the_shape(self) -> None:
-        """The object has what a program needs, and names only where there are some."""
+        """The object has the fields that programs need, and related names only if there are any."""
         assert {
             "error_code": "RATE_LIMITED",
             "message": "no",

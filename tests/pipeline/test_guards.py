@@ -1,4 +1,4 @@
-"""Who may call what: profiles, sandboxes, error budgets, money."""
+"""Guards of calls: profiles, sandboxes, error budgets, cost budgets."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def test_a_sandbox_refuses(
     limits: dict[str, Any],
     text: str,
 ) -> None:
-    """What the session's sandbox does not allow does not reach the server."""
+    """Calls refused by the session's sandbox do not reach the server."""
     sandbox = SandboxConfig("tight", {"tight": SandboxProfileConfig(**limits)})
     async with bench(monkeypatch, sandbox=sandbox) as it:
         error = await it.fails("write", {"text": "0123456789012"})
@@ -167,7 +167,7 @@ async def test_what_is_not_the_servers_fault_never_counts(
 async def test_wrong_parameters_are_no_fault_and_internal_errors_are(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """JSON-RPC's own codes tell the two apart."""
+    """JSON-RPC error codes distinguish the two."""
     codes = iter([-32602] * 6 + [-32603] * 4)
 
     async def answer(_params: Params) -> Params:
@@ -257,7 +257,7 @@ async def test_every_kind_of_budget(
 async def test_other_tools_in_flight_do_not_count_for_a_tools_budget(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """What another tool is about to cost is no reason to refuse this one."""
+    """The price of another tool's call in flight does not affect this tool's budget."""
 
     async def slow(_params: Params) -> Params:
         await trio.sleep(1)
@@ -305,7 +305,7 @@ async def test_which_price_counts(
 async def test_what_is_answered_from_the_cache_is_free(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """Nobody was asked, so nothing was spent."""
+    """The server was not called, so nothing was spent."""
     async with bench(monkeypatch, cost_governance=money(default_cost=1.0)) as it:
         await it.call("lookup")
         await it.call("lookup")
@@ -315,7 +315,7 @@ async def test_what_is_answered_from_the_cache_is_free(
 async def test_a_cheaper_tool_is_named(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """Where the file names tools of the same use, the answer points to the cheapest."""
+    """If the configuration lists alternatives, the result suggests the cheapest."""
     costs = money(
         tool_costs={"read": 0.05, "lookup": 0.01, "set": 0.02},
         alternatives={"reading": ("read", "lookup", "set", "unpriced")},
@@ -361,7 +361,7 @@ async def test_alerts_are_ours_to_choose(
     ],
 )  # fmt: skip
 def test_tokens_of_an_answer(result: Params, count: int, cached: int) -> None:
-    """What an answer reports is believed where it makes sense; else its length counts."""
+    """Tokens reported in a result count if they are plausible; otherwise its length counts."""
     tokens = count_tokens(result)
     assert (count, cached) == (tokens.total, tokens.cached)
 

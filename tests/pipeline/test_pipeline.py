@@ -53,7 +53,7 @@ def names(pool: BackendPool) -> list[str]:
 async def test_the_order_and_what_is_left_out(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """The stages of a backend stand in their order; what is switched off is not there."""
+    """The stages of a backend are in order, without disabled ones."""
     async with scripted_pool(monkeypatch, {"one": Script([Life(answer)])}) as pool:
         assert [
             "kill_switch",
@@ -161,7 +161,7 @@ async def test_a_misspelt_argument_is_refused(
 async def test_arguments_that_a_schema_allows_go_through(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """Unknown arguments are the backend's matter where its schema allows others."""
+    """Unknown arguments are left to the backend if its schema allows others."""
     script = Script([Life(answer, tools=(STRICT, LOOSE))])
     async with scripted_pool(monkeypatch, {"one": script}) as pool:
         the_call = call("loose")
@@ -185,7 +185,7 @@ def test_the_architecture_page_shows_the_order() -> None:
 
 
 def _place(source: str, stage: str) -> int:
-    """Return where a stage stands in the lists of stages: as a class or as a function."""
+    """Return the index of a stage in the list of stages, given as a class or a function."""
     built = "".join(word.title() for word in stage.split("_"))
     found = re.search(
         rf"^            (?:None if \w+(?: or \w+)? else )?(?:_?{stage}\b|{built}\()", source, re.M
@@ -242,7 +242,7 @@ class TestRetry:
     async def test_a_read_only_tool_is_called_again(
         self, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
     ) -> None:
-        """What only reads is repeated after a crash, and the caller sees no failure."""
+        """A read-only call is repeated after a crash, and the caller sees no failure."""
         result, calls = await self.lost_once(monkeypatch, "read")
 
         assert [1, 2] == calls
@@ -251,7 +251,7 @@ class TestRetry:
     async def test_any_other_tool_is_not(
         self, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
     ) -> None:
-        """A call that may have taken effect is not repeated; the error says so."""
+        """A call that may have taken effect is not repeated, and the error explains it."""
         error, calls = await self.lost_once(monkeypatch, "write")
 
         assert [1] == calls
@@ -360,7 +360,7 @@ class TestLimits:
     async def test_a_wait_longer_than_the_call_may_take_is_refused(
         self, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
     ) -> None:
-        """Where no token will come in time the call is refused at once, with the time to wait."""
+        """If no token is available in time, the call is refused at once with the wait."""
         failsafe = FailsafeConfig(rate_limit=RateLimitConfig(requests_per_second=0.1, burst_size=1))
         script = Script([Life(answer)])
         async with scripted_pool(

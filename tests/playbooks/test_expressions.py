@@ -61,12 +61,12 @@ SCOPE: dict[str, Any] = {
     ],
 )
 def test_references_in_text(text: str, value: Any) -> None:
-    """One reference alone keeps its type; in a text it is text; what is none stays."""
+    """A single reference keeps its type; inside a text it becomes text; other text is unchanged."""
     assert value == interpolate(text, SCOPE)
 
 
 def test_references_at_any_depth() -> None:
-    """Lists and maps are gone through; other values and keys stay."""
+    """References in lists and maps are replaced; other values and keys are unchanged."""
     given_value = {"a": ["$inputs.n", {"b": "$prev"}], "$prev": 1.5, "c": None}
     assert {"a": [3, {"b": "last words"}], "$prev": 1.5, "c": None} == interpolate(
         given_value, SCOPE
@@ -75,7 +75,7 @@ def test_references_at_any_depth() -> None:
 
 @given(st.text(alphabet="$${}[].-_abinputsprev0 19é\n", max_size=60) | st.text(max_size=60))
 def test_no_text_is_refused(text: str) -> None:
-    """Whatever stands in an argument, filling it in does not fail."""
+    """Interpolation does not fail for any argument."""
     interpolate(text, SCOPE)
     interpolate(f"${text}", SCOPE)
 
@@ -145,5 +145,5 @@ def test_the_place_of_a_fault_is_that_of_the_word() -> None:
 
 
 def test_lookup_of_nothing() -> None:
-    """A reference to nobody gives nothing."""
+    """A reference with an unknown root gives None."""
     assert lookup("$nobody.x", SCOPE) is None

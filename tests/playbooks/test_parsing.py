@@ -1,4 +1,4 @@
-"""Files that no playbook should be made of, and what a person is told of them."""
+"""Invalid playbook files and their errors."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def step(rest: str) -> str:
     ],
 )
 def test_what_could_not_be_run_is_refused(text: str, told: str) -> None:
-    """A fault is told with its key when the file is read, not met in the midst of a run."""
+    """An error is reported with its key when the file is read, not during a run."""
     assert told in faults(text)
 
 
 def test_aliases_that_double_are_refused() -> None:
-    """Anchors that unfold to millions of values are told of, and not unfolded."""
+    """Anchors that expand to millions of values are reported and not expanded."""
     doubling = "".join(f"    a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
     text = f"steps:\n- name: one\n  tool: t\n  arguments:\n    a0: &a0 [x]\n{doubling}"
     assert "values" in faults(text)
@@ -80,7 +80,7 @@ def test_a_later_step_is_named_as_such() -> None:
 
 @pytest.mark.parametrize("written", ["solve $x", "$HOME", "costs $5", "$$late.x", "$a and $b"])
 def test_plain_dollars_stay(written: str) -> None:
-    """Text that only looks a little like a reference is no fault, whatever the steps are called."""
+    """Text that only resembles a reference is not an error, whatever the names of the steps."""
     text = f"{STEP}- {{name: c, tool: t, arguments: {{x: '{written}'}}}}\n"
     assert written == read_playbook(Path("p.yaml"), HEAD + text).steps[1].arguments["x"]
 

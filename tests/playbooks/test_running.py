@@ -106,7 +106,7 @@ async def test_inputs_are_checked(inputs: dict[str, Any]) -> None:
 
 
 async def test_a_failed_step_ends_the_run_and_is_named(autojump_clock: MockClock) -> None:
-    """The error names the playbook, the step, its tool and the cause; the rest is told too."""
+    """The error has the playbook, the step, its tool and the cause, and the partial result."""
     tools = Tools({"details": [failing("out of order", retry=True)]})
     with pytest.raises(PlaybookFailed) as caught:
         await run(read(CHAIN), {"city": "Oslo"}, tools)
@@ -148,7 +148,7 @@ async def test_going_on_after_a_failure(autojump_clock: MockClock) -> None:
 async def test_trying_again(
     autojump_clock: MockClock, answers: list[Any], calls: int, completed: list[str]
 ) -> None:
-    """`retry` repeats what says that it may be repeated, so often, and then goes on."""
+    """`retry` repeats retryable failures up to the limit, and then goes on."""
     tools = Tools({"one": answers})
     result = await run(read("on_error: retry\nmax_retries: 2" + TWO), {}, tools)
     assert calls == sum(1 for _, tool, _ in tools.calls if tool == "one")
@@ -196,7 +196,7 @@ async def test_null_counts_as_not_given(inputs: dict[str, Any], autojump_clock: 
 
 
 async def test_a_failed_run_tells_its_time_and_trace(autojump_clock: MockClock) -> None:
-    """What is looked for after a failure is there: how long it took, and the call's trace."""
+    """After a failure the result has the duration and the call's trace id."""
 
     async def slow(server: str, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         await trio.sleep(2)
@@ -211,7 +211,7 @@ async def test_a_failed_run_tells_its_time_and_trace(autojump_clock: MockClock) 
 
 
 async def test_a_dry_run_calls_nothing() -> None:
-    """It says what each step would do, as far as that is known."""
+    """The plan has each step's call, as far as it is known."""
     tools = Tools()
     plan = (await run(read(CHAIN), {"city": "Oslo"}, tools, dry_run=True)).to_json()["plan"]
     assert [] == tools.calls
@@ -278,7 +278,7 @@ def test_what_is_no_playbook(text: str) -> None:
 
 @pytest.mark.parametrize("path", sorted(BUILTIN.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_built_in_ones_can_be_read(path: Path) -> None:
-    """Each is called like its file and says what it does."""
+    """Each built-in playbook has the name of its file and a description."""
     playbook = read_playbook(path, path.read_text("utf-8"))
     assert path.stem == playbook.name
     assert playbook.description
@@ -291,7 +291,7 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 def test_a_library_follows_its_files(tmp_path: Path) -> None:
-    """New, changed, broken, mended and removed files are noticed by the next look."""
+    """The next refresh notices new, changed, invalid, corrected and removed files."""
     library = PlaybookLibrary()
     library.use((tmp_path, tmp_path / "missing"), builtin=False)
     assert ((), ()) == (library.refresh().added, library.names)

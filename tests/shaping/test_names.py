@@ -58,7 +58,7 @@ def test_only_an_offered_name_leads_to_a_tool(name: str) -> None:
 
 
 def test_a_hint_names_the_offered_tool() -> None:
-    """The own name of an offered tool hints at its new one; a hidden tool is not told of."""
+    """The own name of an offered tool gives its new name; that of a hidden tool gives none."""
     naming = Naming((Namespace("mail"), Filter(deny=("*delete",))))
     naming.offer(tools("search", "delete"))
     assert "mail_search" == naming.hint("search")
@@ -76,7 +76,7 @@ def test_a_tool_that_came_later_can_be_called() -> None:
 
 @pytest.mark.parametrize("order", [("old", "new"), ("new", "old")])
 def test_the_first_of_two_keeps_the_name(order: tuple[str, str]) -> None:
-    """Of two tools that would have one name the first has it; the other is told as a clash."""
+    """Of two tools with the same name the first gets it; the other is reported as a clash."""
     naming = Naming((Rename((("old", "new"),)),))
     assert ["new"] == list(naming.offer(tools(*order)))
     assert order[0] == naming.original("new")

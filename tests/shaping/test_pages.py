@@ -133,7 +133,7 @@ def test_a_page_ends_where_something_ends(text: str, first: int) -> None:
     limit=st.integers(1, 60),
 )
 def test_the_pages_together_are_the_whole(texts: list[str], limit: int) -> None:
-    """Whatever the text and the limit, nothing is lost and nothing said twice."""
+    """Whatever the text and the limit, nothing is lost or repeated."""
     pages = ResultPages()
     result = answer(*texts)
     page = pages.cut(result, limit, origin="s:t")
@@ -160,7 +160,7 @@ def test_the_beginning_of_an_error_is_never_cut() -> None:
 
 
 def test_the_oldest_results_go_first() -> None:
-    """Only so many results are kept; a read for one that is gone names those that are there."""
+    """The number of results is limited; the error for a dropped one lists those kept."""
     pages = ResultPages(most_results=2)
     for letter in "abc":
         pages.cut(answer(letter * 20), 10, origin="s:t")

@@ -1,4 +1,4 @@
-"""What becomes of answers."""
+"""Response transforms."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def text_of(result: dict[str, Any]) -> str:
     ],
 )
 def test_project(paths: list[Any], expected: dict[str, Any]) -> None:
-    """Paths become keys by the shortest end that tells them apart; what is not there is left."""
+    """Keys are the shortest unique suffixes of the paths; missing values are left out."""
     assert expected == json.loads(text_of(shaped(of_json(ISSUE), {"project": paths})))
 
 
@@ -136,7 +136,7 @@ def test_redact_replaces_in_every_text() -> None:
 
 
 def test_what_has_nothing_to_hide_stays_as_it_is() -> None:
-    """Where nothing changes, the very result is returned, with its own spelling of JSON."""
+    """Without a change the same result is returned, with its own formatting of JSON."""
     result = of_json({"price": 1.10, "name": "x"})
     assert result is shaped(result, {"redact": ["password", {"pattern": "sk-.+"}]})
     assert result is shaped(result, {"rename": {"other": "new"}})
@@ -178,7 +178,7 @@ def test_project_rename_redact_format_in_this_order() -> None:
 
 
 def test_structured_content_follows_the_text() -> None:
-    """An object that is shaped stands in both places, and other texts that repeat it go."""
+    """A shaped object is in both places, and other texts that repeat it are dropped."""
     result = answer("Issue 7", "of many", structuredContent=ISSUE, _meta={"a": 1})
     after = shaped(result, {"project": ["id"]})
     assert answer('{"id":7}', structuredContent={"id": 7}, _meta={"a": 1}) == after
@@ -207,7 +207,7 @@ def test_nested_is_as_it_is() -> None:
 
 
 def test_a_template_takes_plain_text_where_it_names_it() -> None:
-    """`{{text}}` is all the text of an answer that is no JSON; else that stays as it is."""
+    """`{{text}}` is the whole text of a result that is not JSON; otherwise it is unchanged."""
     result = answer("first", "second")
     fill = {"format": {"type": "template", "template": "<{{ text }}>"}}
     assert answer("<first\nsecond>") == shaped(result, fill)
@@ -216,7 +216,7 @@ def test_a_template_takes_plain_text_where_it_names_it() -> None:
 
 
 def test_transforms_follow_each_other() -> None:
-    """The second works on what the first has made, also where that is a text."""
+    """The second transform works on the output of the first, even if that is text."""
     fill = {"format": {"type": "template", "template": "{{a}}!"}}
     again = {"format": {"type": "template", "template": "<{{text}}>"}, "redact": [{"pattern": "x"}]}
     result = shaped(of_json({"b": {"a": "xy"}}), {"project": ["b.a"]}, fill, again)
@@ -245,7 +245,7 @@ def test_what_is_nested_too_deep_is_not_shown_unlooked_at() -> None:
 
 
 def test_structured_content_of_an_odd_type() -> None:
-    """What is neither object nor array is redacted, or goes where the answer is reshaped."""
+    """A value that is neither object nor array is redacted, or dropped when reshaping."""
     odd = {"content": [], "structuredContent": "sk-abc"}
     redact = {"redact": [{"pattern": "sk-.+"}]}
     assert "sk-abc" not in json.dumps(shaped(odd, redact))
@@ -397,7 +397,7 @@ _MANY = st.sampled_from(["a", "a.b", "b.a", "a[]", "a[].b", "[]", "[].a", "c[].a
 
 @given(value=_JSON, paths=st.lists(_MANY, min_size=1, max_size=4))
 def test_a_nested_projection_holds_what_the_paths_select(value: Any, paths: list[str]) -> None:
-    """Every value that a path selects stands at the same path of the projection."""
+    """Every value selected by a path is at the same path of the projection."""
     parsed = [parse_path(path) for path in paths]
     kept = project_nested(value, parsed)
     for path in parsed:

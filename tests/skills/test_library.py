@@ -53,7 +53,7 @@ def names(library: SkillLibrary) -> list[str]:
 
 
 def test_what_it_knows(library: SkillLibrary) -> None:
-    """Built-in skills come first; an imported one of the same name stands in their place."""
+    """Built-in skills come first; an imported one of the same name replaces them."""
     assert ("beta", "zeta") == library.refresh().added
     add_skills(registry_of(library), (plain("zeta"), plain("alpha")))
     changes = library.refresh()
@@ -72,7 +72,7 @@ def test_what_it_knows(library: SkillLibrary) -> None:
 def test_nothing_is_read_where_nothing_changed(
     library: SkillLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look at files that stand as they were opens none of them."""
+    """A refresh opens no unchanged file."""
     add_skills(registry_of(library), (plain("alpha"),))
     library.refresh()
     opened: list[object] = []
@@ -83,7 +83,7 @@ def test_nothing_is_read_where_nothing_changed(
 
 
 def test_a_registry_that_breaks(library: SkillLibrary) -> None:
-    """The last good skills stay while the file is broken, and the fault is told once."""
+    """The last valid skills are kept while the file is invalid; the error is reported once."""
     add_skills(registry_of(library), (plain("alpha"),))
     library.refresh()
     whole = registry_of(library).read_bytes()
@@ -99,7 +99,7 @@ def test_a_registry_that_breaks(library: SkillLibrary) -> None:
 
 
 def test_broken_skills_are_told(library: SkillLibrary) -> None:
-    """A broken built-in skill and a broken entry are told, and the others are there."""
+    """An invalid built-in skill and an invalid entry are reported; the others are available."""
     assert library.builtin_folder is not None
     write(library.builtin_folder, {"bad/SKILL.md": "nothing"})
     entries = {"good": {"description": "d"}, "b\x1bad": {"description": "d"}}
@@ -118,7 +118,7 @@ def test_without_folder_and_registry() -> None:
 
 
 def test_resources(library: SkillLibrary) -> None:
-    """Every skill and every text beside one is a resource that can be read as it says."""
+    """Every skill and every auxiliary text is a resource that can be read under its URI."""
     foreign = attrs.evolve(
         plain("a b/c", "Two\nlines\x1b[2J " + "x" * 2000), auxiliary={"r é.md": "é"}
     )
@@ -147,7 +147,7 @@ def test_resources(library: SkillLibrary) -> None:
 
 
 def test_reading_gives_a_skill_that_can_be_read(library: SkillLibrary) -> None:
-    """What is given out is a whole SKILL.md, under its short address and its long one."""
+    """Both the short and the long URI give the whole SKILL.md."""
     skill = attrs.evolve(plain("alpha"), keywords=("k",), extra={"license": "MIT"})
     add_skills(registry_of(library), (skill,))
     library.refresh()
@@ -174,7 +174,7 @@ def test_reading_gives_a_skill_that_can_be_read(library: SkillLibrary) -> None:
     ],
 )
 def test_addresses_of_nothing(library: SkillLibrary, uri: str, words: str) -> None:
-    """What is not there is told with what is; nothing but the known texts can be read."""
+    """The error for an unknown text lists the known ones; nothing else can be read."""
     library.refresh()
     with pytest.raises(SkillNotFound) as caught:
         library.read(uri)
@@ -292,7 +292,7 @@ def test_where_the_shipped_skills_are(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_wheel_ships_the_skills() -> None:
-    """The project's file puts the folder into the wheel where the installed package looks."""
+    """The wheel contains the folder at the path that the installed package uses."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     targets = project["tool"]["hatch"]["build"]["targets"]
     assert "mcpgw/_data/skills" == targets["wheel"]["force-include"]["skills"]

@@ -21,7 +21,7 @@ def fault(text: str | bytes) -> SkillError:
 
 
 def check(text: str | bytes) -> None:
-    """Assert that a text is a skill that can be kept, or that one line tells what it lacks."""
+    """Assert that a text is a valid skill or gives a one-line error."""
     told = ""
     try:
         skill = parse_skill(text, place="SKILL.md")
@@ -123,7 +123,7 @@ def test_the_first_closing_line_counts() -> None:
     ],
 )
 def test_faults(text: str | bytes, words: str) -> None:
-    """Each fault is told in a sentence with the line on which it stands."""
+    """Each error is a sentence with the line of its cause."""
     assert words in str(fault(text))
 
 
@@ -218,7 +218,7 @@ YAML_TEXT = st.text(alphabet="ab:- \n\t[]{}&*!|>'\"#,?%@`0123.~\\e\ud800\x85\u20
 @settings(max_examples=300, deadline=None)
 @given(YAML_TEXT)
 def test_any_front_matter(front: str) -> None:
-    """Whatever stands in the front matter, there is a skill or one sentence about it."""
+    """Any front matter gives a skill or a one-line error."""
     for text in (f"---\n{front}\n---\n", f"---\nname: a\ndescription: b\nx: {front}\n---\n"):
         check(text)
 
@@ -226,7 +226,7 @@ def test_any_front_matter(front: str) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="`~ \t\n>-1.ab", max_size=80))
 def test_any_body(body: str) -> None:
-    """Whatever the body, no block holds a line that it does not stand in."""
+    """Whatever the body, a block contains only lines of the body."""
     for block in parse_skill(f"{HEAD}```sh\n{body}").code_blocks:
         for line in block.content.split("\n"):
             assert line.strip() in body

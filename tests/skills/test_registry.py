@@ -72,7 +72,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_the_same_name_replaces(tmp_path: Path) -> None:
-    """A skill of a known name stands in place of the earlier one, which is told."""
+    """A skill with a known name replaces the earlier one, which is reported."""
     path = tmp_path / "skills.json"
     add_skills(path, (plain("a"), plain("b")))
     newer = Skill(name="a", description="Newer.")
@@ -81,7 +81,7 @@ def test_the_same_name_replaces(tmp_path: Path) -> None:
 
 
 def test_removing(tmp_path: Path) -> None:
-    """A removed skill is gone; one that is not there changes nothing, not even a file."""
+    """A skill is removed; removing an unknown one changes nothing and creates no file."""
     path = tmp_path / "skills.json"
     assert not remove_skill(path, "a")
     assert [] == list(tmp_path.iterdir())
@@ -105,7 +105,7 @@ def test_removing(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_registry_is_never_overwritten(tmp_path: Path, text: str, words: str) -> None:
-    """What is wrong is told with its line, and the file stays, byte by byte."""
+    """The error has the line, and the file stays the same, byte for byte."""
     path = tmp_path / "skills.json"
     path.write_text(text, "latin-1")
     for action in (
@@ -135,7 +135,7 @@ def test_a_broken_registry_is_never_overwritten(tmp_path: Path, text: str, words
     ],
 )
 def test_a_broken_entry(tmp_path: Path, entry: object, words: str | None) -> None:
-    """One bad entry is told of and kept as it is, and the others can be used and changed."""
+    """A bad entry is reported and kept unchanged; the others can be used and changed."""
     path = tmp_path / "skills.json"
     document = {"schema": 1, "other": 7, "skills": {"bad": entry, "good": entry_of(plain("good"))}}
     path.write_text(json.dumps(document))
@@ -150,7 +150,7 @@ def test_a_broken_entry(tmp_path: Path, entry: object, words: str | None) -> Non
 
 
 def test_an_entry_of_the_reference(tmp_path: Path) -> None:
-    """A registry without our own keys is read, and keys of nobody's are passed over and kept."""
+    """A registry without our own keys is read; unknown keys are ignored and kept."""
     path = tmp_path / "skills.json"
     entry = {"description": "d", "version": None, "auxiliary_files": ["x.md"], "later": {"a": 1}}
     path.write_text("\ufeff" + json.dumps({"schema": 1, "skills": {"old": entry}}))
@@ -170,7 +170,7 @@ def test_a_registry_that_is_a_link(tmp_path: Path) -> None:
 
 
 def test_a_writer_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A writer waits for another one, and then says who is in the way."""
+    """A writer waits for another one; the error then names the lock."""
     monkeypatch.setattr(registries, "LOCK_TIMEOUT", 0.0)
     path = tmp_path / "skills.json"
     with (tmp_path / ".skills.json.lock").open("w") as lock:
@@ -183,7 +183,7 @@ def test_a_writer_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    """A file in place of a folder, or a folder in place of the file, is told in a sentence."""
+    """A file in place of a folder, or a folder in place of the file, is a readable error."""
     (tmp_path / "file").write_text("")
     with pytest.raises(RegistryError, match="cannot be"):
         add_skills(tmp_path / "file" / "skills.json", (plain("a"),))

@@ -38,7 +38,7 @@ def found(query: str) -> list[str]:
     ],
 )
 def test_scores(query: str, scores: dict[str, float]) -> None:
-    """The whole query counts by where it stands, and so does each of several words."""
+    """The whole query scores by field, and so does each of several words."""
     assert scores == {hit.skill.name: hit.score for hit in search_skills(ALL, query)}
 
 

@@ -48,7 +48,7 @@ def refusal(data: bytes) -> str:
 
 
 def test_a_file(tmp_path: Path) -> None:
-    """Of a file alone its text is taken, with where it was and its hash."""
+    """A single file gives its text, its source and its hash."""
     write(tmp_path, {"SKILL.md": text_of("one"), "reference.md": "More."})
     (skill,) = read_source(tmp_path / "SKILL.md").skills
     assert ("one", {}, str(tmp_path / "SKILL.md")) == (
@@ -93,7 +93,7 @@ def test_the_hash_by_a_real_shell(tmp_path: Path) -> None:
 
 
 def test_one_bad_skill_among_many(tmp_path: Path) -> None:
-    """What is wrong with one skill is told, and the others are read."""
+    """An invalid skill is reported, and the others are read."""
     write(tmp_path, {**MANY, "bad/SKILL.md": "no front matter", "copy/SKILL.md": text_of("two")})
     gathered = read_source(tmp_path)
     assert {"one", "two"} == {skill.name for skill in gathered.skills}
@@ -103,7 +103,7 @@ def test_one_bad_skill_among_many(tmp_path: Path) -> None:
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    """A missing path, an empty folder and a pipe are told apart."""
+    """A missing path, an empty folder and a FIFO give different errors."""
     assert "no such file or folder" in fault(tmp_path / "nothing")
     assert "contains no SKILL.md" in fault(tmp_path)
     os.mkfifo(tmp_path / "pipe")
@@ -196,7 +196,7 @@ def test_paths_that_lead_out_of_an_archive(path: str) -> None:
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
 )
 def test_links_and_devices_in_a_tar(kind: bytes) -> None:
-    """A link or a device refuses the whole archive, even where nobody would read it."""
+    """A link or device rejects the whole archive, even if it would not be read."""
     member = tarfile.TarInfo("one/anything")
     member.type, member.linkname = kind, "SKILL.md"
     data = tarred({"one/SKILL.md": text_of("one")}, members=(member,))
@@ -265,7 +265,7 @@ def test_an_archive_that_is_too_large() -> None:
     ],
 )
 def test_archives_that_are_not_read(data: bytes, words: str) -> None:
-    """What is broken or of another kind is told in a sentence."""
+    """Broken and unsupported archives give a readable error."""
     assert words in refusal(data)
 
 
@@ -340,7 +340,7 @@ async def test_the_page_of_a_file_at_github() -> None:
     ],
 )
 async def test_addresses_that_are_refused(url: str, data: bytes, words: str) -> None:
-    """What cannot be used is told, and a password is not repeated."""
+    """Unusable URLs give an error, which does not repeat a password."""
     with pytest.raises(SkillError) as caught:
         await fetch_source(url, Web(data))
     assert words in str(caught.value)

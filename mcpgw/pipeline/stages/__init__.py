@@ -1,1 +1,1 @@
-"""The stages of a call, one module each. Their order stands in `mcpgw.pipeline.pipeline`."""
+"""The stages of a call, one module each; `mcpgw.pipeline.pipeline` has their order."""

@@ -12,7 +12,7 @@ EXCERPT = 80
 
 
 class Severity(enum.StrEnum):
-    """How a finding is treated: HIGH withholds a definition, MEDIUM only warns."""
+    """Severity of a finding: HIGH withholds a definition, MEDIUM only warns."""
 
     HIGH = "high"
     MEDIUM = "medium"

@@ -126,21 +126,21 @@ class Lexicon:
         place = position = sentence = 0
         mixed = not text.isascii() and _IDEOGRAPH.search(text)
         pattern = self.mixed_pattern if mixed else _TOKEN
-        known = self._of_word if mixed else self.words.get
+        known = self._word_mask if mixed else self.words.get
         for start, end, special in [*self._spans(text, needed), (len(text), len(text), 0)]:
             for match in pattern.finditer(text, place, start):
                 matched = match[0]
                 if matched[0] in ".!?。！？":
                     sentence += 1
                     continue
-                mask = known(matched, 0) if matched.isalpha() else self._of_word(matched)
+                mask = known(matched, 0) if matched.isalpha() else self._word_mask(matched)
                 # A Chinese or Japanese character without a meaning counts as half a word.
                 position += 1 if mixed and not mask and len(matched) == 1 else 2
                 if mask & needed:
                     found.append(Token(position, sentence, mask, match.start(), match.end()))
             if special == _NAMED:
                 for part in WORD.finditer(text, start, end):
-                    mask = self._of_word(part[0])
+                    mask = self._word_mask(part[0])
                     position += 2
                     if part.end() == end:
                         mask |= special | (_SECRETS if _KEY_NAME.search(text, start, end) else 0)
@@ -175,7 +175,7 @@ class Lexicon:
                 apart.append(span)
         return apart
 
-    def _of_word(self, word: str, otherwise: int = 0) -> int:
+    def _word_mask(self, word: str, otherwise: int = 0) -> int:
         mask = self.words.get(word) or self.ideographs.get(word)
         return mask or (otherwise if word.isalpha() else self._leet(word))
 

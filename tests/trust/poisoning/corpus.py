@@ -41,7 +41,7 @@ def shares(scanned: list[tuple[Finding, ...]]) -> tuple[float, float]:
 
 
 def public_tools() -> list[dict[str, Any]]:
-    """Return the tools of public servers, or skip the test where they are not at hand."""
+    """Return the tools of public servers, or skip the test if they are missing."""
     if not SHARED.exists():
         pytest.skip("needs the folder shared/data/tool-search beside the checkout")
     tools = json.loads(SHARED.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""How much the scanner finds, and how rarely it accuses honest definitions.
+"""Recall of the scanner, and its rate of false alarms on honest definitions.
 
 The halves marked `held_out` were measured only after the rules had been settled.
 """
