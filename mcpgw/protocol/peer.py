@@ -35,6 +35,7 @@ from mcpgw.protocol.request import Params as Params
 from mcpgw.protocol.request import ProgressCallback as ProgressCallback
 from mcpgw.protocol.request import Request as Request
 from mcpgw.protocol.request import ignore, method_not_found
+from mcpgw.protocol.task_pool import TaskPool
 
 if TYPE_CHECKING:
     from mcpgw.protocol.channel import Channel, Received
@@ -94,12 +95,16 @@ class Peer:
     _long_lived: set[RequestId] = attrs.field(factory=set)
     _next_id: int = 0
     _nursery: trio.Nursery | None = None
+    _tasks: TaskPool[Request] = attrs.field(init=False)
     _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _ended: bool = False
     _settled: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     malformed_lines: int = 0
     ending: trio.Event = attrs.field(factory=trio.Event)
     """Set when reading has ended: open-ended requests should end too."""
+
+    def __attrs_post_init__(self) -> None:
+        self._tasks = TaskPool(self._serve)
 
     def __repr__(self) -> str:
         state = "ENDED" if self._ended else "OPEN"
@@ -138,6 +143,7 @@ class Peer:
                     await self._read()
                 self.ending.set()
                 self._fail_pending()
+                self._tasks.end()
                 nursery.cancel_scope.deadline = trio.current_time() + self.end_grace
         finally:
             self._ended = True
@@ -148,6 +154,7 @@ class Peer:
             # freed now and not by a late run of the garbage collector.
             self.serve, self.notified, self.immediate = method_not_found, ignore, {}
             self.paused = None
+            del self._tasks
 
     def finish(self, grace: float) -> None:
         """Stop reading; give requests in flight up to `grace` seconds to finish, then end."""
@@ -184,7 +191,7 @@ class Peer:
         elif "id" not in message:
             self._handle_notification(method, message.get("params") or {}, about)
         elif (request := self._admit(message, about)).__class__ is Request:
-            self._nursery.start_soon(self._serve, request)  # type: ignore[union-attr]
+            self._tasks.start_soon(self._nursery, request)  # type: ignore[arg-type]
         else:
             await self.channel.send(request)  # type: ignore[arg-type]
 
