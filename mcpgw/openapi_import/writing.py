@@ -36,7 +36,7 @@ def write(
       overwrite: whether to replace files that were not generated or have been edited.
 
     Raises:
-      ImportProblem: a file exists already, or cannot be written.
+      ImportProblem: a file already exists, or cannot be written.
     """
     if not is_utf8_path(folder.resolve()):
         raise ImportProblem(f"the name of {folder} is not UTF-8; choose another folder")
@@ -46,7 +46,7 @@ def write(
         texts[path] = rendered(each)
         if path.exists() and not overwrite and _is_edited(path):
             raise ImportProblem(
-                f"{path} exists already and was not generated, or was edited since."
+                f"{path} already exists and was not generated, or was edited since."
                 " Use --overwrite to replace it."
             )
     if dry_run:
