@@ -430,12 +430,12 @@ class TestCommand:
         out = tmp_path / "caps"
         done = self.run("import", str(spec), "-o", str(out), "-p", "my", home=tmp_path)
         assert 0 == done.exit_code, done.output
-        assert "Imported 1 tools" in done.output
+        assert "Imported 1 tool" in done.output
         assert ["my_getx.yaml"] == [each.name for each in out.iterdir()]
         assert 0 == self.run("validate", str(out), home=tmp_path).exit_code
         assert 0 == self.run("verify", str(out), home=tmp_path).exit_code
         dry = self.run("import", str(spec), "-o", str(tmp_path / "no"), "--dry-run", home=tmp_path)
-        assert "Would import 1 tools" in dry.output
+        assert "Would import 1 tool" in dry.output
         assert not (tmp_path / "no").exists()
 
     def test_a_url(self, stage: Playback, tmp_path: Path) -> None:
