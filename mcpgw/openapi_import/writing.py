@@ -36,7 +36,7 @@ def write(
       overwrite: whether to replace files that were not generated or have been edited.
 
     Raises:
-      ImportProblem: a file exists already, or cannot be written.
+      ImportProblem: a file already exists, or cannot be written.
     """
     if not is_utf8_path(folder.resolve()):
         raise ImportProblem(f"the name of {folder} is not UTF-8; choose another folder")
