@@ -1,1 +1,1 @@
-"""The MCP servers behind the gateway: processes, connections, supervision, failsafes."""
+"""MCP servers behind the gateway: processes, connections, supervision, failsafes."""

@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt: exponential backoff with full jitter."""
+"""Exponential backoff with full jitter."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ def delay(
     """Return the seconds to wait before an attempt.
 
     Before attempt n (n >= 2) the ceiling is `min(maximum, initial * multiplier ** (n - 2))`, and
-    the delay is anything from 0 to the ceiling, so that many clients of one server do not come
-    back in step ("full jitter"). The first attempt waits for nothing. Any attempt number is
-    allowed, however large.
+    the delay is a random number from 0 to the ceiling ("full jitter"), so that many clients of one
+    server do not retry in step. The first attempt has no delay. Attempt numbers may be of any size.
 
     Args:
-      attempt: the number of the attempt that is to follow; 1 is the first.
+      attempt: the number of the next attempt; 1 is the first.
       initial: the ceiling before the second attempt, in seconds.
       maximum: the highest ceiling, in seconds.
       multiplier: how much the ceiling grows with each attempt.

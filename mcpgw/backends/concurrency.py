@@ -1,4 +1,4 @@
-"""A limit on the calls in flight that costs next to nothing while there is a free place."""
+"""Concurrency limit for calls in flight; nearly free of cost while a slot is free."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import attrs
 from trio.lowlevel import ParkingLot
 
 
-# Validators on every assignment would be the dearest part of a call's way through here.
+# Validators on every assignment would cost more than the rest of a call's path through here.
 @attrs.define(eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
 class ConcurrencyLimit:
-    """So many places; who finds none waits in order of arrival.
+    """A number of slots, given out in order of arrival.
 
-    A place that is given back goes straight to the first in line, so nobody can slip in
-    between. `async with limit:` acquires and releases. Other than `trio.CapacityLimiter`,
-    `acquire` is no checkpoint while a place is free, and a place belongs to no task.
+    A released slot goes straight to the first waiting task, so that no other task can take it.
+    `async with limit:` acquires and releases. Unlike `trio.CapacityLimiter`, `acquire` is not a
+    checkpoint while a slot is free, and slots do not belong to tasks.
 
     Args:
-      max_in_flight: the number of places.
+      max_in_flight: the number of slots.
 
     Raises:
       ValueError: `max_in_flight` is below 1.
@@ -26,44 +26,44 @@ class ConcurrencyLimit:
 
     max_in_flight: int = attrs.field(validator=attrs.validators.ge(1))
     _in_flight: int = attrs.field(default=0, init=False)
-    _line: ParkingLot = attrs.field(factory=ParkingLot, init=False)
+    _queue: ParkingLot = attrs.field(factory=ParkingLot, init=False)
 
     def __repr__(self) -> str:
-        taken = f"{self._in_flight}/{self.max_in_flight}"
-        return f"<ConcurrencyLimit in_flight={taken} waiting={self.waiting}>"
+        used = f"{self._in_flight}/{self.max_in_flight}"
+        return f"<ConcurrencyLimit in_flight={used} waiting={self.waiting}>"
 
     @property
     def in_flight(self) -> int:
-        """How many places are taken."""
+        """The number of slots in use."""
         return self._in_flight
 
     @property
     def waiting(self) -> int:
-        """How many tasks wait for a place."""
-        return len(self._line)
+        """The number of tasks that wait for a slot."""
+        return len(self._queue)
 
     async def acquire(self) -> None:
-        """Take a place, waiting for one where none is free.
+        """Take a slot, waiting until one is free.
 
-        When cancelled while it waits, it leaves the line and has taken nothing. Each
+        If it is cancelled while waiting, it leaves the queue and has taken nothing. Each
         `acquire` that returns needs one `release`.
         """
         if self._in_flight < self.max_in_flight:
             self._in_flight += 1
         else:
-            # The place comes with the wake-up: Trio does not cancel a task that was woken.
-            await self._line.park()
+            # The slot comes with the wake-up: Trio does not cancel a task that was woken.
+            await self._queue.park()
 
     def release(self) -> None:
-        """Give a place back.
+        """Return a slot.
 
         Raises:
-          RuntimeError: no place is taken.
+          RuntimeError: no slot is in use.
         """
         if not self._in_flight:
-            raise RuntimeError("release() without acquire(): no place of this limit is taken")
-        if self._line:
-            self._line.unpark()
+            raise RuntimeError("release() without acquire(): no slot is in use")
+        if self._queue:
+            self._queue.unpark()
         else:
             self._in_flight -= 1
 

@@ -1,7 +1,7 @@
-"""One MCP conversation with a backend that is ready: its requests and its lists.
+"""Connection to a backend that is ready: requests and lists.
 
 Inside the gateway, requests have the form of the handshake revisions. `Connection` sends them
-as they are; the one of the stateless era (`mcpgw.backends.stateless`) translates.
+unchanged; `mcpgw.backends.stateless.StatelessConnection` translates them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = get_logger("mcpgw.backend")
 
 CLIENT_INFO: Final = {"name": "mcp-gateway", "title": "MCP Gateway", "version": __version__}
 MAX_PAGES: Final = 500
-"""Pages of one list that are followed; a server that goes on for longer is cut off."""
+"""Pages of one list that are read; a longer list is cut off there."""
 
 LISTS: Final[Mapping[str, tuple[str, str]]] = {
     "tools": ("tools/list", "tools"),
@@ -32,17 +32,17 @@ LISTS: Final[Mapping[str, tuple[str, str]]] = {
     "resource_templates": ("resources/templates/list", "resourceTemplates"),
     "prompts": ("prompts/list", "prompts"),
 }
-"""The lists of a manifest: the method that gives each, and its key in the answer."""
+"""The lists of a manifest: the method that returns each, and its key in the result."""
 
-_OF_ROUNDS: Final = ("inputResponses", "requestState")
+_ROUND_PARAMS: Final = ("inputResponses", "requestState")
 _CAPABILITY: Final = {"resource_templates": "resources"}
 
 
 @attrs.define(eq=False)
 class Connection:
-    """A backend that is ready for requests, of the revisions with a handshake.
+    """A connection to a backend of the handshake revisions, ready for requests.
 
-    `listed` is set when its lists were read for the first time on this connection.
+    `listed` is set when the lists were read for the first time on this connection.
     """
 
     peer: Peer
@@ -63,28 +63,29 @@ class Connection:
         """Send a request and return its result.
 
         Args:
-          method, params: as the revisions with a handshake have them.
-          on_progress: told of each progress report.
-          errand: what it is for; the backend's own questions meanwhile go to its client.
+          method, params: in the form of the handshake revisions.
+          on_progress: called for each progress report.
+          context: the call that it is part of; requests of the backend meanwhile go to the
+            client of that call.
 
         Raises:
           RpcError: the backend answered with an error.
-          ConnectionLost: the conversation ended, or the request was lost.
+          ConnectionLost: the connection ended, or the request was lost.
         """
         if context is not None and context.supports_input_required and params is not None:
-            # What brings the answers of a round; here the questions are requests.
-            params = {key: value for key, value in params.items() if key not in _OF_ROUNDS}
+            # These revisions send requests to the client instead of rounds of input.
+            params = {key: value for key, value in params.items() if key not in _ROUND_PARAMS}
         return await self.peer.request(method, params, on_progress=on_progress, owner=context)
 
     def settle(self, ask: AskClient, watched: frozenset[str]) -> None:
-        """Take what the era needs of the gateway: the way to a client, and what is watched."""
+        """Set how clients are asked and which resources are watched; unused by this era."""
 
     async def run(self) -> None:
-        """Do what the era wants done beside the requests, until cancelled."""
+        """Run the background work of the era until cancelled; this era has none."""
         await trio.sleep_forever()
 
     def roots_changed(self) -> None:
-        """Tell the backend that the client's roots have changed."""
+        """Notify the backend that the client's roots have changed."""
         self.peer.notify("notifications/roots/list_changed")
 
     def declares(self, capability: str) -> bool:
@@ -92,14 +93,14 @@ class Connection:
         return isinstance(self.capabilities.get(capability), Mapping)
 
     async def read_list(self, name: str) -> tuple[dict[str, Any], ...] | None:
-        """Read one of `LISTS` to its last page; None where the backend has no such list.
+        """Read one of `LISTS` to its last page; return None if the backend has no such list.
 
-        Tools are asked for even of a backend that declares nothing at all, since such
+        Tools are read even from a backend that declares no capabilities at all, since such
         servers exist.
 
         Raises:
-          RpcError: the backend refused for another reason than not having the method.
-          ConnectionLost: the conversation ended.
+          RpcError: the backend refused, for another reason than an unknown method.
+          ConnectionLost: the connection ended.
         """
         if not self.declares(_CAPABILITY.get(name, name)) and (
             self.capabilities or name != "tools"
@@ -130,10 +131,10 @@ class Connection:
 async def read_lists(
     connection: Connection, names: frozenset[str] = frozenset(LISTS)
 ) -> dict[str, tuple[dict[str, Any], ...]]:
-    """Read several lists at once. A list that cannot be read is left out and logged.
+    """Read several lists concurrently. A list that cannot be read is left out and logged.
 
     Raises:
-      ConnectionLost: the conversation ended.
+      ConnectionLost: the connection ended.
     """
     lists: dict[str, tuple[dict[str, Any], ...]] = {}
     lost: list[ConnectionLost] = []
@@ -142,7 +143,9 @@ async def read_lists(
         try:
             lists[name] = await connection.read_list(name) or ()
         except RpcError as error:
-            log.warning("list.failed", server=connection.peer.name, list=name, reason=str(error))
+            log.warning(
+                "list.read_failed", server=connection.peer.name, list=name, reason=str(error)
+            )
         except ConnectionLost as error:
             lost.append(error)  # raised bare below, not in the nursery's exception group
 

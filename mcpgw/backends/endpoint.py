@@ -1,4 +1,4 @@
-"""The way to a backend: a child process, or a server reached by network."""
+"""Endpoints: a backend as a child process, over the network, or within this process."""
 
 from __future__ import annotations
 
@@ -20,57 +20,56 @@ if TYPE_CHECKING:
     from mcpgw.transports.authorization import Authorizer
 
 CLOSE_GRACE: Final = 2.0
-"""Seconds that the polite end of a network connection may take."""
+"""Seconds that an orderly close of a network connection may take."""
 
 
 class Endpoint(Protocol):
-    """An open way to a backend."""
+    """An open endpoint of a backend."""
 
     @property
     def channel(self) -> Channel:
-        """What the conversation runs over."""
+        """The channel that messages go over."""
 
     @property
     def exited(self) -> trio.Event:
-        """Set when the other side has ended for good, where that can be seen apart from the end
-        of its output."""
+        """Set when a child has exited; never set if only the channel shows the end."""
 
     @property
     def pid(self) -> int | None:
-        """The process id of a child."""
+        """The process id of a child; None for other endpoints."""
 
     @property
     def expired(self) -> bool:
-        """Whether it ended only because the server has forgotten the session."""
+        """Whether it ended only because the server dropped the session."""
 
     def stderr_tail(self) -> str:
-        """Return its last words, secrets redacted."""
+        """Return the last lines of stderr, secrets redacted; "" if there is no child."""
 
     def why(self, note: str) -> str:
-        """Say how it ended, in words; `note` is what it was doing."""
+        """Return `note`, the situation at its end, with the cause of the end."""
 
 
 @attrs.define(eq=False)
 class NetworkEndpoint:
-    """A server reached by network."""
+    """A server reached over the network."""
 
     channel: Any
-    """A network channel: besides what a peer needs, it says why it has ended."""
+    """A network channel; its `ending` describes why it has ended."""
     secrets: tuple[str, ...]
     exited: trio.Event = attrs.field(factory=trio.Event)
     pid: int | None = None
 
     @property
     def expired(self) -> bool:
-        """Whether it ended only because the server has forgotten the session."""
+        """Whether it ended only because the server dropped the session."""
         return bool(getattr(self.channel, "expired", False))
 
     def stderr_tail(self) -> str:
-        """Return nothing: a server elsewhere keeps its last words."""
+        """Return "": the stderr of a remote server is not available."""
         return ""
 
     def why(self, note: str) -> str:
-        """Say how the connection ended."""
+        """Return `note`, the situation at its end, with the cause of the end."""
         ending = redact(str(self.channel.ending), self.secrets)
         return f"{note}: {ending}" if ending else note
 
@@ -85,18 +84,18 @@ class BuiltinEndpoint:
     expired: bool = False
 
     def stderr_tail(self) -> str:
-        """Return nothing: it logs with the gateway."""
+        """Return "": it writes to the gateway's own log."""
         return ""
 
     def why(self, note: str) -> str:
-        """Say how it ended."""
+        """Return `note`; there is nothing to add."""
         return note
 
 
 def open_endpoint(
     config: BackendConfig, processes: ProcessServices, authorizer: Authorizer | None
 ) -> AbstractAsyncContextManager[Endpoint]:
-    """Open the way that a backend's configuration names; it is ended when the block is left.
+    """Open the endpoint that a backend's configuration names; close it when the block is left.
 
     Raises:
       SpawnFailed: the command cannot be started.
@@ -111,12 +110,12 @@ def open_endpoint(
             guardian=processes.guardian,
         )
     if config.transport == "builtin":
-        return _open_inside(config, processes)
+        return _open_builtin(config, processes)
     return _open_network(config, processes, authorizer)
 
 
 @asynccontextmanager
-async def _open_inside(
+async def _open_builtin(
     config: BackendConfig, processes: ProcessServices
 ) -> AsyncIterator[Endpoint]:
     ours, theirs = channel_pair()

@@ -1,10 +1,10 @@
-"""What ends the children of a gateway that was itself killed without a chance to do so.
+"""Guardian process: ends the gateway's children if the gateway itself is killed.
 
-One small shell process outside the gateway's process group keeps the list of the children's
+A small shell process outside the gateway's process group keeps the list of the children's
 process groups. Its stdin is a pipe that only the gateway holds: when the gateway dies, in
 whatever way, the pipe ends and the guardian kills the groups that are still listed. It works
-on every POSIX system and reaches whole trees (`npx`, `uvx`), which a parent-death signal on
-the direct child alone does not.
+on every POSIX system and reaches whole trees (`npx`, `uvx`), unlike a parent-death signal, which
+reaches the direct child only. If the guardian is killed too, only that signal is left (Linux).
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
 
 @attrs.define(eq=False)
 class Guardian:
-    """Keeper of the process groups that must not outlive this process.
+    """Kills the listed process groups if this process dies.
 
-    The shell is started with the first group and ends by itself when `close` is called or
-    this process is gone. Without a shell (`/bin/sh`) nothing is guarded.
+    The shell is started with the first group, and ends by itself when `close` is called or this
+    process has died. Without a shell (`/bin/sh`) nothing is guarded.
     """
 
     _process: subprocess.Popen[bytes] | None = None
     _groups: set[int] = attrs.field(factory=set)
 
     def add(self, group: int) -> None:
-        """Watch over a process group."""
+        """List a process group."""
         self._groups.add(group)
         if self._process is None:
             self._start()
         else:
-            self._tell(f"add {group}\n")
+            self._write(f"add {group}\n")
 
     def drop(self, group: int) -> None:
-        """Forget a process group that has ended, before its number can be used again."""
+        """Remove a process group that has ended, before its number can be used again."""
         self._groups.discard(group)
-        self._tell(f"drop {group}\n")
+        self._write(f"drop {group}\n")
 
     def close(self) -> None:
-        """End the guardian. Groups still listed are killed."""
+        """End the guardian. Groups that are still listed are killed."""
         process, self._process = self._process, None
         if process is not None and process.stdin is not None:
             with contextlib.suppress(OSError):
@@ -77,9 +77,9 @@ class Guardian:
         except OSError:
             return
         for group in self._groups:
-            self._tell(f"add {group}\n")
+            self._write(f"add {group}\n")
 
-    def _tell(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.write(line.encode())

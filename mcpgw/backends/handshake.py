@@ -1,4 +1,4 @@
-"""Opening a conversation with a backend: which era it speaks, and its first answer."""
+"""Handshake with a backend: finds out which era it speaks, and opens the connection."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ log = get_logger("mcpgw.backend")
 AUTO: Final = "auto"
 """As `protocol_version`: try the stateless era first."""
 PROBE_PATIENCE: Final = 5.0
-"""Seconds that a probe for the stateless era waits: an old server may ignore it."""
+"""Seconds to wait for the answer to `server/discover`: an old server may ignore it."""
 
-_NOT_SPOKEN: Final = (UNSUPPORTED_VERSION, METHOD_NOT_FOUND)
-"""Error codes by which a server may refuse `initialize` because it has no handshake."""
+_NO_HANDSHAKE: Final = (UNSUPPORTED_VERSION, METHOD_NOT_FOUND)
+"""Error codes of a server that refuses `initialize` because it has no handshake."""
 
 
 class HandshakeFailed(Exception):
-    """The backend refused to begin, or speaks only what we do not."""
+    """The backend refused the handshake, or speaks no protocol version that we support."""
 
 
 async def open_connection(
@@ -40,21 +40,22 @@ async def open_connection(
     protocol_version: str | None,
     known_version: str | None,
 ) -> Connection:
-    """Begin the conversation in the era that the backend speaks.
+    """Open a connection in the era that the backend speaks.
 
-    A revision that is configured is kept to. Else the backend is opened by `initialize`, or
-    without it where it was found to be of the stateless era earlier; where it refuses, in the
-    other way. The caller sets the deadline; `initialize` is never cancelled on the wire.
+    A configured revision is used as it is. Otherwise `initialize` is tried first, or
+    `server/discover` with `auto` or if the backend spoke the stateless era before; if the backend
+    refuses one, the other is tried. The caller sets the deadline; an `initialize` that exceeds it
+    is not cancelled on the wire (MCP 2025-11-25, cancellation).
 
     Args:
       peer: the running peer of the backend.
-      capabilities: the client capabilities that can really be served.
+      capabilities: the client capabilities to declare.
       protocol_version: the configured revision, `auto`, or None.
-      known_version: the revision of an earlier conversation.
+      known_version: the revision of an earlier connection; None if there was none.
 
     Raises:
-      HandshakeFailed: the backend refused, or answered with a revision that we do not speak.
-      ConnectionLost: the backend ended first.
+      HandshakeFailed: the backend refused, or answered with a revision that we do not support.
+      ConnectionLost: the connection ended first.
     """
     if protocol_version == MODERN_VERSION:
         return await _discover(peer)
@@ -63,13 +64,13 @@ async def open_connection(
             with trio.move_on_after(PROBE_PATIENCE):
                 return await _discover(peer)
         except HandshakeFailed as error:
-            log.debug("backend.no_stateless_era", server=peer.name, reason=str(error))
+            log.debug("backend.legacy_protocol", server=peer.name, reason=str(error))
         return await _initialize(peer, capabilities, LATEST_PROTOCOL_VERSION)
     try:
         return await _initialize(peer, capabilities, protocol_version or LATEST_PROTOCOL_VERSION)
     except HandshakeFailed as refused:
         cause = refused.__cause__
-        if protocol_version or not _names_the_stateless_era(cause):
+        if protocol_version or not _has_no_handshake(cause):
             raise
         try:
             return await _discover(peer)
@@ -77,18 +78,18 @@ async def open_connection(
             raise refused from cause
 
 
-def _names_the_stateless_era(cause: BaseException | None) -> bool:
-    """Tell whether a refusal of `initialize` may come from a server without the handshake."""
+def _has_no_handshake(cause: BaseException | None) -> bool:
+    """Tell whether a refusal of `initialize` may come from a server without a handshake."""
     if not isinstance(cause, RpcError):
         return False
     supported = cause.data.get("supported") if isinstance(cause.data, Mapping) else None
-    return cause.code in _NOT_SPOKEN or (
+    return cause.code in _NO_HANDSHAKE or (
         isinstance(supported, list) and MODERN_VERSION in supported
     )
 
 
 async def _initialize(peer: Peer, capabilities: Params, version: str) -> Connection:
-    """Shake hands (MCP 2025-11-25, lifecycle)."""
+    """Open a connection by `initialize` (MCP 2025-11-25, lifecycle)."""
     params = {"protocolVersion": version, "capabilities": capabilities, "clientInfo": CLIENT_INFO}
     try:
         result = await peer.request("initialize", params)
@@ -111,7 +112,7 @@ async def _initialize(peer: Peer, capabilities: Params, version: str) -> Connect
 
 
 async def _discover(peer: Peer) -> Connection:
-    """Ask what the server is (MCP 2026-07-28, `server/discover`)."""
+    """Open a connection by `server/discover` (MCP 2026-07-28)."""
     from mcpgw.backends.stateless import StatelessConnection, server_info
 
     connection = StatelessConnection(peer, MODERN_VERSION, {}, {}, "")

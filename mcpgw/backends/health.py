@@ -1,4 +1,4 @@
-"""Whether a server that is ready still answers."""
+"""Health checks: pings to a server that is ready."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mcpgw.config.failsafe import HealthCheckConfig
 from mcpgw.protocol.errors import ConnectionLost, RpcError
 
 MISSED: Final = 2
-"""Pings in a row without an answer after which a server is taken for dead."""
+"""Pings in a row without an answer after which a server is considered dead."""
 
 
 async def probe(connection: Connection, settings: HealthCheckConfig) -> str:
-    """Ping while nothing else proves that the server lives; return why it is taken for dead.
+    """Ping a server at intervals; return the reason when it is considered dead.
 
-    A server that works on a call is left alone: it may have no time for a ping.
+    A server with a call in flight is not pinged: it may be too busy to answer.
     """
     missed = 0
     while missed < MISSED:
@@ -28,8 +28,8 @@ async def probe(connection: Connection, settings: HealthCheckConfig) -> str:
             try:
                 await connection.request("ping")
             except RpcError:
-                pass  # an answer, if an odd one
+                pass  # an error is an answer, too
             except ConnectionLost:
-                await trio.sleep_forever()  # the end is the supervisor's matter
+                await trio.sleep_forever()  # the instance handles the end and cancels this
         missed = missed + 1 if waiting.cancelled_caught else 0
     return f"it did not answer {MISSED} pings within {settings.timeout:g} s each"

@@ -263,7 +263,7 @@ class BackendInstance:
             if self.failure is None or self.server.killed or self.retired:
                 continue
             if self.failure.permanent:
-                log.error("backend.unusable", server=self.name, reason=self.failure.reason)
+                log.error("backend.stopped", server=self.name, reason=self.failure.reason)
                 self._failed_starts += 1
                 self._wanted = False
                 continue

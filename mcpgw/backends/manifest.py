@@ -1,4 +1,4 @@
-"""What a backend offered last time, kept on disk, so that it is known before it is started."""
+"""Manifests: the lists of a backend, stored so that they are known before it is started."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import attrs
 from mcpgw.state.files import read_json, write_atomically
 
 FORMAT: Final = 1
-"""Version of the files' layout. Files of another version are as good as missing."""
+"""Version of the file format. Files of another version are ignored."""
 KEPT: Final = 4
-"""Manifests of one backend that are kept, each of another configuration: gateways that share a
-state folder may well have different ones."""
+"""Manifests kept of one backend, each of another configuration: gateways that share a state
+folder may have different ones."""
 
 _LISTS: Final = ("tools", "resources", "resource_templates", "prompts")
 _SERVER: Final = ("protocol_version", "server_info", "capabilities", "instructions")
@@ -29,11 +29,10 @@ _LONGEST_NAME: Final = 120
 
 @attrs.frozen
 class Manifest:
-    """What a backend said of itself: the answer to `initialize`, and its lists.
+    """The answer of a backend to `initialize`, and its lists.
 
-    Definitions are kept as the backend gave them, fields that we do not know included.
-    `fingerprint` stands for the configuration that the backend was started with, `saved_at`
-    is in Unix seconds.
+    Definitions are kept as the backend sent them, including unknown fields. `fingerprint`
+    identifies the configuration that the backend was started with; `saved_at` is in Unix seconds.
     """
 
     backend: str
@@ -49,10 +48,10 @@ class Manifest:
     saved_at: float
 
     def differs_from(self, other: Manifest) -> frozenset[str]:
-        """Return the names of what is not the same in both.
+        """Return the names of the lists that differ.
 
-        These are names of lists (`tools`, `resources`, `resource_templates`, `prompts`; their
-        order counts), and `server` for the answer to `initialize`.
+        These are `tools`, `resources`, `resource_templates` and `prompts` (their order counts),
+        and `server` for the answer to `initialize`.
         """
         names = {name for name in _LISTS if getattr(self, name) != getattr(other, name)}
         if any(getattr(self, name) != getattr(other, name) for name in _SERVER):
@@ -62,18 +61,18 @@ class Manifest:
 
 @attrs.frozen
 class ManifestStore:
-    """The manifests in one folder, a file for each backend and configuration.
+    """Manifests in one folder, in a file for each backend and configuration.
 
-    Several gateways may use one folder. The folder is made when the first manifest is saved.
+    Several gateways may use one folder. It is created when the first manifest is saved.
     """
 
     folder: Path
 
     def load(self, backend: str, fingerprint: str) -> Manifest | None:
-        """Return what is kept of a backend with this configuration.
+        """Return the manifest of a backend with this configuration.
 
-        None where there is nothing, or it is damaged, of another version, or of another
-        backend or configuration.
+        None if there is no file, or if it is damaged, of another version, or of another backend
+        or configuration.
         """
         data = read_json(self._path(backend, fingerprint))
         manifest = _from_json(data) if isinstance(data, dict) else None
@@ -82,10 +81,10 @@ class ManifestStore:
         return manifest
 
     def save(self, manifest: Manifest) -> None:
-        """Keep a manifest in place of an older one, and forget the oldest of too many.
+        """Save a manifest in place of an older one, and remove the oldest beyond `KEPT`.
 
         Raises:
-          OSError: it could not be written, or is nested too deeply to be.
+          OSError: it could not be written, or is nested too deeply.
         """
         path = self._path(manifest.backend, manifest.fingerprint)
         content = {"format": FORMAT} | {
@@ -96,18 +95,18 @@ class ManifestStore:
             text = json.dumps(content, separators=(",", ":"))
         except RecursionError as error:
             raise OSError(
-                f"what backend '{manifest.backend}' offers is nested too deeply to be kept"
+                f"the lists of server '{manifest.backend}' are nested too deeply to be saved"
             ) from error
         write_atomically(path, text.encode())
         others = [other for other in self._files(manifest.backend) if other.name != path.name]
         others.sort(key=_modified, reverse=True)
         for other in others[KEPT - 1 :]:
-            # Room is made next time; the manifest itself is safe.
+            # It is tried again at the next save; the manifest itself is written.
             with contextlib.suppress(OSError):
                 other.unlink()
 
     def forget(self, backend: str) -> None:
-        """Remove all that is kept of a backend, under every configuration.
+        """Remove the manifests of a backend, under every configuration.
 
         Raises:
           OSError: a file could not be removed.
@@ -119,7 +118,7 @@ class ManifestStore:
         return self.folder / f"{_file_name(backend)}.{_short(fingerprint)}.json"
 
     def _files(self, backend: str) -> Iterator[Path]:
-        # `_file_name` has no dot, so that no other backend's files look like this.
+        # `_file_name` contains no dot, so files of other backends cannot match.
         ours = re.compile(re.escape(_file_name(backend)) + r"\.[0-9a-f]{16}\.json")
         try:
             found = [path for path in self.folder.iterdir() if ours.fullmatch(path.name)]
@@ -129,16 +128,16 @@ class ManifestStore:
 
 
 def _from_json(data: Mapping[str, Any]) -> Manifest | None:
-    """Return the manifest that a file holds, or None where it has not the right shape."""
+    """Return the manifest in a file's content; None if it does not have the right shape."""
     saved_at = data.get("saved_at")
-    sound = (
+    valid = (
         data.get("format") == FORMAT
         and all(isinstance(data.get(name), str) for name in _TEXTS)
         and all(isinstance(data.get(name), dict) for name in _MAPPINGS)
         and all(_is_list_of_objects(data.get(name)) for name in _LISTS)
         and isinstance(saved_at, int | float)
     )
-    if not sound:
+    if not valid:
         return None
     fields = {name: data[name] for name in (*_TEXTS, *_MAPPINGS, "saved_at")}
     fields |= {name: tuple(data[name]) for name in _LISTS}
@@ -150,10 +149,10 @@ def _is_list_of_objects(value: object) -> bool:
 
 
 def _file_name(backend: str) -> str:
-    """Return a name for files that no other backend has, on any file system.
+    """Return a file name that is unique to a backend on any file system.
 
-    Anything but small letters, digits, `_` and `-` is written as `%` and its bytes in hex; so
-    `GitHub` and `github` differ even where letters' case does not count.
+    All but lower-case letters, digits, `_` and `-` is written as `%` and its bytes in hex, so
+    `GitHub` and `github` differ even on a file system that ignores case.
     """
     raw = backend.encode("utf-8", "surrogatepass")
     safe = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
@@ -164,14 +163,14 @@ def _file_name(backend: str) -> str:
 
 
 def _short(fingerprint: str) -> str:
-    """Return the 16 hex digits of a fingerprint that stand in a file's name."""
+    """Return the 16 hex digits of a fingerprint that file names contain."""
     if re.match(r"[0-9a-f]{16}", fingerprint):
         return fingerprint[:16]
     return hashlib.sha256(fingerprint.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _modified(path: Path) -> float:
-    """Return when a file was written last; the distant past where it is gone."""
+    """Return the modification time of a file; 0.0 if it does not exist."""
     try:
         return path.stat().st_mtime
     except OSError:

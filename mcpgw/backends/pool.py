@@ -1,4 +1,4 @@
-"""All backend servers of a configuration, each a child task of one nursery."""
+"""Pool of all backend servers of a configuration, each a child task of one nursery."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class BackendPool:
             await trio.sleep_forever()
 
     def apply(self, config: GatewayConfig) -> None:
-        """Make the servers those of a configuration.
+        """Apply a configuration: add, replace and retire servers.
 
-        Servers whose settings are the same go on untouched, and so do those of which only the
-        description, the time-out or the names of the tools differ. A server that was changed or
+        Servers with the same settings keep running, and so do those of which only the
+        description, the timeout or the names of the tools differ. A server that was changed or
         removed takes no new calls, finishes those in flight within `server.shutdown_timeout`,
-        and ends; its successor is there at once.
+        and ends; its successor takes calls at once.
         """
         assert self._nursery is not None, "the pool must run first"
         wanted = {name: settings for name, settings in config.backends.items() if _usable(settings)}
@@ -90,20 +90,20 @@ class BackendPool:
         only: str | None = None,
         thorough: bool = False,
     ) -> tuple[str, ...]:
-        """Start the backends of which nothing is known, and wait for their lists.
+        """Start the servers whose lists are unknown, and wait for the lists.
 
-        Waits until all have answered or failed; once some have answered, for half as long
-        again as the slowest of them took, and for `patience` seconds at the most. So one
-        that hangs is not waited for. Those not done go on in the background.
+        Waits until all have answered or failed, but at most for `patience` seconds. Once all are
+        started and some have answered, the others get half as long again as the slowest of those
+        took, so a hanging server does not hold up the rest. They go on in the background.
 
         Args:
-          patience: seconds at the most.
-          at_once: how many may be starting together, for the first seconds of each.
-          only: the one server to learn about; all where None.
-          thorough: wait for slow ones too, as long as `patience` allows.
+          patience: the longest wait, in seconds.
+          at_once: how many may start concurrently, during the first seconds of each.
+          only: the one server to learn about; all if None.
+          thorough: wait for slow servers too, as long as `patience` allows.
 
         Returns:
-          The names of those that are not known yet.
+          The names of the servers whose lists are still unknown, without failed ones.
         """
         unknown = [
             backend
@@ -118,7 +118,7 @@ class BackendPool:
 
 @attrs.define(eq=False)
 class _Discovery:
-    """One round of starting backends to learn what they offer."""
+    """One round of starting servers to read their lists."""
 
     backends: list[BackendServer]
     patience: float

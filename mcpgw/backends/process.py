@@ -1,4 +1,4 @@
-"""A child process that speaks MCP over its stdin and stdout, from its start to a clean end."""
+"""Child processes that speak MCP over stdin and stdout: start, supervision, orderly end."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import trio
 
 from mcpgw.backends.guardian import Guardian
 from mcpgw.observe.redact import redact
+from mcpgw.text.plural import plural
 from mcpgw.transports.fd_stream import PipeReader, PipeWriter
 from mcpgw.transports.line_channel import LineChannel
 
@@ -28,9 +29,9 @@ EOF_GRACE: Final = 2.0
 TERM_GRACE: Final = 2.0
 """Seconds between SIGTERM and SIGKILL to the group."""
 STDERR_TAIL: Final = 12
-"""Lines of stderr kept for the diagnosis."""
+"""Lines of stderr kept for diagnosis."""
 
-_PASSED_ON: Final = (
+_INHERITED: Final = (
     "HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM",
     "TMPDIR", "TZ", "USER", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
@@ -40,14 +41,14 @@ _PASSED_ON: Final = (
     "UV_INDEX_URL", "UV_CACHE_DIR", "DISPLAY", "WAYLAND_DISPLAY", "SSH_AUTH_SOCK",
     "DBUS_SESSION_BUS_ADDRESS", "SYSTEMROOT",
 )  # fmt: skip
-"""Environment variables that every child gets; the rest must be named in its `env`."""
+"""Environment variables that every child inherits; others must be named in its `env`."""
 
 
 @attrs.frozen
 class SpawnFailed(Exception):
     """The command could not be started.
 
-    `permanent` is True where trying again is useless until the configuration changes.
+    `permanent` is True if trying again is useless until the configuration changes.
     """
 
     reason: str
@@ -59,7 +60,7 @@ class SpawnFailed(Exception):
 
 @attrs.define(eq=False)
 class ChildProcess:
-    """A running child: its channel, its last words on stderr, and how it ended."""
+    """A running child: its channel, its last lines of stderr, and its exit status."""
 
     command: tuple[str, ...]
     popen: subprocess.Popen[bytes]
@@ -70,7 +71,7 @@ class ChildProcess:
     exited: trio.Event = attrs.field(factory=trio.Event)
 
     def __repr__(self) -> str:
-        state = "RUNNING" if self.popen.returncode is None else self.ending()
+        state = "RUNNING" if self.popen.returncode is None else self.exit_description()
         return f"<ChildProcess {self.command[0]!r} pid={self.popen.pid} {state}>"
 
     @property
@@ -80,20 +81,21 @@ class ChildProcess:
 
     @property
     def expired(self) -> bool:
-        """Tell whether it ended for no fault of its own; a child never does."""
+        """Whether it ended only because its session expired; never true for a child."""
         return False
 
     def why(self, note: str) -> str:
-        """Say how the process ended; `note` is what it was doing."""
+        """Return `note`, the situation at its end, with the exit status and the end of stderr."""
         tail = self.stderr_tail()
-        return f"{note} ({self.ending()})" + (f"; its stderr ends: {tail}" if tail else "")
+        ending = self.exit_description()
+        return f"{note} ({ending})" + (f"; its stderr ends: {tail}" if tail else "")
 
     def stderr_tail(self) -> str:
         """Return the last lines of stderr, secrets redacted."""
         return redact("\n".join(self._tail), self.secrets)
 
-    def ending(self) -> str:
-        """Say how the process ended, in words."""
+    def exit_description(self) -> str:
+        """Describe the exit status in words."""
         code = self.popen.returncode
         if code is None:
             return "still running"
@@ -104,9 +106,9 @@ class ChildProcess:
         return f"killed by signal {-code}"
 
     async def drain_stderr(self) -> None:
-        """Read stderr to its end, keeping the last lines: a full pipe would stall the child."""
+        """Read stderr to its end, keeping the last lines: a full pipe would block the child."""
         partial = b""
-        # Shielded, to have the last words too; closing the stream ends it.
+        # Shielded, so that the last lines are read too; closing the stream ends it.
         with (
             trio.CancelScope(shield=True),
             contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError),
@@ -122,15 +124,15 @@ class ChildProcess:
 
     async def watch(self) -> None:
         """Wait for the end of the process and reap it."""
-        # Shielded, as the polite end is: it waits for this event. The exit always comes.
+        # Shielded, because `end` is shielded and waits for this event. The exit always comes.
         with trio.CancelScope(shield=True):
             await _wait_for_exit(self.popen)
         self.exited.set()
 
     async def end(self) -> None:
-        """End the child politely: close its stdin, wait, SIGTERM, wait, SIGKILL to the group.
+        """End the child in steps: close its stdin, wait, SIGTERM, wait, SIGKILL to the group.
 
-        Whatever is left of its process group when the child has exited is ended too.
+        Other processes of its group that outlive the child are ended too.
         """
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await self.channel.writer.aclose()
@@ -141,7 +143,7 @@ class ChildProcess:
             _signal_group(group, signal.SIGTERM)
             with trio.move_on_after(TERM_GRACE):
                 await self.exited.wait()
-                while _group_alive(group):  # noqa: ASYNC110 - the kernel tells nobody
+                while _group_alive(group):  # noqa: ASYNC110 - no event exists for this
                     await trio.sleep(0.02)
         if not self.exited.is_set() or _group_alive(group):
             _signal_group(group, signal.SIGKILL)
@@ -158,20 +160,20 @@ async def open_process(
     limit: int,
     guardian: Guardian,
 ) -> AsyncIterator[ChildProcess]:
-    """Start a command and end it, with all its children, when the block is left.
+    """Start a command; end it, with all its children, when the block is left.
 
     Args:
-      command: program and arguments; there is no shell.
-      env: variables of its own, over a small safe part of `environ`.
+      command: program and arguments; no shell is involved.
+      env: its own variables, added to the `environ` variables that every child inherits.
       environ: the gateway's (layered) environment.
-      cwd: working folder; the gateway's own where None.
+      cwd: working folder; the gateway's own if None.
       limit: the largest message accepted, in bytes.
-      guardian: keeper of the process group if this process is killed.
+      guardian: kills the process group if this process is killed.
 
     Raises:
       SpawnFailed: the command cannot be started.
     """
-    child_env = {name: environ[name] for name in _PASSED_ON if name in environ} | dict(env)
+    child_env = {name: environ[name] for name in _INHERITED if name in environ} | dict(env)
     popen = _spawn(command, child_env, cwd)
     guardian.add(popen.pid)
     writer = PipeWriter(_detach(popen.stdin))
@@ -196,7 +198,7 @@ async def open_process(
 
 
 def _detach(stream: object) -> int:
-    """Take the descriptor out of a Popen pipe object, so that only we close it."""
+    """Duplicate the descriptor of a Popen pipe and close the pipe, so that only we own it."""
     fd = os.dup(stream.fileno())  # type: ignore[attr-defined]
     stream.close()  # type: ignore[attr-defined]
     return fd
@@ -213,8 +215,8 @@ def _spawn(
     if program is None:
         raise SpawnFailed(_not_found(command[0], env), permanent=True)
     try:
-        # In this thread, not a worker: the parent-death signal is bound to the thread that
-        # forks, and workers end when idle.
+        # In this thread, not in a worker: the parent-death signal is bound to the thread that
+        # forks, and idle workers end.
         return subprocess.Popen(
             [program, *command[1:]],
             stdin=subprocess.PIPE,
@@ -227,8 +229,10 @@ def _spawn(
         )
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         number = getattr(error, "errno", None)
-        passing = number in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-        raise SpawnFailed(f"cannot start {command[0]!r}: {error}", permanent=not passing) from error
+        transient = number in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+        raise SpawnFailed(
+            f"cannot start {command[0]!r}: {error}", permanent=not transient
+        ) from error
 
 
 def _not_found(program: str, env: Mapping[str, str]) -> str:
@@ -243,11 +247,15 @@ def _not_found(program: str, env: Mapping[str, str]) -> str:
         "docker": "install Docker",
     }.get(program, "install it, or give its full path")
     folders = len([folder for folder in env.get("PATH", "").split(os.pathsep) if folder])
-    return f"command not found: {program!r} is in none of the {folders} folders of PATH; {hint}"
+    searched = plural(folders, "folder")
+    return f"command not found: {program!r} is not on PATH ({searched} searched); {hint}"
 
 
 def _die_with_parent() -> Callable[[], object] | None:
-    """Return what a child runs before exec so that the kernel kills it with its parent."""
+    """Return a function to run in the child before exec: the kernel kills it with its parent.
+
+    None if the system has no prctl(2).
+    """
     import ctypes
 
     try:
@@ -281,7 +289,7 @@ async def _wait_for_exit(popen: subprocess.Popen[bytes]) -> None:
 
 
 def _group_alive(group: int) -> bool:
-    """Tell whether a process group still has a member that is no zombie."""
+    """Tell whether a process group still has a member that is not a zombie."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -292,7 +300,7 @@ def _group_alive(group: int) -> bool:
 
 
 def _living_members(group: int) -> Iterator[int]:
-    # Where nobody reaps orphans (many containers), zombies keep a group's number in use.
+    # If orphans are never reaped (in many containers), zombies keep a group's number in use.
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             with contextlib.suppress(OSError, ValueError):

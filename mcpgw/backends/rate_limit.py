@@ -1,4 +1,4 @@
-"""A token bucket: so many calls at once, so many a second over time, first come first served."""
+"""Token bucket: limits calls to a burst and to a rate per second, in order of arrival."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import attrs
 import trio
 
 MOMENT: Final = 0.001
-"""Seconds said to whoever has to let others go first that are about to have their token."""
+"""The shortest wait, in seconds, that is reported while other tasks are waiting."""
 
 
 class RateLimited(Exception):
-    """There is no token in the time that the caller has.
+    """No token becomes available in the time that the caller has.
 
     Attributes:
-      retry_after: seconds until there would have been one, as the line stands now.
+      retry_after: seconds until a token would have been available, after the waiting tasks.
     """
 
     def __init__(self, retry_after: float) -> None:
-        super().__init__(f"the rate limit has no place for {retry_after:.3g} s")
+        super().__init__(f"rate limit reached; retry after {retry_after:.3g} s")
         self.retry_after = retry_after
 
 
-# Validators on every assignment would be the dearest part of a call's way through here.
+# Validators on every assignment would cost more than the rest of a call's path through here.
 @attrs.define(eq=False, kw_only=True, repr=False, on_setattr=attrs.setters.NO_OP)
 class TokenBucket:
-    """A bucket that starts full, holds `burst` tokens and gets `rate` new ones a second.
+    """A bucket that starts full, holds `burst` tokens and gets `rate` new ones per second.
 
-    The state is one number, the time at which the bucket will be full again (the generic cell
-    rate algorithm). So there is nothing to refill, and no sum of fractions that drifts.
+    The state is one number, the time at which the bucket will be full again (generic cell rate
+    algorithm). So nothing has to be refilled, and rounding errors do not add up.
 
     Args:
-      rate: tokens a second, above 0.
+      rate: tokens per second, above 0.
       burst: the number of tokens that it holds, at least 1.
-      clock: monotonic seconds; `take` needs it to be Trio's.
+      clock: monotonic seconds; for `take` it must be Trio's clock.
 
     Raises:
       ValueError: `rate` or `burst` is too small.
@@ -54,15 +54,14 @@ class TokenBucket:
 
     @property
     def waiting(self) -> int:
-        """How many tasks wait for a token."""
+        """The number of tasks that wait for a token."""
         return self._waiting
 
     def try_take(self) -> float:
-        """Take a token if there is one and nobody waits in line.
+        """Take a token if one is available and no task is waiting.
 
         Returns:
-          0.0 where a token was taken; else the seconds until one would be there, always
-          above 0, and nothing was taken.
+          0.0 if a token was taken; else the seconds until one would be available, always above 0.
         """
         now = self._clock()
         next_at = self._next_at()
@@ -72,13 +71,13 @@ class TokenBucket:
         return max(next_at + self._waiting / self.rate - now, MOMENT if self._waiting else 0.0)
 
     async def take(self, *, max_wait: float = math.inf) -> None:
-        """Take a token, waiting in order of arrival where there is none.
+        """Take a token, waiting in order of arrival until one is available.
 
-        This is no checkpoint where a token is there. When cancelled while it waits, it has
-        taken nothing and those behind it move up.
+        This is not a checkpoint if a token is available. If it is cancelled while waiting, it has
+        taken nothing and the tasks behind it move up.
 
         Args:
-          max_wait: seconds to wait at the most.
+          max_wait: the longest wait, in seconds.
 
         Raises:
           RateLimited: the token would come after `max_wait`, or not before the deadline of the
@@ -87,7 +86,7 @@ class TokenBucket:
         wait = self.try_take()
         if wait == 0.0:
             return
-        # A token at the very moment of the deadline is of no use: the cancellation comes first.
+        # A token exactly at the deadline would be too late: the cancellation comes first.
         if wait > max_wait or trio.current_time() + wait >= trio.current_effective_deadline():
             await trio.lowlevel.checkpoint_if_cancelled()
             raise RateLimited(wait)
@@ -100,7 +99,7 @@ class TokenBucket:
             self._waiting -= 1
 
     def _next_at(self) -> float:
-        """Return when the bucket has a token (again)."""
+        """Return the time from which the bucket has a token."""
         return self._full_at - (self.burst - 1) / self.rate
 
     def _take_one(self, now: float) -> None:

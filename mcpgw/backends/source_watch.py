@@ -11,9 +11,9 @@ import trio
 from mcpgw.state.file_watcher import FileWatcher
 
 INTERVAL: Final = 0.5
-"""Seconds between looks at the files."""
+"""Seconds within which a change is noticed and considered settled."""
 MAX_FILES: Final = 5_000
-"""Files that are looked at; a pattern that matches more is cut there."""
+"""The most files that are watched; further matches of the patterns are ignored."""
 _SKIPPED: Final = frozenset({".git", "node_modules", "__pycache__", ".venv"})
 
 Stamps = dict[Path, tuple[int, int]]

@@ -1,7 +1,7 @@
-"""A backend of the stateless era (MCP 2026-07-28), seen as one of the handshake revisions.
+"""Connection to a backend of the stateless era (MCP 2026-07-28).
 
-Requests of the older form are translated on their way out: each carries its revision and the
-client's capabilities, and an answer that asks for input becomes questions to the client.
+Requests in the form of the handshake revisions are translated: each carries its revision and the
+client's capabilities, and a result that asks for input becomes requests to the client.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ log = get_logger("mcpgw.backend")
 MAX_ROUNDS: Final = 10
 """How often one request may ask for input before it fails."""
 REOPEN: Final = (0.5, 30.0)
-"""Seconds until a stream of notifications that ended is opened again: at first, at most."""
+"""Seconds until a notification stream that ended is opened again: at first, and at most."""
 
-_LISTENED: Final = {
+_LISTEN_FLAGS: Final = {
     "tools": "toolsListChanged",
     "prompts": "promptsListChanged",
     "resources": "resourcesListChanged",
@@ -51,19 +51,19 @@ _LISTENED: Final = {
 
 @attrs.define(eq=False)
 class StatelessConnection(Connection):
-    """A backend of the stateless era.
+    """A connection to a backend of the stateless era.
 
-    `ask` has the client of an errand answer a question; `watched` are the resources whose
-    changes are listened for.
+    `ask` sends a request to the client of a call; `watched` are the URIs of the resources whose
+    changes are subscribed to.
     """
 
     ask: AskClient | None = None
     watched: frozenset[str] = frozenset()
-    _rewatched: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
-    _listening: trio.CancelScope | None = None
+    _watched_changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    _listen_scope: trio.CancelScope | None = None
 
     def settle(self, ask: AskClient, watched: frozenset[str]) -> None:
-        """Take the way to a client, and the resources to listen for."""
+        """Set how clients are asked and which resources are watched."""
         self.ask = ask
         self.watch(watched)
 
@@ -75,7 +75,7 @@ class StatelessConnection(Connection):
         on_progress: ProgressCallback | None = None,
         context: CallContext | None = None,
     ) -> Params:
-        """Send a request of the older form in the newer one; see `Connection.request`."""
+        """Translate and send a request; see `Connection.request`."""
         params = params or {}
         local = _LOCAL.get(method)
         if local is not None:
@@ -95,9 +95,10 @@ class StatelessConnection(Connection):
                 for key, value in params.items()
                 if key not in ("inputResponses", "requestState")
             }
-            params |= await self._fulfil(result, context)
+            params |= await self._collect_input(result, context)
         raise RpcError(
-            INTERNAL_ERROR, f"{self.peer.name} asked for input more than {MAX_ROUNDS} times"
+            INTERNAL_ERROR,
+            f"Server '{self.peer.name}' asked for input more than {MAX_ROUNDS} times for one call",
         )
 
     async def _send(
@@ -110,9 +111,9 @@ class StatelessConnection(Connection):
         try:
             return await self.peer.request(method, params, on_progress=on_progress, owner=context)
         except RpcError as error:
-            if error.code != UNSUPPORTED_VERSION or not _offers_ours(error):
+            if error.code != UNSUPPORTED_VERSION or not _supports_our_version(error):
                 raise
-        # It said that it serves the very revision that we speak: once more, in good faith.
+        # The error lists the very revision that was refused, so the request is sent once more.
         return await self.peer.request(method, params, on_progress=on_progress, owner=context)
 
     def _meta(self, params: Params, context: CallContext | None) -> Params:
@@ -138,8 +139,8 @@ class StatelessConnection(Connection):
             meta[LOG_LEVEL_META] = level
         return meta
 
-    async def _fulfil(self, result: Params, context: CallContext | None) -> Params:
-        """Put a round's questions to the client; return what the next round carries."""
+    async def _collect_input(self, result: Params, context: CallContext | None) -> Params:
+        """Send the input requests of a result to the client; return params of the next round."""
         more: Params = {}
         state = result.get("requestState")
         if isinstance(state, str):
@@ -148,41 +149,44 @@ class StatelessConnection(Connection):
         if not isinstance(wanted, Mapping) or not wanted:
             return more
         answers: Params = {}
-        faults: list[RpcError] = []
+        errors: list[RpcError] = []
 
-        async def put(key: str, question: Any) -> None:
+        async def ask(key: str, question: Any) -> None:
             try:
-                answers[key] = await self._put(key, question, context)
-            except RpcError as fault:
-                faults.append(fault)
+                answers[key] = await self._ask_client(key, question, context)
+            except RpcError as error:
+                errors.append(error)
                 nursery.cancel_scope.cancel()
 
         async with trio.open_nursery() as nursery:
             for key, question in wanted.items():
-                nursery.start_soon(put, key, question)
-        if faults:
-            raise faults[0]
+                nursery.start_soon(ask, key, question)
+        if errors:
+            raise errors[0]
         return {**more, "inputResponses": answers}
 
-    async def _put(self, key: str, question: Any, context: CallContext | None) -> Params:
+    async def _ask_client(self, key: str, question: Any, context: CallContext | None) -> Params:
         method = question.get("method") if isinstance(question, Mapping) else None
         if not isinstance(method, str) or self.ask is None:
-            raise RpcError(INTERNAL_ERROR, f"{self.peer.name} asked for input of no known kind")
+            raise RpcError(
+                INTERNAL_ERROR,
+                f"Server '{self.peer.name}' asked for input '{key}' without naming a method",
+            )
         params = question.get("params")
         return await self.ask(context, method, params if isinstance(params, dict) else {}, key=key)
 
     # -- lists -----------------------------------------------------------------------------
 
     async def read_list(self, name: str) -> tuple[dict[str, Any], ...] | None:
-        """Read a list; over HTTP, tools whose header parameters are invalid are left out.
+        """Read a list; over HTTP, leave out tools with invalid header parameters.
 
-        A client must not use such a tool (MCP 2026-07-28, transports, `x-mcp-header`).
+        Clients must not use such tools (MCP 2026-07-28, transports, `x-mcp-header`).
         """
         entries = await super().read_list(name)
         known = getattr(self.peer.channel, "tool_params", None)
         if name != "tools" or entries is None or known is None:
             return entries
-        sound: list[dict[str, Any]] = []
+        valid: list[dict[str, Any]] = []
         params: dict[str, tuple[HeaderParam, ...]] = {}
         for tool in entries:
             try:
@@ -190,46 +194,48 @@ class StatelessConnection(Connection):
                 params[str(tool.get("name"))] = header_params(
                     schema if isinstance(schema, Mapping) else {}
                 )
-                sound.append(tool)
+                valid.append(tool)
             except InvalidHeaderParams as error:
                 log.warning(
-                    "tool.left_out",
+                    "tool.rejected",
                     server=self.peer.name,
                     tool=tool.get("name"),
                     reason=str(error),
                 )
         known.clear()
         known.update(params)
-        return tuple(sound)
+        return tuple(valid)
 
-    # -- the stream of notifications -------------------------------------------------------
+    # -- the notification stream -----------------------------------------------------------
 
     async def run(self) -> None:
-        """Keep one `subscriptions/listen` open for all that the backend can tell of."""
-        rest = REOPEN[0]
+        """Keep one `subscriptions/listen` open for list changes and watched resources."""
+        pause = REOPEN[0]
         while True:
             while not (wanted := self._filter()):
-                await self._rewatched.park()
+                await self._watched_changed.park()
             began = trio.current_time()
             params = {"notifications": wanted, "_meta": self._meta({}, None)}
-            with trio.CancelScope() as self._listening:
+            with trio.CancelScope() as self._listen_scope:
                 try:
                     await self.peer.request("subscriptions/listen", params, long_lived=True)
                 except RpcError as error:
-                    log.info("backend.listen_refused", server=self.peer.name, reason=str(error))
+                    log.info(
+                        "backend.subscription_refused", server=self.peer.name, reason=str(error)
+                    )
                     if error.code == METHOD_NOT_FOUND:
                         return
                 except ConnectionLost:
-                    log.debug("backend.listen_lost", server=self.peer.name)
-            if self._listening.cancelled_caught:
+                    log.debug("backend.subscription_lost", server=self.peer.name)
+            if self._listen_scope.cancelled_caught:
                 continue
-            lived = trio.current_time() - began > REOPEN[1]
-            rest = REOPEN[0] if lived else min(2 * rest, REOPEN[1])
-            await trio.sleep(rest)
+            stable = trio.current_time() - began > REOPEN[1]
+            pause = REOPEN[0] if stable else min(2 * pause, REOPEN[1])
+            await trio.sleep(pause)
 
     def _filter(self) -> Params:
         wanted: Params = {}
-        for name, flag in _LISTENED.items():
+        for name, flag in _LISTEN_FLAGS.items():
             declared = self.capabilities.get(name)
             if isinstance(declared, Mapping) and declared.get("listChanged") is True:
                 wanted[flag] = True
@@ -238,15 +244,15 @@ class StatelessConnection(Connection):
         return wanted
 
     def roots_changed(self) -> None:
-        """Do nothing: this era asks for roots anew whenever it needs them."""
+        """Do nothing: in this era a server asks for the roots each time it needs them."""
 
     def watch(self, uris: frozenset[str]) -> None:
-        """Listen for changes of these resources."""
+        """Subscribe to changes of exactly these resources."""
         if uris != self.watched:
             self.watched = uris
-            self._rewatched.unpark_all()
-            if self._listening is not None:
-                self._listening.cancel()
+            self._watched_changed.unpark_all()
+            if self._listen_scope is not None:
+                self._listen_scope.cancel()
 
     def _subscribe(self, params: Params) -> Params:
         self.watch(self.watched | {str(params.get("uri"))})
@@ -257,7 +263,7 @@ class StatelessConnection(Connection):
         return {}
 
     def _set_level(self, _params: Params) -> Params:
-        return {}  # each request says its level
+        return {}  # each request carries its level
 
 
 _LOCAL: Final = {
@@ -265,11 +271,11 @@ _LOCAL: Final = {
     "resources/unsubscribe": StatelessConnection._unsubscribe,
     "logging/setLevel": StatelessConnection._set_level,
 }
-"""Requests of the older revisions that this era says in another way."""
+"""Requests of the handshake revisions that this era does not have; they change local state."""
 
 
 def server_info(result: Params) -> Mapping[str, Any]:
-    """Return who answered, from the `_meta` of a result."""
+    """Return the server's name and version from the `_meta` of a result."""
     meta = result.get("_meta")
     info = meta.get(SERVER_INFO_META) if isinstance(meta, Mapping) else None
     if not isinstance(info, Mapping):
@@ -277,6 +283,6 @@ def server_info(result: Params) -> Mapping[str, Any]:
     return info if isinstance(info, Mapping) else {}
 
 
-def _offers_ours(error: RpcError) -> bool:
+def _supports_our_version(error: RpcError) -> bool:
     supported = error.data.get("supported") if isinstance(error.data, Mapping) else None
     return isinstance(supported, list) and MODERN_VERSION in supported

@@ -1,4 +1,4 @@
-"""Where a backend stands, and why it does not run."""
+"""States of a backend, and its failures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import attrs
 
 
 class State(enum.Enum):
-    """Where a backend stands."""
+    """State of a backend."""
 
     IDLE = "idle"
     STARTING = "starting"
@@ -20,7 +20,7 @@ class State(enum.Enum):
 
 
 class Unavailable(Exception):
-    """A backend cannot take a call now; the text says why and what to do."""
+    """A backend cannot take a call now; the message gives the reason."""
 
 
 class Replaced(Unavailable):
@@ -29,7 +29,7 @@ class Replaced(Unavailable):
 
 @attrs.frozen
 class Failure:
-    """Why a backend does not run: the cause in words, and whether trying again is useless."""
+    """The cause of a failure in words; `permanent` if trying again is useless."""
 
     reason: str
     permanent: bool = False

@@ -19,7 +19,7 @@ Tools = Mapping[str, dict[str, Any]]
 
 @attrs.define(eq=False)
 class ToolView:
-    """A backend's list of tools after its `transform` settings, updated when either changes."""
+    """A backend's tools after its `transform` settings, updated when either changes."""
 
     lists: ListSync
     _naming: Naming
@@ -47,7 +47,9 @@ class ToolView:
             self._tools = self._naming.offer(listed.values())
             if self._naming.clashes:
                 log.warning(
-                    "backend.names_clash", server=self.lists.server, tools=self._naming.clashes
+                    "backend.tool_names_clashed",
+                    server=self.lists.server,
+                    tools=self._naming.clashes,
                 )
         return self._tools
 

@@ -1,1 +1,1 @@
-"""The edges that face AI clients."""
+"""Client-facing side of the gateway: sessions, their methods, and HTTP."""

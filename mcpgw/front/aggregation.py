@@ -1,4 +1,4 @@
-"""Resources and prompts of all backends as one list, and the way back to their owner."""
+"""Aggregation of resources and prompts: lists of all servers, and routing to the owner."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ LIST_PATIENCE: Final = 10.0
 """Seconds that a list waits at most for servers that were never started."""
 
 SKILL: Final = "skill://"
-"""Scheme of the texts of skills."""
+"""Scheme of the URIs of skills."""
 OWNED: Final = "mcpgw://"
-"""Scheme of the address `mcpgw://SERVER/URI` that says which server a resource is of."""
+"""Scheme of URIs that name the server of a resource: `mcpgw://SERVER/URI`."""
 
 
 async def resources(context: GatewayContext, session: SessionState) -> list[dict[str, Any]]:
     """List the resources of all servers.
 
-    A URI that several servers offer is the first one's; the others' are listed under
-    `mcpgw://SERVER/URI`, which is understood for every resource.
+    If several servers offer the same URI, it stands for the resource of the first; those of the
+    others are listed as `mcpgw://SERVER/URI`, a form that is accepted for every resource.
     """
     await context.pool.learn(patience=LIST_PATIENCE)
     own = context.skills.resources() if context.skills is not None else []
-    return [*_claimed(context, session, "resources", "uri"), *own]
+    return [*_with_unique_uris(context, session, "resources", "uri"), *own]
 
 
 async def resource_templates(
@@ -49,7 +49,7 @@ async def resource_templates(
 ) -> list[dict[str, Any]]:
     """List the resource templates of all servers."""
     await context.pool.learn(patience=LIST_PATIENCE)
-    return [template for _owner, template in _offered(context, session, "resource_templates")]
+    return [template for _owner, template in _entries(context, session, "resource_templates")]
 
 
 async def prompts(context: GatewayContext, session: SessionState) -> list[dict[str, Any]]:
@@ -57,7 +57,7 @@ async def prompts(context: GatewayContext, session: SessionState) -> list[dict[s
     await context.pool.learn(patience=LIST_PATIENCE)
     return [
         {**prompt, "name": f"{owner.name}/{prompt['name']}"}
-        for owner, prompt in _offered(context, session, "prompts")
+        for owner, prompt in _entries(context, session, "prompts")
         if isinstance(prompt.get("name"), str)
     ]
 
@@ -66,7 +66,7 @@ async def read_resource(context: GatewayContext, session: SessionState, request:
     """Read a resource from the server that offers it.
 
     Raises:
-      RpcError: -32002 where no server has it; else what the server answered.
+      RpcError: -32002 if no server has it; otherwise the server's error.
     """
     uri = request.params.get("uri")
     if not isinstance(uri, str) or not uri:
@@ -89,7 +89,7 @@ def _skill(skills: SkillLibrary, uri: str) -> Params:
     """Return the text of a skill.
 
     Raises:
-      RpcError: there is none at this address.
+      RpcError: there is no skill at this URI.
     """
     from mcpgw.skills.library import SkillNotFound
 
@@ -103,7 +103,7 @@ async def get_prompt(context: GatewayContext, session: SessionState, request: Re
     """Get a prompt from its server, by `SERVER/PROMPT` or a name that only one server has.
 
     Raises:
-      RpcError: -32602 where there is no such prompt; else what the server answered.
+      RpcError: -32602 if there is no such prompt; otherwise the server's error.
     """
     name = request.params.get("name")
     if not isinstance(name, str) or not name:
@@ -117,12 +117,13 @@ async def complete(context: GatewayContext, session: SessionState, request: Requ
     """Complete an argument of a prompt or a resource template at the server that has it.
 
     Raises:
-      RpcError: -32602 where the reference is misshapen or names nothing; else what the server
-        answered.
+      RpcError: -32602 if the reference is malformed or unknown; otherwise the server's error.
     """
     ref = request.params.get("ref")
     if not isinstance(ref, dict):
-        raise RpcError(INVALID_PARAMS, "'ref' is an object: a prompt or a resource template")
+        raise RpcError(
+            INVALID_PARAMS, "'ref' must be an object with 'type': a prompt or a resource template"
+        )
     if ref.get("type") == "ref/prompt" and isinstance(name := ref.get("name"), str):
         owner, own_name = await _prompt_owner(context, session, name)
         ref = {**ref, "name": own_name}
@@ -131,7 +132,8 @@ async def complete(context: GatewayContext, session: SessionState, request: Requ
         ref = {**ref, "uri": own_uri}
     else:
         raise RpcError(
-            INVALID_PARAMS, "'ref' is of the type ref/prompt (with name) or ref/resource (with uri)"
+            INVALID_PARAMS,
+            "'ref.type' must be ref/prompt (with 'name') or ref/resource (with 'uri')",
         )
     params = {**request.params, "ref": ref}
     try:
@@ -139,7 +141,7 @@ async def complete(context: GatewayContext, session: SessionState, request: Requ
     except RpcError as error:
         if error.code != METHOD_NOT_FOUND:
             raise
-        # We declare completion for all; a server without it has nothing to complete.
+        # The gateway declares completion for all servers; one without it has no suggestions.
         return {"completion": {"values": [], "total": 0, "hasMore": False}}
 
 
@@ -147,7 +149,7 @@ async def _template_owner(
     context: GatewayContext, session: SessionState, uri: str
 ) -> tuple[BackendServer, str]:
     await context.pool.learn(patience=LIST_PATIENCE)
-    for backend, template in _offered(context, session, "resource_templates"):
+    for backend, template in _entries(context, session, "resource_templates"):
         if template.get("uriTemplate") == uri:
             return backend, uri
     holders, own = await owners(context, session, uri)
@@ -165,7 +167,7 @@ async def _prompt_owner(
         return owner, own_name
     await context.pool.learn(patience=LIST_PATIENCE)
     holders = [
-        o for o, prompt in _offered(context, session, "prompts") if prompt.get("name") == name
+        o for o, prompt in _entries(context, session, "prompts") if prompt.get("name") == name
     ]
     if len(holders) != 1:
         raise _no_prompt(context, session, name)
@@ -175,7 +177,7 @@ async def _prompt_owner(
 def _no_prompt(context: GatewayContext, session: SessionState, name: str) -> RpcError:
     from mcpgw.text.did_you_mean import did_you_mean
 
-    known = [f"{o.name}/{p.get('name')}" for o, p in _offered(context, session, "prompts")]
+    known = [f"{o.name}/{p.get('name')}" for o, p in _entries(context, session, "prompts")]
     holders = [prompt for prompt in known if prompt.endswith(f"/{name}")]
     hint = f" Several servers have it: {', '.join(holders)}." if holders else ""
     return RpcError(INVALID_PARAMS, f"Unknown prompt: {name}.{hint or did_you_mean(name, known)}")
@@ -192,10 +194,10 @@ async def ask(
     transparent: bool = False,
     patience: float | None = None,
 ) -> Params:
-    """Ask one server something that is no tool call.
+    """Send a request other than a tool call to one server.
 
     Raises:
-      RpcError: what the server answered, or why it could not be asked.
+      RpcError: the server answered with an error, or the request could not be sent.
     """
     backend = context.pool.get(owner.name) or owner
     call = Call(owner.name, method, method, params, request, session, backend=backend)
@@ -211,7 +213,7 @@ async def ask(
         raise RpcError(BACKEND_UNAVAILABLE, str(error), error.data) from error
 
 
-def _offered(
+def _entries(
     context: GatewayContext, session: SessionState, kind: str
 ) -> Iterator[tuple[BackendServer, dict[str, Any]]]:
     for backend in context.backends(session):
@@ -220,11 +222,11 @@ def _offered(
                 yield backend, entry
 
 
-def _claimed(
+def _with_unique_uris(
     context: GatewayContext, session: SessionState, kind: str, key: str
 ) -> Iterator[dict[str, Any]]:
     owners: dict[str, BackendServer] = {}
-    for backend, entry in _offered(context, session, kind):
+    for backend, entry in _entries(context, session, kind):
         uri = entry.get(key)
         if not isinstance(uri, str):
             continue
@@ -236,14 +238,14 @@ def _claimed(
 async def owners(
     context: GatewayContext, session: SessionState, uri: str
 ) -> tuple[list[BackendServer], str]:
-    """Return the servers to ask for a URI, the likeliest first, and the URI as they know it."""
+    """Return the servers that may have a URI, most likely first, and the URI that they use."""
     if uri.startswith(OWNED):
         server, _, inner = uri.removeprefix(OWNED).partition("/")
         owner = context.pool.get(unquote(server))
         return ([owner] if owner else []), unquote(inner)
     await context.pool.learn(patience=LIST_PATIENCE)
     for kind, fits in (("resources", _equal), ("resource_templates", _matches)):
-        for backend, entry in _offered(context, session, kind):
+        for backend, entry in _entries(context, session, kind):
             if fits(entry, uri):
                 return [backend], uri
     able = [
@@ -265,7 +267,7 @@ def _matches(entry: Mapping[str, Any], uri: str) -> bool:
 
 @lru_cache(maxsize=512)
 def _pattern(template: str) -> re.Pattern[str]:
-    """Return what a URI made from a template looks like (RFC 6570; values taken loosely)."""
+    """Return a pattern for URIs of a template (RFC 6570; values are matched loosely)."""
     parts = re.split(r"(\{[^{}]*\})", template)
     pattern = ""
     for part in parts:

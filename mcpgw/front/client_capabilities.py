@@ -1,4 +1,4 @@
-"""Client capabilities: what a client declared, and which requests and logs it can take."""
+"""Client capabilities: checks of requests and log messages for a client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mcpgw.protocol.peer import Params
 
 
 def with_logger(server_profile: ServerProfile, server: str, params: Params) -> Params:
-    """Return a log message that says which server it is of, where that is not clear anyway."""
+    """Return a log message with the server's name in `logger`, unless the session shows only it."""
     if server_profile.target is not None:
         return params
     logger = params.get("logger")
@@ -23,14 +23,14 @@ def with_logger(server_profile: ServerProfile, server: str, params: Params) -> P
 
 
 def is_wanted(level: object, wanted: str | None) -> bool:
-    """Tell whether a log message is at or above the level that is wanted; None wants all."""
+    """Tell whether the level of a log message is at least the wanted one; None wants all."""
     if level not in LOG_LEVELS:
         return False
     return wanted is None or LOG_LEVELS.index(str(level)) >= LOG_LEVELS.index(wanted)
 
 
 def elicitation_modes(capabilities: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the modes of elicitation that a client declared; naming none means the form."""
+    """Return the elicitation modes that a client declared; by default only `form`."""
     declared = capabilities.get("elicitation")
     return (declared or {"form": {}}) if isinstance(declared, dict) else {}
 
@@ -45,8 +45,12 @@ _NEEDS: Final[Mapping[str, str]] = {
 def missing_capability(
     capabilities: Mapping[str, Any], method: str, params: Params
 ) -> tuple[RpcError, Params] | None:
-    """Return the refusal of a question that the client did not declare to answer, and the
-    capabilities that it would take (MCP 2025-11-25, client features); None where it did."""
+    """Return the error for a request that the client does not support.
+
+    Returns:
+      The error and the missing capabilities (MCP 2025-11-25, client features); None if the client
+      declared what the request needs.
+    """
     needed = _NEEDS.get(method)
     if needed is None:
         return RpcError(METHOD_NOT_FOUND, f"Method not found: {method}"), {}

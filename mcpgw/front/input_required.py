@@ -1,9 +1,9 @@
-"""Calls that wait for their client's next request (MCP 2026-07-28, multi round-trip requests).
+"""Parked calls: they wait for their client's next request (MCP 2026-07-28, multi round-trip).
 
-A client of the stateless era cannot be asked while it waits. So a call that asks something is
-parked: its request is answered by `input_required` with the questions and a signed state, and
-goes on when the client repeats the request with the answers. Where the server itself answers
-so, nothing is parked: its own state travels inside of ours.
+A client of the stateless era cannot receive requests while it waits for an answer. So a call that
+needs input is parked: its request is answered by `input_required` with the questions and a signed
+state, and goes on when the client repeats the request with the answers. If the server itself
+answers with `input_required`, nothing is parked: its state is embedded in the gateway's.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from mcpgw.protocol.peer import Client, Params, Request
 log = get_logger("mcpgw.front")
 
 PATIENCE: Final = 600.0
-"""Seconds that a parked call waits for its client to come back."""
+"""Seconds that a parked call waits for its client's next request."""
 MOST_PARKED: Final = 1_000
 """Calls that may be parked at once; one more is refused."""
 SETTLE: Final = 0.02
-"""Seconds without a further question after which those that are there become a round: a server
-may ask several things at once."""
+"""Seconds without a further question after which a round is complete: a server may ask several
+questions at once."""
 LONGEST_SETTLE: Final = 5
-"""After so many times `SETTLE` the questions that are there become a round anyway."""
+"""Periods of `SETTLE` after which a round is sent in any case."""
 
 Work = Callable[[Request], Awaitable[Params]]
 
-_SHAPES: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
+_VALID_ANSWER: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
     "elicitation/create": lambda answer: answer.get("action") in ("accept", "decline", "cancel"),
     "sampling/createMessage": lambda answer: "content" in answer,
     "roots/list": lambda answer: isinstance(answer.get("roots"), list),
 }
-"""What the answer to each question has at the least."""
+"""Minimal checks of the answer to each kind of question."""
 
 
 @attrs.define(eq=False)
@@ -57,9 +57,10 @@ class _Question:
 
 @attrs.define(eq=False)
 class ParkedCall:
-    """A call that goes on from round to round, under one request of its own inside.
+    """A call that spans several requests of its client, the rounds.
 
-    `request` stands for the client's latest one: progress and log messages go there.
+    `request` is an internal one that represents the client's latest request: progress and log
+    messages go there.
     """
 
     token: str
@@ -71,7 +72,7 @@ class ParkedCall:
     _asked: int = 0
 
     async def run(self, work: Work) -> None:
-        """Do the work, whatever becomes of the requests that asked for it; a task."""
+        """Run the call, independently of the client's requests; this is a task."""
         try:
             with self.request.scope:
                 self._outcome = Value(await work(self.request))
@@ -79,18 +80,16 @@ class ParkedCall:
             self._outcome = Error(error)
         except Exception as error:
             log.error("request.crashed", method=self.request.method, exc_info=error)
-            self._outcome = Error(
-                RpcError(INTERNAL_ERROR, "internal error of the gateway; its log has the cause")
-            )
+            self._outcome = Error(RpcError(INTERNAL_ERROR, "internal gateway error (see the log)"))
         finally:
             self.parked_calls.forget(self)
             self._changed.unpark_all()
 
     async def ask(self, method: str, params: Params, key: str) -> Params:
-        """Put a question to the client and wait for its answer.
+        """Send a question to the client in the next round and wait for the answer.
 
         Raises:
-          RpcError: the client did not come back with it.
+          RpcError: the client did not answer in time.
         """
         self._asked += 1
         name = key or f"{method.replace('/', '_')}_{self._asked}"
@@ -102,34 +101,34 @@ class ParkedCall:
             with trio.move_on_after(PATIENCE):
                 await question.answered.wait()
                 return question.answer
-            raise RpcError(INTERNAL_ERROR, "the client did not come back with its answer")
+            raise RpcError(INTERNAL_ERROR, f"the client did not answer within {PATIENCE:g} s")
         finally:
             del self._questions[name]
 
     def take(self, exchange: ResumableClient, request: Request, answers: Mapping[str, Any]) -> None:
-        """Go on with the client's next request and the answers that it brings.
+        """Continue with the client's next request and its answers.
 
-        Answers to nothing are ignored; what is missing or misshapen is asked again.
+        Unknown answers are ignored; questions without a valid answer are asked again.
 
         Raises:
-          RpcError: an answer is no object.
+          RpcError: an answer is not an object.
         """
         for name, answer in answers.items():
             if name in self._questions and not isinstance(answer, dict):
-                raise RpcError(INVALID_PARAMS, f"the answer '{name}' is no object")
+                raise RpcError(INVALID_PARAMS, f"inputResponses['{name}'] must be an object")
         self.request.id = request.id
         self.request.progress_token = request.progress_token
         self.request.represents = request
         self.request.client = exchange
         for name, answer in answers.items():
             question = self._questions.get(name)
-            if question is not None and _SHAPES.get(question.method, bool)(answer):
+            if question is not None and _VALID_ANSWER.get(question.method, bool)(answer):
                 question.answer = answer
                 question.answered.set()
 
-    async def turn(self) -> Params:
-        """Return the result of the work, or what it asks meanwhile."""
-        while self._outcome is None and not self._open():
+    async def next_round(self) -> Params:
+        """Wait for the result, or for questions; return the answer of this round."""
+        while self._outcome is None and not self._unanswered():
             await self._changed.park()
         for _ in range(LONGEST_SETTLE):
             before = self._asked
@@ -143,20 +142,20 @@ class ParkedCall:
             "resultType": "input_required",
             "inputRequests": {
                 name: {"method": question.method, "params": question.params}
-                for name, question in self._open().items()
+                for name, question in self._unanswered().items()
             },
         }
 
-    def _open(self) -> dict[str, _Question]:
+    def _unanswered(self) -> dict[str, _Question]:
         return {n: q for n, q in self._questions.items() if not q.answered.is_set()}
 
     @property
     def finished(self) -> bool:
-        """Whether the work has ended."""
+        """Whether the call has ended."""
         return self._outcome is not None
 
     def cancel(self) -> None:
-        """Stop the work."""
+        """Cancel the call."""
         self.request.cancel()
         self.parked_calls.forget(self)
 
@@ -165,7 +164,7 @@ class ResumableClient(Client, Protocol):
     """The client of a request that may be answered by `input_required`."""
 
     parked: ParkedCall | None
-    """The call that its questions are sent for."""
+    """The call that sends its questions through this request."""
 
     @property
     def principal(self) -> str:
@@ -176,7 +175,7 @@ class ResumableClient(Client, Protocol):
 class ParkedCalls:
     """The parked calls of a gateway, and the key that signs their states.
 
-    `run` is the nursery in which their work goes on.
+    `run` is the nursery of the calls.
     """
 
     _secret: bytes = attrs.field(factory=lambda: os.urandom(32), repr=False)
@@ -184,7 +183,7 @@ class ParkedCalls:
     _nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Hold the parked work; on cancellation all of it ends."""
+        """Hold the parked calls; on cancellation all end."""
         async with trio.open_nursery() as self._nursery:
             task_status.started()
             await trio.sleep_forever()
@@ -196,7 +195,8 @@ class ParkedCalls:
         """Answer a request, or a further round of one.
 
         Raises:
-          RpcError: the state that it brings is not ours, or expired, or of another request.
+          RpcError: its `requestState` was not issued by this gateway, has expired, or belongs to
+            another request.
         """
         about = _digest(exchange.principal, request)
         state = request.params.get("requestState")
@@ -207,7 +207,7 @@ class ParkedCalls:
             if "parked" in claim:
                 known = self._parked.get(str(claim["parked"]))
                 if known is None:
-                    raise _stale("its call has ended or was given up")
+                    raise _stale("its call has ended or was cancelled")
                 parked = known
                 parked.take(exchange, request, _answers(request.params))
             else:
@@ -215,7 +215,7 @@ class ParkedCalls:
                 parked = self._begin(exchange, request, work)
         exchange.parked = parked
         try:
-            result = await parked.turn()
+            result = await parked.next_round()
         except trio.Cancelled:
             if request.cancelled:
                 parked.cancel()
@@ -225,14 +225,15 @@ class ParkedCalls:
         return self._signed(result, parked, about)
 
     def forget(self, parked: ParkedCall) -> None:
-        """Take note that a call has ended."""
+        """Remove a call that has ended."""
         self._parked.pop(parked.token, None)
 
     def _begin(self, exchange: ResumableClient, request: Request, work: Work) -> ParkedCall:
-        assert self._nursery is not None, "the rounds must run first"
+        assert self._nursery is not None, "`run` must run first"
         if len(self._parked) >= MOST_PARKED:
             raise RpcError(
-                INTERNAL_ERROR, f"{MOST_PARKED} calls wait for their clients; try again later"
+                INTERNAL_ERROR,
+                f"too many calls ({MOST_PARKED}) are waiting for their clients; try again later",
             )
         inner = Request(
             request.peer,
@@ -251,10 +252,10 @@ class ParkedCalls:
     # -- the signed state ------------------------------------------------------------------
 
     def _signed(self, result: Params, parked: ParkedCall, about: str) -> Params:
-        """Put our own state into a result that asks for input."""
+        """Return a result that asks for input, with the gateway's own signed state."""
         if parked.finished:
             if "requestState" not in result:
-                return result  # the server wants no state: the next round is a request as any
+                return result  # without a state, the next round is an ordinary request
             claim: Params = {"state": result["requestState"]}
         else:
             claim = {"parked": parked.token}
@@ -272,7 +273,7 @@ class ParkedCalls:
     def _verify(self, state: object, about: str) -> Params:
         text, _, signature = state.rpartition(".") if isinstance(state, str) else ("", "", "")
         if not signature.isascii() or not hmac.compare_digest(self._sign(text), signature):
-            raise _stale("it is not as this gateway gave it")
+            raise _stale("it was not issued by this gateway, or was modified")
         claim: Params = json.loads(base64.urlsafe_b64decode(text))
         if claim["about"] != about:
             raise _stale("it belongs to another request")
@@ -286,12 +287,12 @@ def _answers(params: Params) -> Mapping[str, Any]:
     if answers is None:
         return {}
     if not isinstance(answers, dict):
-        raise RpcError(INVALID_PARAMS, "'inputResponses' is an object of answers by key")
+        raise RpcError(INVALID_PARAMS, "'inputResponses' must be an object of answers by key")
     return answers
 
 
 def _digest(principal: str, request: Request) -> str:
-    """Return what ties a state to its request: who asks, and what for."""
+    """Return a hash that ties a state to its request: client, method and parameters."""
     salient = {
         key: value
         for key, value in request.params.items()
@@ -305,5 +306,5 @@ def _digest(principal: str, request: Request) -> str:
 
 def _stale(why: str) -> RpcError:
     return RpcError(
-        INVALID_PARAMS, f"'requestState' is refused: {why}. Send the request anew, without it."
+        INVALID_PARAMS, f"'requestState' was rejected: {why}. Send the request again without it."
     )

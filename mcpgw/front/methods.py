@@ -1,4 +1,4 @@
-"""The methods of an MCP server that need the whole gateway. Loaded after the first answer."""
+"""MCP methods of the gateway as a server. Imported after the first answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mcpgw.protocol.peer import Params, Request
 
 
 async def list_tools(session: Session, context: GatewayContext, request: Request) -> Params:
-    """Return the meta-tools; with `query` (proposal SEP-1821) the servers' tools that hold it."""
+    """Return the meta-tools; with `query` (proposal SEP-1821) the servers' tools that match it."""
     query = request.params.get("query")
     if isinstance(query, str) and query.strip():
         await context.learn()
@@ -27,13 +27,13 @@ async def list_tools(session: Session, context: GatewayContext, request: Request
 
 
 async def resolve_tool(session: Session, context: GatewayContext, request: Request) -> Params:
-    """Return one tool's whole definition by its name (proposal SEP-1862)."""
+    """Return the full definition of one tool by its name (proposal SEP-1862)."""
     await context.learn()
     return surfaced_tools.resolve(ToolRequest(context, session.state, request.params, request))
 
 
 async def call_tool(session: Session, context: GatewayContext, request: Request) -> Params:
-    """Call a meta-tool, or a tool that stands beside them."""
+    """Call a meta-tool, or a tool that is listed beside them."""
     params = request.params
     name = params.get("name")
     if not isinstance(name, str) or not name:
@@ -42,7 +42,7 @@ async def call_tool(session: Session, context: GatewayContext, request: Request)
     if arguments is None:
         arguments = {}
     elif not isinstance(arguments, dict):
-        raise RpcError(INVALID_PARAMS, "'arguments' is an object")
+        raise RpcError(INVALID_PARAMS, "'arguments' must be an object")
     return await context.meta_tools.call(
         ToolRequest(context, session.state, arguments, request), name
     )
@@ -77,11 +77,11 @@ async def get_prompt(session: Session, context: GatewayContext, request: Request
 
 
 async def set_level(session: Session, context: GatewayContext, request: Request) -> Params:
-    """Take the level of log messages that the client wants."""
+    """Set the lowest level of log messages that the client wants."""
     level = request.params.get("level")
     if level not in LOG_LEVELS:
         raise RpcError(
-            INVALID_PARAMS, f"unknown level {level!r:.40}; one of {', '.join(LOG_LEVELS)}"
+            INVALID_PARAMS, f"'level' must be one of {', '.join(LOG_LEVELS)}, not {level!r:.40}"
         )
     session.log_level = level
     context.log_level_changed()

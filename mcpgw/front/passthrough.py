@@ -1,7 +1,7 @@
-"""One server's own face: its tools, resources and prompts as they are, under the same guards.
+"""Transparent sessions: one server's own tools, resources and prompts, under the same guards.
 
-What is asked goes to the server and its answer comes back with all that it carries. The gateway
-keeps for itself what belongs to a session: its log level and its subscriptions.
+Requests are forwarded to the server, and its results are returned with all their fields. Log
+level and subscriptions are handled by the gateway, since other sessions may use the same server.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mcpgw.pipeline.call import Call, CallFailed, Recovery
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params, Request
 
-_UNKNOWN: Final = {
+_DEFAULT_INFO: Final = {
     "name": "mcp-gateway",
     "title": "MCP Gateway",
     "version": "0",
@@ -37,18 +37,18 @@ _LISTS: Final = {
     "resources/list": "resources",
     "resources/templates/list": "resource_templates",
 }
-_IN_ANSWER: Final = {"resource_templates": "resourceTemplates"}
+_RESULT_KEYS: Final = {"resource_templates": "resourceTemplates"}
 
 
 async def profile_of(backend: BackendServer, session: str) -> ServerProfile:
-    """Return the profile of one server, whose instance for the session is started.
+    """Return the profile of one server; its instance for the session is started.
 
     Raises:
       Unavailable: it cannot be started.
     """
     connection = await backend.instance(session).connected()
     return ServerProfile(
-        connection.server_info or _UNKNOWN,
+        connection.server_info or _DEFAULT_INFO,
         tasks.declared(connection.capabilities),
         backend.services.vetting.vet_instructions(connection.server_info, connection.instructions),
         target=backend.name,
@@ -72,11 +72,11 @@ async def _call_tool(session: Session, context: GatewayContext, request: Request
         raise RpcError(INVALID_PARAMS, "Missing 'name' parameter of tools/call")
     if not isinstance(params.get("arguments"), dict):
         if params.get("arguments") is not None:
-            raise RpcError(INVALID_PARAMS, "'arguments' is an object")
+            raise RpcError(INVALID_PARAMS, "'arguments' must be an object")
         params = {**params, "arguments": {}}
     backend = _backend(session, context)
     instance = backend.instance(session.state.id)
-    params = await tasks.prepared(instance, request, _ours_out(params))
+    params = await tasks.prepared(instance, request, _without_progress_token(params))
     call = Call(backend.name, "tools/call", name, params, request, session.state)
     call.transparent = True
     call.supports_input_required = (
@@ -92,22 +92,22 @@ async def _call_tool(session: Session, context: GatewayContext, request: Request
 
 
 async def _forward(session: Session, context: GatewayContext, request: Request) -> Params:
-    """Pass any request on to the server."""
+    """Forward any request to the server."""
     backend = _backend(session, context)
     try:
         await backend.instance(session.state.id).connected()
     except Unavailable as error:
         raise RpcError(BACKEND_UNAVAILABLE, f"{error}.") from error
-    params = _ours_out(request.params)
+    params = _without_progress_token(request.params)
     result = await aggregation.ask(
         context, session.state, backend, request.method, params, request, transparent=True
     )
-    builtin = backend.config.transport == "builtin"  # which looks at its own files itself
+    builtin = backend.config.transport == "builtin"  # it vets its own files
     field = "" if builtin else _LISTS.get(request.method, "")
-    if (listed := result.get(_IN_ANSWER.get(field, field))) and isinstance(listed, list):
-        good = backend.services.vetting.vet_list(backend.name, field, listed)
-        if len(good) != len(listed):
-            return {**result, _IN_ANSWER.get(field, field): good}
+    if (listed := result.get(_RESULT_KEYS.get(field, field))) and isinstance(listed, list):
+        allowed = backend.services.vetting.vet_list(backend.name, field, listed)
+        if len(allowed) != len(listed):
+            return {**result, _RESULT_KEYS.get(field, field): allowed}
     return result
 
 
@@ -120,30 +120,30 @@ async def _task_cancel(session: Session, context: GatewayContext, request: Reque
 
 
 async def _task(session: Session, context: GatewayContext, request: Request, method: str) -> Params:
-    """Look at a task, or cancel it; the answer is in the client's flavour."""
+    """Get or cancel a task; the answer is in the client's flavour of tasks."""
     known = session.services.tasks
     task = known.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
     modern = request.client is not None and request.client.supports_input_required
     if tasks.lost(task, backend.instance(session.state.id)):
         return {} if modern and method == "tasks/cancel" else tasks.gone(task, modern=modern)
-    params = {**_ours_out(request.params), "taskId": task.own_id}
+    params = {**_without_progress_token(request.params), "taskId": task.own_id}
 
     async def ask(name: str) -> Params:
         return await aggregation.ask(
             context, session.state, backend, name, params, request, transparent=True
         )
 
-    told = await ask(method)
+    answered = await ask(method)
     if method == "tasks/cancel":
         if modern:
             return {}
         return (
             tasks.older(known.learned(task, await ask("tasks/get")))
             if task.modern
-            else (known.learned(task, told))
+            else (known.learned(task, answered))
         )
-    named = known.learned(task, told)
+    named = known.learned(task, answered)
     if modern == task.modern:
         return named
     if not modern:
@@ -154,12 +154,12 @@ async def _task(session: Session, context: GatewayContext, request: Request, met
 
 
 async def _task_result(session: Session, context: GatewayContext, request: Request) -> Params:
-    """Wait for the end of a task and give what its call would have given."""
+    """Wait for the end of a task, and return the result of its call."""
     task = session.services.tasks.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
     if tasks.lost(task, backend.instance(session.state.id)):
         raise RpcError(BACKEND_UNAVAILABLE, str(tasks.gone(task, modern=False)["statusMessage"]))
-    params = {**_ours_out(request.params), "taskId": task.own_id}
+    params = {**_without_progress_token(request.params), "taskId": task.own_id}
     if task.modern:
         result = await _poll(session, context, request, backend, params)
     else:
@@ -177,36 +177,36 @@ async def _poll(
     backend: BackendServer,
     params: Params,
 ) -> Params:
-    """Ask a server of the stateless era for a task until it has ended."""
+    """Poll a server of the stateless era until a task has ended; return its result."""
     while True:
-        told = await aggregation.ask(
+        answered = await aggregation.ask(
             context, session.state, backend, "tasks/get", params, request, transparent=True
         )
-        if tasks.is_terminal(told):
-            error = told.get("error")
+        if tasks.is_terminal(answered):
+            error = answered.get("error")
             if isinstance(error, dict):
                 raise RpcError.from_wire(error)
-            result = told.get("result")
+            result = answered.get("result")
             return result if isinstance(result, dict) else {"content": []}
-        pause = told.get("pollIntervalMs")
+        pause = answered.get("pollIntervalMs")
         milliseconds = pause if isinstance(pause, int | float) else 1000
         await trio.sleep(min(10.0, max(0.1, milliseconds / 1000)))
 
 
 async def _task_update(session: Session, context: GatewayContext, request: Request) -> Params:
-    """Bring a task the answers that it asked for (the extension's way)."""
+    """Forward answers to a task's questions (only the extension has this)."""
     task = session.services.tasks.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
     if not task.modern or tasks.lost(task, backend.instance(session.state.id)):
-        raise RpcError(INVALID_PARAMS, "this task waits for no input")
-    params = {**_ours_out(request.params), "taskId": task.own_id}
+        raise RpcError(INVALID_PARAMS, "this task is not waiting for input")
+    params = {**_without_progress_token(request.params), "taskId": task.own_id}
     return await aggregation.ask(
         context, session.state, backend, "tasks/update", params, request, transparent=True
     )
 
 
 async def _task_list(session: Session, context: GatewayContext, request: Request) -> Params:
-    """List the tasks that this session has created."""
+    """List the tasks that the session has created."""
     found = [
         tasks.older(task.known) if task.modern else task.known
         for task in session.services.tasks.of(session)
@@ -214,8 +214,8 @@ async def _task_list(session: Session, context: GatewayContext, request: Request
     return page(found, "tasks", request.params)
 
 
-def _ours_out(params: Params) -> Params:
-    """Leave out the client's progress token: the gateway mints one of its own."""
+def _without_progress_token(params: Params) -> Params:
+    """Return params without the client's progress token: the gateway uses one of its own."""
     meta = params.get("_meta")
     if not isinstance(meta, dict) or "progressToken" not in meta:
         return params
@@ -253,17 +253,17 @@ _NOT_FORWARDED: Final = ("notifications/", "sampling/", "elicitation/", "roots/"
 
 @attrs.frozen
 class PassthroughMethods:
-    """The methods of one server's face: all there are, for it is the server that knows them."""
+    """Methods of a transparent session: unknown ones are forwarded, as the server may know them."""
 
     def get(self, name: str) -> Method | None:
-        """Return what answers a method."""
+        """Return the handler of a method; None for methods that clients do not send."""
         if name.startswith(_NOT_FORWARDED):
             return None
         return _OWN.get(name, _forward)
 
 
 def no_such_server(context: GatewayContext, name: str) -> str:
-    """Say that there is no server of this name, and which there are."""
+    """Return an error message for an unknown server, with suggestions or the known names."""
     from mcpgw.text.did_you_mean import did_you_mean
 
     known = context.pool.names

@@ -1,4 +1,4 @@
-"""What the gateway is to a client: the whole of it, or one of the servers behind it."""
+"""Server profiles: how a session presents itself, as the gateway or as one server."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mcpgw import __version__
 
 @attrs.frozen
 class ServerProfile:
-    """How a session presents itself.
+    """The server that a session presents to its client.
 
     Args:
-      server_info, capabilities, instructions: as `initialize` and `server/discover` answer.
-      target: the one server whose own tools, resources and prompts it shows; None where it
-        stands for all of them.
+      server_info, capabilities, instructions: as answered to `initialize` and `server/discover`.
+      target: the one server whose own tools, resources and prompts are shown; None to show the
+        whole gateway.
     """
 
     server_info: Mapping[str, Any]
@@ -34,8 +34,7 @@ GATEWAY_PROFILE: Final = ServerProfile(
         "description": "One MCP server in front of many: search for a tool, then invoke it.",
     },
     capabilities={
-        # `filtering` and `resolve` are proposals (SEP-1821, SEP-1862); who does not know them
-        # ignores them.
+        # `filtering` and `resolve` are proposals (SEP-1821, SEP-1862); other clients ignore them.
         "tools": {"listChanged": True, "filtering": True, "resolve": True},
         "resources": {"subscribe": True, "listChanged": True},
         "prompts": {"listChanged": True},

@@ -1,4 +1,4 @@
-"""Parts of the gateway that serve a session, and the session as the stateless era sees it."""
+"""Parts of the gateway that serve a session, and protocols of sessions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Listener(Protocol):
 class SessionServices:
     """Parts of the gateway that answer the requests of a session.
 
-    `state` lives as long as the session, between its calls.
+    `state` is kept between the session's calls and lives as long as the session.
     """
 
     context: GatewayContext

@@ -1,7 +1,7 @@
-"""One client's MCP session: the methods that the gateway answers as a server.
+"""Session of one MCP client, which the gateway serves as an MCP server.
 
-Inside the gateway all requests have the form of the handshake revisions. A session takes those
-as they are; requests of the stateless era are translated by `mcpgw.front.stateless`.
+Inside the gateway all requests have the form of the handshake revisions. Requests of the
+stateless era are translated by `mcpgw.front.stateless`.
 """
 
 from __future__ import annotations
@@ -41,27 +41,28 @@ if TYPE_CHECKING:
     from mcpgw.protocol.channel import ClientChannel
 
 END_GRACE: Final = 10.0
-"""Seconds that calls in flight have after the end of input; `server.shutdown_timeout` where
-that is shorter."""
+"""Seconds that calls in flight have after the end of input; `server.shutdown_timeout` if that
+is shorter."""
 
 RESUMES_SINCE: Final = "2025-11-25"
-"""The revision from which clients come back for a stream that was closed in order."""
+"""The revision from which clients resume a stream that was closed in order."""
 
 
 @attrs.define(eq=False)
 class Session:
     """A client's session over one channel, from its first message to the end of input.
 
-    `greeted` is set when the first request was answered: until then nothing else is done,
-    so that the first answer is not delayed. `initialized` is set when the client said so.
+    `greeted` is set when the first request was answered: until then the gateway loads nothing
+    else, so that the first answer is not delayed. `initialized` is set by the client's
+    `notifications/initialized`.
 
     Args:
-      channel: where messages come from and go to.
+      channel: the channel to the client.
       end_grace: seconds for calls in flight after the end of input.
-      face: what the gateway is to this client.
-      principal: who the client is, where it had to say.
-      shared: whether it carries the requests of many clients, each on its own; these are all
-        of the stateless era.
+      server_profile: the server that is presented to the client.
+      principal: the authenticated identity of the client; empty without authentication.
+      shared: whether it carries independent requests of many clients; all are of the stateless
+        era.
     """
 
     channel: ClientChannel
@@ -76,12 +77,13 @@ class Session:
     client_info: Mapping[str, Any] = attrs.field(factory=dict)
     client_capabilities: Mapping[str, Any] = attrs.field(factory=dict)
     seen_capabilities: Params = attrs.field(factory=dict)
-    """What requests of the stateless era declared so far, for servers that are told once."""
+    """The capabilities that requests of the stateless era declared so far: a server learns the
+    client's capabilities only once, in its handshake."""
     profile: str | None = None
     """The routing profile that the client asked for in `initialize`."""
     log_level: str | None = None
     listeners: set[Listener] = attrs.field(factory=set)
-    """Its open subscriptions of the stateless era."""
+    """Open subscriptions of the stateless era."""
     _services: SessionServices | None = None
     _attached: trio.Event = attrs.field(factory=trio.Event)
 
@@ -130,23 +132,25 @@ class Session:
         self._attached.set()
 
     def set_limits(self, message_bytes: int, end_grace: float) -> None:
-        """Take the limits of the loaded configuration."""
+        """Apply the limits of the loaded configuration."""
         self.channel.set_limit(message_bytes)
         self.peer.end_grace = end_grace
 
-    # -- answered at once and in order ---------------------------------------------------
+    # -- requests answered immediately, in order -----------------------------------------
 
     def _initialize(self, params: Params) -> Params:
         if self.shared or is_modern(params):
-            raise RpcError(METHOD_NOT_FOUND, "Method not found: this revision has no initialize")
+            raise RpcError(
+                METHOD_NOT_FOUND, "Method not found: initialize (this revision has no handshake)"
+            )
         if self.protocol_version:
-            raise RpcError(INVALID_REQUEST, "this session is initialized already")
+            raise RpcError(INVALID_REQUEST, "the session is already initialized")
         capabilities = params.get("capabilities", {})
         if not isinstance(capabilities, dict):
-            raise RpcError(INVALID_PARAMS, "'capabilities' is an object")
+            raise RpcError(INVALID_PARAMS, "'capabilities' must be an object")
         requested = params.get("protocolVersion")
         if requested is not None and not isinstance(requested, str):
-            raise RpcError(INVALID_PARAMS, "'protocolVersion' is a string such as 2025-11-25")
+            raise RpcError(INVALID_PARAMS, "'protocolVersion' must be a string such as 2025-11-25")
         self.protocol_version = negotiate(requested)
         self.client_capabilities = capabilities
         profile = params.get("profile")
@@ -166,7 +170,7 @@ class Session:
 
     def _ping(self, params: Params) -> Params:
         if is_modern(params):
-            raise RpcError(METHOD_NOT_FOUND, "Method not found: this revision has no ping")
+            raise RpcError(METHOD_NOT_FOUND, "Method not found: ping (not part of this revision)")
         return {}
 
     def _discover(self, params: Params) -> Params:
@@ -176,7 +180,7 @@ class Session:
         self.greeted.set()
         return result
 
-    # -- a task each ---------------------------------------------------------------------
+    # -- requests answered in a task each ------------------------------------------------
 
     async def _serve(self, request: Request) -> Params:
         if self.shared or is_modern(request.params):
@@ -184,7 +188,7 @@ class Session:
 
             return await stateless.serve(self, request)
         if not self.protocol_version:
-            raise RpcError(INVALID_REQUEST, f"{request.method} before initialize")
+            raise RpcError(INVALID_REQUEST, f"{request.method} was sent before initialize")
         request.client = self
         try:
             result = await self.answer(request)
@@ -192,7 +196,7 @@ class Session:
             if error.code == INVALID_PARAMS and _names_resource(request.method, error):
                 raise RpcError(RESOURCE_NOT_FOUND, error.message, error.data) from error
             raise
-        return _older(result) if "resultType" in result else result
+        return _without_stateless_fields(result) if "resultType" in result else result
 
     async def attached(self) -> None:
         """Wait until the gateway is ready."""
@@ -203,7 +207,7 @@ class Session:
         """Answer a request in the form of the handshake revisions.
 
         Raises:
-          RpcError: there is no such method, or what it raises.
+          RpcError: there is no such method, or the method raised it.
         """
         if self._services is None:
             await self.attached()
@@ -221,25 +225,25 @@ class Session:
         elif method == "notifications/roots/list_changed" and self._services is not None:
             self._services.context.roots_changed(self.server_profile.target)
 
-    # -- towards the client (protocol.peer.Client) -----------------------------------------
+    # -- requests and notifications to the client (protocol.peer.Client) -------------------
 
     @property
     def capabilities(self) -> Mapping[str, Any]:
-        """What the client declared in `initialize`."""
+        """The capabilities that the client declared in `initialize`."""
         return self.client_capabilities
 
     @property
     def identity(self) -> object:
-        """The session itself: all its requests are of one client."""
+        """The session itself: all its requests come from one client."""
         return self
 
     @property
     def supports_input_required(self) -> bool:
-        """Never: these revisions have requests to the client instead."""
+        """Always False: these revisions send requests to the client instead."""
         return False
 
     def forwardable_capabilities(self) -> Params:
-        """Return what the client declared of what backends may use through us."""
+        """Return the declared capabilities that backends may use through the gateway."""
         declared = {**self.seen_capabilities, **self.client_capabilities}
         return {
             name: declared[name]
@@ -256,11 +260,11 @@ class Session:
         key: str = "",
         on_progress: ProgressCallback | None = None,
     ) -> Params:
-        """Pass a question on to the client and return its answer.
+        """Send a request to the client and return its answer.
 
         Raises:
-          RpcError: the client lacks the capability (at once), or answered with an error.
-          ConnectionLost: the client has gone.
+          RpcError: the client lacks the capability (raised at once), or answered with an error.
+          ConnectionLost: the client disconnected.
         """
         if (missing := missing_capability(self.client_capabilities, method, params)) is not None:
             raise missing[0]
@@ -268,12 +272,12 @@ class Session:
         return await self.peer.request(method, params, on_progress=on_progress, about=about)
 
     def pause(self, request: Request) -> None:
-        """Close the stream of a request where the client can come back for the rest."""
+        """Close the stream of a request if the client can resume it."""
         if self.protocol_version >= RESUMES_SINCE:
             self.channel.pause(request.id)
 
     def log(self, request: Request | None, server: str, params: Params) -> None:
-        """Pass a server's log message on, at the level that the client wants."""
+        """Forward a server's log message if the client wants its level."""
         if not self.protocol_version or not is_wanted(params.get("level"), self.log_level):
             return
         about = request.id if request is not None else None
@@ -282,11 +286,11 @@ class Session:
         )
 
     def send(self, method: str, params: Params) -> bool:
-        """Send a notification that belongs to no request; False where it was dropped."""
+        """Send a notification outside of any request; return False if it was dropped."""
         return self.peer.notify(method, params)
 
     def notify_change(self, method: str, params: Params | None = None) -> bool:
-        """Notify the client of a change, and those of its subscriptions that want to know.
+        """Notify the client of a change, directly and through its open subscriptions.
 
         Returns:
           False if it must be notified again later because it does not read.
@@ -303,8 +307,8 @@ def _names_resource(method: str, error: RpcError) -> bool:
     return method == "resources/read" and isinstance(error.data, dict) and "uri" in error.data
 
 
-def _older(result: Params) -> Params:
-    """Take out of a result what only the stateless era knows."""
+def _without_stateless_fields(result: Params) -> Params:
+    """Return a result without the fields that only the stateless era has."""
     if result.get("resultType") != "complete":
         return result
     kept = {

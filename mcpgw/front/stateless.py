@@ -1,7 +1,7 @@
-"""Requests of the stateless era (MCP 2026-07-28), each of which says all about itself.
+"""Requests of the stateless era (MCP 2026-07-28), each of which is self-contained.
 
-They are answered by the same methods as those of the handshake revisions; what differs is
-translated here, on the way in and on the way out.
+They are answered by the same methods as those of the handshake revisions; requests and results
+are translated here.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 ROUND_METHODS: Final = ("tools/call", "prompts/get", "resources/read")
 """The requests that may be answered by `input_required`."""
 
-_GONE: Final = frozenset(
+_REMOVED: Final = frozenset(
     {
         "initialize",
         "ping",
@@ -65,12 +65,12 @@ _CACHEABLE: Final = frozenset(
         "resources/read",
     }
 )
-_OURS: Final = (VERSION_META, CAPABILITIES_META, CLIENT_INFO_META, LOG_LEVEL_META)
+_TERMS: Final = (VERSION_META, CAPABILITIES_META, CLIENT_INFO_META, LOG_LEVEL_META)
 
 
 @attrs.frozen
 class Terms:
-    """What a request says of itself and of its client."""
+    """The client data in the `_meta` of a request."""
 
     capabilities: Mapping[str, Any]
     client_info: Mapping[str, Any]
@@ -81,28 +81,29 @@ def read_terms(params: Params) -> Terms:
     """Read the `_meta` of a request (MCP 2026-07-28, base protocol).
 
     Raises:
-      RpcError: a required key is missing or misshapen, or the revision is not served.
+      RpcError: a required key is missing or malformed, or the revision is not supported.
     """
     meta = params.get("_meta")
     if not isinstance(meta, dict):
-        raise RpcError(INVALID_PARAMS, f"'_meta' with '{VERSION_META}' is missing")
+        raise RpcError(INVALID_PARAMS, f"'_meta' must be an object with '{VERSION_META}'")
     version = meta.get(VERSION_META)
     if not isinstance(version, str):
-        raise RpcError(INVALID_PARAMS, f"'_meta' lacks '{VERSION_META}', a text")
+        raise RpcError(INVALID_PARAMS, f"'_meta' must have a string '{VERSION_META}'")
     if version != MODERN_VERSION:
         raise RpcError(
             UNSUPPORTED_VERSION,
-            f"MCP {version} is not served like this; older revisions begin with `initialize`",
+            f"MCP {version} is not supported without a handshake; send `initialize` first",
             {"supported": [MODERN_VERSION], "requested": version},
         )
     capabilities = meta.get(CAPABILITIES_META)
     if not isinstance(capabilities, dict):
-        raise RpcError(INVALID_PARAMS, f"'_meta' lacks '{CAPABILITIES_META}', an object")
+        raise RpcError(INVALID_PARAMS, f"'_meta' must have an object '{CAPABILITIES_META}'")
     info = meta.get(CLIENT_INFO_META)
     level = meta.get(LOG_LEVEL_META)
     if level is not None and level not in LOG_LEVELS:
         raise RpcError(
-            INVALID_PARAMS, f"unknown level {level!r:.40}; one of {', '.join(LOG_LEVELS)}"
+            INVALID_PARAMS,
+            f"'{LOG_LEVEL_META}' must be one of {', '.join(LOG_LEVELS)}, not {level!r:.40}",
         )
     return Terms(capabilities, info if isinstance(info, dict) else {}, level)
 
@@ -117,17 +118,17 @@ def discover(session: ServedSession, params: Params) -> Params:
     }
     if server_profile.instructions:
         result["instructions"] = server_profile.instructions
-    return _newer(session, "server/discover", result)
+    return _with_stateless_fields(session, "server/discover", result)
 
 
 async def serve(session: ServedSession, request: Request) -> Params:
     """Answer a request of the stateless era.
 
     Raises:
-      RpcError: its terms are not in order, or what the method raises, by this era's codes.
+      RpcError: its `_meta` is invalid, or the method raised it; with this era's error codes.
     """
     terms = read_terms(request.params)
-    if request.method in _GONE:
+    if request.method in _REMOVED:
         raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method} ({MODERN_VERSION})")
     session.seen_capabilities.update(terms.capabilities)
     session.greeted.set()
@@ -141,18 +142,18 @@ async def serve(session: ServedSession, request: Request) -> Params:
     try:
         result = await _answer(session, exchange, request)
     except RpcError as error:
-        asked = _urls_to_open(exchange, request, error)
-        if asked is None:
-            raise _newer_error(request.method, error) from error
-        result = asked
+        question = _url_question(exchange, request, error)
+        if question is None:
+            raise _with_stateless_code(request.method, error) from error
+        result = question
     if exchange.missing is not None and result.get("isError") is True:
         raise exchange.missing
-    return _newer(session, request.method, result)
+    return _with_stateless_fields(session, request.method, result)
 
 
 async def _answer(session: ServedSession, exchange: Exchange, request: Request) -> Params:
     if request.method in ROUND_METHODS and (
-        not exchange.asks_nothing or "requestState" in request.params
+        exchange.can_be_asked or "requestState" in request.params
     ):
         await session.attached()
         return await session.services.parked_calls.serve(exchange, request, session.answer)
@@ -161,14 +162,14 @@ async def _answer(session: ServedSession, exchange: Exchange, request: Request) 
 
 @attrs.define(eq=False)
 class Exchange:
-    """One request of the stateless era as those who work on it see its client."""
+    """The client of one request of the stateless era (protocol.peer.Client)."""
 
     session: ServedSession
     terms: Terms
     parked: ParkedCall | None = None
-    """Where its questions are put; None where it can answer none."""
+    """The call that collects questions for it; None if it cannot be asked."""
     missing: RpcError | None = None
-    """The refusal of a question that the client did not declare to answer."""
+    """The error for a question that the client did not declare to support."""
 
     @property
     def principal(self) -> str:
@@ -177,27 +178,27 @@ class Exchange:
 
     @property
     def capabilities(self) -> Mapping[str, Any]:
-        """What the client declared with this request."""
+        """The capabilities that the client declared with this request."""
         return self.terms.capabilities
 
     @property
-    def asks_nothing(self) -> bool:
-        """Whether the client declared nothing that it could be asked."""
-        return not any(name in self.capabilities for name in ("sampling", "elicitation", "roots"))
+    def can_be_asked(self) -> bool:
+        """Whether the client declared any capability to answer questions."""
+        return any(name in self.capabilities for name in ("sampling", "elicitation", "roots"))
 
     @property
     def identity(self) -> object:
-        """The session where that is one client's, else this one request."""
+        """The session if it has one client only; otherwise this one request."""
         return self if self.session.shared else self.session
 
     @property
     def supports_input_required(self) -> bool:
-        """Always: that is how this era asks."""
+        """Always True: this era has no requests to the client."""
         return True
 
     @property
     def log_level(self) -> str | None:
-        """The level that this request asks for."""
+        """The lowest level of log messages that this request asks for."""
         return self.terms.log_level
 
     async def ask(
@@ -209,29 +210,31 @@ class Exchange:
         key: str = "",
         on_progress: ProgressCallback | None = None,
     ) -> Params:
-        """Put a question into the answer of the request, and wait for the client's next one.
+        """Answer the request with a question, and wait for the client's next request.
 
         Raises:
-          RpcError: the client did not declare to answer such questions, or never came back.
+          RpcError: the client did not declare the capability, or did not answer in time.
         """
         missing = missing_capability(self.capabilities, method, params)
         if missing is not None:
             _refusal, required = missing
             self.missing = RpcError(
                 MISSING_CAPABILITY,
-                f"the client did not declare what {method} needs",
+                f"the client did not declare the capability for {method}",
                 {"requiredCapabilities": required},
             )
             raise self.missing
         if self.parked is None:
-            raise RpcError(METHOD_NOT_FOUND, f"{method} cannot be put to the client here")
+            raise RpcError(
+                METHOD_NOT_FOUND, f"{method} cannot be sent to the client during this request"
+            )
         return await self.parked.ask(method, params, key)
 
     def pause(self, request: Request) -> None:
-        """Do nothing: in this era the end of a stream is the end of its request."""
+        """Do nothing: in this era a closed stream ends its request."""
 
     def log(self, request: Request | None, server: str, params: Params) -> None:
-        """Pass a log message on where this request asked for its level."""
+        """Forward a log message if this request asked for its level."""
         wanted = self.terms.log_level
         if wanted is None or request is None or not is_wanted(params.get("level"), wanted):
             return
@@ -243,10 +246,11 @@ class Exchange:
             )
 
 
-def _urls_to_open(exchange: Exchange, request: Request, error: RpcError) -> Params | None:
-    """Return what asks the client to open URLs, where a server of 2025-11-25 wants that first.
+def _url_question(exchange: Exchange, request: Request, error: RpcError) -> Params | None:
+    """Return a result that asks the client to open the URLs of an error of 2025-11-25.
 
-    There it is an error, after which the client comes again by itself; here it is a round.
+    In that revision the client repeats the request after such an error; in this era it is a
+    round. None for other errors, or if the client cannot open URLs.
     """
     if error.code != URL_ELICITATION_REQUIRED or request.method not in ROUND_METHODS:
         return None
@@ -264,13 +268,13 @@ def _urls_to_open(exchange: Exchange, request: Request, error: RpcError) -> Para
 
 
 def _without_terms(params: Params) -> Params:
-    meta = {key: value for key, value in params["_meta"].items() if key not in _OURS}
+    meta = {key: value for key, value in params["_meta"].items() if key not in _TERMS}
     kept = {key: value for key, value in params.items() if key != "_meta"}
     return {**kept, "_meta": meta} if meta else kept
 
 
-def _newer(session: ServedSession, method: str, result: Params) -> Params:
-    """Add to a result what this era wants to see in it."""
+def _with_stateless_fields(session: ServedSession, method: str, result: Params) -> Params:
+    """Return a result with the fields that this era requires."""
     result = {"resultType": "complete", **result}
     if method in _CACHEABLE and result["resultType"] == "complete":
         ttl = result.get("ttlMs")
@@ -285,8 +289,8 @@ def _newer(session: ServedSession, method: str, result: Params) -> Params:
     return result
 
 
-def _newer_error(method: str, error: RpcError) -> RpcError:
-    """Say an error by this era's codes."""
+def _with_stateless_code(method: str, error: RpcError) -> RpcError:
+    """Return an error with this era's code."""
     if error.code == RESOURCE_NOT_FOUND and method == "resources/read":
         return RpcError(INVALID_PARAMS, error.message, error.data)
     return error

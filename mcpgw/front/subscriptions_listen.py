@@ -17,35 +17,35 @@ _FLAGS: Final[Mapping[str, tuple[str, str]]] = {
     "promptsListChanged": ("prompts", "notifications/prompts/list_changed"),
     "resourcesListChanged": ("resources", "notifications/resources/list_changed"),
 }
-"""The switches of a filter: the capability that each needs, and what it lets through."""
+"""The flags of a filter: the capability that each needs, and the notification it includes."""
 
 
 @attrs.define(eq=False)
 class Subscription:
     """One open `subscriptions/listen`.
 
-    Every notification on it carries the id of the request; nothing outside the filter comes
+    Each notification carries the id of the request; only notifications in the filter are sent
     (MCP 2026-07-28, subscriptions).
     """
 
     request: Request
     methods: frozenset[str]
     _early: list[tuple[str, Params]] | None = attrs.field(factory=list)
-    """What came before the acknowledgement; None after it."""
+    """Notifications that wait for the acknowledgement; None after it."""
 
     def acknowledge(self, granted: Params) -> None:
-        """Say what is granted: the first message of the subscription."""
+        """Send the granted filter, the first message of the subscription."""
         early, self._early = self._early, None
         self.send("notifications/subscriptions/acknowledged", {"notifications": granted})
         for method, params in early or ():
             self.send(method, params)
 
     def notify_change(self, method: str, params: Params | None = None) -> bool:
-        """Forward a notification if the filter includes it; False if it was dropped."""
+        """Forward a notification if the filter includes it; return False if it was dropped."""
         return self.send(method, params or {}) if method in self.methods else True
 
     def send(self, method: str, params: Params) -> bool:
-        """Send a notification of this subscription; False where it was dropped."""
+        """Send a notification on this subscription; return False if it was dropped."""
         if self._early is not None:
             self._early.append((method, params))
             return True
@@ -54,14 +54,16 @@ class Subscription:
 
 
 async def listen(session: ServedSession, request: Request) -> Params:
-    """Acknowledge what can be granted, then stay open until the client or the gateway ends.
+    """Acknowledge the notifications that can be granted, then wait until the session ends.
 
     Raises:
-      RpcError: there is no filter.
+      RpcError: the filter is missing.
     """
     asked = request.params.get("notifications")
     if not isinstance(asked, dict):
-        raise RpcError(INVALID_PARAMS, "'notifications' is an object that says what to listen for")
+        raise RpcError(
+            INVALID_PARAMS, "'notifications' must be an object of the notifications to subscribe to"
+        )
     granted = _granted(session, asked)
     methods = frozenset(_FLAGS[flag][1] for flag in granted)
     subscription = Subscription(request, methods)

@@ -1,9 +1,9 @@
-"""Tasks of one server's own face: calls whose answer is fetched later.
+"""Tasks in transparent sessions: calls whose results are fetched later.
 
-Both flavours are served: the experimental one of MCP 2025-11-25, which the client asks for, and
-the extension of 2026-07-28, where the server decides. Each is passed on to a server of the same
-era and translated for one of the other. A task has an id of ours towards the client, so that it
-is known whose it is and which process it lives in.
+Both flavours are supported: the experimental one of MCP 2025-11-25, where the client asks for a
+task, and the extension of 2026-07-28, where the server decides. They are forwarded to a server of
+the same era and translated for the other. Towards the client a task has an id of the gateway,
+which identifies its client and the process that runs it.
 """
 
 from __future__ import annotations
@@ -26,53 +26,51 @@ if TYPE_CHECKING:
     from mcpgw.front.client_session import ClientSession
 
 MOST_TASKS: Final = 10_000
-"""Tasks that are remembered; the oldest are forgotten first."""
+"""The most tasks that are kept; the oldest are dropped first."""
 FORGOTTEN_AFTER: Final = 24 * 3600.0
-"""Seconds after which a task is forgotten, whatever its server still knows."""
+"""Seconds after which a task is dropped, even if its server still knows it."""
 RESULT_PATIENCE: Final = 3600.0
 """Seconds that `tasks/result` waits for the end of a task."""
 LIST_PATIENCE: Final = 10.0
-"""Seconds that a call waits for the list that says whether its tool runs as a task only."""
-PAGE: Final = 100
-"""Tasks of one page of `tasks/list`."""
+"""Seconds that a call waits for the list of tools, which tells whether its tool needs a task."""
 
 _TERMINAL: Final = ("completed", "failed", "cancelled")
 
 
 @attrs.define(eq=False)
 class Task:
-    """One task: whose it is, where it lives, and what is known of it."""
+    """One task: its client, its server's instance, and its last known state."""
 
     id: str
     server: str
     instance: str
     """The session whose instance created it; empty for the shared instance."""
     own_id: str
-    """Its server's id of it."""
+    """The server's own id of the task."""
     principal: str
     session: str
     connection: object
-    """The conversation in which it was created; a server that was restarted knows it no more."""
+    """The connection on which it was created; a restarted server does not know it any more."""
     modern: bool
     """Whether its server is of the stateless era."""
     created: float = attrs.field(factory=time.time)
     known: Params = attrs.field(factory=dict)
-    """What its server said of it last, under our id."""
+    """Its state as its server last reported it, with the gateway's id."""
 
 
 @attrs.define(eq=False)
 class Tasks:
-    """The tasks of all servers that clients still may ask for."""
+    """The tasks of all servers that clients may still fetch."""
 
     _tasks: dict[str, Task] = attrs.field(factory=dict)
     _by_own: dict[tuple[str, str, str], Task] = attrs.field(factory=dict)
-    """By server, session of the instance, and the server's own id: two processes of one server may
-    use equal ids."""
+    """Tasks by server, session of the instance, and the server's own id: two processes of one
+    server may use equal ids."""
 
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def begun(self, session: ClientSession, instance: BackendInstance, told: Params) -> Task:
+    def add(self, session: ClientSession, instance: BackendInstance, reported: Params) -> Task:
         """Record a task that a server has created."""
         self._forget_old()
         connection = instance.connection
@@ -80,7 +78,7 @@ class Tasks:
             os.urandom(16).hex(),
             instance.name,
             instance.session,
-            str(told.get("taskId")),
+            str(reported.get("taskId")),
             session.principal,
             session.state.id,
             connection,
@@ -88,12 +86,12 @@ class Tasks:
         )
         self._tasks[task.id] = task
         self._by_own[task.server, task.instance, task.own_id] = task
-        self.learned(task, told)
+        self.learned(task, reported)
         return task
 
-    def learned(self, task: Task, told: Params) -> Params:
-        """Keep what a server says of a task, and return it under our id."""
-        named = {**told, "taskId": task.id}
+    def learned(self, task: Task, reported: Params) -> Params:
+        """Record the state of a task that a server reported; return it with the gateway's id."""
+        named = {**reported, "taskId": task.id}
         task.known = {key: value for key, value in named.items() if key not in _NOT_KEPT}
         return named
 
@@ -101,7 +99,7 @@ class Tasks:
         """Return a task of this client.
 
         Raises:
-          RpcError: there is no such task, or it is somebody else's.
+          RpcError: there is no such task, or it belongs to another client.
         """
         task = self._tasks.get(task_id) if isinstance(task_id, str) else None
         fits = (
@@ -119,7 +117,7 @@ class Tasks:
         return own[::-1]
 
     def named(self, instance: Instance, params: Params) -> tuple[Task | None, Params]:
-        """Put our id into what a server says about a task; return whose it is."""
+        """Return the task that params of a server concern, and the params with the gateway's id."""
         place = instance.name, instance.session
         task = self._by_own.get((*place, str(params.get("taskId"))))
         if task is not None:
@@ -144,7 +142,7 @@ _NOT_KEPT: Final = ("_meta", "resultType", "result", "error", "inputRequests")
 
 
 def related_to(params: Params, task_id: str) -> Params:
-    """Return params or a result whose `_meta` names a task by another id."""
+    """Return params or a result with this task id in `_meta`."""
     meta = params.get("_meta")
     return {
         **params,
@@ -156,7 +154,7 @@ def related_to(params: Params, task_id: str) -> Params:
 
 
 def wants_tasks(request: Request) -> bool:
-    """Tell whether a request of the stateless era declares that its client knows tasks."""
+    """Tell whether a request of the stateless era declares support for tasks."""
     extensions = request.client.capabilities.get("extensions") if request.client else None
     return isinstance(extensions, Mapping) and TASKS_EXTENSION in extensions
 
@@ -174,13 +172,13 @@ def declared(capabilities: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 async def prepared(backend: BackendInstance, request: Request, params: Params) -> Params:
-    """Return the params of a call as the server's era wants to be asked for a task.
+    """Return the params of a call; if the server's era requires it, they ask for a task.
 
     Raises:
-      RpcError: the tool runs as a task only, and the client knows none.
+      RpcError: the tool runs only as a task, and the client does not support tasks.
     """
     if request.client is None or not request.client.supports_input_required:
-        return params  # a client of the older revisions says `task` itself
+        return params  # a client of the handshake revisions sends `task` itself
     connection = backend.connection
     if connection is None or connection.protocol_version == MODERN_VERSION:
         return params
@@ -193,7 +191,9 @@ async def prepared(backend: BackendInstance, request: Request, params: Params) -
     if not wants_tasks(request):
         needed: Params = {"extensions": {TASKS_EXTENSION: {}}}
         raise RpcError(
-            MISSING_CAPABILITY, "this tool runs as a task only", {"requiredCapabilities": needed}
+            MISSING_CAPABILITY,
+            "this tool runs only as a task, which the client does not support",
+            {"requiredCapabilities": needed},
         )
     return {**params, "task": {}}
 
@@ -206,14 +206,16 @@ def _task_support(backend: BackendInstance, name: str) -> str:
 def created(
     tasks: Tasks, session: ClientSession, backend: BackendInstance, request: Request, result: Params
 ) -> Params:
-    """Return the answer to a call, with a task in it under our id and in the client's flavour."""
-    told = result.get("task") if isinstance(result.get("task"), dict) else None
-    if told is None and result.get("resultType") == "task":
-        told = {key: value for key, value in result.items() if key not in ("_meta", "resultType")}
-    if told is None or not isinstance(told.get("taskId"), str):
+    """Return the result of a call, a created task with the gateway's id in the client's flavour."""
+    reported = result.get("task") if isinstance(result.get("task"), dict) else None
+    if reported is None and result.get("resultType") == "task":
+        reported = {
+            key: value for key, value in result.items() if key not in ("_meta", "resultType")
+        }
+    if reported is None or not isinstance(reported.get("taskId"), str):
         return result
-    task = tasks.begun(session, backend, told)
-    named = {**told, "taskId": task.id}
+    task = tasks.add(session, backend, reported)
+    named = {**reported, "taskId": task.id}
     meta = {"_meta": result["_meta"]} if "_meta" in result else {}
     if request.client is not None and request.client.supports_input_required:
         return {"resultType": "task", **(named if task.modern else newer(named)), **meta}
@@ -221,17 +223,17 @@ def created(
 
 
 def lost(task: Task, backend: BackendInstance) -> bool:
-    """Tell whether a task went down with the process that it lived in."""
+    """Tell whether a task was lost because its server's process or connection has ended."""
     return backend.connection is not task.connection
 
 
 def gone(task: Task, *, modern: bool) -> Params:
-    """Return what is said of a task whose server was restarted."""
+    """Return the state of a lost task: failed, because its server was restarted."""
     from datetime import UTC, datetime
 
     now = datetime.now(UTC).isoformat()
     known = {**task.known, "taskId": task.id, "status": "failed", "lastUpdatedAt": now}
-    known["statusMessage"] = "the server was restarted while it worked on this task"
+    known["statusMessage"] = "the server was restarted while the task was running"
     if modern:
         error = {"code": -32603, "message": known["statusMessage"]}
         return {
@@ -242,16 +244,16 @@ def gone(task: Task, *, modern: bool) -> Params:
     return older(known) if task.modern else known
 
 
-def newer(told: Params) -> Params:
+def newer(task: Params) -> Params:
     """Rename the fields of a task from the experimental flavour to the extension's."""
-    renamed = {_TO_NEWER.get(key, key): value for key, value in told.items()}
+    renamed = {_TO_NEWER.get(key, key): value for key, value in task.items()}
     renamed.setdefault("ttlMs", None)
     return renamed
 
 
-def older(told: Params) -> Params:
+def older(task: Params) -> Params:
     """Rename the fields of a task from the extension's flavour to the experimental one."""
-    kept = {_TO_OLDER.get(key, key): value for key, value in told.items() if key not in _NOT_KEPT}
+    kept = {_TO_OLDER.get(key, key): value for key, value in task.items() if key not in _NOT_KEPT}
     kept.setdefault("ttl", None)
     return kept
 
@@ -260,6 +262,6 @@ _TO_NEWER: Final = {"ttl": "ttlMs", "pollInterval": "pollIntervalMs"}
 _TO_OLDER: Final = {value: key for key, value in _TO_NEWER.items()}
 
 
-def is_terminal(told: Params) -> bool:
-    """Tell whether a task has come to its end."""
-    return told.get("status") in _TERMINAL
+def is_terminal(task: Params) -> bool:
+    """Tell whether a task has ended."""
+    return task.get("status") in _TERMINAL

@@ -97,7 +97,7 @@ class GatewayProcessServices:
             from mcpgw.oauth.store import TokenStore
 
             oauth = config.oauth or OAuthConfig()
-            # A command line that uses the servers directly has nobody who waits for a link.
+            # A command that uses the servers directly has no user who waits for a login link.
             attended = len(self.sessions) > 0 or self.many_clients
             authorizer = OAuthAuthorizer(
                 server=instance.name,

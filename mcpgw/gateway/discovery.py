@@ -13,10 +13,13 @@ from mcpgw.state.folder import state_folder
 
 log = get_logger("mcpgw.bridge")
 
+HEALTH_PATIENCE: Final = 1.0
+"""Seconds that a running gateway has to answer a health check."""
+
 
 @attrs.frozen
 class RunningGateway:
-    """A gateway that runs already: its address for clients, and its token where it wants one."""
+    """A running gateway: its URL for clients, and its bearer token if it requires one."""
 
     url: str
     token: str = attrs.field(default="", repr=False)
@@ -29,7 +32,7 @@ def find_running_gateway(
     host: str | None = None,
     port: int | None = None,
 ) -> RunningGateway | None:
-    """Return the gateway that runs where the configuration says, None where none answers."""
+    """Return the gateway that runs at the configured address; None if none answers there."""
     import json
     import urllib.error
     import urllib.request
@@ -38,20 +41,19 @@ def find_running_gateway(
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{found.url.removesuffix('/mcp')}/health", timeout=HEALTH_PATIENCE) as r:
-            said = json.load(r)
+            health = json.load(r)
     except (OSError, ValueError):
         return None
-    return found if isinstance(said, dict) and "version" in said else None
-
-
-HEALTH_PATIENCE: Final = 1.0
-"""Seconds that a running gateway has to say that it lives."""
+    return found if isinstance(health, dict) and "version" in health else None
 
 
 def gateway_address(
     config_path: Path | None, environ: Mapping[str, str], host: str | None, port: int | None
 ) -> RunningGateway:
-    """Return where a gateway of this configuration listens."""
+    """Return the address at which a gateway of this configuration listens, running or not.
+
+    The defaults are used if the configuration cannot be loaded.
+    """
     from mcpgw.config import loader
     from mcpgw.config.problems import ConfigError
     from mcpgw.config.schema import GatewayConfig
@@ -65,15 +67,15 @@ def gateway_address(
         loaded = loader.load(path if path and path.exists() else None, environ=environ)
         config, environment = loaded.config, loaded.environ
     except ConfigError as error:
-        log.warning("config.broken", reason=str(error))
+        log.warning("config.rejected", reason=str(error))
         config = GatewayConfig()
     address = host or config.server.host
     if address in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
         address = "127.0.0.1"
-    shown = f"[{address}]" if ":" in address else address
+    url_host = f"[{address}]" if ":" in address else address
     chosen = port if port is not None else config.server.port
-    note = RunFile(state_folder(environ), chosen).read()
+    run = RunFile(state_folder(environ), chosen).read()
     token = bearer_token(config.auth, environment)
     if token == AUTO_TOKEN:
-        token = str(note.get("token") or "")
-    return RunningGateway(f"http://{shown}:{note.get('port', chosen)}/mcp", token)
+        token = str(run.get("token") or "")
+    return RunningGateway(f"http://{url_host}:{run.get('port', chosen)}/mcp", token)

@@ -182,7 +182,7 @@ class Gateway:
                 await nursery.start(self.parked_calls.run)
                 await nursery.start(self.resource_subscriptions.run, self.pool)
                 await nursery.start(self.files.run)
-                # The session may have ended meanwhile; then there is nothing to load for.
+                # The session may have ended meanwhile; then the configuration is not needed.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 self.reloader.load_first(self.given)
                 self.loaded.set()
@@ -229,7 +229,7 @@ class Gateway:
         """Apply a new configuration to backends, index and sessions."""
         config = snapshot.config
         if not self.loaded.is_set():
-            # For the life of the process.
+            # Stays the same for the life of the process.
             self.processes.message_limit = config.server.max_body_size
         self._services.list_ttl = config.meta_mcp.cache_ttl
         before = {server.name: (server, server.config) for server in self.pool}
@@ -253,7 +253,7 @@ class Gateway:
         self.context.config_loaded = True
 
     def _apply_backends(self) -> None:
-        """Make the servers those of the configuration, and the built-in one."""
+        """Apply the configured servers and the built-in one."""
         config = self.capability_service.with_server(self.config)
         self.pool.apply(config)
         self.context.pipeline.configure(config)
@@ -263,7 +263,7 @@ class Gateway:
         )
 
     def _broken(self, problem: str, *, first: bool) -> None:
-        """Show in every answer why gateway.yaml is not used; log it to the clients."""
+        """Report why gateway.yaml is not used: in the answers of meta-tools, and in logs."""
         self.context.config_problem = problem
         if first and not self._attended:
             return
@@ -274,7 +274,7 @@ class Gateway:
                 session.log(None, "mcp-gateway", message)
 
     async def _capabilities_changed(self) -> None:
-        """Apply what changed capability files declare of single tools, and their webhooks."""
+        """Apply the tool settings and webhooks of changed capability files."""
         self._apply_backends()
         if self.config.webhooks.enabled and self.capability_service.library is not None:
             await self.webhook_service.open_endpoints(
@@ -304,11 +304,11 @@ class Gateway:
                 removed=changes.removed,
                 changed=changes.changed,
             )
-            # The description of a meta-tool names them.
+            # The description of gateway_run_playbook lists them.
             self.session_registry.queue_change(frozenset({"tools"}))
 
     def _use_synonyms(self, snapshot: Snapshot) -> None:
-        """Read files of synonyms that were not read yet; a broken one leaves the old table."""
+        """Load the synonym files if the setting has changed; a broken one changes nothing."""
         from mcpgw.catalog.synonyms import SynonymError
 
         names = snapshot.config.search.synonyms
@@ -321,7 +321,7 @@ class Gateway:
             log.warning("synonyms.rejected", reason=str(error))
 
     async def _warm_start_first(self) -> None:
-        """Start what `meta_mcp.warm_start` names, once the client's capabilities are known."""
+        """Start the servers of `meta_mcp.warm_start` when the client's capabilities are known."""
         with trio.move_on_after(2.0):
             for session in self.session_registry:
                 await session.initialized.wait()
@@ -350,7 +350,7 @@ class Gateway:
             self.pool.end_session(state.id)
 
     def attach(self, session: Session) -> None:
-        """Give a session what answers its requests. The configuration must be loaded."""
+        """Connect a session to the gateway's services. The configuration must be loaded."""
         grace = min(END_GRACE, self.config.server.shutdown_timeout)
         session.set_limits(self.processes.message_limit, grace)
         session.attach(

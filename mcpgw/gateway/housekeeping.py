@@ -20,7 +20,7 @@ from mcpgw.state.file_watcher import FileWatcher
 log = get_logger("mcpgw.gateway")
 
 QUIET: Final = 0.5
-"""Seconds after the loading of the configuration until the rest is imported."""
+"""Seconds between loading the configuration and slow imports."""
 RESTART: Final = (1.0, 60.0)
 """Seconds until a task that crashed is started again: at first, and at most."""
 COLLECT_AFTER: Final = 5_000
@@ -54,9 +54,9 @@ async def sync_usage(context: GatewayContext, folder: Path) -> None:
 
 
 async def prepare(pool: BackendPool, capabilities: CapabilityService) -> None:
-    """Prepare for what is likely next, once a client has had its first answers."""
+    """Do slow imports, and start the built-in server, after a client's first answers."""
     await trio.sleep(QUIET)
-    # A first log line would have to wait for these imports.
+    # Otherwise the first log line would have to wait for these imports.
     await trio.to_thread.run_sync(prepare_log, abandon_on_cancel=True)
     _settle_memory()
     builtin = pool.get(capabilities.name)
@@ -92,10 +92,10 @@ async def watch_skills(
 
 
 def _settle_memory() -> None:
-    """Let the garbage collector skip what lives as long as the process anyway.
+    """Exclude objects that live as long as the process from garbage collection.
 
-    Calls make many short-lived objects; walking all modules again and again for them was
-    measured as a seventh of what a call costs.
+    Calls create many short-lived objects; traversing all modules again and again because of them
+    was measured as a seventh of the time of a call.
     """
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 20, 20)

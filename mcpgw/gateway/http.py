@@ -1,4 +1,4 @@
-"""The gateway's doors to the network: who listens, and a session for each client that comes."""
+"""HTTP side of the gateway: the listener, and a session for each client."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ log = get_logger("mcpgw.gateway")
 
 @attrs.define(eq=False)
 class HttpGateway:
-    """Opens sessions over the channels that the HTTP front brings. `run` is their nursery.
+    """Opens sessions over the channels of the HTTP front. `run` is their nursery.
 
     Args:
-      core: the gateway behind the doors.
-      only: the one server that stands behind `/mcp` itself, where there is no other (a bridge).
+      core: the gateway that serves the sessions.
+      only: the one server that `/mcp` itself shows (a bridge); None to show the whole gateway.
     """
 
     core: Gateway
@@ -58,7 +58,7 @@ class HttpGateway:
     _nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Hold the sessions' tasks; on cancellation all end."""
+        """Hold the tasks of the sessions; on cancellation all end."""
         async with trio.open_nursery() as self._nursery:
             task_status.started()
             await trio.sleep_forever()
@@ -66,13 +66,13 @@ class HttpGateway:
     async def open(
         self, channel: FrontChannel, target: str | None, principal: str, *, stateless: bool = False
     ) -> None:
-        """Start a session over a channel and return once it listens.
+        """Start a session over a channel; return when it reads from the channel.
 
         Raises:
           NoSuchTarget: there is no server of this name.
           RpcError: the server cannot be started.
         """
-        assert self._nursery is not None, "the doors must run first"
+        assert self._nursery is not None, "`run` must run first"
         await self.core.loaded.wait()
         caller = "" if principal == ANONYMOUS else principal
         state = SessionState(caller=caller)
@@ -109,7 +109,7 @@ class HttpGateway:
             channel.end()
 
     def tool(self, target: str | None, name: str) -> Mapping[str, Any] | None:
-        """Return the definition of a tool by the name that clients of a face call it by."""
+        """Return the definition of a tool that a server's own endpoint offers; None if unknown."""
         target = target or self.only
         if target is None:
             return None  # the meta-tools have no header parameters
@@ -117,7 +117,7 @@ class HttpGateway:
         return backend.tools.get(name) if backend is not None else None
 
     def health(self) -> HealthReport:
-        """Say how the gateway is; a sick server does not make it sick."""
+        """Return the health of the gateway; failing servers do not make the gateway unready."""
         return HealthReport(
             version=__version__,
             ready=self.core.loaded.is_set() and not self.core.problem,
@@ -136,15 +136,15 @@ async def listen(
     port: int | None = None,
     only: str | None = None,
 ) -> str:
-    """Serve clients by HTTP until `stop` is set; return why that could not be done, or "".
+    """Serve clients by HTTP until `stop` is set; return why that failed, or "".
 
-    Streams are ended in order before the return.
+    Open streams are closed in order before it returns.
 
     Args:
-      gateway: what is served; its configuration must be loaded.
+      gateway: the gateway to serve; its configuration must be loaded.
       stop: set to end.
-      host, port: where to listen, over what the configuration says.
-      only: the one server that clients see at the paths of the whole.
+      host, port: the address to listen on; overrides the configuration.
+      only: the one server that `/mcp` itself shows (a bridge).
     """
     from mcpgw.front.http.app import make_app
     from mcpgw.front.http.server import CannotListen, serve
@@ -154,11 +154,11 @@ async def listen(
     host = host or config.server.host
     port = config.server.port if port is None else port
     token = bearer_token(config.auth, gateway.settings.environ)
-    made = token == AUTO_TOKEN
-    if made:
+    generated = token == AUTO_TOKEN
+    if generated:
         token = f"mcp_{secrets.token_urlsafe(32)}"
     if config.auth.enabled and not token:
-        return "auth.enabled is true, but auth.bearer_token is not set: give one, or `auto`"
+        return "auth.enabled is true, but auth.bearer_token is not set; set a token, or `auto`"
     settings = _settings(config, host, port, token)
     gateway_api = HttpGateway(gateway, only)
     app = make_app(gateway_api, settings, more_routes=openapi_routes(gateway, settings).routes())
@@ -170,7 +170,7 @@ async def listen(
             settings,
         )
     problem = ""
-    note = RunFile(state_folder(gateway.process_environ), port)
+    run_file = RunFile(state_folder(gateway.process_environ), port)
     async with trio.open_nursery() as nursery:
         await nursery.start(gateway_api.run)
         listening = partial(serve, app, host=host, port=port, settings=settings, shutdown=stop)
@@ -186,9 +186,9 @@ async def listen(
 
         address = await nursery.start(run)
         if address is not None:
-            note.write(address.port, token if made else "")
-            _announce(address, token, made=made, host=host)
-    note.remove()
+            run_file.write(address.port, token if generated else "")
+            _announce(address, token, generated=generated, host=host)
+    run_file.remove()
     return problem
 
 
@@ -214,23 +214,23 @@ def _settings(config: GatewayConfig, host: str, port: int, token: str) -> HttpSe
     )
 
 
-def _announce(address: Address, token: str, *, made: bool, host: str) -> None:
-    """Say on stderr where clients find the gateway."""
-    if made:
+def _announce(address: Address, token: str, *, generated: bool, host: str) -> None:
+    """Write the address of the gateway to the log, and a generated token to stderr."""
+    if generated:
         sys.stderr.write(f"mcp-gateway: bearer token for this run: {token}\n")
         sys.stderr.flush()
     log.info("http.listening", url=f"{address}/mcp", secured=bool(token))
     if not token and not is_loopback(host):
         log.warning(
-            "http.open_to_all",
+            "http.unauthenticated_listener",
             host=host,
-            hint="everybody who reaches this address can use every tool; set auth.enabled and"
+            hint="anyone who can reach this address can use every tool; set auth.enabled and"
             " auth.bearer_token, or listen on 127.0.0.1",
         )
 
 
 def openapi_routes(gateway: Gateway, settings: HttpSettings) -> OpenApiRoutes:
-    """Return each server as a REST API, below `/openapi`."""
+    """Return the routes that show each server as a REST API, below `/openapi`."""
     from mcpgw.front.http.openapi.routes import OpenApiRoutes
 
     def backend_of(server: str) -> BackendServer:

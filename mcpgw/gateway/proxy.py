@@ -1,7 +1,7 @@
-"""A thin proxy: carries messages of a client at stdin and stdout to a server elsewhere.
+"""Thin proxy: forwards messages between a client at stdin and stdout and a remote server.
 
-Nothing is looked into but what a lost session needs: its `initialize` is kept, so that a server
-that has forgotten the session can be told anew, without the client noticing.
+Messages are not inspected, except to restore a lost session: the client's `initialize` is kept
+and repeated if the server has dropped the session, without the client noticing.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 log = get_logger("mcpgw.bridge")
 
 MESSAGE_LIMIT: Final = 64 * 1024 * 1024
-"""Largest message that is carried, in bytes; the server at the end has a limit of its own."""
+"""Largest message that is forwarded, in bytes; the server has a limit of its own."""
 END_GRACE: Final = 10.0
 """Seconds that requests in flight have after the end of input."""
 REOPEN_LIMIT: Final = 3
-"""How often in a row a lost session is opened anew before the bridge gives up."""
-_OURS: Final = "mcp-gateway-reopen"
+"""Lost sessions in a row after which the bridge gives up."""
+_REOPEN_ID: Final = "mcp-gateway-reopen"
 
 OpenServer = Callable[[], Any]
-"""Makes a new network channel to the server."""
+"""Opens a new network channel to the server."""
 
 
 @attrs.define(eq=False)
 class Proxy:
-    """Carries messages between a client and a server until one of them ends.
+    """Forwards messages between a client and a server until one of them ends.
 
     Args:
-      client: the client's channel; its opener runs and closes it.
-      open_server: makes a channel to the server; the bridge runs and closes it.
+      client: the channel of the client; the caller runs and closes it.
+      open_server: opens a channel to the server; the proxy runs and closes it.
     """
 
     client: Channel
@@ -53,14 +53,14 @@ class Proxy:
     _initialize: Message | None = None
     _initialized: Message | None = None
     _waiting: dict[RequestId, Message] = attrs.field(factory=dict)
-    """The client's requests that have no answer yet."""
-    _again: list[Message] = attrs.field(factory=list)
-    """Those of them that a lost session surely did not get."""
+    """The client's requests that have not been answered yet."""
+    _unsent: list[Message] = attrs.field(factory=list)
+    """Those of them that a lost session certainly did not receive."""
     _answered: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     _ready: trio.Event = attrs.field(factory=trio.Event)
 
     async def run(self) -> str:
-        """Carry messages until the client ends; return why where the server ended first."""
+        """Forward messages until the client ends; return why the server ended, if it was first."""
         ending: list[str] = []
 
         async def serve() -> None:
@@ -86,14 +86,14 @@ class Proxy:
                 await self._forward(received)
             else:
                 fault = received if isinstance(received, Malformed) else None
-                reason = fault.reason if fault else "send one message a line"
+                reason = fault.reason if fault else "send one message per line"
                 await self.client.send(_error(fault.id if fault else None, PARSE_ERROR, reason))
 
     async def _forward(self, message: Message) -> None:
         method, request = message.get("method"), message.get("id")
-        asks = method is not None and request is not None
-        if asks and not valid_id(request):
-            reason = "the id of a request is text or a number"
+        is_request = method is not None and request is not None
+        if is_request and not valid_id(request):
+            reason = "the id of a request must be a string or a number"
             await self.client.send(_error(None, INVALID_REQUEST, reason))
             return
         if method == "notifications/initialized":
@@ -104,16 +104,16 @@ class Proxy:
             if isinstance(cancelled, (str, int)):
                 self._waiting.pop(cancelled, None)
         await self._ready.wait()
-        if asks:
+        if is_request:
             self._waiting[message["id"]] = message
         try:
             await self._server.send(message)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            if asks:
-                self._again.append(message)
+            if is_request:
+                self._unsent.append(message)
 
     async def _keep_server(self) -> str:
-        """Keep a conversation with the server; return why it cannot be had any more."""
+        """Keep a session with the server open; return why that is no longer possible."""
         lost = 0
         while lost < REOPEN_LIMIT:
             self._server = server = self.open_server()
@@ -121,15 +121,15 @@ class Proxy:
             async with trio.open_nursery() as nursery:
                 await nursery.start(server.run)
                 try:
-                    refused = await self._greet_again(server)
+                    refused = await self._repeat_initialize(server)
                     if not refused:
                         self._ready.set()
-                        again, self._again = self._again, []
-                        for message in again:
+                        unsent, self._unsent = self._unsent, []
+                        for message in unsent:
                             await server.send(message)
                         lost = 0 if await self._from_server(server) else lost
                 except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
-                    log.debug("bridge.ended_at_once", reason=str(server.ending))
+                    log.debug("bridge.connection_closed", reason=str(server.ending))
                 finally:
                     self._ready = trio.Event()
                     with trio.move_on_after(2, shield=True):
@@ -138,36 +138,36 @@ class Proxy:
             if not server.expired:
                 break
             lost += 1
-            log.info("bridge.session_expired", row=lost)
-            await self._give_up_sent("the server forgot the session while it had the request")
-        why = refused or str(server.ending) or "the server ended the conversation"
-        self._again.clear()
-        await self._give_up_sent(why)
+            log.info("bridge.session_expired", in_a_row=lost)
+            await self._fail_sent("the server dropped the session before it answered")
+        why = refused or str(server.ending) or "the server ended the connection"
+        self._unsent.clear()
+        await self._fail_sent(why)
         return why
 
-    async def _give_up_sent(self, why: str) -> None:
-        """Answer the requests that may have had an effect, which a new session never hears of."""
-        kept = {message["id"] for message in self._again}
+    async def _fail_sent(self, why: str) -> None:
+        """Answer sent requests with an error: they may have had an effect, so none is repeated."""
+        kept = {message["id"] for message in self._unsent}
         for request in [each for each in self._waiting if each not in kept]:
             del self._waiting[request]
             await self.client.send(_error(request, BACKEND_UNAVAILABLE, why))
         self._answered.unpark_all()
 
-    async def _greet_again(self, server: Any) -> str:
-        """Tell a new session what the client said at its beginning; return why it was refused.
+    async def _repeat_initialize(self, server: Any) -> str:
+        """Repeat the client's `initialize` for a new session; return why it was refused, or "".
 
         Raises:
-          trio.EndOfChannel, trio.BrokenResourceError: the new session has ended already.
+          trio.EndOfChannel, trio.BrokenResourceError: the new session has already ended.
         """
         if self._initialize is None:
             return ""
-        await server.send({**self._initialize, "id": _OURS})
+        await server.send({**self._initialize, "id": _REOPEN_ID})
         while True:
             received = await server.receive()
             if isinstance(received, Failed):
                 return str(received.error) if received.error.reason else ""
             message = received.message if isinstance(received, Arrived) else received
-            if isinstance(message, dict) and message.get("id") == _OURS:
+            if isinstance(message, dict) and message.get("id") == _REOPEN_ID:
                 break
         if "error" in message:
             reason = message["error"].get("message") if isinstance(message["error"], dict) else ""
@@ -177,13 +177,13 @@ class Proxy:
         return ""
 
     async def _from_server(self, server: Any) -> bool:
-        """Pass on what the server says until it ends; tell whether it said anything."""
-        spoke = False
+        """Forward the server's messages until it ends; return whether there were any."""
+        received_any = False
         while True:
             try:
                 received = await server.receive()
             except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
-                return spoke
+                return received_any
             if isinstance(received, Failed):
                 await self._failed(received, server)
                 continue
@@ -194,7 +194,7 @@ class Proxy:
                     if asked.get("method") == "initialize" and "result" in message:
                         self._initialize = asked
                     self._answered.unpark_all()
-                spoke = True
+                received_any = True
                 await self.client.send(message)
 
     async def _failed(self, lost: Failed, server: Any) -> None:
@@ -202,10 +202,10 @@ class Proxy:
         if message is None:
             return
         if server.expired and not lost.error.sent:
-            self._again.append(message)
+            self._unsent.append(message)
             return
         if not lost.error.reason:
-            return  # the whole conversation is over, and its end says why
+            return  # the whole connection has ended, and its `ending` gives the reason
         del self._waiting[lost.request]
         self._answered.unpark_all()
         await self.client.send(_error(lost.request, BACKEND_UNAVAILABLE, lost.error.reason))
@@ -245,7 +245,7 @@ def network_channel(
     authorizer: Authorizer | None = None,
     kind: Literal["auto", "streamable", "sse"] = "auto",
 ) -> Any:
-    """Make a channel to a server at a URL of http, https, ws or wss."""
+    """Return a new channel to a server at an http, https, ws or wss URL."""
     from mcpgw.transports.http_client import HttpChannel
     from mcpgw.transports.http_exchange import HttpTimeouts
 

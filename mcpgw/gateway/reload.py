@@ -1,4 +1,4 @@
-"""Configuration reload: load gateway.yaml, compare it with the one in use, put it in use."""
+"""Configuration reload: loads gateway.yaml, compares it with the one in use, applies it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Broken(Protocol):
 class ConfigReloader:
     """Loads the configuration at the start and whenever its files change.
 
-    A file that cannot be used changes nothing: what is in use stays in use.
+    A file that cannot be used changes nothing: the previous configuration stays in use.
 
     Args:
       config_path: the file to load; None to look in the usual places.
       environ: the environment of the process.
-      settings: where the configuration is put in use.
+      settings: receives each loaded configuration.
       must_exist: whether a missing `config_path` is an error.
       broken: called when a configuration cannot be used.
       reloaded: called after a reload.
@@ -60,8 +60,8 @@ class ConfigReloader:
     def load_first(self, given: GatewayConfig | None) -> None:
         """Load the configuration at the start; a broken one does not end the gateway.
 
-        The session goes on, so that the client shows what is wrong and a corrected file takes
-        effect; the exit status still tells a script.
+        The session goes on, so that the client shows the error and a corrected file takes
+        effect; the exit status still reports it to scripts.
         """
         from mcpgw.config.problems import ConfigError
 
@@ -75,7 +75,7 @@ class ConfigReloader:
             self.broken(self.problem, first=True)
 
     def reload(self) -> Params:
-        """Load again and put what changed in use.
+        """Load the configuration again and apply the changes.
 
         Raises:
           ConfigError: the file cannot be used; nothing has changed.
@@ -128,7 +128,7 @@ class ConfigReloader:
         here = _working_folder()
         path = self.config_path or loader.find(self.environ, here)
         places = (here / path,) if path else loader.places(self.environ, here)
-        # Before the reading: a change during it is a change, and a broken file is watched too.
+        # Before reading, so that a change meanwhile is noticed; a broken file is watched too.
         self._seen = _stamps({**self._seen, **dict.fromkeys(places)})
         if path is not None and not path.exists() and not self.must_exist:
             log.warning("config.missing", path=str(path), hint="the defaults are used")
@@ -155,7 +155,7 @@ class ConfigReloader:
 def _working_folder() -> Path:
     try:
         return Path.cwd()
-    except OSError:  # it was removed while we are in it
+    except OSError:  # it has been removed
         return Path("/")
 
 

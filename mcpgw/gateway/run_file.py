@@ -19,10 +19,10 @@ log = get_logger("mcpgw.gateway")
 
 @attrs.frozen
 class RunFile:
-    """A file that tells other programs of this person where a gateway listens.
+    """The file in which a gateway publishes its port to other processes of the same user.
 
-    It is named by the configured port, so that who reads the same configuration finds it; it
-    holds the token where that was made at the start.
+    It is named by the configured port, so that a process with the same configuration finds it. It
+    contains the bearer token if that was generated at the start.
     """
 
     folder: Path
@@ -30,32 +30,32 @@ class RunFile:
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The path of the file."""
         return self.folder / f"listening-{self.port}.json"
 
     def write(self, port: int, token: str) -> None:
-        """Write down where the gateway listens; it works without, so a failure is only logged."""
-        said = {"pid": os.getpid(), "port": port, "token": token}
+        """Write the file. A failure is only logged, as the gateway itself works without it."""
+        content = {"pid": os.getpid(), "port": port, "token": token}
         try:
-            write_atomically(self.path, json.dumps(said).encode())
+            write_atomically(self.path, json.dumps(content).encode())
         except OSError as error:
             log.warning("run_file.write_failed", path=str(self.path), reason=str(error))
 
     def read(self) -> Mapping[str, Any]:
-        """Return what is written down; nothing where no gateway of it lives."""
-        said = read_json(self.path)
-        if not isinstance(said, dict) or not isinstance(said.get("pid"), int):
+        """Return the content; {} if there is no file, or its gateway is no longer running."""
+        content = read_json(self.path)
+        if not isinstance(content, dict) or not isinstance(content.get("pid"), int):
             return {}
         try:
-            os.kill(said["pid"], 0)
+            os.kill(content["pid"], 0)
         except ProcessLookupError:
             return {}
         except PermissionError:
-            pass  # it lives, as somebody else
-        return said
+            pass  # it runs as another user
+        return content
 
     def remove(self) -> None:
-        """Remove the file if it is of this process."""
+        """Remove the file if this process wrote it."""
         if self.read().get("pid") == os.getpid():
             with contextlib.suppress(OSError):
                 self.path.unlink()

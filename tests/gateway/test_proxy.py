@@ -151,7 +151,7 @@ async def test_a_call_that_may_have_had_an_effect_is_answered(autojump_clock: An
         await bridge.ask(INITIALIZE)
         answer = await bridge.ask(CALL)
         assert BACKEND_UNAVAILABLE == answer["error"]["code"]
-        assert "forgot the session" in answer["error"]["message"]
+        assert "dropped the session" in answer["error"]["message"]
         assert "result" in await bridge.ask({**CALL, "id": 2})
     assert [2] == [
         each["id"] for each in bridge.opened[1].heard if each["method"] == CALL["method"]
