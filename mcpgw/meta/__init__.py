@@ -1,1 +1,1 @@
-"""The meta-tools that an AI client sees, a module for each group."""
+"""Meta-tools of the gateway, in a module for each group."""

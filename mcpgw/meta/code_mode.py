@@ -1,4 +1,4 @@
-"""Code mode: a surface of two tools, one that searches and one that executes."""
+"""Code mode: two tools instead of all meta-tools, one to search and one to execute."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from mcpgw.shaping.results import texts
 from mcpgw.text.did_you_mean import did_you_mean
 
 MAX_STEPS: Final = 50
-"""Steps of one chain."""
+"""The most steps of one chain."""
 
 
 async def search(tool_request: ToolRequest) -> Params:
-    """Search by words, or by a pattern with `*` over names and `server:name`."""
+    """Search by words, or match names and `server:name` against a pattern with `*` or `?`."""
     query = text_argument(tool_request.arguments, "query", "q")
     limit = whole_number(tool_request.arguments, "limit", default=10, low=1, high=25)
     with_schema = flag(tool_request.arguments, "include_schema", default=True)
@@ -68,34 +68,34 @@ def _by_pattern(
     found: list[tuple[str, Mapping[str, Any], float | None]] = []
     for backend, name, tool in tool_request.context.tools(tool_request.session):
         names = (name.lower(), f"{backend.name}:{name}".lower())
-        if only in ("", backend.name) and any(_fits(wanted, each) for each in names):
+        if only in ("", backend.name) and any(_matches(wanted, each) for each in names):
             found.append((backend.name, tool, None))
     return found[:limit]
 
 
-def _fits(pattern: str, name: str) -> bool:
-    """Match `*` as any run and `?` as any one character; a bracket is one."""
+def _matches(pattern: str, name: str) -> bool:
+    """Match a pattern of `*` and `?`; brackets have no special meaning."""
     return fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
 async def execute(tool_request: ToolRequest) -> Params:
-    """Call one tool by `server:name`, or several in a row, each with the earlier results.
+    """Call one tool by `server:name`, or a chain of tools that may use earlier results.
 
     Raises:
-      RpcError: the arguments are misshapen, or a step of a chain failed.
+      RpcError: the arguments are invalid, or a step of a chain failed.
     """
     chain = tool_request.arguments.get("chain")
     if isinstance(chain, str):
         try:
             chain = json.loads(chain)
         except ValueError as error:
-            raise RpcError(INVALID_PARAMS, f"'chain' is no JSON: {error}") from error
+            raise RpcError(INVALID_PARAMS, f"'chain' is not valid JSON: {error}") from error
     if chain is None:
         server, tool = _target(tool_request, text_argument(tool_request.arguments, "tool"))
         arguments = object_argument(tool_request.arguments, "arguments", "args", "params")
         return await invoke_tool(tool_request, server, tool, arguments)
     if not isinstance(chain, list) or not 0 < len(chain) <= MAX_STEPS:
-        raise RpcError(INVALID_PARAMS, f"'chain' is a list of 1 to {MAX_STEPS} steps")
+        raise RpcError(INVALID_PARAMS, f"'chain' must be a list of 1 to {MAX_STEPS} steps")
     return await _run(tool_request, chain)
 
 
@@ -107,7 +107,7 @@ async def _run(tool_request: ToolRequest, chain: list[Any]) -> Params:
     scope: dict[str, Any] = {}
     for number, step in enumerate(chain):
         if not isinstance(step, dict):
-            raise RpcError(INVALID_PARAMS, f"Chain step {number} is no object")
+            raise RpcError(INVALID_PARAMS, f"Chain step {number} must be an object")
         reference = text_argument(step, "tool")
         server, tool = _target(tool_request, reference)
         arguments = interpolate(object_argument(step, "arguments", "args", "params"), scope)
@@ -139,7 +139,9 @@ def _target(tool_request: ToolRequest, reference: str) -> tuple[str, str]:
         return owners[0], reference
     if owners:
         choices = ", ".join(f"{each}:{reference}" for each in owners)
-        raise RpcError(INVALID_PARAMS, f"Several servers have '{reference}': {choices}")
+        raise RpcError(
+            INVALID_PARAMS, f"Several servers have a tool '{reference}'; use one of: {choices}"
+        )
     known = [
         f"{backend.name}:{offered}"
         for backend, offered, _ in tool_request.context.tools(tool_request.session)

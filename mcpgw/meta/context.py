@@ -1,4 +1,4 @@
-"""What the meta-tools share: what they may look at and do, and for which session."""
+"""Context of meta-tools: the parts of the gateway they use, and one call's session."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from mcpgw.webhooks.service import WebhookService
 
 CAPABILITY_NAMES: Final = ("capabilities", "gateway")
-"""Names under which the capabilities are always found."""
+"""Server names that always stand for the capabilities."""
 LEARNING_PATIENCE: Final = 5.0
 """Seconds that a search or listing waits at most for servers that were never started."""
 
 Reload = Callable[[], Awaitable[Params]]
-"""Loads gateway.yaml again and applies it. Gives `status`, `changes`, `restart_required` and
-`restart_reason`; raises RpcError where the file cannot be used."""
+"""Loads gateway.yaml again and applies it. Returns `status`, `changes`, `restart_required` and
+`restart_reason`; raises RpcError if the file cannot be used."""
 
 
 class MetaTools(Protocol):
@@ -54,7 +54,7 @@ class SessionStates(Protocol):
     """The states of the live sessions."""
 
     def states(self) -> tuple[SessionState, ...]:
-        """Return all of them."""
+        """Return the states of all sessions."""
 
     def find_state(self, state_id: str) -> SessionState | None:
         """Return the state of this id; None if no live session has it."""
@@ -62,7 +62,7 @@ class SessionStates(Protocol):
 
 @attrs.define(eq=False)
 class GatewayContext:
-    """What a meta-tool may look at and do."""
+    """The parts of the gateway that meta-tools use."""
 
     pool: BackendPool
     index: ToolIndex
@@ -76,17 +76,17 @@ class GatewayContext:
     playbooks: PlaybookLibrary = attrs.field(factory=PlaybookLibrary)
     settings: Settings = attrs.field(factory=Settings)
     has_states: bool = False
-    """Whether anything is shown in some workflow states only."""
+    """Whether a server or tool is visible only in some workflow states."""
     capability_service: CapabilityService | None = None
-    """The capabilities, where there are any."""
+    """The capabilities; None if the gateway has none."""
     skills: SkillLibrary | None = None
     webhook_service: WebhookService | None = None
-    """The endpoints for events from outside."""
+    """The webhook endpoints."""
     vetting: Vetting | None = None
-    """What servers' definitions are trusted with."""
+    """Decisions on which definitions clients may see."""
     config_loaded: bool = False
     config_problem: str = ""
-    """Why gateway.yaml as it stands could not be loaded; empty where it was."""
+    """Why the current gateway.yaml could not be loaded; empty if it was."""
 
     @property
     def config(self) -> GatewayConfig:
@@ -98,14 +98,14 @@ class GatewayContext:
         return self.config.routing_profile(session.profile)
 
     def backends(self, session: SessionState) -> Iterator[BackendServer]:
-        """Go through the servers that a session works with."""
+        """Iterate over the servers that a session's profile allows."""
         profile = self.profile_of(session)[1]
         for backend in self.pool:
             if profile.allows_server(backend.name):
                 yield backend
 
     def tools(self, session: SessionState) -> Iterator[tuple[BackendServer, str, dict[str, Any]]]:
-        """Go through the tools that a session is shown: by its profile and workflow state."""
+        """Iterate over the tools visible to a session, by its profile and workflow state."""
         profile = self.profile_of(session)[1]
         for backend in self.backends(session):
             for name, tool in backend.tools.items():
@@ -115,7 +115,7 @@ class GatewayContext:
                     yield backend, name, tool
 
     def shows(self, session: SessionState, server: str, tool: str) -> bool:
-        """Tell whether a session is shown a tool."""
+        """Tell whether a tool is visible to a session."""
         backend = self.pool.get(server)
         return (
             backend is not None
@@ -124,8 +124,8 @@ class GatewayContext:
         )
 
     def server_named(self, name: str) -> str:
-        """Return the server that is meant by a name: the one of the capabilities is known as
-        `capabilities` and `gateway` too, where no other server has these names."""
+        """Resolve a server name: `capabilities` and `gateway` stand for the server of the
+        capabilities, unless another server has the name."""
         if (
             name in CAPABILITY_NAMES
             and self.capability_service is not None
@@ -135,30 +135,34 @@ class GatewayContext:
         return name
 
     def find(self, key: ToolKey) -> dict[str, Any] | None:
-        """Return the definition of a tool, where its server and its list are known."""
+        """Return the definition of a tool; None if it is unknown."""
         backend = self.pool.get(key[0])
         return None if backend is None else backend.tools.get(key[1])
 
     def count_tools(self, session: SessionState | None = None) -> int:
-        """Return the number of tools behind the gateway, as far as they are known."""
+        """Return the number of known tools, of all servers or visible to a session."""
         if session is not None and (self.config.routing_profiles or session.state != "default"):
             return sum(1 for _ in self.tools(session))
         return sum(len(backend.tools) for backend in self.pool)
 
     def roots_changed(self, server: str | None = None) -> None:
-        """Tell the backends that know the client's roots; the one server's where it is named."""
+        """Notify all backends, or one server's instances, that the client's roots have changed."""
         for backend in self.pool:
             for instance in backend if server in (None, backend.name) else ():
                 if instance.connection is not None:
                     instance.connection.roots_changed()
 
     def log_level_changed(self) -> None:
-        """Pass the level on to the backends that send log messages."""
+        """Have all backends notified of the log level that clients want."""
         for backend in self.pool:
             backend.update_log_level()
 
     async def learn(self) -> tuple[str, ...]:
-        """Get to know the servers of which nothing is known; return those that stay unknown."""
+        """Start servers whose lists are unknown; return the names of those still starting.
+
+        Raises:
+          RpcError: gateway.yaml could not be loaded at the start.
+        """
         if self.config_problem and not self.config_loaded:
             raise RpcError(INVALID_PARAMS, self.config_problem)
         return await self.pool.learn(patience=LEARNING_PATIENCE)
@@ -169,10 +173,10 @@ class ToolRequest:
     """One call of a meta-tool.
 
     Args:
-      context: what it may look at and do.
-      session: whose it is.
+      context: the parts of the gateway that it uses.
+      session: the session of the caller.
       arguments: as the client sent them.
-      request: the client's request, for progress and cancellation; None where there is none.
+      request: the client's request, for progress and cancellation; None if there is none.
     """
 
     context: GatewayContext

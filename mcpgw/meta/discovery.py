@@ -1,4 +1,4 @@
-"""The discovery tools: which servers there are, which tools, and which fits a task."""
+"""Discovery tools: list servers, list tools, search tools."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ from mcpgw.protocol.errors import INVALID_REQUEST, NOT_FOUND, RpcError
 from mcpgw.protocol.mcp import reads_only
 from mcpgw.protocol.peer import Params
 from mcpgw.text.did_you_mean import did_you_mean
+from mcpgw.text.plural import plural
 
 SCHEMAS_IN_SEARCH: Final = 3
-"""Hits that come with their whole input schema; the others with one line."""
+"""Matches that include the full input schema; the others have a summary."""
 NEAREST: Final = 5
-"""Hits that are shown where none of them fits."""
+"""Matches that are shown if none of them fits well."""
 DESCRIPTION_LIMIT: Final = 500
 """Characters of a description in a search result."""
 LISTED_DESCRIPTION_LIMIT: Final = 200
 """Characters of a description in the list of all tools."""
 SKILLS_SHOWN: Final = 2
-"""Skills in one search."""
+"""Skills in the result of one search."""
 SKILL_FITS: Final = 60
-"""Points from which a skill is worth showing beside tools."""
+"""The lowest score of a skill that is shown beside tools."""
 WITHHELD_SHOWN: Final = 20
-"""Withheld definitions of one server in the list of servers."""
+"""The most withheld definitions of one server in the list of servers."""
 LISTED_AT_ONCE: Final = 200
-"""Tools in one answer of the list of all tools."""
+"""Tools per answer of the list of all tools."""
 ROLES: Final = ("selector", "extractor", "enricher", "action")
 _SELECTING: Final = frozenset({"search", "list", "find", "query", "discover", "browse"})
 
 
 async def list_servers(tool_request: ToolRequest) -> Params:
-    """Return every server with its state, and the cause where it does not run."""
+    """Return every server with its state, and the cause of a failure."""
     context = tool_request.context
     profile = context.profile_of(tool_request.session)[1]
     servers = []
@@ -57,7 +58,7 @@ async def list_servers(tool_request: ToolRequest) -> Params:
 
 
 def describe_server(context: GatewayContext, backend: BackendServer) -> dict[str, Any]:
-    """Return a server's entry of the list."""
+    """Return a server's entry in the list of servers."""
     breaker = backend.breaker.snapshot()
     entry: dict[str, Any] = {
         "name": backend.name,
@@ -87,7 +88,7 @@ def describe_server(context: GatewayContext, backend: BackendServer) -> dict[str
 
 
 def trust_of(context: GatewayContext, backend: BackendServer) -> dict[str, Any]:
-    """Return what of a server is withheld from clients, and why."""
+    """Return the withheld definitions of a server with the reasons; {} if there are none."""
     capability_service = context.capability_service
     if capability_service is not None and backend.name == capability_service.name:
         refused = (
@@ -110,7 +111,7 @@ def trust_of(context: GatewayContext, backend: BackendServer) -> dict[str, Any]:
 
 
 async def list_tools(tool_request: ToolRequest) -> Params:
-    """Return one server's whole definitions, or the names and descriptions of all tools."""
+    """Return one server's full definitions, or the names and descriptions of all tools."""
     arguments = tool_request.arguments
     role = _role(arguments)
     server = text_argument(arguments, "server", "backend", required=False)
@@ -120,7 +121,7 @@ async def list_tools(tool_request: ToolRequest) -> Params:
     pending = await tool_request.context.learn()
     tools: list[dict[str, Any]] = []
     for backend, name, tool in tool_request.context.tools(tool_request.session):
-        if _plays(tool, role):
+        if _has_role(tool, role):
             entry = {
                 "server": backend.name,
                 "name": name,
@@ -156,7 +157,7 @@ async def _list_one(tool_request: ToolRequest, server: str, role: str) -> Params
     tools = [
         tool
         for name, tool in backend.tools.items()
-        if _plays(tool, role) and context.shows(tool_request.session, server, name)
+        if _has_role(tool, role) and context.shows(tool_request.session, server, name)
     ]
     payload: dict[str, Any] = {
         "server": server,
@@ -169,7 +170,7 @@ async def _list_one(tool_request: ToolRequest, server: str, role: str) -> Params
 
 
 async def _learn_one(backend: BackendServer) -> str:
-    """Wait a little for a server that was never listed; return why it has no list."""
+    """Wait briefly for a server whose lists are unknown; return why there are none, or ""."""
     if backend.known or backend.killed:
         return ""
     with trio.move_on_after(min(backend.config.timeout, 2 * LEARNING_PATIENCE)):
@@ -182,7 +183,7 @@ async def _learn_one(backend: BackendServer) -> str:
 
 
 async def search_tools(tool_request: ToolRequest) -> Params:
-    """Return the tools that fit a query, best first, the best with their input schema."""
+    """Return the tools that match a query, best first; the first ones with their input schema."""
     query = text_argument(tool_request.arguments, "query", "q")
     limit = whole_number(tool_request.arguments, "limit", default=10, low=1, high=25)
     explain = flag(tool_request.arguments, "explain")
@@ -218,13 +219,13 @@ async def search_tools(tool_request: ToolRequest) -> Params:
     elif not found.fits:
         payload["fits"] = False
         payload["hint"] = (
-            "Nothing fits well; these are the nearest. Try other words, or no tool here does it."
+            "No good match; these are the closest. Try other words, or there may be no such tool."
         )
     return answer(payload)
 
 
 def _skills(context: GatewayContext, query: str) -> list[dict[str, str]]:
-    """Return the skills that fit a query; their text is a resource of the same address."""
+    """Return the skills that match a query; `uri` is the resource with the instructions."""
     if context.skills is None:
         return []
     found = [hit for hit in context.skills.search(query, SKILLS_SHOWN) if hit.score >= SKILL_FITS]
@@ -242,7 +243,7 @@ def _skills(context: GatewayContext, query: str) -> list[dict[str, str]]:
 async def find_tools(
     tool_request: ToolRequest, query: str, *, limit: int, explain: bool = False, server: str = ""
 ) -> SearchResult:
-    """Search what the session may see, ranked by fit and by how the tools have done so far."""
+    """Search the tools visible to the session, ranked by match and by past performance."""
     context = tool_request.context
     await context.index.prepare()
     reader = SignalReader(context)
@@ -282,13 +283,15 @@ def _match(context: GatewayContext, hit: Hit) -> dict[str, Any]:
 
 def _no_match(context: GatewayContext, pending: tuple[str, ...]) -> str:
     if pending:
-        return f"No match yet. Still starting: {', '.join(pending)}; search again in a moment."
+        return f"No match yet. Still starting: {', '.join(pending)}. Search again in a moment."
     if not len(context.pool):
         return "No servers are configured. Add one under `backends` in gateway.yaml."
     failed = [backend.name for backend in context.pool if backend.failure is not None]
     if failed:
-        return f"No match. Not running: {', '.join(failed)}; gateway_list_servers says why."
-    return "Nothing fits. Try other words, or list all tools with gateway_list_tools."
+        return (
+            f"No match. Not running: {', '.join(failed)}; see gateway_list_servers for the cause."
+        )
+    return "No match. Try other words, or list all tools with gateway_list_tools."
 
 
 def _short(tool: Mapping[str, Any], limit: int) -> str:
@@ -309,8 +312,8 @@ def _role(arguments: Params) -> str:
     return role.lower()
 
 
-def _plays(tool: Mapping[str, Any], role: str) -> bool:
-    """Tell whether a tool has a role: its own `role`, else by its annotations and name."""
+def _has_role(tool: Mapping[str, Any], role: str) -> bool:
+    """Tell whether a tool has a role: its declared `role`, else by its annotations and name."""
     if not role:
         return True
     own = tool.get("role")
@@ -323,11 +326,8 @@ def _plays(tool: Mapping[str, Any], role: str) -> bool:
 
 
 def counts(context: GatewayContext) -> str:
-    """Say how many tools on how many servers there are."""
-    tools, servers = context.count_tools(), len(context.pool)
-    return (
-        f"{tools} tool{'' if tools == 1 else 's'} on {servers} server{'' if servers == 1 else 's'}"
-    )
+    """Return the number of tools and servers, such as `12 tools on 3 servers`."""
+    return f"{plural(context.count_tools(), 'tool')} on {plural(len(context.pool), 'server')}"
 
 
 TOOLS = (
@@ -335,8 +335,8 @@ TOOLS = (
         name="gateway_list_servers",
         title="List Servers",
         describe=lambda context: (
-            f"List the {len(context.pool)} connected servers: status, tool count, circuit"
-            " breaker, cause of a failure."
+            f"List the {plural(len(context.pool), 'connected server')}: status, tool count, circuit"
+            " breaker, cause of failure."
         ),
         hints=READS,
         call=list_servers,
@@ -346,7 +346,7 @@ TOOLS = (
         name="gateway_list_tools",
         title="List Tools",
         describe=lambda context: (
-            f"List all {counts(context)} in brief, or one server's whole definitions."
+            f"List all {counts(context)} in brief, or one server's full definitions."
             " To find a tool, search instead."
         ),
         hints=READS,

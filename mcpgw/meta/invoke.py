@@ -1,4 +1,4 @@
-"""`gateway_invoke`: any tool of any server, through the pipeline."""
+"""`gateway_invoke`: calls any tool of any server through the pipeline."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mcpgw.protocol.peer import Params
 from mcpgw.shaping.pages import NoSuchResult
 
 OWN: Final = "gateway"
-"""The server name under which the gateway's own tools can be invoked too."""
+"""The server name by which the gateway's own tools can be invoked."""
 READ_RESULT: Final = "read_result"
-"""The own tool that reads on in an answer that was too long."""
+"""The gateway's own tool that returns the next part of a long result."""
 LONGEST_CACHE_KEY: Final = 64
-"""Characters of a `prompt_cache_key`; what is longer is cut."""
+"""Characters to which a `prompt_cache_key` is cut."""
 
 
 async def invoke(tool_request: ToolRequest) -> Params:
@@ -29,8 +29,8 @@ async def invoke(tool_request: ToolRequest) -> Params:
     and can act (MCP 2025-11-25, tools, error handling).
 
     Raises:
-      RpcError: `server`, `tool` or `arguments` is missing or misshapen, or the backend
-        wants the person to open a URL first.
+      RpcError: `server`, `tool` or `arguments` is missing or invalid, or the backend requires
+        the user to open a URL first.
     """
     arguments = tool_request.arguments
     server, tool = arguments.get("server"), arguments.get("tool")
@@ -60,15 +60,14 @@ async def invoke_tool(
     """Call a tool of a server, or one of the gateway's own by the server name `gateway`.
 
     Args:
-      ask: whose call it is.
-      server, tool: which, by its offered name.
-      arguments: for the tool; `_full` and `_fields` in them are for the gateway, unless the
-        tool has arguments of these names.
-      idempotency_key: names the call, so that it is done once.
-      full: the backend's own answer, fresh, unshaped and whole.
-      direct: called by its own name; an answer with structured content is not cut.
-      top: the client's request is this call and nothing else, so that it may be answered by a
-        question and come again.
+      tool_request: the call of the meta-tool.
+      server, tool: the tool, by the name under which it is offered.
+      arguments: arguments of the tool; `_full` and `_fields` are for the gateway, unless the tool
+        has arguments of these names.
+      idempotency_key: identifies the call, so that it is executed only once.
+      full: return the backend's own result: not cached, reshaped or cut.
+      direct: the tool is called by its own name; a result with structured content is not cut.
+      top: the client's request is just this call, so it may be answered by `input_required`.
     """
     if server == OWN and _is_own(tool_request, tool):
         return await _own(tool_request, tool, arguments)
@@ -113,10 +112,10 @@ async def invoke_tool(
 def _call(
     tool_request: ToolRequest, server: str, tool: str, arguments: Params, *, direct: bool
 ) -> Call:
-    """Make the call, taking out of the arguments what is meant for the gateway.
+    """Return the call, without the arguments that are for the gateway.
 
-    A tool called by its own name has an output schema of its own to keep to, so all of its
-    arguments are its own.
+    A tool that is called by its own name must keep to its output schema, so all arguments are
+    passed to it.
     """
     if direct:
         params: Params = {"name": tool, "arguments": arguments, "_meta": _meta(tool_request)}
@@ -146,7 +145,7 @@ def _call(
 
 
 def _view(tool_request: ToolRequest, call: Call) -> str:
-    """Return in which form the answer of a capability is wanted (`capabilities.views`)."""
+    """Return the wanted form of a capability's result (`capabilities.views`)."""
     if call.full:
         return "full"
     mode = tool_request.context.config.meta_mcp.projection_mode
@@ -158,13 +157,13 @@ def _paths(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-        raise RpcError(INVALID_PARAMS, "'_fields' is a list of paths such as 'items[].id'")
+        raise RpcError(INVALID_PARAMS, "'_fields' must be a list of paths such as 'items[].id'")
     return tuple(value)
 
 
 def _meta(tool_request: ToolRequest) -> Params:
-    """Return the `_meta` for the backend: the client's, without the token that is ours to mint,
-    and a key for the prompt cache of a backend that calls a model."""
+    """Return the `_meta` for the backend: the client's without its progress token, and a key for
+    the prompt cache of a backend that calls a model."""
     meta: Params = {}
     if tool_request.request is not None and isinstance(
         carried := tool_request.request.params.get("_meta"), dict
@@ -181,7 +180,7 @@ def _meta(tool_request: ToolRequest) -> Params:
 
 
 def _promote(tool_request: ToolRequest, call: Call, result: Params) -> None:
-    """Put a tool that was used with success into the session's list, where that is wanted."""
+    """Add a successfully used tool to the session's `tools/list` if `spec_preview` is enabled."""
     preview = tool_request.context.config.spec_preview
     if preview.enabled and result.get("isError") is not True:
         key = (call.server, call.name)
@@ -190,22 +189,22 @@ def _promote(tool_request: ToolRequest, call: Call, result: Params) -> None:
 
 
 def _is_own(tool_request: ToolRequest, tool: str) -> bool:
-    """Tell whether a tool of the server `gateway` is the gateway's own, and not a capability."""
-    taken = tool_request.context.server_named(OWN)
-    if tool_request.context.pool.get(taken) is None:
+    """Tell whether a tool of the server `gateway` is the gateway's own, not a capability."""
+    server = tool_request.context.server_named(OWN)
+    if tool_request.context.pool.get(server) is None:
         return True
     capability_service = tool_request.context.capability_service
-    inside = capability_service is not None and capability_service.name == taken
-    return inside and (tool == READ_RESULT or tool in tool_request.context.meta_tools)
+    builtin = capability_service is not None and capability_service.name == server
+    return builtin and (tool == READ_RESULT or tool in tool_request.context.meta_tools)
 
 
 async def call_for_capability(
     context: GatewayContext, server: str, tool: str, arguments: Mapping[str, Any]
 ) -> Params:
-    """Call a tool that a capability stands for; a failure is a result with `isError`."""
+    """Call a tool on behalf of a capability; a failure is a result with `isError`."""
     name = context.server_named(server)
     if context.capability_service is not None and name == context.capability_service.name:
-        text = "a capability cannot stand for another capability; name a server of gateway.yaml"
+        text = "a capability cannot call another capability; name a server of gateway.yaml"
         return {"content": [{"type": "text", "text": text}], "isError": True}
     call = Call(name, "tools/call", tool, {"name": tool, "arguments": dict(arguments)})
     try:
@@ -226,17 +225,17 @@ async def _own(tool_request: ToolRequest, tool: str, arguments: Params) -> Param
 
 
 def read_result(tool_request: ToolRequest) -> Params:
-    """Read on in an answer that was too long.
+    """Return the next part of a result that was cut.
 
     Raises:
-      RpcError: there is no such answer, or the offset is outside of it.
+      RpcError: there is no such result, or the offset is outside of it.
     """
     result_id = text_argument(tool_request.arguments, "id")
     offset = tool_request.arguments.get("offset", 0)
     if isinstance(offset, str) and offset.isdecimal():
         offset = int(offset)
     if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
-        raise RpcError(INVALID_PARAMS, f"'offset' is a whole number from 0, not {offset!r:.40}")
+        raise RpcError(INVALID_PARAMS, f"'offset' must be a whole number >= 0, not {offset!r:.40}")
     limit = tool_request.context.config.meta_mcp.result_limit
     try:
         return tool_request.session.pages.read(result_id, offset, limit=limit or 10**9)
@@ -245,7 +244,7 @@ def read_result(tool_request: ToolRequest) -> Params:
 
 
 def from_backend(call: Call, error: RpcError) -> CallFailed:
-    """Turn a backend's error answer into a failed call that loses nothing of it."""
+    """Return a backend's error as a failed call, with its code, message and data."""
     wrong = error.code == INVALID_PARAMS
     data: dict[str, Any] = {"code": error.code, "message": error.message}
     if error.data is not None:
@@ -262,7 +261,7 @@ def from_backend(call: Call, error: RpcError) -> CallFailed:
 
 
 def failed(call: Call, error: CallFailed) -> Params:
-    """Return the result that tells a model what failed and what to do."""
+    """Return a result that reports to the model what failed and what to do."""
     meta: dict[str, Any] = {"gateway/trace_id": call.trace_id, "gateway/sent": call.sent}
     recovery = recovery_object(error.recovery, error.message, error.suggest, related=error.related)
     if error.happened:

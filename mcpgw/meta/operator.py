@@ -1,4 +1,4 @@
-"""The operator's tools: kill switch, restart, reload, what is disabled."""
+"""Operator tools: kill switch, restart, reload, disabled tools."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mcpgw.protocol.peer import Params
 from mcpgw.text.did_you_mean import did_you_mean
 
 CONFIRM_PATIENCE: Final = 120.0
-"""Seconds that a person has to confirm; without an answer it is done."""
+"""Seconds that the user has to confirm; without an answer the server is stopped."""
 RESTARTS: Final = Hints(read_only=False, destructive=True, idempotent=False, open_world=False)
 
 
@@ -34,7 +34,7 @@ def _backend(tool_request: ToolRequest) -> BackendServer:
 
 
 async def kill_server(tool_request: ToolRequest) -> Params:
-    """Stop a server and refuse its calls until it is revived; the person may be asked first."""
+    """Stop a server and refuse its calls until it is revived; the user may be asked first."""
     backend = _backend(tool_request)
     if not backend.killed:
         await _confirm(tool_request, backend)
@@ -44,17 +44,17 @@ async def kill_server(tool_request: ToolRequest) -> Params:
             "server": backend.name,
             "status": "disabled",
             "was_already_killed": not newly,
-            "message": f"'{backend.name}' is stopped; its calls are refused until"
+            "message": f"Server '{backend.name}' is stopped; its calls are refused until"
             " gateway_revive_server.",
         }
     )
 
 
 async def _confirm(tool_request: ToolRequest, backend: BackendServer) -> None:
-    """Ask the person where the client can; only a plain no stops it.
+    """Ask the user to confirm, if the client can; an error or a timeout counts as consent.
 
     Raises:
-      RpcError: the person declined.
+      RpcError: the user declined.
     """
     client = tool_request.request.client if tool_request.request is not None else None
     if tool_request.request is None or client is None or "elicitation" not in client.capabilities:
@@ -81,7 +81,7 @@ async def _confirm(tool_request: ToolRequest, backend: BackendServer) -> None:
 
 
 async def revive_server(tool_request: ToolRequest) -> Params:
-    """Let a server be used again: lift the kill switch, close its breaker, forget failures."""
+    """Enable a server again: lift the kill switch, close its breaker, forget failures."""
     backend = _backend(tool_request)
     was_killed, was_open = backend.killed, backend.breaker_open
     backend.revive()
@@ -93,7 +93,7 @@ async def revive_server(tool_request: ToolRequest) -> Params:
             "was_killed": was_killed,
             "breaker_was_open": was_open,
             "capabilities_enabled": enabled,
-            "message": f"'{backend.name}' may be used again; it starts at its next call.",
+            "message": f"Server '{backend.name}' is enabled; it starts at its next call.",
         }
     )
 
@@ -101,30 +101,32 @@ async def revive_server(tool_request: ToolRequest) -> Params:
 async def restart_server(tool_request: ToolRequest) -> Params:
     """Restart a server, and wait until it is ready.
 
-    Each restart counts as a failure in the server's circuit breaker until a call succeeds, so
-    an agent that restarts in a loop is stopped by it.
+    Each restart counts as a failure in the server's circuit breaker until a call succeeds, which
+    stops agents that restart it in a loop.
 
     Raises:
-      RpcError: the server is killed, its breaker is open, or it does not come up again.
+      RpcError: the server is killed, its breaker is open, it was restarted too often, or it
+        failed to start.
     """
     backend = _backend(tool_request)
     name = backend.name
     if backend.killed:
         raise RpcError(
-            BACKEND_UNAVAILABLE, f"'{name}' is disabled; gateway_revive_server enables it first."
+            BACKEND_UNAVAILABLE,
+            f"Server '{name}' is disabled; enable it with gateway_revive_server first.",
         )
     if backend.breaker_open:
         raise RpcError(
             BACKEND_UNAVAILABLE,
-            f"'{name}' was not restarted: its circuit breaker is open for"
-            f" {backend.breaker.retry_after():.0f} s more."
+            f"Server '{name}' was not restarted: its circuit breaker is open for another"
+            f" {backend.breaker.retry_after():.0f} s."
             " gateway_revive_server closes it at once.",
         )
     if not backend.restarts_left:
         raise RpcError(
             BACKEND_UNAVAILABLE,
-            f"'{name}' was not restarted: it was restarted or failed too often without a call that"
-            " succeeded. Call one of its tools first; gateway_revive_server allows it again.",
+            f"Server '{name}' was not restarted: it was restarted or failed too often without a"
+            " successful call. Call one of its tools first, or use gateway_revive_server.",
         )
     before = backend.pid
     restarted, waiting = backend.restart("restarted by gateway_restart_server")
@@ -133,7 +135,9 @@ async def restart_server(tool_request: ToolRequest) -> Params:
             for instance in restarted:
                 await instance.connected()
         except Unavailable as error:
-            raise RpcError(BACKEND_UNAVAILABLE, f"'{name}' did not come up: {error}") from error
+            raise RpcError(
+                BACKEND_UNAVAILABLE, f"Server '{name}' failed to start: {error}"
+            ) from error
     return answer(
         {
             "server": name,
@@ -147,19 +151,19 @@ async def restart_server(tool_request: ToolRequest) -> Params:
 
 
 async def reload_config(tool_request: ToolRequest) -> Params:
-    """Load gateway.yaml again and apply what changed."""
+    """Load gateway.yaml again and apply the changes."""
     return answer(await tool_request.context.reload())
 
 
 async def reload_capabilities(tool_request: ToolRequest) -> Params:
-    """Read the folders of YAML files again: what was added, removed and changed."""
+    """Read capability and playbook files again; return those added, removed and changed."""
     context = tool_request.context
     payload: dict[str, Any] = {"status": "ok"}
     problems: dict[str, str] = {}
     if context.capability_service is not None and context.capability_service.name:
         found = await context.capability_service.reload()
         if found and (backend := context.pool.get(context.capability_service.name)) is not None:
-            await backend.lists.refresh()  # so that they can be searched and called at once
+            await backend.lists.refresh()  # so that they can be found and called at once
         library = context.capability_service.library
         assert library is not None, "a reload makes it"
         payload |= {
@@ -172,7 +176,7 @@ async def reload_capabilities(tool_request: ToolRequest) -> Params:
         problems |= {str(path): text for path, text in library.refused.items()}
     else:
         payload |= {"total_capabilities": 0, "added": [], "removed": [], "changed": []}
-        payload["note"] = "Capabilities are off; capabilities.enabled switches them on."
+        payload["note"] = "Capabilities are disabled; set capabilities.enabled: true."
     changes = context.playbooks.refresh()
     payload["playbooks"] = {
         "total": len(context.playbooks.names),
@@ -187,7 +191,7 @@ async def reload_capabilities(tool_request: ToolRequest) -> Params:
 
 
 async def list_disabled(tool_request: ToolRequest) -> Params:
-    """Return what is out of use because it mostly failed, and for how long."""
+    """Return the tools and servers disabled by error budgets, and for how long."""
     disabled = [
         {
             "backend": each.server,
@@ -198,7 +202,7 @@ async def list_disabled(tool_request: ToolRequest) -> Params:
         }
         for each in tool_request.context.pipeline.errors.disabled()
     ]
-    note = "They come back by themselves; gateway_revive_server enables a server's at once."
+    note = "They are enabled again after their cooldown; gateway_revive_server does so at once."
     return answer(
         {"disabled_count": len(disabled), "disabled_capabilities": disabled, "note": note}
     )
@@ -268,7 +272,7 @@ TOOLS = (
         name="gateway_list_disabled_capabilities",
         title="List Disabled Capabilities",
         describe=lambda _context: (
-            "List tools and servers disabled because they mostly failed, and for how long."
+            "List tools and servers disabled for high error rates, and for how long."
         ),
         hints=READS,
         call=list_disabled,

@@ -1,4 +1,4 @@
-"""`gateway_run_playbook`: several calls in a row under one name."""
+"""`gateway_run_playbook`: runs a named series of tool calls."""
 
 from __future__ import annotations
 
@@ -16,25 +16,24 @@ if TYPE_CHECKING:
     from mcpgw.playbooks.runner import PlaybookFailed
 
 NAMED: int = 4
-"""Playbooks that the tool's description names."""
+"""The most playbooks that the tool's description names."""
 
 
 async def run_playbook(tool_request: ToolRequest) -> Params:
-    """Run a playbook, or say what it would do (`dry_run`).
+    """Run a playbook, or describe its steps (`dry_run`).
 
-    Every step goes the way of any call, for the session that asked: profile, sandbox, budgets
-    and statistics hold for it. A playbook that fails is a result with `isError` that names the
-    step.
+    Every step is an ordinary call of the session: profile, sandbox, budgets and statistics apply.
+    A failed playbook is a result with `isError` that names the step.
 
     Raises:
-      RpcError: there is no such playbook, or its inputs do not fit.
+      RpcError: playbooks are disabled, there is no such playbook, or its inputs are invalid.
     """
     from mcpgw.playbooks.runner import PlaybookFailed, StepFailed, run
     from mcpgw.protocol.arguments import InvalidArguments
 
     context = tool_request.context
     if not context.config.playbooks.enabled:
-        raise RpcError(INVALID_PARAMS, "Playbooks are off; playbooks.enabled switches them on")
+        raise RpcError(INVALID_PARAMS, "Playbooks are disabled; set playbooks.enabled: true")
     name = text_argument(tool_request.arguments, "name", "playbook")
     playbook = context.playbooks.get(name)
     if playbook is None:
@@ -69,7 +68,7 @@ async def run_playbook(tool_request: ToolRequest) -> Params:
 
 
 def _may_retry(tool_request: ToolRequest, server: str, tool: str, result: Params) -> bool:
-    """Tell whether a step that failed could be made again without doing anything twice."""
+    """Tell whether a step can be retried without executing anything twice."""
     if result.get("isError") is not True or result["_meta"].get("gateway/sent") is False:
         return True
     definition = tool_request.context.find((server, tool))
@@ -77,7 +76,7 @@ def _may_retry(tool_request: ToolRequest, server: str, tool: str, result: Params
 
 
 def _final(result: Params) -> Params:
-    """Return a failed result that says not to try again."""
+    """Return a failed result that advises against a retry."""
     return {**result, "recovery": {**result.get("recovery", {}), "retry": False}}
 
 
@@ -89,7 +88,7 @@ def _failed(error: PlaybookFailed) -> Params:
 def _describe(context: GatewayContext) -> str:
     names = context.playbooks.names
     shown = ", ".join(names[:NAMED]) + (f" (+{len(names) - NAMED})" if len(names) > NAMED else "")
-    known = f"({shown})" if names else "(none is configured)"
+    known = f"({shown})" if names else "(none configured)"
     return f"Run a playbook, a named series of tool calls {known}. Returns output and steps."
 
 

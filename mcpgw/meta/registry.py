@@ -1,4 +1,4 @@
-"""Registry of the meta-tools. To add one, write its module and list it here."""
+"""Registry of the meta-tools. To add a group, list the tools of its module here."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class MetaToolRegistry:
         return name in self._by_name
 
     def listed(self, context: GatewayContext) -> list[MetaTool]:
-        """Return the meta-tools of a configuration: in code mode its two, else all others."""
+        """Return the meta-tools of a configuration: in code mode its two, otherwise the others."""
         if context.config.code_mode.enabled:
             return list(code_mode.TOOLS)
         return [tool for tool in self.tools if tool.listed(context)]
@@ -66,7 +66,7 @@ class MetaToolRegistry:
         """Call a meta-tool, or a tool that is listed beside them.
 
         Raises:
-          RpcError: there is no such tool (with the nearest names), or it refused its arguments.
+          RpcError: there is no such tool (with similar names), or its arguments are invalid.
         """
         tool = self._by_name.get(name)
         if tool is None:

@@ -1,4 +1,4 @@
-"""What a session works with: its routing profile and its workflow state."""
+"""Session tools: routing profile and workflow state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mcpgw.protocol.peer import Params
 from mcpgw.text.did_you_mean import did_you_mean
 
 LONGEST_STATE: Final = 128
-"""Characters of a workflow state's name."""
+"""The most characters of a workflow state's name."""
 
 
 async def set_profile(tool_request: ToolRequest) -> Params:
@@ -36,13 +36,13 @@ async def set_profile(tool_request: ToolRequest) -> Params:
             "session_id": session.id,
             "description": _describe(name, context.profile_of(session)[1]),
             "visible_tools": context.count_tools(session),
-            "message": f"This session now works with the '{name}' routing profile.",
+            "message": f"This session now uses the '{name}' routing profile.",
         }
     )
 
 
 async def get_profile(tool_request: ToolRequest) -> Params:
-    """Return the session's routing profile, and the names of all."""
+    """Return the session's routing profile, and the names of all profiles."""
     name, profile = tool_request.context.profile_of(tool_request.session)
     return answer(
         {
@@ -70,12 +70,13 @@ async def list_profiles(tool_request: ToolRequest) -> Params:
 
 
 async def set_state(tool_request: ToolRequest) -> Params:
-    """Change the session's workflow state, by which `visible_in_states` shows tools."""
+    """Change the session's workflow state; `visible_in_states` of tools refers to it."""
     context, session = tool_request.context, tool_request.session
     state = text_argument(tool_request.arguments, "state")
     if len(state) > LONGEST_STATE:
         raise RpcError(
-            INVALID_PARAMS, f"'state' has at most {LONGEST_STATE} characters, not {len(state)}"
+            INVALID_PARAMS,
+            f"'state' must have at most {LONGEST_STATE} characters, not {len(state)}",
         )
     previous, session.state = session.state, state
     if previous != state:

@@ -1,4 +1,4 @@
-"""What is known of tools beside their texts: how healthy, quick and cheap they have been."""
+"""Ranking signals of tools: health, success rate, speed, cost and use."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from mcpgw.pipeline.prices import MILLION
 from mcpgw.pipeline.stages.accounting import TOOL_ERROR
 
 ENOUGH: Final = 5
-"""Calls from which a tool's success and speed say something."""
+"""The fewest calls for which a tool's success rate and speed count."""
 SLOW: Final = 1.0
-"""Seconds of a median call at which a tool's speed counts half."""
+"""Median duration of a call, in seconds, that halves the score for speed."""
 FAULTS: Final = (
     Recovery.BACKEND_ERROR.code,
     Recovery.BACKEND_TIMEOUT.code,
     Recovery.BACKEND_UNREACHABLE.code,
     TOOL_ERROR,
 )
-"""Failures that speak against a tool; wrong arguments and refusals speak against the caller."""
+"""Failures that count against a tool; invalid arguments and refused calls do not."""
 HEALTH: Final = {"closed": 1.0, "half_open": 0.5, "open": 0.2}
-"""What a circuit breaker's state says of its server."""
+"""Health of a server by the state of its circuit breaker."""
 
 
 @attrs.define(eq=False)
 class SignalReader:
-    """Reads the signals of one search; a server's health is looked at once."""
+    """Reads the signals for one search; the health of each server is computed once."""
 
     context: GatewayContext
     _health: dict[str, tuple[float, bool]] = attrs.field(factory=dict)
 
     def signals(self, server: str, tool: str) -> Signals:
-        """Return what is known for or against a tool."""
+        """Return the ranking signals of a tool."""
         health, disabled = self._server(server)
         capability_service = self.context.capability_service
         if capability_service is not None and server == capability_service.name:

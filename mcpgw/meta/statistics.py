@@ -1,4 +1,4 @@
-"""What was called, how it went and what it cost: statistics, costs, webhooks."""
+"""Reporting tools: statistics, costs, webhooks."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ from mcpgw.protocol.peer import Params
 from mcpgw.usage.model import ToolKey, ToolUsage
 
 TOP = 10
-"""Tools in the answer of the statistics."""
+"""Tools in `top_tools` of the statistics."""
 
 
 def tokens(definitions: list[dict[str, Any]]) -> int:
-    """Return about how many tokens definitions cost a model: a token for 4 characters of
-    compact JSON. The real figure depends on the model's tokenizer."""
+    """Return the approximate number of tokens of definitions: one per 4 characters of compact
+    JSON. The exact number depends on the model's tokenizer."""
     text = json.dumps(definitions, ensure_ascii=False, separators=(",", ":"))
     return math.ceil(len(text) / 4) if definitions else 0
 
 
 async def get_stats(tool_request: ToolRequest) -> Params:
-    """Return counters of calls, what the compact surface saves, and each breaker's state."""
+    """Return counters of calls, the tokens saved by the meta-tools, and the breakers' states."""
     context, usage = tool_request.context, tool_request.context.usage
     price = tool_request.arguments.get("price_per_million", 15.0)
     if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < 1e9:
-        raise RpcError(INVALID_PARAMS, f"'price_per_million' is a number >= 0, not {price!r:.40}")
-    behind = tokens(_otherwise_shown(context))
+        raise RpcError(
+            INVALID_PARAMS, f"'price_per_million' must be a number >= 0, not {price!r:.40}"
+        )
+    behind = tokens(_definitions_without_gateway(context))
     shown = tokens(context.meta_tools.definitions(context, tool_request.session))
     saved = max(0, behind - shown)
     tools = usage.tools()
@@ -64,7 +66,7 @@ async def get_stats(tool_request: ToolRequest) -> Params:
             "all_definitions": behind,
             "shown_definitions": shown,
             "saved_per_request": saved,
-            "rule": "one token for 4 characters of compact JSON; built-in APIs are not counted",
+            "rule": "one token per 4 characters of compact JSON; built-in APIs are not counted",
         },
         "tokens_saved": saved * calls,
         "estimated_savings_usd": f"${saved * calls / MILLION * price:.2f}",
@@ -83,9 +85,9 @@ async def get_stats(tool_request: ToolRequest) -> Params:
     return answer(payload)
 
 
-def _otherwise_shown(context: GatewayContext) -> list[dict[str, Any]]:
-    """Return the definitions that clients would be given without the gateway: those of its
-    built-in capabilities would not be there at all."""
+def _definitions_without_gateway(context: GatewayContext) -> list[dict[str, Any]]:
+    """Return the definitions that clients would see without the gateway, so without those of its
+    built-in capabilities."""
     capability_service = context.capability_service
     return [
         tool
@@ -147,13 +149,13 @@ def _governance(context: GatewayContext) -> dict[str, Any]:
 
 
 async def cost_report(tool_request: ToolRequest) -> Params:
-    """Return what the calls of this session cost, and of all sessions and days together."""
+    """Return the costs of the session's calls, and the totals of all sessions and days."""
     context = tool_request.context
     session_id = text_argument(tool_request.arguments, "session_id", required=False)
-    everybody = flag(tool_request.arguments, "include_all_sessions")
+    all_sessions = flag(tool_request.arguments, "include_all_sessions")
     with_keys = flag(tool_request.arguments, "include_all_keys")
     session: Any
-    if everybody:
+    if all_sessions:
         session = [_session_costs(each) for each in context.sessions.states()]
     else:
         chosen = context.sessions.find_state(session_id) if session_id else tool_request.session
@@ -206,7 +208,7 @@ def _sums(calls: int, count: int, micro: int) -> dict[str, Any]:
 
 
 def _keys(context: GatewayContext, callers: Iterable[str]) -> list[dict[str, Any]]:
-    """Return what each caller spent in the last 1, 7 and 30 days (UTC), and on what."""
+    """Return the spending of each caller in the last 1, 7 and 30 days (UTC), and its limit."""
     limits = context.config.cost_governance.budgets.per_key
     entries = []
     for caller in sorted(callers):
@@ -227,15 +229,15 @@ def _keys(context: GatewayContext, callers: Iterable[str]) -> list[dict[str, Any
 
 
 async def webhook_status(tool_request: ToolRequest) -> Params:
-    """Return the webhook endpoints and what they received.
+    """Return the webhook endpoints and their counters.
 
     Raises:
-      RpcError: webhooks are off.
+      RpcError: webhooks are disabled.
     """
     if not tool_request.context.config.webhooks.enabled:
-        raise RpcError(INTERNAL_ERROR, "Webhooks are off; webhooks.enabled switches them on")
+        raise RpcError(INTERNAL_ERROR, "Webhooks are disabled; set webhooks.enabled: true")
     webhook_service = tool_request.context.webhook_service
-    assert webhook_service is not None, "the gateway makes them"
+    assert webhook_service is not None, "the gateway creates it"
     status = await webhook_service.receiver.status()
     if webhook_service.problems:
         status["not_open"] = [

@@ -1,4 +1,4 @@
-"""Tools of servers that stand in `tools/list` under their own name: surfaced and promoted."""
+"""Surfaced and promoted tools: tools of servers that `tools/list` includes by their own name."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mcpgw.usage.model import ToolKey
 def definitions(
     context: GatewayContext, session: SessionState, taken: Container[str]
 ) -> list[dict[str, Any]]:
-    """Return the definitions of the tools that stand beside the meta-tools.
+    """Return the definitions of the tools that are listed beside the meta-tools.
 
-    A name that is taken, or stands there already, is left out: the first one has it. What is
-    outside the session's profile or not known yet is left out too.
+    If several tools have the same name, only the first is listed, and none if the name is in
+    `taken`. Tools that are unknown or not visible to the session are left out.
     """
     found: dict[str, dict[str, Any]] = {}
     for key in _keys(context, session):
@@ -29,7 +29,7 @@ def definitions(
 
 
 def owner(tool_request: ToolRequest, name: str) -> str | None:
-    """Return the server of a tool that the session may call by its own name."""
+    """Return the server of a tool that the session may call by its own name; None if unknown."""
     for server, tool in _keys(tool_request.context, tool_request.session):
         if tool == name:
             return server
@@ -44,7 +44,7 @@ def _keys(context: GatewayContext, session: SessionState) -> Iterator[ToolKey]:
 
 
 def filtered(tool_request: ToolRequest, query: str) -> list[dict[str, Any]]:
-    """Return the whole definitions of the tools whose name or description holds a text
+    """Return the full definitions of the tools whose name or description contains a text
     (proposal SEP-1821, `tools/list` with `query`)."""
     wanted = query.strip().lower()
     return [
@@ -55,10 +55,10 @@ def filtered(tool_request: ToolRequest, query: str) -> list[dict[str, Any]]:
 
 
 def resolve(tool_request: ToolRequest) -> Params:
-    """Return the whole definition of one tool by its name (proposal SEP-1862).
+    """Return the full definition of one tool by its name (proposal SEP-1862).
 
     Raises:
-      RpcError: no name, or no such tool, with the nearest names.
+      RpcError: the name is missing, or there is no such tool (with similar names).
     """
     from mcpgw.text.did_you_mean import did_you_mean
 
@@ -74,5 +74,5 @@ def resolve(tool_request: ToolRequest) -> Params:
         if offered == name:
             return {"tool": tool, "_meta": {"gateway/server": owner_name}}
     hint = did_you_mean(name, [offered for _, offered, _ in known])
-    missing = hint or " gateway_search_tools finds tools by what they do."
+    missing = hint or " Search for it with gateway_search_tools."
     raise RpcError(METHOD_NOT_FOUND, f"Tool '{name}' not found.{missing}")

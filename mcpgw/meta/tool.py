@@ -1,4 +1,4 @@
-"""The shape of a meta-tool: its definition, its arguments, its answer."""
+"""Building blocks of meta-tools: definition, arguments, result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Hints:
     open_world: bool
 
     def to_wire(self) -> dict[str, bool]:
-        """Return them under MCP's names."""
+        """Return the annotations under MCP's names."""
         return {
             "readOnlyHint": self.read_only,
             "destructiveHint": self.destructive,
@@ -39,7 +39,7 @@ DESTROYS: Final = Hints(read_only=False, destructive=True, idempotent=True, open
 
 
 def always(_context: GatewayContext) -> bool:
-    """Tell that a tool is listed in every configuration."""
+    """Return True: the tool is listed in every configuration."""
     return True
 
 
@@ -49,13 +49,13 @@ class MetaTool:
 
     Args:
       name, title: as the client sees them.
-      describe: gives the description; it may name live counts.
-      properties: JSON Schema of each argument.
-      required: the arguments that must be there.
+      describe: returns the description; it may contain live counts.
       hints: the annotations.
-      call: does it.
-      gives: the keys that `structuredContent` always has; None where the answer is a backend's.
-      listed: whether it stands in `tools/list` of a configuration; it can be called anyway.
+      call: handles a call.
+      properties: JSON Schema of each argument.
+      required: the required arguments.
+      gives: the keys that `structuredContent` always has; None if the result is a backend's.
+      listed: whether `tools/list` of a configuration includes it; it can be called anyway.
     """
 
     name: str
@@ -69,7 +69,7 @@ class MetaTool:
     listed: Callable[[GatewayContext], bool] = always
 
     def definition(self, context: GatewayContext) -> dict[str, Any]:
-        """Return the tool's entry of `tools/list`."""
+        """Return the tool's entry in `tools/list`."""
         schema: dict[str, Any] = {"type": "object", "properties": dict(self.properties)}
         if self.required:
             schema["required"] = list(self.required)
@@ -86,7 +86,7 @@ class MetaTool:
 
 
 def answer(payload: Mapping[str, Any]) -> Params:
-    """Wrap a payload as the result of a tool: JSON as text, and as structured content."""
+    """Return a payload as the result of a tool: as JSON text, and as structured content."""
     text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
     return {
         "content": [{"type": "text", "text": text}],
@@ -96,32 +96,34 @@ def answer(payload: Mapping[str, Any]) -> Params:
 
 
 def text_argument(arguments: Params, *names: str, required: bool = True) -> str:
-    """Return a string argument under the first of its names that is there.
+    """Return a string argument by the first of its names that is present and not empty.
 
     Raises:
-      RpcError: it is missing, empty or no string.
+      RpcError: it is not a string, or it is required and missing or empty.
     """
     for name in names:
         if (value := arguments.get(name)) is not None:
             if not isinstance(value, str):
                 kind = type(value).__name__
-                raise RpcError(INVALID_PARAMS, f"'{name}' is a string, not {kind}: {value!r:.80}")
+                raise RpcError(
+                    INVALID_PARAMS, f"'{name}' must be a string, not {kind}: {value!r:.80}"
+                )
             if value.strip():
                 return value.strip()
     if required:
         from mcpgw.text.did_you_mean import nearest
 
         near = nearest(names[0], [name for name in arguments if name not in names], count=1)
-        hint = f"; '{near[0]}' is not known, did you mean '{names[0]}'?" if near else ""
+        hint = f"; '{near[0]}' is unknown, did you mean '{names[0]}'?" if near else ""
         raise RpcError(INVALID_PARAMS, f"Missing '{names[0]}' parameter{hint}")
     return ""
 
 
 def whole_number(arguments: Params, name: str, *, default: int, low: int, high: int) -> int:
-    """Return a whole-number argument within its bounds; a numeric string is understood.
+    """Return an integer argument within its bounds; a numeric string is accepted.
 
     Raises:
-      RpcError: it is no whole number, or out of bounds.
+      RpcError: it is not a whole number, or out of bounds.
     """
     value = arguments.get(name)
     if value is None:
@@ -132,18 +134,19 @@ def whole_number(arguments: Params, name: str, *, default: int, low: int, high: 
         number = int(value)
     except (TypeError, ValueError, OverflowError):
         raise RpcError(
-            INVALID_PARAMS, f"'{name}' is a whole number from {low} to {high}, not {value!r:.80}"
+            INVALID_PARAMS,
+            f"'{name}' must be a whole number from {low} to {high}, not {value!r:.80}",
         ) from None
     if not low <= number <= high:
-        raise RpcError(INVALID_PARAMS, f"'{name}' is from {low} to {high}, not {number}")
+        raise RpcError(INVALID_PARAMS, f"'{name}' must be from {low} to {high}, not {number}")
     return number
 
 
 def flag(arguments: Params, name: str, *, default: bool = False) -> bool:
-    """Return a true-or-false argument; the words `true` and `false` are understood.
+    """Return a boolean argument; the strings `true` and `false` are accepted.
 
     Raises:
-      RpcError: it is neither.
+      RpcError: it is not a boolean.
     """
     value = arguments.get(name)
     if value is None:
@@ -151,12 +154,12 @@ def flag(arguments: Params, name: str, *, default: bool = False) -> bool:
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if not isinstance(value, bool):
-        raise RpcError(INVALID_PARAMS, f"'{name}' is true or false, not {value!r:.80}")
+        raise RpcError(INVALID_PARAMS, f"'{name}' must be true or false, not {value!r:.80}")
     return value
 
 
 def object_argument(arguments: Params, *names: str) -> Params:
-    """Return an argument that is an object, or a JSON object in a string; {} where missing.
+    """Return an argument that is an object or a string of a JSON object; {} if it is missing.
 
     Raises:
       RpcError: it is neither.

@@ -164,7 +164,7 @@ async def test_counts_in_descriptions_are_live() -> None:
             for tool in (await gateway.request("tools/list"))["tools"]
         }
         assert "3 tools on 1 server" in texts["gateway_search_tools"]
-        assert "List the 1 connected servers" in texts["gateway_list_servers"]
+        assert "List the 1 connected server:" in texts["gateway_list_servers"]
 
 
 async def test_surfaced_tools_are_called_by_their_own_name() -> None:
