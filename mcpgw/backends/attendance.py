@@ -35,14 +35,14 @@ class ReadyInstance(Instance, Protocol):
         """The gateway around it."""
 
     def go_idle(self) -> None:
-        """Hand out the connection no more; the next demand starts a new one."""
+        """Stop handing out the connection; the next demand starts a new one."""
 
     def prepare_restart(self) -> None:
-        """Hand out the connection no more; a new one starts as soon as this one has ended."""
+        """Stop handing out the connection; a new one starts when this one has ended."""
 
 
 async def attend(instance: ReadyInstance, connection: Connection) -> str:
-    """Attend a connection until it has to end; return why ("" for no fault of the server)."""
+    """Attend a connection until it must end; return the cause ("" if it was not a failure)."""
     reasons: list[str] = []
 
     async def end_after(part: Awaitable[str]) -> None:
@@ -91,11 +91,11 @@ async def _source_change(instance: ReadyInstance, connection: Connection) -> str
 
 
 async def _resubscribe(instance: ReadyInstance, connection: Connection) -> None:
-    """Subscribe to the resources that clients watch: a new process knows of none."""
+    """Subscribe to the resources that clients watch: a new process has no subscriptions."""
     for uri in instance.services.clients.subscribed_resources(instance):
         try:
             await connection.request("resources/subscribe", {"uri": uri})
         except RpcError as error:
-            log.info("backend.resubscribe_failed", server=instance.name, reason=str(error))
+            log.info("resource.subscribe_failed", server=instance.name, reason=str(error))
         except ConnectionLost:
             return

@@ -88,7 +88,7 @@ class CircuitBreaker:
     _clock: Callable[[], float] = trio.current_time
     _jitter: Callable[[], float] = random.random
     trips: int = attrs.field(default=0, init=False)
-    """How often it has opened."""
+    """The number of times that it has opened."""
     last_trip_at: float = attrs.field(default=0.0, init=False)
     """When it last opened, in Unix seconds; 0.0 if it never did."""
     last_trip_reason: str | None = attrs.field(default=None, init=False)

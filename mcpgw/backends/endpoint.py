@@ -118,13 +118,13 @@ def open_endpoint(
 async def _open_builtin(
     config: BackendConfig, processes: ProcessServices
 ) -> AsyncIterator[Endpoint]:
-    ours, theirs = channel_pair()
+    gateway_end, server_end = channel_pair()
     async with trio.open_nursery() as nursery:
-        await nursery.start(processes.serve_builtin, config.name, theirs)
+        await nursery.start(processes.serve_builtin, config.name, server_end)
         try:
-            yield BuiltinEndpoint(ours)
+            yield BuiltinEndpoint(gateway_end)
         finally:
-            ours.close()
+            gateway_end.close()
             nursery.cancel_scope.cancel()
 
 

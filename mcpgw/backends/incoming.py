@@ -1,4 +1,4 @@
-"""Requests and notifications that a server sends during a conversation."""
+"""Incoming messages: requests and notifications that a server sends on a connection."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class ListeningInstance(Instance, Protocol):
 
 @attrs.define(eq=False)
 class IncomingMessages:
-    """Handlers of one conversation, for its `Peer`.
+    """Handlers of the messages on one connection.
 
     Args:
       instance: the instance whose server sends the messages.
-      peer: the conversation; it knows the calls that are in flight.
+      peer: the peer of the connection; it knows the calls in flight.
     """
 
     instance: ListeningInstance
     peer: Peer = attrs.field(init=False)
 
     async def serve(self, request: Request) -> Params:
-        """Pass a request on to the client of the call that it belongs to."""
+        """Forward a request to the client of the call that it belongs to."""
         return await self.instance.services.clients.ask(
             self.instance,
             context_of_request(self.peer, request.about, request.method),
@@ -46,7 +46,7 @@ class IncomingMessages:
         )
 
     def notified(self, method: str, params: Params, about: RequestId | None) -> None:
-        """Note which lists have changed; forward all other notifications."""
+        """Record which lists have changed; forward all other notifications."""
         if not self.instance.lists.changed(method):
             context = context_of_notification(self.peer, about)
             self.instance.services.clients.notified(self.instance, context, method, params)

@@ -53,7 +53,7 @@ class BackendInstance:
     lists: ListSync = attrs.field(init=False)
     tool_view: ToolView = attrs.field(init=False)
     connection: Connection | None = None
-    """The live conversation; None if there is none."""
+    """The live connection; None if there is none."""
     failure: Failure | None = None
     """The last failure, kept until the instance is ready again."""
     starts: int = 0
@@ -285,7 +285,7 @@ class BackendInstance:
             failures=self.failures_in_a_row,
         )
         if self.server.breaker_open:
-            # Calls that come after the breaker's time are what starts it again.
+            # The first call after the breaker's time starts it again.
             self._wanted = False
             self._enter(State.IDLE)
             return
@@ -303,7 +303,7 @@ class BackendInstance:
                     await self._changed.park()
 
     async def _live(self) -> bool:
-        """Start the server and converse until it ends. Return whether it had been ready."""
+        """Start the server and serve it until it ends; return whether it was ready."""
         self._enter(State.STARTING)
         self._restarting = False
         self.starts += 1
@@ -330,10 +330,10 @@ class BackendInstance:
         return ready
 
     async def _converse(self, endpoint: Endpoint) -> tuple[bool, str]:
-        """Open the conversation and serve it.
+        """Open a connection over an endpoint and serve it until it ends.
 
         Returns:
-          Whether it was ready, and what went wrong ("": nothing).
+          Whether it was ready, and the cause of the end ("" if it was not a failure).
         """
         incoming = IncomingMessages(self)
         incoming.peer = peer = Peer(
@@ -396,7 +396,7 @@ class BackendInstance:
         return ready, note
 
     def _lose(self) -> None:
-        """Let no call use the connection any more, while the child is still being ended."""
+        """Stop handing out the connection, even though the child may not have ended yet."""
         if self.connection is not None:
             self.connection = None
             self._enter(State.BACKING_OFF)
@@ -417,13 +417,13 @@ class BackendInstance:
         self._enter(State.READY)
 
     def go_idle(self) -> None:
-        """Hand out the connection no more; the next demand starts a new one."""
+        """Stop handing out the connection; the next demand starts a new one."""
         self._wanted = False
         self.connection = None
         self._enter(State.IDLE)
 
     def prepare_restart(self) -> None:
-        """Hand out the connection no more; a new one starts as soon as this one has ended."""
+        """Stop handing out the connection; a new one starts when this one has ended."""
         self.connection = None
         self._restarting = True
         self._enter(State.STARTING)

@@ -119,9 +119,9 @@ class ManifestStore:
 
     def _files(self, backend: str) -> Iterator[Path]:
         # `_file_name` contains no dot, so files of other backends cannot match.
-        ours = re.compile(re.escape(_file_name(backend)) + r"\.[0-9a-f]{16}\.json")
+        own_name = re.compile(re.escape(_file_name(backend)) + r"\.[0-9a-f]{16}\.json")
         try:
-            found = [path for path in self.folder.iterdir() if ours.fullmatch(path.name)]
+            found = [path for path in self.folder.iterdir() if own_name.fullmatch(path.name)]
         except FileNotFoundError:
             return iter(())
         return iter(found)

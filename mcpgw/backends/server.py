@@ -142,7 +142,7 @@ class BackendServer:
 
     @property
     def starts(self) -> int:
-        """How often an instance was started."""
+        """The number of starts of all instances."""
         return sum(each.starts for each in self)
 
     @property
@@ -221,7 +221,7 @@ class BackendServer:
 
     @property
     def restarts_left(self) -> int:
-        """How often `restart` may still be called before a call has to succeed."""
+        """The number of restarts that are allowed before a call must succeed."""
         return max(0, self.breaker.failure_threshold - 1 - self.breaker.failures)
 
     def restart(self, reason: str) -> tuple[tuple[BackendInstance, ...], int]:

@@ -38,7 +38,7 @@ from mcpgw.protocol.peer import Params, ProgressCallback
 log = get_logger("mcpgw.backend")
 
 MAX_ROUNDS: Final = 10
-"""How often one request may ask for input before it fails."""
+"""Rounds of input of one request after which it fails."""
 REOPEN: Final = (0.5, 30.0)
 """Seconds until a notification stream that ended is opened again: at first, and at most."""
 

@@ -45,7 +45,7 @@ async def supervised(name: str, run: Callable[[], Awaitable[None]]) -> None:
 
 
 async def sync_usage(context: GatewayContext, folder: Path) -> None:
-    """Exchange the counters with `state.db`, where other gateways' counters are too."""
+    """Exchange the counters with `state.db`, which the user's other gateways share."""
     from mcpgw.usage.store import UsageStore
     from mcpgw.usage.sync import keep
 

@@ -1,4 +1,4 @@
-"""Run file: where other processes of the same user find a running gateway."""
+"""Run file of a gateway: its port and token, for other processes of the same user."""
 
 from __future__ import annotations
 

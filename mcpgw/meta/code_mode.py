@@ -172,7 +172,7 @@ TOOLS = (
             "include_schema": {"type": "boolean", "default": True},
         },
         required=("query",),
-        gives=("matches",),
+        result_keys=("matches",),
         listed=_on,
     ),
     MetaTool(

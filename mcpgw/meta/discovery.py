@@ -340,7 +340,7 @@ TOOLS = (
         ),
         hints=READS,
         call=list_servers,
-        gives=("servers",),
+        result_keys=("servers",),
     ),
     MetaTool(
         name="gateway_list_tools",
@@ -355,7 +355,7 @@ TOOLS = (
             "server": {"type": "string"},
             "role": {"type": "string", "enum": list(ROLES)},
         },
-        gives=("tools",),
+        result_keys=("tools",),
     ),
     MetaTool(
         name="gateway_search_tools",
@@ -372,6 +372,6 @@ TOOLS = (
             "explain": {"type": "boolean"},
         },
         required=("query",),
-        gives=("matches",),
+        result_keys=("matches",),
     ),
 )

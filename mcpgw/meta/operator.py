@@ -223,7 +223,7 @@ TOOLS = (
         call=kill_server,
         properties={"server": {"type": "string"}},
         required=("server",),
-        gives=("server", "status"),
+        result_keys=("server", "status"),
     ),
     MetaTool(
         name="gateway_revive_server",
@@ -235,7 +235,7 @@ TOOLS = (
         call=revive_server,
         properties={"server": {"type": "string"}},
         required=("server",),
-        gives=("server", "status"),
+        result_keys=("server", "status"),
     ),
     MetaTool(
         name="gateway_restart_server",
@@ -247,7 +247,7 @@ TOOLS = (
         call=restart_server,
         properties={"server": {"type": "string"}},
         required=("server",),
-        gives=("server", "state"),
+        result_keys=("server", "state"),
         listed=_operators,
     ),
     MetaTool(
@@ -256,7 +256,7 @@ TOOLS = (
         describe=lambda _context: "Apply an edited gateway.yaml now. Returns what changed.",
         hints=WRITES,
         call=reload_config,
-        gives=("status", "changes"),
+        result_keys=("status", "changes"),
     ),
     MetaTool(
         name="gateway_reload_capabilities",
@@ -266,7 +266,7 @@ TOOLS = (
         ),
         hints=WRITES,
         call=reload_capabilities,
-        gives=("status", "added", "removed", "changed"),
+        result_keys=("status", "added", "removed", "changed"),
     ),
     MetaTool(
         name="gateway_list_disabled_capabilities",
@@ -276,6 +276,6 @@ TOOLS = (
         ),
         hints=READS,
         call=list_disabled,
-        gives=("disabled_count", "disabled_capabilities"),
+        result_keys=("disabled_count", "disabled_capabilities"),
     ),
 )

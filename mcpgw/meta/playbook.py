@@ -57,12 +57,12 @@ async def run_playbook(tool_request: ToolRequest) -> Params:
     except PlaybookFailed as error:
         return _failed(error)
     payload = result.to_json()
-    whole = answer(payload)
+    uncut = answer(payload)
     limit = context.config.meta_mcp.result_limit
     page = (
-        tool_request.session.pages.cut(whole, limit, origin=f"playbook:{name}") if limit else whole
+        tool_request.session.pages.cut(uncut, limit, origin=f"playbook:{name}") if limit else uncut
     )
-    if page is not whole:
+    if page is not uncut:
         page["structuredContent"] = {**payload, "output": page["_meta"]}
     return page
 
@@ -105,6 +105,6 @@ TOOLS = (
             "dry_run": {"type": "boolean"},
         },
         required=("name",),
-        gives=("output", "steps_completed"),
+        result_keys=("output", "steps_completed"),
     ),
 )

@@ -119,7 +119,7 @@ TOOLS = (
         call=set_profile,
         properties={"profile": {"type": "string"}},
         required=("profile",),
-        gives=("profile", "description"),
+        result_keys=("profile", "description"),
     ),
     MetaTool(
         name="gateway_get_profile",
@@ -127,7 +127,7 @@ TOOLS = (
         describe=lambda _context: "Show this session's routing profile and what it allows.",
         hints=READS,
         call=get_profile,
-        gives=("profile", "available_profiles"),
+        result_keys=("profile", "available_profiles"),
     ),
     MetaTool(
         name="gateway_list_profiles",
@@ -135,7 +135,7 @@ TOOLS = (
         describe=lambda _context: "List the routing profiles with their descriptions.",
         hints=READS,
         call=list_profiles,
-        gives=("profiles", "default", "total"),
+        result_keys=("profiles", "default", "total"),
     ),
     MetaTool(
         name="gateway_set_state",
@@ -148,6 +148,6 @@ TOOLS = (
         call=set_state,
         properties={"state": {"type": "string"}},
         required=("state",),
-        gives=("previous", "current", "visible_tools"),
+        result_keys=("previous", "current", "visible_tools"),
     ),
 )

@@ -123,8 +123,8 @@ def _safety(context: GatewayContext, backend: BackendServer) -> dict[str, Any]:
     }
 
 
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f}%" if whole else "0.0%"
+def _percent(part: int, total: int) -> str:
+    return f"{100 * part / total:.1f}%" if total else "0.0%"
 
 
 def _governance(context: GatewayContext) -> dict[str, Any]:
@@ -260,7 +260,7 @@ TOOLS = (
         hints=READS,
         call=get_stats,
         properties={"price_per_million": {"type": "number", "default": 15}},
-        gives=("invocations", "top_tools"),
+        result_keys=("invocations", "top_tools"),
     ),
     MetaTool(
         name="gateway_cost_report",
@@ -275,7 +275,7 @@ TOOLS = (
             "include_all_sessions": {"type": "boolean"},
             "include_all_keys": {"type": "boolean"},
         },
-        gives=("session", "aggregate"),
+        result_keys=("session", "aggregate"),
     ),
     MetaTool(
         name="gateway_webhook_status",
@@ -283,7 +283,7 @@ TOOLS = (
         describe=lambda _context: "List webhook endpoints with their delivery counts.",
         hints=READS,
         call=webhook_status,
-        gives=("endpoints", "total_received"),
+        result_keys=("endpoints", "total_received"),
         listed=_webhooks,
     ),
 )

@@ -54,7 +54,7 @@ class MetaTool:
       call: handles a call.
       properties: JSON Schema of each argument.
       required: the required arguments.
-      gives: the keys that `structuredContent` always has; None if the result is a backend's.
+      result_keys: the keys that `structuredContent` always has; None if the result is a backend's.
       listed: whether `tools/list` of a configuration includes it; it can be called anyway.
     """
 
@@ -65,7 +65,7 @@ class MetaTool:
     call: Callable[[ToolRequest], Awaitable[Params]]
     properties: Mapping[str, Any] = attrs.field(factory=dict)
     required: tuple[str, ...] = ()
-    gives: tuple[str, ...] | None = None
+    result_keys: tuple[str, ...] | None = None
     listed: Callable[[GatewayContext], bool] = always
 
     def definition(self, context: GatewayContext) -> dict[str, Any]:
@@ -80,8 +80,8 @@ class MetaTool:
             "inputSchema": schema,
             "annotations": self.hints.to_wire(),
         }
-        if self.gives is not None:
-            definition["outputSchema"] = {"type": "object", "required": list(self.gives)}
+        if self.result_keys is not None:
+            definition["outputSchema"] = {"type": "object", "required": list(self.result_keys)}
         return definition
 
 
