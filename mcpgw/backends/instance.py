@@ -148,8 +148,9 @@ class BackendInstance:
         for_seconds = trio.current_time() - self._since
         if self.server.killed:
             return f"Server '{self.name}' is disabled by the operator's kill switch"
-        text = f"Server '{self.name}' is {self.state.value}"
-        if self._phase is State.STARTING:
+        starting = self._phase is State.STARTING
+        text = f"Server '{self.name}' {'has been' if starting else 'is'} {self.state.value}"
+        if starting:
             text += f" for {for_seconds:.0f} s and has not answered `initialize` yet"
             if tail := self._endpoint.stderr_tail() if self._endpoint else "":
                 text += f"; its stderr ends: {tail}"

@@ -1,4 +1,4 @@
-"""The wait before the next attempt."""
+"""Exponential backoff."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ class TestDelay:
 
     @pytest.mark.parametrize("attempt", [-1, 0, 1])
     def test_the_first_attempt_does_not_wait(self, attempt: int) -> None:
-        """Before the first attempt there is nothing to wait for."""
+        """The first attempt has no delay."""
         assert 0.0 == ceiling(attempt)
 
     def test_jitter_is_full(self) -> None:
-        """The delay is the drawn part of the ceiling."""
+        """The delay is the random fraction of the ceiling."""
         drawn = iter([0.0, 0.25])
         numbers = {"initial": 1.0, "maximum": 10.0, "multiplier": 2.0}
         assert [0.0, 0.5] == [delay(3, jitter=lambda: next(drawn), **numbers) for _ in range(2)]
 
     @pytest.mark.parametrize("multiplier", [2, 1.5, 1e300])
     def test_any_attempt_number(self, multiplier: float) -> None:
-        """Numbers beyond what a float can hold end at the maximum."""
+        """Numbers that overflow a float result in the maximum."""
         assert 10.0 == ceiling(10**9, multiplier=multiplier)
 
     def test_no_wait_at_all(self) -> None:
-        """With an initial wait of zero there is never one."""
+        """With an initial delay of zero there is no delay at all."""
         assert 0.0 == ceiling(10**9, initial=0.0)
 
     @given(

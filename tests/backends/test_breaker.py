@@ -1,4 +1,4 @@
-"""The circuit breaker."""
+"""Circuit breaker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mcpgw.backends.breaker import BreakerState, CircuitBreaker, Permit
 
 @attrs.define
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that is moved by hand."""
 
     now: float = 1000.0
 
@@ -52,7 +52,7 @@ def admit(breaker: CircuitBreaker) -> Permit:
 
 
 class TestClosed:
-    """Calls go through."""
+    """A closed breaker: calls pass."""
 
     def test_needs_no_clock(self) -> None:
         """A closed breaker works outside of Trio too."""
@@ -63,11 +63,11 @@ class TestClosed:
         assert "closed" == breaker.snapshot()["state"]
 
     def test_calls_share_one_permit(self, breaker: CircuitBreaker) -> None:
-        """A call through a closed breaker costs no object."""
+        """A call through a closed breaker creates no object."""
         assert admit(breaker) is admit(breaker)
 
     def test_opens_at_the_threshold(self, breaker: CircuitBreaker) -> None:
-        """So many failures in a row open it, not one fewer."""
+        """Exactly `failure_threshold` failures in a row open it."""
         admit(breaker).failure("first")
         assert BreakerState.CLOSED is breaker.state
         admit(breaker).failure("second")
@@ -82,7 +82,7 @@ class TestClosed:
         assert BreakerState.OPEN is breaker.state
 
     def test_one_cause_for_many_calls_counts_once(self, breaker: CircuitBreaker) -> None:
-        """A cut line fails all calls on it; calls that begin after it count again."""
+        """A lost connection fails all its calls but counts once; later calls count again."""
         for each in [admit(breaker) for _ in range(10)]:
             each.failure("cut", common=True)
         assert 1 == breaker.failures
@@ -96,18 +96,18 @@ class TestClosed:
         breaker.record_failure("x")
         assert "<CircuitBreaker CLOSED failures=1/2 trips=0>" == repr(breaker)
 
-    def test_release_says_nothing(self, breaker: CircuitBreaker) -> None:
-        """A cancelled call is no failure and no success."""
+    def test_release_does_not_count(self, breaker: CircuitBreaker) -> None:
+        """A cancelled call is neither a failure nor a success."""
         breaker.record_failure("x")
         admit(breaker).release()
         assert "<CircuitBreaker CLOSED failures=1/2 trips=0>" == repr(breaker)
 
 
 class TestOpen:
-    """Calls are refused for a while."""
+    """An open breaker: calls are refused for a while."""
 
     def test_refuses_until_the_time_is_over(self, breaker: CircuitBreaker, clock: Clock) -> None:
-        """It refuses for `reset_timeout`, and says how long still."""
+        """Calls are refused for `reset_timeout`; `retry_after` is the remaining time."""
         breaker.record_failure("x")
         breaker.record_failure("x")
         clock.now += 17.7
@@ -118,13 +118,13 @@ class TestOpen:
         assert breaker.admit() is not None
 
     def test_jitter_is_fixed_at_the_trip(self, clock: Clock) -> None:
-        """The time is up to a tenth longer, and does not change while it runs."""
+        """The jitter adds up to a tenth, and is drawn once per trip."""
         breaker = make(clock, failures=1, jitter=0.5)
         breaker.record_failure("x")
         assert [31.5, 31.5] == [breaker.retry_after(), breaker.retry_after()]
 
     def test_late_answers_change_nothing(self, breaker: CircuitBreaker, clock: Clock) -> None:
-        """What calls from before the trip still tell neither closes it nor makes it last longer."""
+        """Reports of calls from before the trip neither close it nor extend it."""
         slow, other = admit(breaker), admit(breaker)
         breaker.record_failure("x")
         breaker.record_failure("x")
@@ -135,7 +135,7 @@ class TestOpen:
         assert "<CircuitBreaker OPEN failures=2/2 trips=1 retry in 10.0s>" == repr(breaker)
 
     def test_reset_closes(self, breaker: CircuitBreaker) -> None:
-        """By hand it closes at once; calls from before the reset do not count any more."""
+        """`reset` closes it at once; calls from before the reset do not count any more."""
         slow = admit(breaker)
         breaker.record_failure("x")
         breaker.record_failure("x")
@@ -145,11 +145,11 @@ class TestOpen:
 
 
 class TestHalfOpen:
-    """One call at a time finds out whether the backend works again."""
+    """A half-open breaker: one call at a time is a probe."""
 
     @pytest.fixture
     def breaker(self, clock: Clock) -> CircuitBreaker:
-        """A breaker that has tripped and is half open now."""
+        """A half-open breaker after one trip."""
         breaker = make(clock)
         breaker.record_failure("x")
         breaker.record_failure("x")
@@ -157,7 +157,7 @@ class TestHalfOpen:
         return breaker
 
     def test_one_probe_at_a_time(self, breaker: CircuitBreaker) -> None:
-        """While a probe is under way all others are refused."""
+        """While a probe is in flight, other calls are refused."""
         probe = admit(breaker)
         assert breaker.admit() is None
         assert "<CircuitBreaker HALF_OPEN failures=2/2 trips=1 successes=0/2 probing>" == repr(
@@ -180,7 +180,7 @@ class TestHalfOpen:
         assert "<CircuitBreaker OPEN failures=1/2 trips=2 retry in 30.0s>" == repr(breaker)
 
     def test_a_death_during_the_probe_opens_it(self, breaker: CircuitBreaker, clock: Clock) -> None:
-        """After a failure that was no call, the probe's own end does not count."""
+        """After a failure outside of a call, the end of the probe does not count."""
         probe = admit(breaker)
         breaker.record_failure("the process died")
         probe.failure("connection lost")
@@ -193,12 +193,12 @@ class TestHalfOpen:
         second.release()
 
     def test_release_gives_the_slot_back(self, breaker: CircuitBreaker) -> None:
-        """A cancelled probe leaves the way free for the next."""
+        """After a cancelled probe the next call is a probe."""
         admit(breaker).release()
         assert breaker.admit() is not None
 
     def test_a_probe_counts_once(self, breaker: CircuitBreaker) -> None:
-        """What a probe tells a second time is ignored."""
+        """A second report of a probe is ignored."""
         probe = admit(breaker)
         probe.success()
         probe.success()
@@ -207,7 +207,7 @@ class TestHalfOpen:
         assert "<CircuitBreaker HALF_OPEN failures=2/2 trips=1 successes=1/2>" == repr(breaker)
 
     def test_late_answers_change_nothing(self, clock: Clock) -> None:
-        """Answers to calls from before the trip neither close it nor open it."""
+        """Reports of calls from before the trip neither close it nor open it."""
         breaker = make(clock, successes=1)
         slow, other = admit(breaker), admit(breaker)
         breaker.record_failure("x")
@@ -230,7 +230,7 @@ class TestHalfOpen:
 
 
 class TestSnapshot:
-    """Plain data for lists and counters."""
+    """Snapshots as plain data."""
 
     def test_before_any_trip(self, breaker: CircuitBreaker) -> None:
         """A breaker that never opened has no last trip."""
@@ -247,7 +247,7 @@ class TestSnapshot:
     def test_after_a_trip(
         self, breaker: CircuitBreaker, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The time of the trip is the wall clock's, the wait is rounded up."""
+        """The time of the trip is in Unix time; the remaining time is rounded up."""
         monkeypatch.setattr(time, "time", lambda: 1_700_000_000.25)
         breaker.record_failure("x")
         breaker.record_failure("no answer within 5 s")
@@ -266,8 +266,8 @@ class TestSnapshot:
 @pytest.mark.parametrize(
     "numbers", [{"failure_threshold": 0}, {"success_threshold": 0}, {"reset_timeout": -1.0}]
 )
-def test_useless_numbers(numbers: dict[str, int]) -> None:
-    """Numbers that would make a breaker that never works are refused, by name."""
+def test_invalid_numbers(numbers: dict[str, int]) -> None:
+    """Numbers with which the breaker could not work are refused by name."""
     with pytest.raises(ValueError, match=next(iter(numbers))):
         CircuitBreaker(**numbers)
 
@@ -276,7 +276,7 @@ FAILURES, SUCCESSES = 3, 2
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Calls, answers, events and time in any order, against a plain model of the rules."""
+    """Calls, reports, failures and time in any order, compared with a simple model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -313,7 +313,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.good = 0
 
     def current(self, probe: bool, trips: int) -> bool:
-        """Tell whether a call's end still counts by the rules."""
+        """Tell whether the report of a call still counts."""
         return self.open_until is None and probe == self.half_open and trips == self.trips
 
     @rule()
@@ -365,7 +365,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.pass_time()
 
     @rule()
-    def wait_as_told(self) -> None:
+    def wait_until_retry(self) -> None:
         wait = self.breaker.retry_after()
         self.clock.now += wait
         while self.breaker.retry_after():  # the sum was rounded down
@@ -378,7 +378,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.open_until = None
         self.half_open = False
         self.row = self.good = 0
-        # Calls from before do not count any more.
+        # Earlier calls do not count any more.
         self.calls = [(permit, probe, -1) for permit, probe, _ in self.calls]
 
     @invariant()

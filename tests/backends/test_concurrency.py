@@ -1,4 +1,4 @@
-"""The limit on calls in flight."""
+"""Concurrency limit."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mcpgw.backends.concurrency import ConcurrencyLimit
 
 
 class TestConcurrencyLimit:
-    """Places, and the line for them."""
+    """Slots and their queue."""
 
-    async def test_free_places_cost_no_checkpoint(self) -> None:
-        """Taking and giving back a free place does not let other tasks run."""
+    async def test_free_slots_need_no_checkpoint(self) -> None:
+        """Acquiring and releasing a free slot is not a checkpoint."""
         limit = ConcurrencyLimit(1)
         with assert_no_checkpoints():
             async with limit:
@@ -23,7 +23,7 @@ class TestConcurrencyLimit:
         assert 0 == limit.in_flight
 
     async def test_in_order_of_arrival(self) -> None:
-        """Who came first is served first, and a newcomer does not slip in."""
+        """Tasks are served in order of arrival, also before new tasks."""
         limit = ConcurrencyLimit(1)
         order: list[int] = []
 
@@ -42,8 +42,8 @@ class TestConcurrencyLimit:
             await use(3)
         assert [0, 1, 2, 3] == order
 
-    async def test_cancelled_in_the_line(self) -> None:
-        """Who is cancelled while waiting has taken nothing, and those behind move up."""
+    async def test_cancelled_in_the_queue(self) -> None:
+        """A task that is cancelled while waiting takes no slot, and the others move up."""
         limit = ConcurrencyLimit(1)
         served = trio.Event()
 
@@ -65,7 +65,7 @@ class TestConcurrencyLimit:
         assert (0, 0) == (limit.in_flight, limit.waiting)
 
     async def test_cancelled_after_the_wake_up(self) -> None:
-        """A place that was handed over just before the cancellation is not lost."""
+        """A slot that was handed over just before the cancellation is not lost."""
         limit = ConcurrencyLimit(1)
         await limit.acquire()
         scope = trio.CancelScope()
@@ -84,12 +84,12 @@ class TestConcurrencyLimit:
         assert (0, 0) == (limit.in_flight, limit.waiting)
 
     def test_release_without_acquire(self) -> None:
-        """Giving back what was not taken is an error, not a larger limit."""
+        """`release` without `acquire` is an error and does not raise the limit."""
         with pytest.raises(RuntimeError, match="without acquire"):
             ConcurrencyLimit(1).release()
 
-    def test_no_places(self) -> None:
-        """A limit of zero would block for ever, and is refused."""
+    def test_no_slots(self) -> None:
+        """A limit of zero would block forever and is refused."""
         with pytest.raises(ValueError, match="max_in_flight"):
             ConcurrencyLimit(0)
 
@@ -105,9 +105,9 @@ class TestConcurrencyLimit:
     def test_any_order_of_calls_and_cancellations(
         self, places: int, calls: list[tuple[int, int, int | None]]
     ) -> None:
-        """The limit is never exceeded, nobody is overtaken, and everyone is served in the end.
+        """The limit is never exceeded, and all tasks are served in order of arrival.
 
-        A call is its moment of arrival, the time that it takes, and when it is cancelled.
+        A call has a time of arrival, a duration, and a time of cancellation or None.
         """
         limit = ConcurrencyLimit(places)
         arrived: list[int] = []
@@ -132,14 +132,14 @@ class TestConcurrencyLimit:
                         inside -= 1
 
         async def main() -> None:
-            # Without a lost wake-up all is over in the sum of all times.
+            # Without a lost wake-up, all calls end within the sum of all times.
             with trio.fail_after(6 + sum(takes for _, takes, _ in calls)):
                 async with trio.open_nursery() as nursery:
                     for number, parts in enumerate(calls):
                         nursery.start_soon(call, number, *parts)
 
         trio.run(main, clock=MockClock(autojump_threshold=0))
-        # Trio runs those that are woken at the same moment in any order, so times tell.
+        # Trio runs tasks that wake at the same moment in any order, so times are compared.
         times = [served[number] for number in arrived if number in served]
         assert sorted(times) == times
         assert {number for number, call in enumerate(calls) if call[2] is None} <= set(served)

@@ -1,4 +1,4 @@
-"""What is kept on disk of what a backend offered."""
+"""Manifests and their store."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def only_file(store: ManifestStore) -> Path:
 
 
 class TestDiffersFrom:
-    """What is new in a manifest."""
+    """Comparison of manifests."""
 
     @pytest.mark.parametrize(
         ("changes", "expected"),
@@ -64,11 +64,11 @@ class TestDiffersFrom:
         ],
     )
     def test_names_what_differs(self, changes: dict[str, Any], expected: set[str]) -> None:
-        """Each list that is not the same is named, and `server` for the rest."""
+        """Each list that differs is named, and `server` for the other fields."""
         assert expected == make(**changes).differs_from(make())
 
     def test_order_counts(self) -> None:
-        """A list in another order is another list."""
+        """A list in another order differs."""
         one, other = {"name": "a"}, {"name": "b"}
         assert {"tools"} == make(tools=(one, other)).differs_from(make(tools=(other, one)))
 
@@ -77,23 +77,23 @@ class TestStore:
     """Saving and loading."""
 
     def test_round_trip(self, store: ManifestStore) -> None:
-        """What was saved is loaded again, unknown fields of definitions included."""
+        """A saved manifest is loaded again, including unknown fields of definitions."""
         store.save(make())
         assert make() == store.load("maths", FINGERPRINTS[0])
 
     def test_only_for_the_owner(self, store: ManifestStore) -> None:
-        """Nobody else can read the folder or the file."""
+        """Other users cannot read the folder or the file."""
         store.save(make())
         modes = [path.stat().st_mode & 0o777 for path in (store.folder, only_file(store))]
         assert [0o700, 0o600] == modes
 
     def test_nothing_kept(self, store: ManifestStore) -> None:
-        """Without a folder there is nothing to load, and nothing to forget."""
+        """Without a folder, `load` returns None and `forget` does nothing."""
         store.forget("maths")
         assert store.load("maths", FINGERPRINTS[0]) is None
 
     def test_another_configuration(self, store: ManifestStore) -> None:
-        """A manifest counts only for the configuration that it was saved under."""
+        """A manifest is loaded only for the configuration that it was saved under."""
         store.save(make())
         assert store.load("maths", FINGERPRINTS[1]) is None
 
@@ -104,7 +104,7 @@ class TestStore:
 
     @pytest.mark.parametrize("length", [0, 1, 40, -1])
     def test_torn_file(self, store: ManifestStore, length: int) -> None:
-        """A file of which a part is missing is as good as none."""
+        """An incomplete file is ignored."""
         store.save(make())
         path = only_file(store)
         path.write_bytes(path.read_bytes()[:length])
@@ -126,7 +126,7 @@ class TestStore:
         ],
     )
     def test_wrong_shapes(self, store: ManifestStore, changes: dict[str, Any]) -> None:
-        """A file of another version or shape is as good as none."""
+        """A file of another version or shape is ignored."""
         store.save(make())
         path = only_file(store)
         path.write_text(json.dumps(json.loads(path.read_text()) | changes))
@@ -134,13 +134,13 @@ class TestStore:
 
     @pytest.mark.parametrize("content", ["[]", "null", '"x"', "[" * 100_000, "\x00", "{}"])
     def test_anything_else_in_the_file(self, store: ManifestStore, content: str) -> None:
-        """Whatever stands in the file, loading does not fail."""
+        """Loading does not fail, whatever the content of the file."""
         store.save(make())
         only_file(store).write_text(content)
         assert store.load("maths", FINGERPRINTS[0]) is None
 
     def test_a_folder_in_its_place(self, store: ManifestStore) -> None:
-        """What is no file is as good as none."""
+        """A folder instead of a file is ignored."""
         store.save(make())
         path = only_file(store)
         path.unlink()
@@ -148,13 +148,13 @@ class TestStore:
         assert store.load("maths", FINGERPRINTS[0]) is None
 
     def test_cannot_be_written(self, tmp_path: Path) -> None:
-        """Where it cannot be saved the caller is told."""
+        """An error of writing is raised."""
         (tmp_path / "file").touch()
         with pytest.raises(OSError, match="file"):
             ManifestStore(tmp_path / "file" / "manifests").save(make())
 
     def test_nested_too_deeply(self, store: ManifestStore) -> None:
-        """A definition that JSON cannot hold is an error of writing, told like the others."""
+        """A definition that JSON cannot represent is an error of writing, too."""
         deep: dict[str, Any] = {}
         for _ in range(100_000):
             deep = {"": deep}
@@ -165,7 +165,7 @@ class TestStore:
 
 
 class TestRoom:
-    """How many manifests are kept."""
+    """The number of manifests that are kept."""
 
     def save_all(self, store: ManifestStore, backend: str = "maths") -> None:
         for age, fingerprint in enumerate(FINGERPRINTS):
@@ -178,12 +178,12 @@ class TestRoom:
         return [each for each in FINGERPRINTS if store.load(backend, each) is not None]
 
     def test_the_newest_are_kept(self, store: ManifestStore) -> None:
-        """Gateways with different configurations share a folder; the oldest make room."""
+        """If gateways with different configurations share a folder, the oldest are removed."""
         self.save_all(store)
         assert FINGERPRINTS[-KEPT:] == self.kept(store)
 
     def test_the_one_just_saved_is_kept(self, store: ManifestStore) -> None:
-        """Whatever the clock says, what was saved last stays."""
+        """The manifest that was saved last is kept, whatever the modification times."""
         self.save_all(store)
         for path in store.folder.iterdir():
             os.utime(path, (4e9, 4e9))
@@ -210,7 +210,7 @@ class TestRoom:
         ],
     )
     def test_names_do_not_clash(self, store: ManifestStore, name: str) -> None:
-        """A backend with a similar or an odd name has files of its own, inside the folder."""
+        """A backend with a similar or unusual name has its own files, inside the folder."""
         store.save(make(name))
         self.save_all(store)
         store.save(make("maths" + "s" * 502))
@@ -222,7 +222,7 @@ class TestRoom:
         assert KEPT == len(self.kept(store))
 
     def test_forget(self, store: ManifestStore) -> None:
-        """A backend is forgotten under every configuration, others are not."""
+        """A backend is forgotten under every configuration; others are kept."""
         self.save_all(store)
         store.save(make("other"))
         store.forget("maths")
@@ -260,7 +260,7 @@ manifests = st.builds(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(manifests)
 def test_any_manifest_survives(tmp_path: Path, manifest: Manifest) -> None:
-    """Whatever a backend says is loaded as it was saved, under whatever name."""
+    """Any manifest is loaded as it was saved, whatever the backend's name."""
     store = ManifestStore(tmp_path)
     store.save(manifest)
     loaded = store.load(manifest.backend, manifest.fingerprint)

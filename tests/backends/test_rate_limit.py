@@ -1,4 +1,4 @@
-"""The token bucket."""
+"""Token bucket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TestTryTake:
     """Taking without waiting."""
 
     def test_a_burst_then_the_rate(self) -> None:
-        """A full bucket gives `burst` tokens at once, then says when the next one comes."""
+        """A full bucket has `burst` tokens; then `try_take` returns the wait for the next."""
         now = 100.0
         bucket = TokenBucket(rate=4.0, burst=2, clock=lambda: now)
         assert [0.0, 0.0, 0.25, 0.25] == [bucket.try_take() for _ in range(4)]
@@ -27,7 +27,7 @@ class TestTryTake:
         assert [0.0, 0.25] == [bucket.try_take(), bucket.try_take()]
 
     def test_never_holds_more_than_burst(self) -> None:
-        """A long pause fills the bucket, and no more."""
+        """A long pause fills the bucket only up to `burst`."""
         now = 100.0
         bucket = TokenBucket(rate=4.0, burst=2, clock=lambda: now)
         bucket.try_take()
@@ -37,8 +37,8 @@ class TestTryTake:
     @pytest.mark.parametrize(
         ("name", "rate", "burst"), [("rate", 0.0, 1), ("rate", -1.0, 1), ("burst", 1.0, 0)]
     )
-    def test_useless_numbers(self, name: str, rate: float, burst: int) -> None:
-        """A bucket that never gives a token is refused."""
+    def test_invalid_numbers(self, name: str, rate: float, burst: int) -> None:
+        """Numbers with which a bucket would never have a token are refused."""
         with pytest.raises(ValueError, match=name):
             TokenBucket(rate=rate, burst=burst)
 
@@ -50,8 +50,8 @@ class TestTryTake:
     def test_never_more_than_burst_and_rate_in_any_window(
         self, rate: float, burst: int, pauses: list[float]
     ) -> None:
-        """In any span of time there are at most `burst + rate * span` tokens, and no fewer come
-        than are promised."""
+        """In any span there are at most `burst + rate * span` tokens, and at least those that
+        `try_take` announced."""
         now = 5000.0
         bucket = TokenBucket(rate=rate, burst=burst, clock=lambda: now)
         taken: list[float] = []
@@ -71,14 +71,14 @@ class TestTake:
     """Waiting for a token."""
 
     async def test_no_checkpoint_while_there_are_tokens(self) -> None:
-        """A token that is there costs no switch of tasks."""
+        """Taking an available token is not a checkpoint."""
         bucket = TokenBucket(rate=1.0, burst=1)
         with assert_no_checkpoints():
             await bucket.take()
         assert "<TokenBucket rate=1/s burst=1 waiting=0>" == repr(bucket)
 
     async def test_in_order_of_arrival(self, autojump_clock: MockClock) -> None:
-        """Waiting tasks get one token each in turn, and nobody overtakes them."""
+        """Waiting tasks get one token each, in order of arrival."""
         bucket = TokenBucket(rate=2.0, burst=1)
         start = trio.current_time()
         times: list[tuple[str, float]] = []
@@ -100,7 +100,7 @@ class TestTake:
     async def test_a_newcomer_does_not_take_the_token_of_one_who_wakes_up(
         self, mock_clock: MockClock
     ) -> None:
-        """Between the wake-up and the token there is no gap to slip into."""
+        """A new task cannot take the token between a wake-up and its use."""
         bucket = TokenBucket(rate=1.0, burst=1)
         await bucket.take()
         async with trio.open_nursery() as nursery:
@@ -111,8 +111,8 @@ class TestTake:
         assert 0 == bucket.waiting
 
     @pytest.mark.parametrize("cancelled", ["a", "b"])
-    async def test_cancelled_in_the_line(self, autojump_clock: MockClock, cancelled: str) -> None:
-        """Who is cancelled has taken nothing: those behind have their token one turn earlier."""
+    async def test_cancelled_in_the_queue(self, autojump_clock: MockClock, cancelled: str) -> None:
+        """A cancelled task takes no token, so the others have theirs one turn earlier."""
         bucket = TokenBucket(rate=1.0, burst=1)
         start = trio.current_time()
         times: dict[str, float] = {}
@@ -134,7 +134,7 @@ class TestTake:
         assert 0 == bucket.waiting
 
     async def test_longer_than_the_caller_waits(self, autojump_clock: MockClock) -> None:
-        """Where the wait is longer than `max_wait` it is refused at once, and nothing is taken."""
+        """A wait longer than `max_wait` is refused at once, and no token is taken."""
         bucket = TokenBucket(rate=0.5, burst=1)
         await bucket.take()
         start = trio.current_time()
@@ -148,7 +148,7 @@ class TestTake:
     async def test_longer_than_the_deadline(
         self, autojump_clock: MockClock, timeout: float
     ) -> None:
-        """Where the token does not come before the deadline it is refused at once."""
+        """A wait beyond the deadline is refused at once."""
         bucket = TokenBucket(rate=0.5, burst=1)
         await bucket.take()
         start = trio.current_time()
@@ -157,7 +157,7 @@ class TestTake:
         assert start == trio.current_time()
 
     async def test_in_a_cancelled_scope(self) -> None:
-        """A cancelled task hears that it is cancelled, not that it should come back."""
+        """In a cancelled scope `take` raises Cancelled, not RateLimited."""
         bucket = TokenBucket(rate=0.5, burst=1)
         await bucket.take()
         with trio.CancelScope() as scope:
@@ -178,9 +178,9 @@ class TestTake:
     def test_any_order_of_calls_and_cancellations(
         self, rate: float, burst: int, calls: list[tuple[int, int | None, bool]]
     ) -> None:
-        """Waiting tasks are served in order and at the full rate, whoever gives up.
+        """Waiting tasks are served in order and at the full rate, despite cancellations.
 
-        A call is its moment of arrival, when it is cancelled, and whether it only tries.
+        A call has a time of arrival, a time of cancellation or None, and whether it only tries.
         """
         bucket = TokenBucket(rate=rate, burst=burst)
         arrived: list[int] = []
@@ -197,7 +197,7 @@ class TestTake:
                         served.append((number, trio.current_time()))
                     return
                 arrived.append(number)
-                # Not a deadline: `take` would see it and refuse instead of waiting.
+                # Not a deadline: `take` would notice it and refuse instead of waiting.
                 if cancelled is not None:
                     helpers.start_soon(cancel_later, scope, cancelled)
                 await bucket.take()
@@ -226,5 +226,5 @@ class TestTake:
         assert 0 == bucket.waiting
 
     def test_retry_after_is_kept(self) -> None:
-        """The error carries the wait as a number, for whoever explains it."""
+        """The error has the wait as a number."""
         assert math.pi == RateLimited(math.pi).retry_after

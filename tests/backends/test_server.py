@@ -1,4 +1,4 @@
-"""A backend's supervision, with scripted servers on a clock that jumps."""
+"""Supervision of backends, with scripted servers and a virtual clock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def answer(_request: Request) -> Params:
 async def test_starts_at_the_first_demand_only(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """Nothing is started until somebody wants it, then exactly once for many."""
+    """A server starts at the first demand, once for all callers."""
     script = Script([Life(answer)])
     async with scripted_pool(monkeypatch, {"one": script}) as pool:
         backend = pool.get("one")
@@ -48,7 +48,7 @@ async def test_starts_at_the_first_demand_only(
 async def test_restarts_by_itself_after_a_crash(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """A crash is followed by a new start at once, with the lists read anew."""
+    """After a crash the server starts again at once, and its lists are read again."""
     first, second = Life(answer), Life(answer, tools=(READ_TOOL,))
     script = Script([first, second])
     async with scripted_pool(monkeypatch, {"one": script}) as pool:
@@ -68,7 +68,7 @@ async def test_a_crash_loop_backs_off_and_opens_the_breaker(
     monkeypatch: pytest.MonkeyPatch,
     autojump_clock: MockClock,
 ) -> None:
-    """Failed starts come at growing distances until the breaker opens; then none come."""
+    """Failed starts are repeated at growing intervals until the breaker opens."""
     script = Script([Life(dies_at_start=True)])
     async with scripted_pool(monkeypatch, {"one": script}) as pool:
         backend = pool.get("one")
@@ -106,10 +106,10 @@ async def test_a_missing_command_is_not_tried_again(
         assert State.READY is backend.state
 
 
-async def test_a_passing_spawn_failure_is_tried_again(
+async def test_a_transient_spawn_failure_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """A start that fails for want of processes is waited through."""
+    """A start that fails for a lack of processes is repeated."""
     error = SpawnFailed("no more processes", permanent=False)
     script = Script([Life(spawn_error=error), Life(answer)])
     async with scripted_pool(monkeypatch, {"one": script}) as pool:
@@ -119,10 +119,10 @@ async def test_a_passing_spawn_failure_is_tried_again(
         assert 2 == len(script.started)
 
 
-async def test_a_hanging_start_ends_after_its_time(
+async def test_a_hanging_start_times_out(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """A server that never answers `initialize` is given up after `start_timeout`, and says so."""
+    """A server that does not answer `initialize` fails after `start_timeout`, with that reason."""
     script = Script([Life(hangs=True)])
     retry = FailsafeConfig(retry=RetryConfig(max_attempts=1))
     async with scripted_pool(
@@ -145,7 +145,7 @@ async def _look_while_starting(backend: object) -> None:
 
 
 async def test_the_kill_switch(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
-    """A killed backend ends at once, is not started, and runs again after a revival."""
+    """A killed server ends at once, is not started again, and runs after `revive`."""
     script = Script([Life(answer)])
     async with scripted_pool(monkeypatch, {"one": script}) as pool:
         backend = pool.get("one")
@@ -167,7 +167,7 @@ async def test_the_kill_switch(monkeypatch: pytest.MonkeyPatch, autojump_clock: 
 async def test_stops_when_idle_and_wakes_on_demand(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """An unused backend is stopped after `stop_when_idle_for`, keeps its tools, and returns."""
+    """An unused server stops after `stop_when_idle_for`, keeps its tools, and starts on demand."""
     script = Script([Life(answer)])
     async with scripted_pool(monkeypatch, {"one": script}, stop_when_idle_for=60.0) as pool:
         backend = pool.get("one")
@@ -188,7 +188,7 @@ async def test_a_server_that_no_longer_answers_pings_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
     autojump_clock: MockClock,
 ) -> None:
-    """Two pings without an answer are taken for death; one that answers is left alone."""
+    """A server that misses two pings is restarted; one that answers is not."""
     script = Script([Life(answer, answers_ping=False), Life(answer)])
     failsafe = FailsafeConfig(health_check=HealthCheckConfig(interval=30.0, timeout=5.0))
     async with scripted_pool(monkeypatch, {"one": script}, failsafe=failsafe) as pool:
@@ -203,10 +203,10 @@ async def test_a_server_that_no_longer_answers_pings_is_replaced(
         assert (2, State.READY) == (len(script.started), backend.state)
 
 
-async def test_a_long_life_starts_the_count_anew(
+async def test_a_stable_connection_resets_the_count(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """Crashes far apart never open the breaker of a backend whose calls succeed between."""
+    """Crashes far apart do not open the breaker if calls succeed in between."""
     lives = [Life(answer) for _ in range(12)]
     script = Script(lives)
     failsafe = FailsafeConfig(circuit_breaker=CircuitBreakerConfig(failure_threshold=3))
@@ -228,7 +228,7 @@ class TestLearning:
     async def test_a_hanging_server_is_not_waited_for(
         self, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
     ) -> None:
-        """Learning ends soon after the quick ones have answered; the slow one is named."""
+        """Learning ends soon after the quick servers have answered, and returns the slow one."""
 
         async def slowly(life: Life, request: Request) -> Params:
             await trio.sleep(1.0)
@@ -246,19 +246,19 @@ class TestLearning:
             assert ("slow",) == await pool.learn(patience=5.0)
             assert trio.current_time() == began
 
-    async def test_only_so_many_start_at_once(
+    async def test_limited_concurrent_starts(
         self, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
     ) -> None:
-        """A round of learning starts a few servers at a time, and all of them in the end."""
+        """Learning starts `at_once` servers at a time, and finally all of them."""
         scripts = {f"s{n}": Script([Life(answer)]) for n in range(10)}
         async with scripted_pool(monkeypatch, scripts) as pool:
             assert () == await pool.learn(patience=5.0, at_once=2)
             assert all(backend.known for backend in pool)
 
-    async def test_nobody_answers(
+    async def test_no_server_answers(
         self, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
     ) -> None:
-        """Where all hang, learning gives up after its patience."""
+        """If all servers hang, learning ends after `patience`."""
         async with scripted_pool(monkeypatch, {"slow": Script([Life(hangs=True)])}) as pool:
             began = trio.current_time()
             assert ("slow",) == await pool.learn(patience=5.0)

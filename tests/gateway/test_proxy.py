@@ -1,4 +1,4 @@
-"""The thin bridge, between a client and servers in memory."""
+"""Thin proxy, between a client and servers in memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Says = Callable[["Server", dict[str, Any]], None]
 
 @attrs.define(eq=False)
 class Server:
-    """A network channel to a server that does what a function says for each message."""
+    """A network channel to a server that handles each message with a function."""
 
     says: Says
     ending: str = ""
@@ -61,7 +61,7 @@ class Server:
         self._sender.send_nowait({"jsonrpc": "2.0", "id": message["id"], "error": error})
 
     def forget(self, *unsent: dict[str, Any]) -> None:
-        """Forget the session; the named requests had no effect."""
+        """Drop the session; the named requests had no effect."""
         self.expired, self.ending = True, "the server has forgotten the session"
         for message in unsent:
             lost = ConnectionLost("server", sent=False)
@@ -77,14 +77,14 @@ def obliging(server: Server, message: dict[str, Any]) -> None:
 
 @attrs.define(eq=False)
 class Bridged:
-    """The client's end, and the servers that were opened."""
+    """The channel of the client, and the servers that were opened."""
 
     client: MemoryChannel
     opened: list[Server]
     why: list[str]
 
     async def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Send a message and return what comes next."""
+        """Send a message and return the next received one."""
         await self.client.send(message)
         answer: dict[str, Any] = await self.client.receive()
         return answer
@@ -92,7 +92,7 @@ class Bridged:
 
 @asynccontextmanager
 async def bridged(*lives: Says) -> AsyncIterator[Bridged]:
-    """Run a bridge; each new session does what the next function says, the last for ever."""
+    """Run a proxy; each new session uses the next function, finally the last one."""
     near, far = channel_pair()
     outcome = Bridged(near, [], [])
 
@@ -112,7 +112,7 @@ async def bridged(*lives: Says) -> AsyncIterator[Bridged]:
 
 
 def forgetting(*, after: int, unsent: bool = True) -> Says:
-    """Answer so many requests, and forget the session at the next."""
+    """Answer a number of requests, and drop the session at the next."""
 
     def says(server: Server, message: dict[str, Any]) -> None:
         if "id" not in message:
@@ -125,8 +125,8 @@ def forgetting(*, after: int, unsent: bool = True) -> Says:
     return says
 
 
-async def test_a_lost_session_is_opened_anew(autojump_clock: Any) -> None:
-    """The client's call goes to the new session, after the client's own greeting."""
+async def test_a_lost_session_is_reopened(autojump_clock: Any) -> None:
+    """The client's call goes to the new session, after its repeated `initialize`."""
     async with bridged(forgetting(after=1), obliging) as bridge:
         await bridge.ask(INITIALIZE)
         assert {"of": "tools/call"} == (await bridge.ask(CALL))["result"]
@@ -135,7 +135,7 @@ async def test_a_lost_session_is_opened_anew(autojump_clock: Any) -> None:
 
 
 async def test_a_long_life_may_lose_many_sessions(autojump_clock: Any) -> None:
-    """Only losses in a row count: between them the bridge was of use."""
+    """Only lost sessions in a row count; a served message resets the count."""
     losses = REOPEN_LIMIT * 3
     async with bridged(forgetting(after=1), *[forgetting(after=2)] * losses) as bridge:
         await bridge.ask(INITIALIZE)
@@ -146,7 +146,7 @@ async def test_a_long_life_may_lose_many_sessions(autojump_clock: Any) -> None:
 
 
 async def test_a_call_that_may_have_had_an_effect_is_answered(autojump_clock: Any) -> None:
-    """It is not repeated, and its client does not wait for ever."""
+    """It is not repeated, and its client gets an error."""
     async with bridged(forgetting(after=1, unsent=False), obliging) as bridge:
         await bridge.ask(INITIALIZE)
         answer = await bridge.ask(CALL)
@@ -159,7 +159,7 @@ async def test_a_call_that_may_have_had_an_effect_is_answered(autojump_clock: An
 
 
 async def test_a_refused_new_session_ends_it(autojump_clock: Any) -> None:
-    """The waiting call is answered with the server's reason."""
+    """The waiting call is answered with the server's reason for the refusal."""
 
     def refusing(server: Server, message: dict[str, Any]) -> None:
         server.refuse(message, "no more sessions today")
@@ -172,7 +172,7 @@ async def test_a_refused_new_session_ends_it(autojump_clock: Any) -> None:
 
 
 async def test_sessions_that_end_at_once_end_it(autojump_clock: Any) -> None:
-    """A server that forgets each new session again is given up after a few of them."""
+    """If a server drops each new session at once, the proxy gives up after a few."""
     async with bridged(forgetting(after=1), forgetting(after=0, unsent=False)) as bridge:
         await bridge.ask(INITIALIZE)
         answer = await bridge.ask(CALL)
@@ -181,8 +181,8 @@ async def test_sessions_that_end_at_once_end_it(autojump_clock: Any) -> None:
 
 
 @pytest.mark.parametrize("bad", [[], {}, True, 1.5])
-async def test_an_id_that_is_none(bad: Any, autojump_clock: Any) -> None:
-    """It is refused, and the conversation goes on."""
+async def test_an_invalid_id(bad: Any, autojump_clock: Any) -> None:
+    """It is refused, and later messages are still forwarded."""
     async with bridged(obliging) as bridge:
         answer = await bridge.ask({**CALL, "id": bad})
         assert INVALID_REQUEST == answer["error"]["code"]
