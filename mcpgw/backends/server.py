@@ -93,7 +93,7 @@ class BackendServer:
 
     @property
     def _prominent(self) -> BackendInstance:
-        """The instance whose state stands for the server's: a running one, if there is one."""
+        """The instance whose state represents the server: a running one, if there is one."""
         for wanted in (State.READY, State.STARTING):
             for instance in self:
                 if instance.state is wanted:
@@ -102,7 +102,7 @@ class BackendServer:
 
     @property
     def state(self) -> State:
-        """The state of the instance that is furthest on its way."""
+        """The state of the server: ready if any instance is ready."""
         return self._prominent.state
 
     @property
@@ -247,7 +247,7 @@ class BackendServer:
         self._retiring.set()
 
     def instance_listed(self, instance: Instance, changed: frozenset[str]) -> None:
-        """Forward that an instance has read its lists; the first reading of any is the server's."""
+        """Report that an instance has read its lists; the first lists become the server's."""
         own = self._own.get(instance.session)
         if own is not None and not self.known:
             self.lists.adopt(own.lists)

@@ -1,4 +1,4 @@
-"""The server that an instance belongs to, as the instance sees it."""
+"""Supervisor of an instance: the parts of its server that it uses."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ log = get_logger("mcpgw.front")
 PATIENCE: Final = 600.0
 """Seconds that a parked call waits for its client's next request."""
 MOST_PARKED: Final = 1_000
-"""Calls that may be parked at once; one more is refused."""
+"""Calls that may be parked at once; further ones are refused."""
 SETTLE: Final = 0.02
 """Seconds without a further question after which a round is complete: a server may ask several
 questions at once."""

@@ -112,7 +112,7 @@ class GatewayProcessServices:
         return known[1]
 
     async def _show_link(self, oauth: OAuthConfig, url: str) -> None:
-        """Show a login link to a person: in the client if it can, else in the browser."""
+        """Show a login link to the user: in the client if it supports that, else in the browser."""
         from mcpgw.oauth.browser import open_browser
 
         only = self.sessions.only

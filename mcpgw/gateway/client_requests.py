@@ -21,7 +21,7 @@ from mcpgw.protocol.peer import Client, Params, ProgressCallback
 
 CLIENT_PATIENCE: Final = 600.0
 """Seconds that calls in flight have at least while their server waits for an answer of the
-client: a person may have to give it."""
+client: a person may have to answer."""
 ALL_CAPABILITIES: Final[Params] = {
     "roots": {"listChanged": True},
     "sampling": {"tools": {}, "context": {}},

@@ -46,7 +46,7 @@ from mcpgw.webhooks.service import WebhookService
 log = get_logger("mcpgw.gateway")
 
 SAVE_GRACE: Final = 2.0
-"""Seconds that the definitions seen last have to be saved at the end."""
+"""Seconds for saving the latest definitions when the gateway ends."""
 LIST_SECTIONS: Final = (
     "meta_mcp",
     "code_mode",

@@ -55,7 +55,7 @@ class ConfigReloader:
     """Why the configuration could not be loaded at the start; empty if it was."""
     _previous: GatewayConfig = attrs.field(factory=GatewayConfig)
     _seen: dict[Path, Stamp] = attrs.field(factory=dict)
-    """The watched files as they were at the last look."""
+    """The watched files as they were at the last check."""
 
     def load_first(self, given: GatewayConfig | None) -> None:
         """Load the configuration at the start; a broken one does not end the gateway.

@@ -170,7 +170,7 @@ class _Tree:
     async def _end_on_signal(self) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as received:
             async for number in received:
-                log.info("gateway.ending", signal=signal.Signals(number).name)
+                log.info("gateway.signal_received", signal=signal.Signals(number).name)
                 self._stop.set()
                 if self.session is not None:
                     self.session.peer.finish(SIGNAL_GRACE)
