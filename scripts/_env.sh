@@ -1,5 +1,6 @@
-# Sourced by the other scripts: makes .venv with what is asked for, once per change of
-# pyproject.toml, and leaves its bin folder in $BIN. Needs only Python 3.11+ and pip.
+# Sourced by the other scripts: makes a virtual environment (.venv, or $venv) with what is asked
+# for, once per change of pyproject.toml, and leaves its bin folder in $BIN. Needs only Python
+# 3.11+ and pip.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -18,20 +19,21 @@ if [ -z "$python" ]; then
   exit 1
 fi
 
-BIN=.venv/bin
+venv=${venv:-.venv}
+BIN=$venv/bin
 
 # need_env NAME PIP_ARGUMENTS...: install unless that was done for this very pyproject.toml.
 need_env() {
-  stamp=.venv/.installed-$1
+  stamp=$venv/.installed-$1
   shift
   if [ ! -x "$BIN/python" ]; then
-    "$python" -m venv .venv || {
+    "$python" -m venv "$venv" || {
       echo "Error: '$python -m venv' failed. On Debian and Ubuntu: apt install python3-venv" >&2
       exit 1
     }
   fi
   if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
-    echo "Installing into .venv (once) ..." >&2
+    echo "Installing into $venv (once) ..." >&2
     "$BIN/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' >&2
     "$BIN/python" -m pip install --quiet --disable-pip-version-check "$@" >&2
     touch "$stamp"

@@ -16,8 +16,10 @@ import re
 import sys
 import tokenize
 import tomllib
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -135,19 +137,22 @@ def page_texts(source: str) -> Iterator[Text]:
 
 
 def hits_in(path: str, texts: Iterator[Text], source: str, phrases: list[Phrase]) -> Iterator[Hit]:
-    """Yield the phrases in the texts of one file."""
+    """Yield the phrases in the texts of one file; a phrase may cross the end of a line."""
     lines = source.splitlines()
     for text in texts:
-        last = text.line + text.text.count("\n")
+        numbered = list(enumerate(text.text.split("\n"), text.line))
+        filled = [(number, line.strip()) for number, line in numbered if line.strip()]
+        joined = " ".join(line for _, line in filled)
+        starts = list(accumulate((len(line) + 1 for _, line in filled), initial=0))
         for phrase in phrases:
             if text.kind not in phrase.kinds:
                 continue
-            for match in phrase.pattern.finditer(text.text):
-                line = text.line + text.text.count("\n", 0, match.start())
-                if not any(
-                    ESCAPE in each for each in (*lines[line - 1 : line], *lines[last - 1 : last])
-                ):
-                    yield Hit(path, line, " ".join(match[0].split()), phrase.hint)
+            for match in phrase.pattern.finditer(joined):
+                line = filled[bisect_right(starts, match.start()) - 1][0]
+                # The line may be inside of a string; then the comment is at its end.
+                near = [lines[min(each, len(lines)) - 1] for each in (line, numbered[-1][0])]
+                if not any(ESCAPE in each for each in near):
+                    yield Hit(path, line, match[0], phrase.hint)
 
 
 def cut_helps() -> Iterator[Hit]:

@@ -1,4 +1,4 @@
-"""Settings of Hypothesis, the guard of the `process` marker, and the npm servers."""
+"""Settings of Hypothesis, guard of the `process` marker, reset of the log, and npm servers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import pytest
 from hypothesis import settings
+
+from mcpgw.observe import log
 
 # No deadlines: how long an example takes says more about the machine than about the code.
 # CI draws the same examples each time, so that it fails only because of the change.
@@ -74,6 +76,13 @@ def only_marked_tests_start_processes() -> Iterator[None]:
     """Fail an unmarked test even if the error at its process was swallowed."""
     yield
     assert [] == _started, "mark this test with @pytest.mark.process"
+
+
+@pytest.fixture(autouse=True)
+def default_log() -> Iterator[None]:
+    """Undo what a test, or a command that it ran, configured for the log of this process."""
+    yield
+    log.configure(level="warning")
 
 
 class NpmServer(Protocol):

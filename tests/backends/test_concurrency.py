@@ -93,7 +93,7 @@ class TestConcurrencyLimit:
         with pytest.raises(ValueError, match="max_in_flight"):
             ConcurrencyLimit(0)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         st.integers(1, 3),
         st.lists(

@@ -165,7 +165,7 @@ class TestTake:
             await bucket.take()
         assert scope.cancelled_caught
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         st.sampled_from([0.3, 1.0, 7.0]),
         st.integers(1, 4),

@@ -75,7 +75,7 @@ def words(value: Any) -> str:
     return value if isinstance(value, str) else compact(value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(p=SCALARS, q=SCALARS, h=SCALARS, b=VALUES)
 def test_requests_keep_their_form(p: Any, q: Any, h: Any, b: Any) -> None:
     """A value stands where its placeholder stood and nowhere else, and nothing in it is read as
@@ -132,7 +132,7 @@ BODIES = (
 FORMS = st.sampled_from(["auto", "json", "xml", "text", "binary", "resource"])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(content=BODIES, kind=KINDS, form=FORMS)
 def test_any_answer_is_read_or_refused(content: bytes, kind: str, form: str) -> None:
     """It becomes content that can be sent on as JSON, or an error in words."""
@@ -150,7 +150,7 @@ def test_any_answer_is_read_or_refused(content: bytes, kind: str, form: str) -> 
         assert block["type"] in ("text", "image", "audio", "resource")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(value=VALUES, path=TEXTS | st.from_regex(r"[a-z$]?(\.[a-z0-9]{1,2}|\[[0-9]?\]){0,4}"))
 def test_any_path_into_any_value(value: Any, path: str) -> None:
     """It leads somewhere or nowhere, or is no path."""
@@ -160,7 +160,7 @@ def test_any_path_into_any_value(value: Any, path: str) -> None:
         return
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     data=st.binary(max_size=300)
     | TEXTS.map(lambda t: text("x", json.dumps(t)).encode("utf-8", "replace"))

@@ -47,7 +47,7 @@ class TestForms:
         pairs = [("a[b]", "1"), ("a[c][]", "true"), ("a[c][]", "x y"), ("d[0][e]", "é&=")]
         assert pairs == parse_qsl((body.content or b"").decode(), strict_parsing=True)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), TEXTS, max_size=4))
     def test_any_text(self, form: dict[str, str]) -> None:
         """What was put in comes out again."""
@@ -126,7 +126,7 @@ class TestMessages:
         with pytest.raises(CallProblem, match="line break"):
             message(**(fields | {name: "a@x.example\r\nBcc: evil@x.example"}))
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(to=TEXTS, subject=TEXTS, body=TEXTS)
     def test_any_text(self, to: str, subject: str, body: str) -> None:
         """It becomes a message with these headers alone, or is refused in words."""
@@ -161,7 +161,7 @@ class TestFunctions:
         )
         assert [{"id": "x"}] == filled(template, ids="x")
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(VALUES)
     def test_json_within_json(self, value: Any) -> None:
         """`$json` is the text of a value, which reads back as that value."""

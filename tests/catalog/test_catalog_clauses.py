@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcpgw.catalog.clauses import MAX_CLAUSES, Clause, clauses
@@ -70,7 +70,6 @@ def test_there_are_never_too_many_parts() -> None:
 
 
 @given(st.text(max_size=300))
-@settings(deadline=None)
 def test_any_text_has_parts(text: str) -> None:
     """No text raises, and something is always left to search with."""
     found = clauses(text, short=6, longest=200)

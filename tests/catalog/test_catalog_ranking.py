@@ -170,7 +170,7 @@ def test_what_a_profile_hides_is_not_even_counted() -> None:
     ),
     st.integers(min_value=1, max_value=4),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_equal_inputs_give_equal_pages(rows: list[tuple[str, Signals]], limit: int) -> None:
     """Scores never rise within a page, and asking twice gives the same answer."""
     index = index_of(one=tools(*(f"{name}_{n}" for n, (name, _) in enumerate(rows))))

@@ -164,7 +164,7 @@ WORDS = ["alpha", "beta", "gamma", "delta", "kappa"]
     st.integers(min_value=0, max_value=6),
     st.integers(min_value=0, max_value=6),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_very_word_wins_over_its_synonym(
     rest: list[str], word: str, other: str, of_word: int, of_other: int
 ) -> None:

@@ -201,7 +201,7 @@ WORDS = [
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=24), st.integers(min_value=0, max_value=12))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_pages_of_any_request_are_in_order(words: list[str], limit: int) -> None:
     """No request raises; scores never rise, no hit is there twice, and asking again is the same."""
     index = ToolIndex()

@@ -235,7 +235,7 @@ json_values = st.recursive(
     ),
     st.text(max_size=20),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_definition_and_no_query_raises(tools: list[dict[str, Any]], query: str) -> None:
     """Whatever JSON a server lists and whatever is asked, a search answers."""
     index = ToolIndex()
@@ -258,7 +258,7 @@ QUERIES = ["read file", "raed flie", "wea", "send a mail", "天气", "get", "alp
 
 
 @given(changes)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_history_gives_the_results_of_a_fresh_build(
     history: list[tuple[str, list[list[str]] | None, bool]],
 ) -> None:

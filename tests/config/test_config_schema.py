@@ -128,7 +128,7 @@ BACKENDS = st.fixed_dictionaries({"backends": st.dictionaries(KEYS, DATA, max_si
 
 
 @given(st.dictionaries(KEYS, DATA, max_size=4) | BACKENDS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_data_loads_or_is_refused_with_problems(tmp_path: Path, data: object) -> None:
     """Whatever a file holds, the outcome is settings or a list of problems, nothing else."""
     path = tmp_path / "gateway.yaml"

@@ -167,7 +167,6 @@ CUTS = st.builds(
 )
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 def test_each_message_comes_once_wherever_it_is_cut(

@@ -322,7 +322,6 @@ STATUS = re.compile(rb"HTTP/1\.1 (\d\d\d) ")
 )
 @settings(
     max_examples=250,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 def test_nonsense(target: Target, parts: list[bytes], cuts: list[int]) -> None:

@@ -346,7 +346,7 @@ def test_one_that_is_unsound_spoils_no_others() -> None:
     assert "cannot be written as a capability" in found.skipped[0].reason
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(DOCUMENTS)
 def test_any_document(made: dict[str, Any]) -> None:
     """Whatever a document says, its capabilities are sound files, or it is refused in words."""

@@ -518,7 +518,7 @@ JUNK = st.dictionaries(
     JSON | st.sampled_from(["#", "#/$defs/a", "string", "(", "http://json-schema.org/schema#"]),
 )
 ARGUMENTS = st.dictionaries(NAMES, JSON, max_size=3)
-RELAXED = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+RELAXED = settings(max_examples=150, suppress_health_check=list(HealthCheck))
 
 
 def outcome(made: ArgumentChecker, arguments: dict[str, Any]) -> Any:

@@ -394,7 +394,7 @@ class TestEnd:
         assert trio.current_time() - began == pytest.approx(1.0, abs=0.1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.floats(0, 5), st.floats(0, 5), st.sampled_from(["ok", "error", "silent"])),

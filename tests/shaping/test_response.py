@@ -353,7 +353,7 @@ _TRANSFORM = st.builds(
 
 
 @given(result=_RESULT, transforms=st.lists(_TRANSFORM, max_size=2))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_result_can_be_shaped(
     result: dict[str, Any], transforms: list[ResponseTransform]
 ) -> None:

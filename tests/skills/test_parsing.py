@@ -204,7 +204,7 @@ def test_a_foreign_text_is_shown_without_what_a_terminal_acts_on() -> None:
     assert "a b\\x07" == shown_line("a\r\n\tb\x07")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=400))
 def test_any_bytes(data: bytes) -> None:
     """Whatever the bytes, there is a skill or one sentence about it."""
@@ -215,7 +215,7 @@ def test_any_bytes(data: bytes) -> None:
 YAML_TEXT = st.text(alphabet="ab:- \n\t[]{}&*!|>'\"#,?%@`0123.~\\e\ud800\x85\u2028", max_size=60)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(YAML_TEXT)
 def test_any_front_matter(front: str) -> None:
     """Any front matter gives a skill or a one-line error."""
@@ -223,7 +223,7 @@ def test_any_front_matter(front: str) -> None:
         check(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet="`~ \t\n>-1.ab", max_size=80))
 def test_any_body(body: str) -> None:
     """Whatever the body, a block contains only lines of the body."""
@@ -256,7 +256,7 @@ SKILLS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SKILLS)
 def test_what_is_written_reads_the_same(skill: Skill) -> None:
     """The text that is given to clients is a SKILL.md with the same fields."""

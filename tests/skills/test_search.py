@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcpgw.skills.model import Skill
@@ -72,7 +72,6 @@ def test_long_lists_of_keywords_do_not_win() -> None:
     assert ["mail", "loud"] == [hit.skill.name for hit in search_skills((loud, quiet), "mail")]
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_query(query: str) -> None:
     """Whatever is asked, the answer is in one order, and only what fits is in it."""

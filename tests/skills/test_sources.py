@@ -269,7 +269,7 @@ def test_archives_that_are_not_read(data: bytes, words: str) -> None:
     assert words in refusal(data)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from([zipped(MANY), tarred(MANY), tarred(MANY, mode="w")]),
     st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 255)), min_size=1, max_size=6),

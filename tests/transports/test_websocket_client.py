@@ -277,7 +277,7 @@ class TestConversation:
         max_leaves=20,
     )  # fmt: skip
 
-    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, suppress_health_check=list(HealthCheck))
     @given(messages=st.lists(st.dictionaries(st.text(), json_values, max_size=6), max_size=40))
     def test_any_message_survives(self, messages: list[dict[str, Any]]) -> None:
         """Whatever JSON can hold comes back as it went, in order."""

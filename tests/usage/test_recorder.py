@@ -250,7 +250,7 @@ class TestRecord:
 
 
 class TestMerge:
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     @given(st.lists(calls), st.integers(1, 4), st.randoms(use_true_random=False))
     def test_any_split_gives_the_sum(
         self, recorded: list[dict[str, Any]], parts: int, random_: random.Random
@@ -271,7 +271,7 @@ class TestMerge:
         expected.prune(NOON)
         assert expected == total
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(st.lists(calls, max_size=30), st.randoms(use_true_random=False))
     def test_syncs_at_any_moment_give_the_sum(
         self,

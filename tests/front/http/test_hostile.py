@@ -272,7 +272,7 @@ pieces = st.one_of(
 
 
 @given(st.lists(pieces, max_size=12))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_any_bytes_get_an_answer_or_a_closed_connection(parts: list[bytes]) -> None:
     """Whatever bytes come, the server answers or closes, and serves the next client."""
 

@@ -179,7 +179,7 @@ class Reader:
         st.one_of(st.just("put"), st.just("cut"), st.just("back"), st.integers(0, 5)), max_size=60
     )
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_order_of_cuts_gives_each_message_once(steps: list[str | int]) -> None:
     """However writes, reads, cuts and returns are mixed, all messages come once, in order."""
 

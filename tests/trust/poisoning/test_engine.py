@@ -208,7 +208,7 @@ ALPHABET = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.text()
     | st.text(ALPHABET)
@@ -228,7 +228,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(["name", "title", "inputSchema", "icons"]), JSON))
 def test_no_definition_breaks_the_scanner(definition: dict[str, Any]) -> None:
     """Values of any type in any place are read or passed over."""
