@@ -28,10 +28,10 @@ class CallContext(Protocol):
 
     @property
     def supports_input_required(self) -> bool:
-        """Whether an answer may be `input_required`, which the client resumes."""
+        """True if an answer may be `input_required`, which the client resumes."""
 
     transparent: bool
-    """Whether the call passes through to one server, with the client's own capabilities."""
+    """True if the call passes through to one server, with the client's own capabilities."""
     open_questions: int
     """The number of requests of its backend that wait for the client now."""
     last_question_at: float

@@ -40,7 +40,7 @@ class Endpoint(Protocol):
 
     @property
     def expired(self) -> bool:
-        """Whether it ended only because the server dropped the session."""
+        """True if it ended only because the server dropped the session."""
 
     def stderr_tail(self) -> str:
         """Return the last lines of stderr, secrets redacted; "" if there is no child."""
@@ -61,7 +61,7 @@ class NetworkEndpoint:
 
     @property
     def expired(self) -> bool:
-        """Whether it ended only because the server dropped the session."""
+        """True if it ended only because the server dropped the session."""
         return bool(getattr(self.channel, "expired", False))
 
     def stderr_tail(self) -> str:

@@ -81,7 +81,7 @@ class ChildProcess:
 
     @property
     def expired(self) -> bool:
-        """Whether it ended only because its session expired; never true for a child."""
+        """True if it ended only because its session expired; never true for a child."""
         return False
 
     def why(self, note: str) -> str:

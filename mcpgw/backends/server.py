@@ -112,12 +112,12 @@ class BackendServer:
 
     @property
     def breaker_open(self) -> bool:
-        """Whether the circuit breaker refuses calls."""
+        """True if the circuit breaker refuses calls."""
         return self.failsafe.circuit_breaker.enabled and self.breaker.state is BreakerState.OPEN
 
     @property
     def known(self) -> bool:
-        """Whether its lists were ever read, now or in an earlier run."""
+        """True if its lists were ever read, now or in an earlier run."""
         return self.lists.manifest is not None
 
     @property

@@ -21,7 +21,7 @@ class Supervisor(Protocol):
 
     @property
     def breaker_open(self) -> bool:
-        """Whether the circuit breaker refuses calls."""
+        """True if the circuit breaker refuses calls."""
 
     def instance_listed(self, instance: Instance, changed: frozenset[str]) -> None:
         """Handle that an instance has read its lists; `changed` names those that differ."""

@@ -55,7 +55,7 @@ class ToolView:
 
     @property
     def as_is(self) -> bool:
-        """Whether the tools are offered just as the server lists them."""
+        """True if the tools are offered just as the server lists them."""
         return self._naming.identity
 
     def reshaped(self, tools: list[Any]) -> list[dict[str, Any]]:

@@ -325,7 +325,7 @@ class Capability:
     fulcrum: str = setting("1.0", "Version of the format.", TEXT)
     name: str = setting("", "Name of the tool; by default that of the file.", TEXT)
     title: str = setting("", "Display name.", TEXT)
-    description: str = setting("", "What the tool returns, and when to use it.", TEXT)
+    description: str = setting("", "The result of the tool, and when to use it.", TEXT)
     schema: Schemas = attrs.field(
         factory=Schemas, metadata=section(Schemas, "Input and output of the tool.")
     )

@@ -44,7 +44,7 @@ class Signals:
 
     @property
     def withheld(self) -> bool:
-        """Whether the tool must not be shown, because of `grant` or `trust`."""
+        """True if the tool must not be shown, because of `grant` or `trust`."""
         return self.grant <= 0 or self.trust < MIN_TRUST
 
 

@@ -151,7 +151,7 @@ class ParkedCall:
 
     @property
     def finished(self) -> bool:
-        """Whether the call has ended."""
+        """True if the call has ended."""
         return self._outcome is not None
 
     def cancel(self) -> None:

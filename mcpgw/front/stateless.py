@@ -183,7 +183,7 @@ class Exchange:
 
     @property
     def can_be_asked(self) -> bool:
-        """Whether the client declared any capability to answer questions."""
+        """True if the client declared any capability to answer questions."""
         return any(name in self.capabilities for name in ("sampling", "elicitation", "roots"))
 
     @property

@@ -52,7 +52,7 @@ class Task:
     connection: object
     """The connection on which it was created; a restarted server does not know it any more."""
     modern: bool
-    """Whether its server is of the stateless era."""
+    """True if its server is of the stateless era."""
     created: float = attrs.field(factory=time.time)
     known: Params = attrs.field(factory=dict)
     """Its state as its server last reported it, with the gateway's id."""

@@ -51,7 +51,7 @@ class GatewayProcessServices:
     )
     """The largest message in bytes; fixed at the first load of the configuration."""
     nursery: trio.Nursery | None = None
-    """Where logins run, which outlive the calls that needed them."""
+    """The nursery of logins, which outlive the calls that needed them."""
     builtin: Callable[..., Awaitable[None]] | None = None
     """Serves the built-in server over a channel."""
     _authorizers: dict[str, tuple[BackendConfig, OAuthAuthorizer]] = attrs.field(factory=dict)

@@ -214,7 +214,7 @@ class Gateway:
 
     @property
     def _attended(self) -> bool:
-        """Whether there are clients, or may be."""
+        """True if there are clients, or may be."""
         return len(self.session_registry) > 0 or self.many_clients
 
     def _register_watches(self) -> None:

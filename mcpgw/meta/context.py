@@ -76,7 +76,7 @@ class GatewayContext:
     playbooks: PlaybookLibrary = attrs.field(factory=PlaybookLibrary)
     settings: Settings = attrs.field(factory=Settings)
     has_states: bool = False
-    """Whether a server or tool is visible only in some workflow states."""
+    """True if a server or tool is visible only in some workflow states."""
     capability_service: CapabilityService | None = None
     """The capabilities; None if the gateway has none."""
     skills: SkillLibrary | None = None

@@ -92,7 +92,7 @@ class Call:
     fields: tuple[str, ...] = ()
     """Paths of the only parts of the result to return; empty for all."""
     supports_input_required: bool = False
-    """Whether the result may be `input_required`, which the client answers with a new request."""
+    """True if the result may be `input_required`, which the client answers with a new request."""
     transparent: bool = False
     """The call is for a server's own endpoint: nothing is added to the result, and the server
     itself checks names and arguments."""
@@ -121,14 +121,14 @@ class Call:
 
     @property
     def repeatable(self) -> bool:
-        """Whether the call can safely be repeated, according to the tool's annotations."""
+        """True if the call can safely be repeated, according to the tool's annotations."""
         if self.method != "tools/call":
             return True  # reading resources and prompts has no side effects
         return self.tool is not None and is_repeatable(self.tool)
 
     @property
     def timed_out(self) -> bool:
-        """Whether the call's deadline has passed."""
+        """True if the call's deadline has passed."""
         return trio.current_time() >= self.deadline.deadline
 
 

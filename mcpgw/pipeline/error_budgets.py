@@ -71,7 +71,7 @@ class ErrorBudgets:
     _windows: dict[ToolKey, _Window] = attrs.field(factory=dict)
     """By server and tool; the empty tool stands for the whole server."""
     _any: bool = False
-    """Whether anything was ever disabled; if not, `remaining` is quick."""
+    """True if anything was ever disabled; if not, `remaining` is quick."""
 
     def __attrs_post_init__(self) -> None:
         self.use(self.config)

@@ -50,7 +50,7 @@ class CompiledSchema:
     longest: int | None
     """Characters of the longest string to match its patterns with; None without patterns."""
     limited: bool
-    """Whether `can_check` must be asked first."""
+    """True if `can_check` must be asked first."""
 
     def can_check(self, value: Any, levels: int = MAX_DEPTH) -> bool:
         """Return whether an object or array is shallow, and its strings short, enough to check."""

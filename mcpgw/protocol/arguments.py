@@ -57,7 +57,7 @@ def compiled(schema: object) -> Compiled:
 class ArgumentChecker:
     """Checks arguments against one schema, and coerces those of a wrong type.
 
-    A plain schema is compiled only once arguments do not fit at first sight.
+    A plain schema is compiled only once arguments do not fit the quick check.
     """
 
     _source: object

@@ -48,7 +48,7 @@ class Naming:
     transforms: tuple[Transform, ...]
     reshaped: Callable[[str], bool] | None = attrs.field(default=None, kw_only=True)
     identity: bool = attrs.field(init=False)
-    """Whether offered names and definitions are the backend's own."""
+    """True if offered names and definitions are the backend's own."""
     clashes: tuple[str, ...] = attrs.field(default=(), init=False)
     """Own names of the tools left out of the last offer because their name was taken."""
     _steps: tuple[_Step, ...] = attrs.field(init=False)

@@ -117,7 +117,7 @@ class _Plan:
 
     @property
     def reshapes(self) -> bool:
-        """Whether it does more than redact."""
+        """True if it does more than redact."""
         return bool(self.keys or self.names or self.flat or self.template)
 
     def on_json(self, value: Any) -> Any:

@@ -40,7 +40,7 @@ class SkillChanges:
 
     @property
     def any(self) -> bool:
-        """Whether the list of skills has changed, so clients must be notified."""
+        """True if the list of skills has changed, so clients must be notified."""
         return bool(self.added or self.removed or self.changed)
 
 

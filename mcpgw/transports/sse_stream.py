@@ -41,7 +41,7 @@ class SseStream:
     """Seconds until the next attempt, as sent by the server."""
     events: int = 0
     ending: str = ""
-    """How the last connection ended."""
+    """The end of the last connection, in words."""
     complete: bool = False
     """True once the server has closed one of its connections properly."""
     _seen: deque[str] = attrs.field(factory=lambda: deque(maxlen=EVENTS_KEPT))

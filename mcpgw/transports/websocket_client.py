@@ -44,7 +44,7 @@ _NOT_TEXT: Final = 1003
 _TOO_BIG: Final = 1009
 _CLOSE_REASONS: Final = {
     _NORMAL: "",
-    _NOT_TEXT: "MCP messages are text",
+    _NOT_TEXT: "MCP messages must be text frames",
     _TOO_BIG: "message too big",
 }
 """Our close codes (RFC 6455, section 7.4.1) and the reasons that are sent with them."""
@@ -334,7 +334,9 @@ class WebSocketChannel:
                     self._stop(None, _closed(closed.reason))
                 return
             if isinstance(frame, bytes):
-                self._stop(_NOT_TEXT, "the server sent a binary message; MCP messages are text")
+                self._stop(
+                    _NOT_TEXT, "the server sent a binary message; MCP messages must be text frames"
+                )
                 return
             data = frame.encode()
             if len(data) > self.limit:

@@ -361,7 +361,7 @@ class TestEndings:
 
         async with serving(binary) as url:
             ending = await ending_of(url)
-        assert "the server sent a binary message; MCP messages are text" == ending
+        assert "the server sent a binary message; MCP messages must be text frames" == ending
         assert [1003] == codes
 
     @pytest.mark.parametrize("text", ["x" * 5000, "x" * 3_000_000, "€" * 400])

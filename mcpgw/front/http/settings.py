@@ -14,12 +14,12 @@ class HttpSettings:
     max_body_size: int = 10 * 1024 * 1024
     """The largest message accepted; a larger one is refused while it arrives."""
     session_ttl: float = 1800.0
-    """How long an unused session is kept."""
+    """Lifetime of an unused session."""
     max_sessions: int = 10_000
     keep_alive: float = 15.0
     """Time between keep-alive comments on an idle stream."""
     answer_wait: float = 0.1
-    """How long a POST waits for its answer before it becomes an event stream."""
+    """Time that a POST waits for its answer before it becomes an event stream."""
     status_wait: float = 5.0
     """The same in the stateless era, in which the answer decides the HTTP status."""
     body_timeout: float = 30.0
@@ -27,11 +27,11 @@ class HttpSettings:
     head_timeout: float = 10.0
     """The longest time to the end of the first request's head on a new connection."""
     idle_timeout: float = 60.0
-    """How long an idle connection is kept open between two requests."""
+    """Time that an idle connection is kept open between two requests."""
     write_timeout: float = 30.0
-    """How long one write may wait for a slow client before its connection is closed."""
+    """Time that one write may wait for a slow client before its connection is closed."""
     shutdown_grace: float = 10.0
-    """How long requests in flight may take to finish at shutdown."""
+    """Time that requests in flight have to finish at shutdown."""
     max_connections: int = 4096
     header_limit: int = 32 * 1024
     """The largest head of a request, request line included."""

@@ -16,7 +16,7 @@ _OF_FORMAT: Final[Mapping[str, str]] = {
     "date-time": "2026-01-31T12:00:00Z",
     "date": "2026-01-31",
     "time": "12:00:00Z",
-    "email": "somebody@example.com",
+    "email": "user@example.com",
     "uri": "https://example.com/",
     "url": "https://example.com/",
     "uuid": "00000000-0000-4000-8000-000000000000",
