@@ -47,7 +47,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert "ranking" in told["matches"][0]
     nothing = search(tmp_path, "brew me an espresso")
     assert 3 == nothing.returncode
-    assert "fits" in nothing.stderr
+    assert "No good match" in nothing.stderr
     slip = search(tmp_path, "-n", "1", "cont wrods in texxt")
     assert "Searched for 'count' instead of 'cont'" in slip.stderr
 
