@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from mcpgw.config.schema import GatewayConfig
-from mcpgw.config.settings import Snapshot
 from mcpgw.config.trust import WebhooksConfig
 from mcpgw.gateway.gateway import Gateway
 from mcpgw.meta.registry import MetaToolRegistry
@@ -126,7 +125,7 @@ def test_the_claimed_numbers_of_tools_are_those_listed() -> None:
     """The claims count what `tools/list` has: by default, and with webhooks."""
     context = Gateway(None, {}).context
     plain = len(MetaToolRegistry().listed(context))
-    context.settings.current = Snapshot(GatewayConfig(webhooks=WebhooksConfig(enabled=True)))
+    context.settings.config = GatewayConfig(webhooks=WebhooksConfig(enabled=True))
     assert {
         "minimum": plain,
         "readme_benchmark": plain,

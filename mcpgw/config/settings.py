@@ -30,12 +30,12 @@ class Settings:
     """The one owner of the configuration in use."""
 
     current: Snapshot = attrs.field(factory=Snapshot)
+    config: GatewayConfig = attrs.field(init=False)
+    """The settings in use: those of `current`, without another look-up on every call."""
     _listeners: list[Callable[[Snapshot], None]] = attrs.field(factory=list)
 
-    @property
-    def config(self) -> GatewayConfig:
-        """The settings in use."""
-        return self.current.config
+    def __attrs_post_init__(self) -> None:
+        self.config = self.current.config
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -48,6 +48,6 @@ class Settings:
 
     def update(self, snapshot: Snapshot) -> None:
         """Put a new configuration in use, and notify all subscribers."""
-        self.current = snapshot
+        self.current, self.config = snapshot, snapshot.config
         for listener in self._listeners:
             listener(snapshot)

@@ -74,7 +74,7 @@ class ParkedCall:
     async def run(self, work: Work) -> None:
         """Run the call, independently of the client's requests; this is a task."""
         try:
-            with self.request.scope:
+            with trio.CancelScope() as self.request.scope:
                 self._outcome = Value(await work(self.request))
         except RpcError as error:
             self._outcome = Error(error)

@@ -16,20 +16,8 @@ from outcome import Error, Value
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.batch import serve_batch
 from mcpgw.protocol.channel import Arrived, Failed, Paused
-from mcpgw.protocol.errors import (
-    INTERNAL_ERROR,
-    INVALID_REQUEST,
-    ConnectionLost,
-    RpcError,
-)
-from mcpgw.protocol.jsonrpc import (
-    Malformed,
-    Message,
-    RequestId,
-    check,
-    error_response,
-    valid_id,
-)
+from mcpgw.protocol.errors import INTERNAL_ERROR, INVALID_REQUEST, ConnectionLost, RpcError
+from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, check, error_response, valid_id
 from mcpgw.protocol.request import Client as Client
 from mcpgw.protocol.request import Params as Params
 from mcpgw.protocol.request import ProgressCallback as ProgressCallback
@@ -271,7 +259,8 @@ class Peer:
         self._serving[request_id] = request
         return request
 
-    async def _serve(self, request: Request) -> None:
+    async def _serve(self, request: Request, scope: trio.CancelScope) -> None:
+        request.scope = scope
         response = await self._respond(request)
         if response is not None:
             try:
@@ -285,11 +274,10 @@ class Peer:
                 self._nursery.cancel_scope.cancel()  # type: ignore[union-attr]
 
     async def _respond(self, request: Request) -> Message | None:
-        """Run the handler in the request's cancel scope; return the response, None if cancelled."""
+        """Run the handler; return the response, None if the request was cancelled."""
         try:
-            with request.scope:
-                if not request.cancelled:
-                    result = await self.serve(request)
+            if not request.cancelled:
+                result = await self.serve(request)
                 if not request.cancelled:
                     return {"jsonrpc": "2.0", "id": request.id, "result": result}
         except RpcError as error:
@@ -307,7 +295,12 @@ class Peer:
         return None
 
     async def _serve_batch(self, messages: list[Any]) -> None:
-        responses = await serve_batch(messages, self._admit, self._respond, self._dispatch)
+        async def respond(request: Request) -> Message | None:
+            with trio.CancelScope() as request.scope:
+                return await self._respond(request)
+            return None
+
+        responses = await serve_batch(messages, self._admit, respond, self._dispatch)
         if responses:
             await self.channel.send(responses)
 

@@ -83,8 +83,8 @@ class Sender(Protocol):
 class Request:
     """A request that arrived: its method and params, and the peer that sent it.
 
-    `scope` is the cancel scope that its handler runs in. `Peer` opens it, and cancels it when
-    the sender cancels the request; a cancelled request is never answered.
+    `scope` is the cancel scope that its handler runs in, set by `Peer` when the handler starts.
+    It is cancelled when the sender cancels the request; a cancelled request is never answered.
     """
 
     peer: Sender
@@ -99,12 +99,13 @@ class Request:
     represents: Request | None = None
     """The client's latest request, if this one goes on over several (`input_required`)."""
     cancelled: bool = False
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, repr=False)
+    scope: trio.CancelScope | None = attrs.field(default=None, repr=False)
 
     def cancel(self) -> None:
         """Cancel the handler; the request gets no answer (MCP, cancellation)."""
         self.cancelled = True
-        self.scope.cancel()
+        if self.scope is not None:
+            self.scope.cancel()
 
     def send_progress(self, params: Params) -> None:
         """Forward a progress notification under the sender's own token, if it gave one."""
