@@ -164,7 +164,7 @@ def _path(raw: Mapping[str, object], base_path: str) -> str:
     parts = whole.split("/")
     if _PATH.fullmatch(whole) is None or "." in parts or ".." in parts:
         raise WebhookProblem(
-            f"`path` {path!r} must have letters, digits and `_~:@+,=.-` between slashes"
+            f"`path` {path!r} must consist of letters, digits and `_~:@+,=.-` between slashes"
         )
     return whole
 

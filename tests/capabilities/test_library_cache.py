@@ -114,7 +114,7 @@ class TestLooking:
     @pytest.mark.parametrize(
         ("data", "said"),
         [
-            (b"", "must be a map of keys, not"),
+            (b"", "must be a map of keys, not null"),
             (b"\xff\xfe", "UTF-8"),
             (b"a: [", "odd.yaml:"),
             (b"- a\n", "map"),
