@@ -100,8 +100,6 @@ class BackendInstance:
             f" failures={self.failures_in_a_row} starts={self.starts}{why}>"
         )
 
-    # -- state ---------------------------------------------------------------------------
-
     @property
     def config(self) -> BackendConfig:
         """The settings of its server."""
@@ -158,8 +156,6 @@ class BackendInstance:
             text += f": {self.failure.reason}"
         return text
 
-    # -- demand and control ----------------------------------------------------------------
-
     def want(self) -> None:
         """Request a start; it happens now or after the backoff."""
         if not self._wanted:
@@ -197,8 +193,14 @@ class BackendInstance:
         Raises:
           Unavailable: it cannot be started.
         """
-        connection = await self.connected()
-        await connection.listed.wait()
+        for _ in range(max(1, self.failsafe.retry.max_attempts)):
+            connection = await self.connected()
+            while self.connection is connection and not connection.listed.is_set():
+                await self._changed.park()
+            if connection.listed.is_set():
+                return
+        await self.settled()
+        raise Unavailable(self.situation())
 
     async def settled(self) -> None:
         """Wait until the cause of a lost connection is known (the child is reaped)."""

@@ -121,8 +121,8 @@ class ListSync:
             except ConnectionLost:
                 return
             if names:
-                self._take(connection, lists)
                 connection.listed.set()
+                self._take(connection, lists)
                 self._answered = requested
                 self._refreshed.unpark_all()
             with trio.move_on_after(self._interval(connection)) as waiting:

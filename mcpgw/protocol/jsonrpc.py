@@ -39,7 +39,17 @@ def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is not valid JSON")
 
 
-_decode_value = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
+def _finite(digits: str) -> float:
+    """Return a number, unless it would become an infinite one that no peer can be sent."""
+    number = float(digits)
+    if number in (_INFINITE, -_INFINITE):
+        raise ValueError(f"the number {digits:.20} is out of range")
+    return number
+
+
+_INFINITE: Final = float("inf")
+_decode_value = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).raw_decode
+_decode_any = json.JSONDecoder().raw_decode
 
 
 @attrs.frozen
@@ -92,10 +102,23 @@ def decode(line: bytes) -> Message | list[Any] | Malformed:
     except UnicodeDecodeError as error:
         return Malformed(PARSE_ERROR, f"not UTF-8: {error.reason} at byte {error.start}")
     except ValueError as error:
-        return Malformed(PARSE_ERROR, f"not JSON: {error}")
+        return _not_json(text, error)
     if isinstance(value, (dict, list)):
         return value
     return Malformed(INVALID_REQUEST, "a message must be a JSON object")
+
+
+def _not_json(text: str, error: ValueError) -> Malformed:
+    """Return `Malformed`, with the id if only a number or constant in the message is invalid."""
+    reason = f"not JSON: {error}"
+    try:
+        value, _ = _decode_any(text)
+    except (ValueError, RecursionError):
+        return Malformed(PARSE_ERROR, reason)
+    known = value.get("id") if isinstance(value, dict) else None
+    if not valid_id(known):
+        return Malformed(PARSE_ERROR, reason)
+    return Malformed(PARSE_ERROR, reason, known, answers="method" not in value)
 
 
 _ID_TYPES: Final = (str, int)

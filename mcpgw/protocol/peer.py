@@ -14,6 +14,7 @@ import trio
 from outcome import Error, Value
 
 from mcpgw.observe.log import get_logger
+from mcpgw.protocol import errors
 from mcpgw.protocol.batch import serve_batch
 from mcpgw.protocol.channel import Arrived, Failed, Paused
 from mcpgw.protocol.errors import INTERNAL_ERROR, INVALID_REQUEST, ConnectionLost, RpcError
@@ -377,6 +378,10 @@ class Peer:
             raise
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise ConnectionLost(self.name, sent=False) from None
+        except ValueError as error:
+            raise RpcError(
+                errors.INVALID_PARAMS, f"the params are not valid JSON: {error}"
+            ) from error
         finally:
             self._progress.pop(request_id, None)
             self._owners.pop(request_id, None)
@@ -439,4 +444,7 @@ class Peer:
         try:
             return self.channel.send_nowait(message, about=about)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return False
+        except ValueError as error:
+            log.warning("notification.dropped", peer=self.name, method=method, reason=str(error))
             return False

@@ -305,7 +305,9 @@ class Vetting:
         unsaved, self._unsaved = self._unsaved, {}
         try:
             if unsaved:
-                await trio.to_thread.run_sync(self.store.save_definitions, unsaved.values())
+                await trio.to_thread.run_sync(
+                    self.store.save_definitions, list(unsaved.values()), abandon_on_cancel=True
+                )
             # Another process may have written just before or after, so read it back.
             if unsaved or self._is_stale(self.store):
                 await self._reload(self.store)

@@ -263,3 +263,43 @@ class TestLearning:
             began = trio.current_time()
             assert ("slow",) == await pool.learn(patience=5.0)
             assert 5.0 == pytest.approx(trio.current_time() - began)
+
+
+class TestListsThatFail:
+    """A server that ends between `initialize` and its first list."""
+
+    @staticmethod
+    def dies_listing(first: int) -> tuple[Script, list[Life]]:
+        lives: list[Life] = []
+
+        def life(dies: bool) -> Life:
+            one = Life(answer)
+            if dies:
+                one.dies_listing = True
+            lives.append(one)
+            return one
+
+        return Script([*(life(True) for _ in range(first)), life(False)]), lives
+
+    async def test_it_is_learned_from_the_next_start(
+        self, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    ) -> None:
+        """Callers wait for the lists of the next process, not for those of the lost one."""
+        script, _ = self.dies_listing(1)
+        async with scripted_pool(monkeypatch, {"one": script}) as pool:
+            server = pool.get("one")
+            assert server is not None
+            with trio.fail_after(5):
+                await server.learned()
+            assert {"read", "write"} == set(server.tools)
+
+    async def test_it_is_given_up_after_some_starts(
+        self, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    ) -> None:
+        """A server that never lists is reported with its failure, long before a call times out."""
+        script, _ = self.dies_listing(50)
+        async with scripted_pool(monkeypatch, {"one": script}) as pool:
+            server = pool.get("one")
+            assert server is not None
+            with trio.fail_after(25), pytest.raises(Unavailable, match="exit status 3"):
+                await server.learned()

@@ -127,3 +127,21 @@ class TestOversized:
         found = oversized(text[:4096], text[-4096:], len(text), 1000)
 
         assert (expected, answers, INVALID_REQUEST) == (found.id, found.answers, found.code)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400 + ".0"])
+def test_a_number_that_no_float_holds_is_refused_with_the_id(number: str) -> None:
+    """It would become infinite, which no peer can be sent; the request can still be answered."""
+    request = decode(f'{{"jsonrpc":"2.0","id":7,"method":"x","params":{{"n":{number}}}}}'.encode())
+    assert isinstance(request, Malformed)
+    assert (7, False) == (request.id, request.answers)
+    assert "out of range" in request.reason
+    response = decode(f'{{"jsonrpc":"2.0","id":7,"result":{{"n":{number}}}}}'.encode())
+    assert isinstance(response, Malformed)
+    assert (7, True) == (response.id, response.answers)
+
+
+def test_large_integers_and_small_floats_are_kept() -> None:
+    """Integers have no limit, and a float that is nearly zero is one."""
+    line = b'{"jsonrpc":"2.0","method":"x","params":{"a":1' + b"0" * 400 + b',"b":1e-999,"c":1.5}}'
+    assert {"a": 10**400, "b": 0.0, "c": 1.5} == decode(line)["params"]  # type: ignore[index,call-overload]

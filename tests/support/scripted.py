@@ -44,6 +44,7 @@ class Life:
     spawn_error: SpawnFailed | None = None
     dies_at_start: bool = False
     hangs: bool = False
+    dies_listing: bool = False
     answers_ping: bool = True
     channel: MemoryChannel | None = None
 
@@ -63,6 +64,9 @@ class Life:
                     "serverInfo": {"name": "scripted", "version": "1"},
                 }
             case "tools/list":
+                if self.dies_listing:
+                    self.die()
+                    await trio.sleep_forever()
                 return {"tools": list(self.tools)}
             case "ping":
                 if not self.answers_ping:
