@@ -54,6 +54,8 @@ class ConfigReloader:
     problem: str = ""
     """Why the configuration could not be loaded at the start; empty if it was."""
     _previous: GatewayConfig = attrs.field(factory=GatewayConfig)
+    _file: Path | None = None
+    """The file in use; None for the defaults."""
     _seen: dict[Path, Stamp] = attrs.field(factory=dict)
     """The watched files as they were at the last check."""
 
@@ -124,7 +126,12 @@ class ConfigReloader:
 
     def _load(self) -> Params:
         from mcpgw.config import changes, loader
+        from mcpgw.config.problems import ConfigError, Problem
 
+        if self._file is not None and not self._file.exists():
+            # An editor or a sync program may replace it; what it protects must not fall away.
+            hint = "The configuration in use stays in use until the file is back."
+            raise ConfigError([Problem(str(self._file), None, "", "the file is missing", hint)])
         here = _working_folder()
         path = self.config_path or loader.find(self.environ, here)
         places = (here / path,) if path else loader.places(self.environ, here)
@@ -142,7 +149,7 @@ class ConfigReloader:
         self._seen = {**_stamps(watched), **{p: self._seen[p] for p in watched if p in self._seen}}
         folder = path.parent if path else here
         self.settings.update(Snapshot(fresh.config, fresh.environ, folder))
-        self.problem = ""
+        self.problem, self._file = "", path
         restart = [change.name for change in outcome.sections if change.outcome == "restart"]
         return {
             "status": "ok",

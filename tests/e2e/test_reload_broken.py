@@ -119,12 +119,15 @@ class TestBrokenWhileRunning:
             no_error(await gateway.invoke("one", "echo", timeout=PATIENCE))
 
     async def test_a_file_that_goes_away_and_comes_back(self) -> None:
-        """Whatever a missing file means, the session goes on and the next file is used."""
+        """What it configured stays in use meanwhile; the next file is used."""
         async with running({"one": fake()}) as gateway:
             no_error(await gateway.invoke("one", "echo", timeout=PATIENCE))
             (gateway.folder / "gateway.yaml").unlink()
-            await until(lambda: "config." in gateway.stderr, what="noticed")
-            assert {} == await gateway.request("ping", timeout=PATIENCE)
+            await until(lambda: "config.rejected" in gateway.stderr, what="noticed")
+            no_error(await gateway.invoke("one", "echo", timeout=PATIENCE))
+            assert ["one"] == list(await servers(gateway))
+            with pytest.raises(RpcError, match=r"gateway\.yaml: the file is missing"):
+                await reload(gateway)
             write(gateway, {"two": fake()})
             await names_are(gateway, {"two"})
             no_error(await gateway.invoke("two", "echo", timeout=PATIENCE))
