@@ -56,6 +56,10 @@ class BackendInstance:
     """The live connection; None if there is none."""
     failure: Failure | None = None
     """The last failure, kept until the instance is ready again."""
+    token: object = attrs.field(factory=object)
+    """Stands for the instance in caches, which must not keep it alive."""
+    writes: int = 0
+    """Calls so far that may have changed the server's state."""
     starts: int = 0
     failures_in_a_row: int = 0
     """Failures since it was last stable."""
@@ -221,16 +225,14 @@ class BackendInstance:
 
     def forget_failures(self) -> None:
         """Allow starts again after failures."""
-        self.failure = None
-        self.failures_in_a_row = 0
+        self.failure, self.failures_in_a_row = None, 0
         self._notify_waiters()
 
     def restart(self) -> int:
         """End the process and start it again; return how many calls that interrupts."""
         interrupted = self.pending
         self.failure = None
-        self._restarting = True
-        self._wanted = True
+        self._restarting = self._wanted = True
         self._end_connection()
         self._notify_waiters()
         return interrupted
@@ -427,8 +429,7 @@ class BackendInstance:
 
     def prepare_restart(self) -> None:
         """Stop handing out the connection; a new one starts when this one has ended."""
-        self.connection = None
-        self._restarting = True
+        self.connection, self._restarting = None, True
         self._enter(State.STARTING)
 
     def _listed(self, changed: frozenset[str]) -> None:

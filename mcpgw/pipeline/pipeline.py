@@ -155,7 +155,6 @@ class Pipeline:
         chain = self._chains.get(key)
         if chain is None:
             for retired in [key for key in self._chains if key[0].retired]:
-                self.cache.forget(retired[0])
                 del self._chains[retired]
             _, full, keyed, chosen, transparent = key
             stages = self.backend_stages(

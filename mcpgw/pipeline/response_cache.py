@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 import trio
 
-from mcpgw.backends.server import BackendServer
+from mcpgw.backends.instance import BackendInstance
 from mcpgw.pipeline.call import Call
 from mcpgw.protocol.peer import Params
 
@@ -39,10 +39,10 @@ class ResponseCache:
 
     max_entries: int = 10_000
     _clock: Callable[[], float] = trio.current_time
-    _kept: dict[tuple[BackendServer, Key], _Kept] = attrs.field(factory=dict)
-    """Oldest first."""
-    _keys: dict[BackendServer, set[Key]] = attrs.field(factory=dict)
-    _writes: dict[BackendServer, int] = attrs.field(factory=dict)
+    _kept: dict[tuple[object, Key], _Kept] = attrs.field(factory=dict)
+    """By the token of the instance, so that an instance that has ended is freed.
+    Oldest first."""
+    _keys: dict[object, set[Key]] = attrs.field(factory=dict)
     _size: int = 0
 
     def __len__(self) -> int:
@@ -53,50 +53,43 @@ class ResponseCache:
 
         A result is dropped if the tool's definition has changed since.
         """
-        kept = self._kept.get((call.backend, key))
+        kept = self._kept.get((call.instance.token, key))
         if kept is None:
             return None
         now = self._clock()
         if kept.until <= now or kept.tool is not call.tool:
-            self._drop(call.backend, key)
+            self._drop(call.instance.token, key)
             return None
         return kept.result, now - kept.since
 
-    def writes(self, backend: BackendServer) -> int:
-        """Return a number that changes whenever a call may have changed the server's state."""
-        return self._writes.get(backend, 0)
-
     def keep(self, call: Call, key: Key, result: Params, ttl: float, writes: int) -> None:
         """Cache a result, unless it is an error, too large, or outdated by a write meanwhile."""
-        backend, size = call.backend, _size(result)
-        if result.get("isError") is True or self.writes(backend) != writes or size > MAX_ANSWER:
+        token, size = call.instance.token, _size(result)
+        if result.get("isError") is True or call.instance.writes != writes or size > MAX_ANSWER:
             return
-        self._drop(backend, key)
+        self._drop(token, key)
         now = self._clock()
-        self._kept[backend, key] = _Kept(call.tool, result, size, now, now + ttl)
-        self._keys.setdefault(backend, set()).add(key)
+        self._kept[token, key] = _Kept(call.tool, result, size, now, now + ttl)
+        self._keys.setdefault(token, set()).add(key)
         self._size += size
         most = self.max_entries or len(self._kept)
         while len(self._kept) > most or self._size > MAX_CHARACTERS:
             self._drop(*next(iter(self._kept)))
 
-    def written(self, backend: BackendServer) -> None:
-        """Drop the results of a server after a call that may have changed its state."""
-        self._writes[backend] = self.writes(backend) + 1
-        for key in list(self._keys.get(backend, ())):
-            self._drop(backend, key)
+    def written(self, instance: BackendInstance) -> None:
+        """Drop the results of an instance after a call that may have changed its state."""
+        instance.writes += 1
+        for key in list(self._keys.get(instance.token, ())):
+            self._drop(instance.token, key)
 
-    def forget(self, backend: BackendServer) -> None:
-        """Forget a server that was removed."""
-        self.written(backend)
-        self._writes.pop(backend, None)
-        self._keys.pop(backend, None)
-
-    def _drop(self, backend: BackendServer, key: Key) -> None:
-        kept = self._kept.pop((backend, key), None)
+    def _drop(self, token: object, key: Key) -> None:
+        kept = self._kept.pop((token, key), None)
         if kept is not None:
             self._size -= kept.size
-            self._keys[backend].discard(key)
+            keys = self._keys[token]
+            keys.discard(key)
+            if not keys:
+                del self._keys[token]
 
 
 def cache_key(call: Call) -> Key:

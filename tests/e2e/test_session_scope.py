@@ -186,3 +186,23 @@ async def test_one_limit_for_all_processes(tmp_path: Path) -> None:
         for client in (first, second):
             with pytest.raises(Refused, match="rate_limit"):
                 await client.call("pid")
+
+
+async def test_cached_results_are_a_sessions_own(tmp_path: Path) -> None:
+    """A result of one session's process is never the answer to another session."""
+    backend = {"command": SERVER, "scope": "session", "tools": {"pid": {"cache_ttl": "5m"}}}
+    async with (
+        http_gateway({"one": backend}, folder=tmp_path) as gateway,
+        http_session(gateway.base, "/mcp") as first,
+        http_session(gateway.base, "/mcp") as second,
+    ):
+        call = {"server": "one", "tool": "pid", "arguments": {}}
+        answers = [
+            await each.request("tools/call", {"name": "gateway_invoke", "arguments": call})
+            for each in (first, first, second)
+        ]
+        pids = [each["content"][0]["text"] for each in answers]
+        cached = ["gateway/cached_for_s" in each["_meta"] for each in answers]
+
+    assert [False, True, False] == cached
+    assert pids[0] == pids[1] != pids[2]

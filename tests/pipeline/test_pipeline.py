@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ from mcpgw.config.failsafe import (
     FailsafeConfig,
     RateLimitConfig,
 )
+from mcpgw.config.governance import CacheConfig
+from mcpgw.config.schema import BackendConfig, GatewayConfig
 from mcpgw.pipeline.call import Call, CallFailed, Recovery, new_trace_id
 from mcpgw.pipeline.pipeline import Pipeline
 from mcpgw.protocol.errors import RpcError
@@ -393,3 +397,24 @@ async def test_a_killed_server_takes_no_calls(
 def test_trace_ids_differ() -> None:
     """No two calls have the same id."""
     assert 1000 == len({new_trace_id() for _ in range(1000)})
+
+
+async def test_a_server_that_was_changed_is_freed(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """After a reload neither the pipeline nor its caches keep the old server and its lists."""
+    script = Script([Life(answer)])
+    async with scripted_pool(monkeypatch, {"one": script}) as pool:
+        pipeline = Pipeline(pool, Usage())
+        cached = CacheConfig(enabled="on")
+        for timeout in (5.0, 6.0):
+            settings = BackendConfig(name="one", command=("one", str(timeout)))
+            config = GatewayConfig(backends={"one": settings}, cache=cached)
+            pool.apply(config)
+            pipeline.configure(config)
+            await pipeline.call(call("read"))
+            if timeout == 5.0:
+                server = weakref.ref(pool.get("one"))
+        await trio.sleep(60)
+        gc.collect()
+        assert server() is None

@@ -24,7 +24,7 @@ class Cache:
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
         """Return a cached result with its age in `_meta`, or else proceed and cache the result.
 
-        A call of a tool that is not declared read-only drops all cached results of its server,
+        A call of a tool that is not declared read-only drops all cached results of its instance,
         once it was sent, whatever its outcome.
         """
         if call.tool is None:
@@ -44,12 +44,12 @@ class Cache:
             call.cached = True
             meta = {**(result.get("_meta") or {}), "gateway/cached_for_s": round(age, 1)}
             return {**result, "_meta": meta}
-        writes = self.cache.writes(call.backend)
+        writes = call.instance.writes
         if reads:
             result = await proceed(call)
         else:
             result = await self._write(call, proceed)
-            writes = self.cache.writes(call.backend)  # the call itself is one
+            writes = call.instance.writes  # the call itself is one
         if is_complete(result):
             self.cache.keep(call, key, dict(result), ttl, writes)
         return result
@@ -59,7 +59,7 @@ class Cache:
             return await proceed(call)
         finally:
             if call.sent:
-                self.cache.written(call.backend)
+                self.cache.written(call.instance)
 
     def _ttl(self, call: Call) -> float:
         """Return the time to live of a result in seconds; 0 if it must not be cached."""
