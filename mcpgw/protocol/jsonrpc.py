@@ -211,3 +211,9 @@ def error_response(request_id: RequestId | None, error: RpcError) -> Message:
         response["id"] = request_id
     response["error"] = error.to_wire()
     return response
+
+
+def is_response(message: Message) -> bool:
+    """Return whether a message is a JSON-RPC response, and not just JSON with an `error` in it."""
+    is_error = isinstance(message.get("error"), dict)
+    return message.get("jsonrpc") == "2.0" and (is_error or "result" in message)

@@ -18,7 +18,7 @@ from mcpgw.observe.log import get_logger
 from mcpgw.protocol.channel import Arrived, Failed, Paused, Received
 from mcpgw.protocol.errors import METHOD_NOT_FOUND, ConnectionLost
 from mcpgw.protocol.header_params import HeaderParam, modern_headers
-from mcpgw.protocol.jsonrpc import Message, RequestId, encode
+from mcpgw.protocol.jsonrpc import Message, RequestId, encode, is_response
 from mcpgw.protocol.mcp import is_modern
 from mcpgw.transports.authorization import AuthorizationFailed
 from mcpgw.transports.http_exchange import (
@@ -284,7 +284,7 @@ class HttpChannel:
     ) -> None:
         status = response.status_code
         body = await read_whole(response, self.limit)
-        answers = [found for found in read_messages(body) if "error" in found or "result" in found]
+        answers = [found for found in read_messages(body) if is_response(found)]
         if status == 404 and self._session is not None and message.get("method") != "initialize":
             self.expired = True
             raise Fatal("the server no longer knows the session", sent=False)

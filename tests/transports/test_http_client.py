@@ -332,6 +332,9 @@ class TestRefusals:
         [
             (Answer(503, b"come back later"), True, "503"),
             (Answer(418, b"no"), False, "418"),
+            (Answer(500, {"error": "boom"}), True, 'HTTP 500 Reason: {"error": "boom"}'),
+            (Answer(500, {"error": {"code": 7}, "status": "x"}), True, "HTTP 500"),
+            (Answer(403, {"error": "insufficient_scope"}), False, "insufficient_scope"),
             (Answer(202), True, "202"),
             (Answer(200, b"<html>", {"content-type": "text/html"}), True, "text/html"),
             (Answer(302, headers={"location": "http://elsewhere.example/mcp"}), False, "elsewhere"),
