@@ -33,7 +33,7 @@ from mcpgw.capabilities.response_view import FULL, PLAIN, transformed, view_of
 from mcpgw.capabilities.responses import Blob, content_blocks, error_text, parse_response, pick
 from mcpgw.capabilities.templating import Inputs, Missing
 from mcpgw.observe.log import get_logger
-from mcpgw.transports.address_policy import Reach
+from mcpgw.transports.address_policy import AllowedNetworks
 
 log = get_logger("mcpgw.capabilities")
 
@@ -214,18 +214,22 @@ class Executor:
         credential: str,
         used: set[str],
     ) -> Any:
-        reach = Reach(self.inside) if capability.network.allow_private else Reach()
+        address_policy = (
+            AllowedNetworks(self.inside) if capability.network.allow_private else AllowedNetworks()
+        )
         draft = request_draft(capability, provider, inputs, values, credential)
         # A value in the host of the URL is an address, not a secret.
         used -= {each for each in used if each in urlsplit(draft.url).netloc}
         if files := draft.files():
-            fetched = {url: await self._fetch(url, provider, reach) for url in files}
+            fetched = {url: await self._fetch(url, provider, address_policy) for url in files}
             draft = attrs.evolve(draft, body=with_files(draft.body, fetched))
         whole: Any = None
         rule = provider.config.pagination
         pages = rule.max_pages if rule is not None else 1
         for page in range(1, pages + 1):
-            response = await self._send(capability, provider, draft.outgoing(), reach, values)
+            response = await self._send(
+                capability, provider, draft.outgoing(), address_policy, values
+            )
             value = parse_response(response, provider.config.response_format)
             whole = value if page == 1 or rule is None else append_page(rule, whole, value)
             more = next_draft(rule, draft, value, response, page) if rule is not None else None
@@ -234,10 +238,15 @@ class Executor:
             draft = more
         return select_result(provider, whole)
 
-    async def _fetch(self, url: str, provider: Provider, reach: Reach) -> tuple[bytes, str]:
+    async def _fetch(
+        self, url: str, provider: Provider, address_policy: AllowedNetworks
+    ) -> tuple[bytes, str]:
         """Fetch a file from a URL in the inputs, without credentials."""
         response = await self.sender.send(
-            HttpRequest("GET", url), reach=reach, timeout=provider.timeout, limit=provider.max_bytes
+            HttpRequest("GET", url),
+            address_policy=address_policy,
+            timeout=provider.timeout,
+            limit=provider.max_bytes,
         )
         if response.status != 200:
             raise CallProblem(
@@ -250,7 +259,7 @@ class Executor:
         capability: Capability,
         provider: Provider,
         outgoing: HttpRequest,
-        reach: Reach,
+        address_policy: AllowedNetworks,
         values: Inputs,
     ) -> HttpResponse:
         """Send a request and retry it if that is safe; raise for an error response."""
@@ -268,7 +277,10 @@ class Executor:
             wait: float | None = None
             try:
                 response = await self.sender.send(
-                    outgoing, reach=reach, timeout=provider.timeout, limit=provider.max_bytes
+                    outgoing,
+                    address_policy=address_policy,
+                    timeout=provider.timeout,
+                    limit=provider.max_bytes,
                 )
             except CallProblem as problem:
                 if problem.again:

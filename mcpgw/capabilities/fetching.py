@@ -8,7 +8,7 @@ from typing import Final
 
 from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.http_sender import HttpRequest, HttpResponse, Sender
-from mcpgw.transports.address_policy import Reach
+from mcpgw.transports.address_policy import AllowedNetworks
 from mcpgw.transports.network import Network
 
 TIMEOUT: Final = 30.0
@@ -50,6 +50,8 @@ async def fetch_response(
     sender = Sender(Network(dict(os.environ)))
     try:
         outgoing = HttpRequest("GET", url, dict(headers or {}))
-        return await sender.send(outgoing, reach=Reach(inside), timeout=TIMEOUT, limit=limit)
+        return await sender.send(
+            outgoing, address_policy=AllowedNetworks(inside), timeout=TIMEOUT, limit=limit
+        )
     finally:
         await sender.aclose()

@@ -11,7 +11,7 @@ import attrs
 import trio
 
 from mcpgw.capabilities.errors import CallProblem
-from mcpgw.transports.address_policy import Reach, Refused, Unreachable
+from mcpgw.transports.address_policy import AllowedNetworks, Refused, Unreachable
 from mcpgw.transports.http_exchange import read_bounded
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ class HttpResponse:
 
 @attrs.define(eq=False)
 class Sender:
-    """Sends requests with a guarded client for each reach; whoever creates it must close it.
+    """Sends requests with a guarded client for each address policy; its creator must close it.
 
     Args:
       network: settings for TLS and proxies.
     """
 
     network: Network
-    _clients: dict[Reach, httpx.AsyncClient] = attrs.field(factory=dict)
+    _clients: dict[AllowedNetworks, httpx.AsyncClient] = attrs.field(factory=dict)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -89,7 +89,7 @@ class Sender:
         self._clients.clear()
 
     async def send(
-        self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
+        self, outgoing: HttpRequest, *, address_policy: AllowedNetworks, timeout: float, limit: int
     ) -> HttpResponse:
         """Send a request, follow redirects and return the complete response.
 
@@ -98,7 +98,7 @@ class Sender:
 
         Args:
           outgoing: the request.
-          reach: the addresses that it may go to, checked at every hop.
+          address_policy: the addresses that it may go to, checked at every hop.
           timeout: seconds for the whole exchange.
           limit: the largest response, in bytes.
 
@@ -106,29 +106,33 @@ class Sender:
           CallProblem: the request was refused or failed.
         """
         with trio.move_on_after(timeout) as scope:
-            return await self._follow(outgoing, reach, limit)
+            return await self._follow(outgoing, address_policy, limit)
         assert scope.cancelled_caught
         raise CallProblem(f"{outgoing.host} timed out after {timeout:g} s.", again=True, sent=True)
 
-    async def _follow(self, outgoing: HttpRequest, reach: Reach, limit: int) -> HttpResponse:
+    async def _follow(
+        self, outgoing: HttpRequest, address_policy: AllowedNetworks, limit: int
+    ) -> HttpResponse:
         for _ in range(MOST_REDIRECTS + 1):
-            response = await self._exchange(outgoing, reach, limit)
+            response = await self._exchange(outgoing, address_policy, limit)
             location = response.headers.get("location")
             if response.status not in _REDIRECTS or not location:
                 return response
             outgoing = _redirected(outgoing, response.status, location)
         raise CallProblem(f"{outgoing.host}: too many redirects.")
 
-    async def _exchange(self, outgoing: HttpRequest, reach: Reach, limit: int) -> HttpResponse:
+    async def _exchange(
+        self, outgoing: HttpRequest, address_policy: AllowedNetworks, limit: int
+    ) -> HttpResponse:
         import httpx
 
         from mcpgw.transports.guarded_client import guarded_client
 
         _check_url(outgoing.url)
-        client = self._clients.get(reach)
+        client = self._clients.get(address_policy)
         if client is None:
-            client = guarded_client(self.network, reach, headers={"user-agent": PRODUCT})
-            self._clients[reach] = client
+            client = guarded_client(self.network, address_policy, headers={"user-agent": PRODUCT})
+            self._clients[address_policy] = client
         sent = False
         try:
             request = client.build_request(

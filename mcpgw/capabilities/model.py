@@ -288,7 +288,7 @@ class Metadata:
 
 
 @attrs.frozen
-class Reach:
+class AllowedNetworks:
     """Addresses that requests may go to."""
 
     allow_private: bool = setting(
@@ -360,8 +360,9 @@ class Capability:
     webhooks: Mapping[str, WebhookRule] = attrs.field(
         default=NOTHING, metadata=named(WebhookRule, "Webhook endpoints.")
     )
-    network: Reach = attrs.field(
-        factory=Reach, metadata=section(Reach, "Addresses that requests may go to.")
+    network: AllowedNetworks = attrs.field(
+        factory=AllowedNetworks,
+        metadata=section(AllowedNetworks, "Addresses that requests may go to."),
     )
     sha256: str = setting("", "The pin, a hash of the file.", SHA256)
     visible_in_states: tuple[str, ...] = setting(

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from mcpgw.capabilities.credentials import Credentials
 from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.http_sender import HttpRequest, Sender
-from mcpgw.transports.address_policy import Reach
+from mcpgw.transports.address_policy import AllowedNetworks
 
 LARGEST: Final = 256 * 1024
 """Bytes of a response."""
@@ -36,7 +36,9 @@ def credentials(
             "accept": "application/json",
         }
         outgoing = HttpRequest("POST", url, headers, urlencode(form).encode())
-        response = await sender.send(outgoing, reach=Reach(), timeout=TIMEOUT, limit=LARGEST)
+        response = await sender.send(
+            outgoing, address_policy=AllowedNetworks(), timeout=TIMEOUT, limit=LARGEST
+        )
         try:
             found = json.loads(response.content)
         except (ValueError, RecursionError):

@@ -18,7 +18,7 @@ import attrs
 from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.http_sender import HttpRequest, HttpResponse, Sender
 from mcpgw.capabilities.redaction import HIDDEN, encodings_of, redacted
-from mcpgw.transports.address_policy import Reach
+from mcpgw.transports.address_policy import AllowedNetworks
 
 FORMAT: Final = 1
 _KEPT_HEADERS: Final = ("content-type", "accept", "link", "retry-after", "location")
@@ -31,10 +31,12 @@ class RecordingSender(Sender):
     recorded: list[dict[str, Any]] = attrs.field(factory=list)
 
     async def send(
-        self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
+        self, outgoing: HttpRequest, *, address_policy: AllowedNetworks, timeout: float, limit: int
     ) -> HttpResponse:
         """Send a request and record it with its response."""
-        response = await super().send(outgoing, reach=reach, timeout=timeout, limit=limit)
+        response = await super().send(
+            outgoing, address_policy=address_policy, timeout=timeout, limit=limit
+        )
         self.recorded.append(
             {
                 "request": {
@@ -78,7 +80,7 @@ class ReplayingSender(Sender):
     calls: list[Recorded] = attrs.field(factory=list)
 
     async def send(
-        self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
+        self, outgoing: HttpRequest, *, address_policy: AllowedNetworks, timeout: float, limit: int
     ) -> HttpResponse:
         """Return the next recorded response.
 

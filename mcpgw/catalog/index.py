@@ -194,7 +194,7 @@ class ToolIndex:
             del self._pending[server]
             self._corpus.install(server, self._builder(server, listing).build())
         planned = plan(query, self._lexicon())
-        keep = None if allowed is None else _keeper(allowed)
+        keep = None if allowed is None else _allowed_by(allowed)
         scored = score(
             self._corpus,
             planned,
@@ -269,5 +269,5 @@ class ToolIndex:
         )
 
 
-def _keeper(allowed: Callable[[str, str], bool]) -> Keep:
+def _allowed_by(allowed: Callable[[str, str], bool]) -> Keep:
     return lambda document: allowed(document.server, document.tool)

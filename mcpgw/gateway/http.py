@@ -164,7 +164,7 @@ async def listen(
     app = make_app(gateway_api, settings, more_routes=openapi_routes(gateway, settings).routes())
     if config.webhooks.enabled:
         app.before = Webhooks(
-            app.guarded,
+            app.access_checked,
             config.webhooks.base_path,
             gateway.webhook_service.receiver.receive,
             settings,

@@ -36,7 +36,7 @@ def split_url(url: str) -> SplitResult:
 
 
 @attrs.define
-class AddressGuard:
+class LoginAddressPolicy:
     """Resolves hosts, and refuses internal addresses unless the MCP server itself has one.
 
     A server on the internet must not make us send requests to this machine, to its network or to

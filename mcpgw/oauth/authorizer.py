@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from mcpgw.oauth import scopes as scope_rules
-from mcpgw.oauth.address_policy import AddressGuard
+from mcpgw.oauth.address_policy import LoginAddressPolicy
 from mcpgw.oauth.challenge import Challenge
 from mcpgw.oauth.current_login import CurrentLogin
 from mcpgw.oauth.discovery import Discovered, discover
@@ -111,7 +111,7 @@ class OAuthAuthorizer:
     _step_ups: StepUps = attrs.field(factory=StepUps, init=False)
 
     def __attrs_post_init__(self) -> None:
-        fetcher = Fetcher(self.network, AddressGuard(self.url))
+        fetcher = Fetcher(self.network, LoginAddressPolicy(self.url))
         self._flow = LoginFlow(self.server, self.url, self.config, fetcher, self.now)
         self._kept = CurrentLogin(self.server, self.url, self.config, self.store)
         self._renewal = Renewal(self._flow, self._kept)

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 import attrs
 
-from mcpgw.oauth.address_policy import AddressGuard, split_url
+from mcpgw.oauth.address_policy import LoginAddressPolicy, split_url
 from mcpgw.oauth.errors import Refused, Unreachable, origin_of
 from mcpgw.transports.http_exchange import read_bounded
 
@@ -47,7 +47,7 @@ class Fetcher:
     """
 
     network: Network
-    guard: AddressGuard
+    address_policy: LoginAddressPolicy
 
     async def get(self, url: str) -> Answer:
         """Fetch a metadata document, following up to 3 redirects.
@@ -91,9 +91,9 @@ class Fetcher:
         parts = split_url(url)
         host = parts.hostname or ""
         if self.network.proxy_for(url) is not None:
-            await self.guard.check_literal(host)
+            await self.address_policy.check_literal(host)
         else:
-            await self.guard.addresses(host, parts.port or _PORTS[parts.scheme])
+            await self.address_policy.addresses(host, parts.port or _PORTS[parts.scheme])
 
     async def _send(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes | None
@@ -105,7 +105,7 @@ class Fetcher:
         split_url(url)
         # A compressed body could expand beyond any limit.
         identity = {"accept-encoding": "identity"}
-        async with guarded_client(self.network, self.guard, headers=identity) as client:
+        async with guarded_client(self.network, self.address_policy, headers=identity) as client:
             request = client.build_request(
                 method, url, headers=headers, content=content, timeout=httpx.Timeout(_TIMEOUT)
             )

@@ -137,7 +137,7 @@ def decode_header(text: str) -> str:
         raise ValueError(f"not base64 of UTF-8: {error}") from None
 
 
-NAMED_BY: Final[Mapping[str, str]] = {
+NAME_PARAMS: Final[Mapping[str, str]] = {
     "tools/call": "name",
     "prompts/get": "name",
     "resources/read": "uri",
@@ -162,7 +162,7 @@ def modern_headers(
     """
     method = message["method"]
     headers = {"MCP-Protocol-Version": str(params["_meta"][VERSION_META]), "Mcp-Method": method}
-    if isinstance(name := params.get(NAMED_BY.get(method, "")), str):
+    if isinstance(name := params.get(NAME_PARAMS.get(method, "")), str):
         headers["Mcp-Name"] = encode_header(name)
     if method == "tools/call":
         arguments = params.get("arguments")

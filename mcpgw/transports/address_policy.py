@@ -112,7 +112,7 @@ class AddressPolicy(Protocol):
 
 
 @attrs.frozen
-class Reach:
+class AllowedNetworks:
     """The allowed addresses: public ones, and internal ones that an operator has listed.
 
     Args:

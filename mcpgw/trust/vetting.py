@@ -94,11 +94,11 @@ class Vetting:
 
     Args:
       store: the approvals, or None to trust definitions without comparing them.
-      revet: called to have all servers vetted again.
+      rescan: called to have all servers vetted again.
     """
 
     store: ApprovalStore | None
-    revet: Callable[[], None]
+    rescan: Callable[[], None]
     config: SecurityConfig = attrs.field(factory=SecurityConfig)
     missing: Callable[[str, str], str] | None = None
     """Returns why a definition of a server is missing, "" if it is not known to be."""
@@ -168,7 +168,7 @@ class Vetting:
         """Apply a new configuration; all servers are judged again if its rules differ."""
         if snapshot.config.security != self.config:
             self.config = snapshot.config.security
-            self.revet()
+            self.rescan()
 
     def withheld(self, server: str, kind: str, name: str) -> str:
         """Return why clients may not use an item of a server, or "" if they may."""
@@ -324,7 +324,7 @@ class Vetting:
         fresh |= {key: each for key, each in (self._known or {}).items() if key in self._unsaved}
         if fresh != self._known:
             self._known = fresh
-            self.revet()
+            self.rescan()
 
 
 def _block_reason(server: str) -> str:

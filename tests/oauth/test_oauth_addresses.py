@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 
-from mcpgw.oauth.address_policy import AddressGuard, split_url
+from mcpgw.oauth.address_policy import LoginAddressPolicy, split_url
 from mcpgw.oauth.errors import Refused, Unreachable
 from mcpgw.oauth.fetch import LARGEST_ANSWER, Fetcher
 from mcpgw.transports.address_policy import is_loopback_host
@@ -37,10 +37,10 @@ class Resolver(trio.abc.HostnameResolver):
         raise NotImplementedError
 
 
-def guard_of(url: str) -> AddressGuard:
+def guard_of(url: str) -> LoginAddressPolicy:
     """Return the guard of a server; names are resolved without a network from now on."""
     trio.socket.set_custom_hostname_resolver(Resolver())
-    return AddressGuard(url)
+    return LoginAddressPolicy(url)
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,11 @@ async def test_addresses_of_the_internet_are_followed(host: str) -> None:
 @pytest.mark.parametrize("own", ["http://localhost:1/mcp", "https://inside.example/mcp"])
 async def test_a_server_inside_may_name_its_neighbours(own: str) -> None:
     """A local server has a local authorization server; the cloud's metadata stay out of reach."""
-    guard = guard_of(own)
-    assert ("127.0.0.1", "::1") == await guard.addresses("localhost", 80)
-    assert ("10.1.2.3",) == await guard.addresses("inside.example", 443)
+    address_policy = guard_of(own)
+    assert ("127.0.0.1", "::1") == await address_policy.addresses("localhost", 80)
+    assert ("10.1.2.3",) == await address_policy.addresses("inside.example", 443)
     with pytest.raises(Refused, match="link-local"):
-        await guard.addresses("cloud.example", 80)
+        await address_policy.addresses("cloud.example", 80)
 
 
 async def test_a_name_that_nobody_knows_is_refused() -> None:
@@ -142,7 +142,7 @@ async def test_redirects_are_checked_too(network: Network) -> None:
         return reply(404)
 
     with serving(answer) as running:
-        fetcher = Fetcher(network, AddressGuard(running.url))
+        fetcher = Fetcher(network, LoginAddressPolicy(running.url))
         with pytest.raises(Refused, match=r"169\.254\.169\.254 is not https"):
             await fetcher.get(f"{running.url}/start")
         assert ["/start", "/next"] == running.paths()
@@ -151,7 +151,7 @@ async def test_redirects_are_checked_too(network: Network) -> None:
 async def test_a_redirect_of_a_form_is_not_followed(network: Network) -> None:
     """Secrets in a form go to the URL that was checked, and nowhere else."""
     with serving(lambda seen: reply(307, location="/elsewhere")) as running:
-        fetcher = Fetcher(network, AddressGuard(running.url))
+        fetcher = Fetcher(network, LoginAddressPolicy(running.url))
         answer = await fetcher.post_form(f"{running.url}/token", {"code": "x"}, {})
         assert 307 == answer.status
         assert ["/token"] == running.paths()
@@ -161,7 +161,7 @@ async def test_redirects_without_end_are_refused(network: Network) -> None:
     """A few are followed, not more."""
     with serving(lambda seen: reply(302, location="/again")) as running:
         with pytest.raises(Refused, match="too many redirects"):
-            await Fetcher(network, AddressGuard(running.url)).get(f"{running.url}/start")
+            await Fetcher(network, LoginAddressPolicy(running.url)).get(f"{running.url}/start")
         assert 4 == len(running.seen)
 
 
@@ -171,20 +171,20 @@ async def test_a_huge_answer_is_refused(network: Network) -> None:
         serving(lambda seen: reply(200, "x" * (LARGEST_ANSWER + 1))) as running,
         pytest.raises(Refused, match="sent more than"),
     ):
-        await Fetcher(network, AddressGuard(running.url)).get(f"{running.url}/start")
+        await Fetcher(network, LoginAddressPolicy(running.url)).get(f"{running.url}/start")
 
 
 async def test_an_answer_that_is_no_json_object_has_no_body(network: Network) -> None:
     """An HTML page at a well-known URL is not metadata."""
     with serving(lambda seen: reply(200, "<html>")) as running:
-        answer = await Fetcher(network, AddressGuard(running.url)).get(f"{running.url}/x")
+        answer = await Fetcher(network, LoginAddressPolicy(running.url)).get(f"{running.url}/x")
         assert (200, None) == (answer.status, answer.body)
 
 
 async def test_the_connection_goes_to_the_address_that_was_checked(network: Network) -> None:
     """The host's name is sent along, and every address of it is tried."""
     with serving(lambda seen: reply(200, {"host": seen.headers["host"]})) as running:
-        answer = await Fetcher(network, AddressGuard(running.url)).get(f"{running.url}/x")
+        answer = await Fetcher(network, LoginAddressPolicy(running.url)).get(f"{running.url}/x")
         assert {"host": running.url.removeprefix("http://")} == answer.body
 
 
@@ -202,7 +202,7 @@ async def test_a_server_that_is_not_there_is_unreachable(network: Network) -> No
     with serving(lambda seen: reply(200)) as running:
         url = running.url
     with pytest.raises(Unreachable, match="cannot be reached"):
-        await Fetcher(network, AddressGuard(url)).get(f"{url}/x")
+        await Fetcher(network, LoginAddressPolicy(url)).get(f"{url}/x")
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[::1]", "10.0.0.1", "localhost"])
@@ -219,7 +219,7 @@ async def test_a_proxy_is_not_led_inside(host: str) -> None:
 
 async def test_behind_a_proxy_names_are_not_resolved_here() -> None:
     """A name that only the proxy knows is asked of the proxy."""
-    guard = guard_of("https://only-the-proxy-knows.example/mcp")
-    fetcher = Fetcher(Network({"https_proxy": "http://127.0.0.1:9"}), guard)
+    address_policy = guard_of("https://only-the-proxy-knows.example/mcp")
+    fetcher = Fetcher(Network({"https_proxy": "http://127.0.0.1:9"}), address_policy)
     with pytest.raises(Unreachable):
         await fetcher.get("https://only-the-proxy-knows.example/x")

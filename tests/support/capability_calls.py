@@ -17,7 +17,7 @@ from mcpgw.capabilities.http_sender import HttpRequest, HttpResponse, Sender
 from mcpgw.capabilities.model import Capability
 from mcpgw.capabilities.oauth_credentials import credentials
 from mcpgw.capabilities.parsing import read_capability
-from mcpgw.transports.address_policy import Reach
+from mcpgw.transports.address_policy import AllowedNetworks
 from mcpgw.transports.network import Network
 from tests.support.playback import ORIGINAL, Playback
 
@@ -29,7 +29,7 @@ class Redirected(Sender):
     stage: Playback | None = None
 
     async def send(
-        self, outgoing: HttpRequest, *, reach: Reach, timeout: float, limit: int
+        self, outgoing: HttpRequest, *, reach: AllowedNetworks, timeout: float, limit: int
     ) -> HttpResponse:
         assert self.stage is not None
         parts = urlsplit(outgoing.url)
@@ -39,7 +39,7 @@ class Redirected(Sender):
             url=self.stage.url + outgoing.url[len(origin) :],
             headers={**outgoing.headers, ORIGINAL: origin},
         )
-        inside = Reach(("127.0.0.0/8",))
+        inside = AllowedNetworks(("127.0.0.0/8",))
         answer = await super().send(local, reach=inside, timeout=timeout, limit=limit)
         return attrs.evolve(answer, url=outgoing.url)
 

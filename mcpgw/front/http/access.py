@@ -68,7 +68,7 @@ def split_host(value: str) -> tuple[str, str]:
 
 
 @attrs.define(eq=False)
-class Guard:
+class AccessChecks:
     """ASGI middleware that refuses requests without access before anything else is done.
 
     Args:

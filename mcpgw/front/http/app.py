@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from mcpgw.front.http import endpoint, legacy_sse, websocket
-from mcpgw.front.http.access import Guard, refuse_any
+from mcpgw.front.http.access import AccessChecks, refuse_any
 from mcpgw.front.http.asgi import App, Receive, Refusal, Scope, Send
 from mcpgw.front.http.endpoint import Endpoint
 from mcpgw.front.http.event_buffer import MemoryBudget
@@ -45,16 +45,16 @@ class HttpApp:
     sockets: Sockets
     pages: App
     settings: HttpSettings
-    guarded: Guard = attrs.field(init=False)
+    access_checked: AccessChecks = attrs.field(init=False)
     before: App | None = None
     """An application that receives all requests before the access checks, if set."""
 
     def __attrs_post_init__(self) -> None:
-        self.guarded = Guard(self._route, self.settings)
+        self.access_checked = AccessChecks(self._route, self.settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or serve one WebSocket."""
-        await (self.before or self.guarded)(scope, receive, send)
+        await (self.before or self.access_checked)(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -15,7 +15,7 @@ from mcpgw.front.http.asgi import Headers, Refusal, text
 from mcpgw.front.http.gateway_api import GatewayApi
 from mcpgw.protocol.errors import HEADER_MISMATCH
 from mcpgw.protocol.header_params import (
-    NAMED_BY,
+    NAME_PARAMS,
     HeaderParam,
     InvalidHeaderParams,
     decode_header,
@@ -54,7 +54,7 @@ class HeaderCheck:
         _compare(message, headers, b"mcp-protocol-version", version)
         method = message["method"]
         _compare(message, headers, b"mcp-method", method)
-        named_by = NAMED_BY.get(method)
+        named_by = NAME_PARAMS.get(method)
         if named_by is None:
             return
         name = params.get(named_by)

@@ -13,7 +13,7 @@ from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.pipeline.stages.resolve import unreachable
 from mcpgw.protocol.peer import Params
 
-_NAMED_BY: Final = {
+_NAME_PARAMS: Final = {
     "prompts/get": ("prompt", "name"),
     "resources/read": ("resource", "uri"),
     "resources/subscribe": ("resource", "uri"),
@@ -44,8 +44,8 @@ class FindTool:
                 raise self._no_tool(call)
             if own != call.name:
                 call.params = {**call.params, "name": own}
-        elif call.method in _NAMED_BY:
-            kind, key = _NAMED_BY[call.method]
+        elif call.method in _NAME_PARAMS:
+            kind, key = _NAME_PARAMS[call.method]
             _refuse_withheld(backend, kind, str(call.params.get(key, "")))
         return await proceed(call)
 
