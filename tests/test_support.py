@@ -82,7 +82,7 @@ class TestDriver:
                 await server.request("ping")
 
     async def test_odd_lines_are_kept_apart(self) -> None:
-        """Second answers, answers to nothing, and lines that are no JSON are told apart."""
+        """Second answers, unmatched answers and lines that are not JSON are distinguished."""
         answer = '{"jsonrpc":"2.0","id":1,"result":{}}'
         lines = [answer, answer, '{"jsonrpc":"2.0","id":7,"result":{}}', "no json", "no end"]
         code = f"input(); import sys; sys.stdout.write({chr(10).join(lines)!r})"

@@ -69,7 +69,7 @@ def outgoing(**inputs: Any) -> HttpRequest | None:
 
 
 def words(value: Any) -> str:
-    """Return a value as it stands in a text."""
+    """Return a value as it appears in a text."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return value if isinstance(value, str) else compact(value)
@@ -153,7 +153,7 @@ def test_any_answer_is_read_or_refused(content: bytes, kind: str, form: str) -> 
 @settings(max_examples=300)
 @given(value=VALUES, path=TEXTS | st.from_regex(r"[a-z$]?(\.[a-z0-9]{1,2}|\[[0-9]?\]){0,4}"))
 def test_any_path_into_any_value(value: Any, path: str) -> None:
-    """It leads somewhere or nowhere, or is no path."""
+    """The path may exist, be missing, or be invalid."""
     try:
         pick(value, path)
     except PathError:
@@ -166,7 +166,7 @@ def test_any_path_into_any_value(value: Any, path: str) -> None:
     | TEXTS.map(lambda t: text("x", json.dumps(t)).encode("utf-8", "replace"))
 )
 def test_any_file_is_read_or_refused(data: bytes) -> None:
-    """What is no capability is an error with its place."""
+    """An invalid file is an error that names the file."""
     try:
         read_capability(Path("x.yaml"), data)
     except ConfigError as error:
@@ -178,7 +178,7 @@ def test_any_file_is_read_or_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize("value", ["\ud800", "a\ud83d", {"\udfff": "\ud800"}])
 def test_half_a_character(value: Any) -> None:
-    """What no text can hold is refused, and crashes nothing."""
+    """Lone surrogates are refused, and crash nothing."""
     for name in ("p", "q", "h", "b"):
         inputs = {"p": "p", "q": "q", "h": "h", "b": "b"} | {name: value}
         made = outgoing(**inputs)

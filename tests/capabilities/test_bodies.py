@@ -50,7 +50,7 @@ class TestForms:
     @settings(max_examples=150)
     @given(st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), TEXTS, max_size=4))
     def test_any_text(self, form: dict[str, str]) -> None:
-        """What was put in comes out again."""
+        """Decoding an encoded form returns the same values."""
         try:
             values_of(form, {})
         except CallProblem:
@@ -94,7 +94,7 @@ class TestParts:
         assert ("audio/mpeg", b"abc") == (part.get_content_type(), part.get_payload(decode=True))
 
     def test_without_a_file(self) -> None:
-        """An optional file that nobody gave leaves no part behind."""
+        """An optional file without a value adds no part."""
         template = {"a": "1", "file": {"$file": {"url": "{url}"}}}
         assert ["a"] == list(filled(template))
 

@@ -130,7 +130,7 @@ class TestFiles:
     async def test_faults(
         self, tmp_path: Path, content: bytes | None, field: str, said: str
     ) -> None:
-        """Each is told with the file."""
+        """Each problem names its file."""
         path = tmp_path / "key.json"
         if content is not None:
             path.write_bytes(content)

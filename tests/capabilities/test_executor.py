@@ -100,7 +100,7 @@ class TestAttacks:
         assert 1 == len(stage.asked)
 
     async def test_a_name_that_changes_its_address(self, stage: Playback, tmp_path: Path) -> None:
-        """What was checked is what is connected to: the second answer is never asked for."""
+        """The checked address is the one connected to; the name is not resolved again."""
         names = Names({"rebind.example": ["93.184.216.34"], "second": ["127.0.0.1"]})
         names.later["rebind.example"] = ["127.0.0.1"]
         trio.socket.set_custom_hostname_resolver(names)
@@ -265,7 +265,7 @@ class Names(trio.abc.HostnameResolver):
 
 class TestAnswers:
     async def test_defaults_of_the_schema_are_sent(self, stage: Playback, tmp_path: Path) -> None:
-        """What the caller leaves out has its default, null counts as left out."""
+        """Omitted inputs have their defaults; null counts as omitted."""
         stage.play = jsons({})
         found = api(
             stage,
@@ -380,7 +380,7 @@ class TestAnswers:
         assert [1, 2] == value_of(result)
 
     async def test_graphql(self, stage: Playback, tmp_path: Path) -> None:
-        """Inputs are variables; errors are told, and what came in spite of them is kept."""
+        """Inputs are variables; errors are reported, and partial data is kept."""
         found = capability(
             f"""
 name: x
@@ -413,7 +413,7 @@ providers:
         assert {"id": '") { x }'} == stage.asked[0].json["variables"]
 
     async def test_json_rpc(self, stage: Playback, tmp_path: Path) -> None:
-        """The result is given, an error is told with its code."""
+        """A result is returned, an error has its code."""
         found = capability(
             f"""
 name: x
@@ -437,7 +437,7 @@ providers:
 
 class TestTroubles:
     async def test_a_read_is_asked_again(self, stage: Playback, tmp_path: Path) -> None:
-        """503 with Retry-After is waited for, where nothing is changed by asking again."""
+        """503 with Retry-After is waited for if the request is safe to repeat."""
         stage.play = jsons(Played(503, headers={"retry-after": "0"}), Played(429), {"ok": 1})
         async with executor(tmp_path, inside=LOCAL) as calls:
             assert {"ok": 1} == value_of(await calls.call(api(stage), {}))

@@ -1,4 +1,4 @@
-"""What a library knows of its folders: by the cache, by the package's index, and by reading."""
+"""A library's knowledge of its folders: from the cache, the index, and the files."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class TestCache:
 
     @pytest.mark.parametrize("broken", ["", "{", "[]", '{"key": 1}', '{"files": {}}'])
     def test_that_is_broken(self, folder: Path, tmp_path: Path, broken: str) -> None:
-        """It is as good as none, and written anew."""
+        """It is treated as missing, and written again."""
         cache = tmp_path / "cache.json"
         cache.write_text(broken)
         made = library(folder, cache=cache)
@@ -175,7 +175,7 @@ class TestCache:
         )
 
     def test_of_other_rules(self, folder: Path, tmp_path: Path) -> None:
-        """What was looked over by other rules is looked over again."""
+        """Definitions scanned with other rules are scanned again."""
         cache = tmp_path / "cache.json"
         library(folder, cache=cache, scan_version="1").refresh()
         scans = Scans()

@@ -1,4 +1,4 @@
-"""What callers see of an answer: plain, in the common form, or whole."""
+"""Views of an answer: plain, in the common form, or whole."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def issue(stage: Playback, more: str = "") -> Any:
     ],
 )  # fmt: skip
 def test_the_common_form(value: Any, form: Any) -> None:
-    """What is found stands in it as text, beside the answer; nothing found, nothing changed."""
+    """Findings are added as text beside the answer; without findings nothing changes."""
     assert form == projected(value, PROJECTION)
 
 

@@ -36,13 +36,13 @@ def values(**inputs: Any) -> Any:
     ],
 )
 def test_texts(template: str, inputs: dict[str, Any], filled: str) -> None:
-    """Inputs and secrets stand in their places, all other braces are text."""
+    """Inputs and secrets are filled in; all other braces are text."""
     assert filled == fill_text(template, values(**inputs))
 
 
 @pytest.mark.parametrize("template", ["{q}", "a{q}b", "{q.deep}", "{env.NOT_SET}"])
 def test_without_a_value_there_is_no_text(template: str) -> None:
-    """Nothing is sent with a hole in it; null is no value."""
+    """A request with a missing value is not sent; null does not count as a value."""
     assert isinstance(fill_text(template, values(q=None)), Missing)
 
 
@@ -50,7 +50,7 @@ def test_without_a_value_there_is_no_text(template: str) -> None:
     "attack", ["{env.KEY}", "{keychain.k}", "{+env.KEY}", "{q}", "{{env.KEY}}"]
 )
 def test_an_argument_is_no_template(attack: str) -> None:
-    """What looks like a placeholder in an argument stays the text that it is."""
+    """Text in an argument that resembles a placeholder stays text."""
     assert attack == fill_text("{q}", values(q=attack))
     assert attack == fill_value("{q}", values(q=attack))
     body = FILLER.fill({"a": "x {q}", "b": ["{q}"], "c": {"$json": {"d": "{q}"}}}, values(q=attack))

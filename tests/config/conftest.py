@@ -1,4 +1,4 @@
-"""What the tests of the configuration share."""
+"""Shared helpers of the configuration's tests."""
 
 from __future__ import annotations
 

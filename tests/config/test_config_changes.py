@@ -1,4 +1,4 @@
-"""What a reload finds different."""
+"""Changes that a reload finds."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ ENVIRON = {"A": "one", "EMPTY": "", "NESTED": "${A}", "lower": "small", "HOME": 
     ],
 )
 def test_references(text: str, expanded: str) -> None:
-    """References are replaced in one pass; what is none stays."""
+    """References are replaced in one pass; text that only resembles one stays."""
     assert Expanded(expanded) == expand(text, ENVIRON)
 
 
@@ -46,7 +46,7 @@ def test_unset_variables_are_named_once_each() -> None:
     [("${A} ${B:-c}", False), ("$A", False), ("${A", True), ("${A-b}", True), ("${${A}}", True)],
 )
 def test_malformed_references_are_noticed(text: str, wrong: bool) -> None:
-    """A `${` that is no reference is noticed."""
+    """A `${` without a valid reference is reported."""
     assert wrong is malformed(text)
 
 
@@ -76,7 +76,7 @@ def test_commands_with_open_quotes_are_refused(command: str) -> None:
 
 @given(st.lists(st.text(st.characters(blacklist_characters="\0$", codec="utf-8"))))
 def test_quoted_words_come_back(words: list[str]) -> None:
-    """What shlex quotes is split into the same words, odd characters included."""
+    """Text quoted by shlex is split into the same words, unusual characters included."""
     assert words == split_command(shlex.join(words))
 
 

@@ -1,4 +1,4 @@
-"""Where a gateway.yaml is looked for, and the environment variables that matter."""
+"""Search paths of gateway.yaml, and its environment variables."""
 
 from __future__ import annotations
 

@@ -272,7 +272,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_a_file_that_the_system_refuses(
     monkeypatch: pytest.MonkeyPatch, error: OSError, message: str
 ) -> None:
-    """What the operating system says about the file reaches the person."""
+    """The operating system's message about the file reaches the user."""
 
     def refuse(_: Path) -> bytes:
         raise error

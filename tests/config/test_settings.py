@@ -9,7 +9,7 @@ from mcpgw.config.settings import Settings, Snapshot
 
 
 def test_subscribers_are_called_in_order_with_the_new_configuration() -> None:
-    """What a subscriber reads from the holder is the configuration that it is called with."""
+    """A subscriber finds in the holder the configuration that it is called with."""
     settings = Settings()
     calls: list[tuple[str, Snapshot, bool]] = []
     for name in ("first", "second"):

@@ -29,7 +29,7 @@ class StayHere(urllib.request.HTTPRedirectHandler):
 
 
 def load(link: str) -> None:
-    """Load a page; what it answers is of interest to nobody."""
+    """Load a page and ignore the response."""
     if urlsplit(link).hostname not in HOSTS:
         raise SystemExit(f"{link} is not on this machine")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), StayHere())

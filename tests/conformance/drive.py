@@ -41,7 +41,7 @@ Message = dict[str, Any]
 
 @attrs.frozen
 class Task:
-    """What the suite wants: a scenario, at a revision, against a URL, with what belongs to it."""
+    """The suite's parameters: a scenario, at a revision, against a URL, with its context."""
 
     scenario: str
     revision: str
@@ -112,7 +112,7 @@ class Refused(Exception):
 
 
 class Step(Protocol):
-    """What a client does in a scenario."""
+    """Actions of a client in a scenario."""
 
     def __call__(self, client: Client) -> Awaitable[None]:
         """Do it."""

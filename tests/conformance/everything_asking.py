@@ -59,11 +59,11 @@ class Call:
 
     @property
     def is_modern(self) -> bool:
-        """Whether the request carries all that is known of its client."""
+        """True if the request carries all known data of its client."""
         return self.context.protocol_version in MODERN_PROTOCOL_VERSIONS
 
     def allows(self, capability: str) -> bool:
-        """Whether the client has declared a capability."""
+        """True if the client has declared a capability."""
         return getattr(self.context.session.client_capabilities, capability, None) is not None
 
 

@@ -1,4 +1,4 @@
-"""What the everything-server gives besides tools: prompts, resources, and the bits they share."""
+"""The everything-server beside its tools: prompts, resources and shared content."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def embedded(uri: str, words: str, mime_type: str = "text/plain") -> EmbeddedRes
 
 
 def read(uri: str) -> ReadResourceResult:
-    """Return a resource; raise MCPError where there is none with this URI."""
+    """Return a resource; raise MCPError if there is none with this URI."""
     contents: TextResourceContents | BlobResourceContents
     if uri == "test://static-text":
         words = "This is the content of the static text resource."
@@ -120,7 +120,7 @@ def read(uri: str) -> ReadResourceResult:
 
 
 async def prompt(name: str, arguments: dict[str, str], call: Call) -> GetPromptResult:
-    """Return a prompt; raise MCPError where there is none of this name."""
+    """Return a prompt; raise MCPError if there is none with this name."""
     blocks: list[TextContent | ImageContent | EmbeddedResource]
     if name == "test_simple_prompt":
         blocks = [text("This is a simple prompt for testing.")]

@@ -333,7 +333,7 @@ async def test_input_required_result_request_state(
 async def test_input_required_result_tampered_state(
     call: Call, arguments: Mapping[str, Any]
 ) -> Blocks:
-    """Asks once; a state that somebody changed is refused before the tool sees it."""
+    """Asks once; a state that was tampered with is refused before the tool sees it."""
     await ask(call, {"confirm": CONFIRM}, remember=True)
     return "The state is as it was."
 

@@ -26,7 +26,7 @@ def scenario(name: str, **statuses: str) -> Scenario:
 
 class TestCompare:
     def test_nothing_fails(self) -> None:
-        """Where nothing fails and nothing may, there is no difference."""
+        """If nothing fails and nothing may, there is no difference."""
         results = {"ping": scenario("ping", answered="SUCCESS", note="INFO")}
         assert Difference((), ()) == compare(results, [])
 
@@ -48,7 +48,7 @@ class TestCompare:
 
     @pytest.mark.parametrize("entry", ["ping", "ping:answered"])
     def test_stale_entry(self, entry: str) -> None:
-        """What is listed and passed is a difference: the list only gets shorter."""
+        """An expected failure that passes is a difference: the list can only get shorter."""
         results = {"ping": scenario("ping", answered="SUCCESS")}
         assert Difference((), (entry,)) == compare(results, [entry])
 
@@ -80,7 +80,7 @@ class TestTask:
         assert expected == json.loads(task("initialize").config(tmp_path))
 
     def test_given_client(self, tmp_path: Path) -> None:
-        """What the suite registered by hand becomes the login's settings."""
+        """The client that the suite registered becomes the login's settings."""
         given = {"client_id": "me", "client_secret": "shh", "issuer": "http://localhost:2"}
         login = task("auth/pre-registration", **given).login(tmp_path)
         assert {"storage": "file", **given} == login

@@ -22,7 +22,7 @@ from tests.support.processes import WITHOUT_CAPABILITIES
 
 @attrs.frozen
 class Done:
-    """How a command ended."""
+    """Exit status and output of a command."""
 
     status: int
     out: str

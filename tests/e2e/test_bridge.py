@@ -64,7 +64,7 @@ def bridging(*flags: str) -> tuple[str, ...]:
 class TestFromStdio:
     @pytest.mark.parametrize("mode", ["auto", "legacy"])
     async def test_to_http(self, mode: Any, tmp_path: Path) -> None:
-        """The server itself stands at /mcp, with all that it asks and reports."""
+        """The server itself is at /mcp, with its requests and notifications."""
         reports: list[float] = []
 
         async def progressed(done: float, _total: Any, _message: Any) -> None:
@@ -188,7 +188,7 @@ class TestSharing:
             assert 1 == len(pids_in(pids))
 
     async def test_without_one_it_serves_itself(self, tmp_path: Path) -> None:
-        """`--mode auto` with nobody to bridge to is `--mode stdio`."""
+        """`--mode auto` without a running gateway is `--mode stdio`."""
         (tmp_path / "gateway.yaml").write_text(
             json.dumps({"server": {"port": 9}, "backends": {"one": {"command": fake()}}})
         )

@@ -333,7 +333,7 @@ class TestLooking:
         ]
 
     def test_show(self, cap: Shell) -> None:
-        """What a capability is, by name or path; a name that is none has its neighbour."""
+        """A capability shown by name or path; an unknown name gets similar ones."""
         settings = "capabilities: {directories: [caps]}\n"
         example = "examples: [{description: In Oslo, arguments: {city: Oslo}}]\n"
         fill(
@@ -364,7 +364,7 @@ class TestLooking:
         assert "hash mismatch" in cap.fails(NOT_FOUND, "show", "wrong")
 
     def test_search_and_registry(self, cap: Shell) -> None:
-        """All words must be there, the name counts most; no match is no failure."""
+        """All words must match, the name weighs most; an empty result is not a failure."""
         auth = "auth: {type: bearer, key: 'env:K', required: true}\n"
         fill(
             cap.folder / "caps",
@@ -431,7 +431,7 @@ class TestTest:
         assert (True, True) == (result["isError"], "HTTP 404" in result["content"][0]["text"])
 
     def test_arguments(self, cap: Shell, stage: Playback) -> None:
-        """What is wrong with them is said, and nothing is sent."""
+        """Their problems are reported, and nothing is sent."""
         api(cap, stage)
         for arguments, said in (
             ("{", "--args is not JSON: "),
@@ -547,7 +547,7 @@ class TestTest:
 
 class TestInstall:
     def test_built_in(self, cap: Shell) -> None:
-        """It is copied and pinned, once; a name that is none is refused before all else."""
+        """It is copied and pinned once; an invalid name is refused first."""
         done = cap("install", "public_holidays")
         path = cap.folder / "capabilities/knowledge/public_holidays.yaml"
         first, _, rest = path.read_text().partition("\n")
@@ -766,7 +766,7 @@ class TestImport:
         assert "env:ZOO_KEY" == cap.json("show", "out/zoo_listpets.yaml")["credential"]
 
     def test_nothing_is_wanted(self, cap: Shell) -> None:
-        """Where nothing was written, nothing is said to be."""
+        """If nothing was written, nothing is reported as written."""
         fill(cap.folder, {"spec.json": json.dumps(document())})
         done = cap("import", "spec.json", "--include", "nothing", status=FAILED)
         assert ["spec.json"] == written(cap.folder)
@@ -867,7 +867,7 @@ class TestImportUrl:
         assert "no OpenAPI document was found" in cap(*words[:2], status=UNAVAILABLE).stderr
 
     def test_not_finding(self, cap: Shell, stage: Playback) -> None:
-        """None found, an address inside, one that is none: each is said, nothing is written."""
+        """No document, an internal address, an invalid URL: reported, and nothing is written."""
         stage.play = lambda _: Played.json({"hello": "there"})
         refused = cap.fails(UNAVAILABLE, "import-url", stage.url)
         assert REFUSED in refused

@@ -143,7 +143,7 @@ async def test_a_dropped_file_is_a_tool(stage: Playback, tmp_path: Path) -> None
 
 
 async def test_a_dropped_file_is_a_tool_by_http_too(stage: Playback, tmp_path: Path) -> None:
-    """The folders are watched in every mode, and every session is told."""
+    """The folders are watched in every mode, and every session is notified."""
     (tmp_path / "caps").mkdir()
     settings = {"directories": ["caps"], "allow_private": ["127.0.0.0/8"]}
     async with (
@@ -169,7 +169,7 @@ async def test_a_dropped_file_is_a_tool_by_http_too(stage: Playback, tmp_path: P
 
 
 async def test_a_changed_byte_withdraws_a_pinned_tool(stage: Playback, tmp_path: Path) -> None:
-    """The client is told; it stays away over restarts, and comes back when it is pinned again."""
+    """The client is notified; the tool stays withheld over restarts, until it is pinned again."""
     path = tmp_path / "caps/weather_here.yaml"
     path.parent.mkdir()
     path.write_text(weather(stage))
@@ -316,7 +316,7 @@ async def test_views_and_names(stage: Playback, tmp_path: Path) -> None:
 
 
 async def test_secrets_stay_secret(stage: Playback, tmp_path: Path) -> None:
-    """What the API echoes, what fails, and what is logged: nothing holds the credential."""
+    """Echoes of the API, failures and logs: none contains the credential."""
     secret = "tok-3n-0f-the-te5t"
     stage.play = lambda asked: Played.json({"message": str(asked.headers)}, 400)
     text = weather(stage) + 'auth: {required: true, key: "env:WEATHER_TOKEN"}\n'

@@ -41,7 +41,7 @@ def script(name: str) -> list[str]:
 
 @attrs.frozen
 class Setting:
-    """How a client starts its gateway, and the mark of all its processes."""
+    """The command with which a client starts its gateway, and the mark of all its processes."""
 
     folder: Path
     mark: str
@@ -59,7 +59,7 @@ class Setting:
 
     @property
     def args(self) -> list[str]:
-        """What follows the interpreter."""
+        """Arguments after the interpreter."""
         return ["-m", "mcpgw", "serve", "--mode", "stdio", "-c", str(self.folder / "gateway.yaml")]
 
     @property

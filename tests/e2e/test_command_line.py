@@ -121,7 +121,7 @@ class TestCommandLine:
         ids=" ".join,
     )
     def test_wrong_usage(self, words: Sequence[str], shell: Shell) -> None:
-        """What is not understood is status 2 with a usage message, and nothing is begun."""
+        """Unknown options are status 2 with a usage message, and nothing is started."""
         done = shell.run(*words, stdin=session({"method": "tools/list"}))
         assert (USAGE, "") == (done.status, done.out)
         assert "Usage: mcp-gateway" in done.err or "requires an argument" in done.err

@@ -118,7 +118,7 @@ async def call_through(
 
 @pytest.fixture(scope="module")
 def head(gateway: LastingGateway) -> int:
-    """The bytes of the answer's head and first event, before which nobody can come back."""
+    """The bytes of the answer's head and first event, before which no client can resume."""
 
     async def measure() -> int:
         async with McpClient(gateway.port) as client:
@@ -407,7 +407,7 @@ async def test_the_request_for_the_rest_is_cut_too(tmp_path: Path) -> None:
 
 
 async def test_a_gateway_behind_a_gateway(tmp_path: Path) -> None:
-    """The same holds where the server is a gateway's own face of a server."""
+    """The same holds if the server is another gateway's endpoint of one server."""
     chance = random.Random(4)
     inner, outer = tmp_path / "inner", tmp_path / "outer"
     inner.mkdir()

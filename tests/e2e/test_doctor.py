@@ -28,7 +28,7 @@ POISONED = [sys.executable, str(Path(__file__).parents[1] / "support/poisoned_se
 def doctor(
     folder: Path, *words: str, config: Mapping[str, Any] | str | None = None, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the doctor in a folder, with a gateway.yaml where one is given."""
+    """Run the doctor in a folder, with a gateway.yaml if given."""
     if config is not None:
         text = config if isinstance(config, str) else json.dumps(config)
         (folder / "gateway.yaml").write_text(text)

@@ -1,4 +1,4 @@
-"""Many sessions by HTTP, and clients that do not read: nothing is left, and nobody is held up."""
+"""Many HTTP sessions and slow readers: nothing leaks, and no other client is delayed."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_many_sessions(run: Run, path: str, count: int, tmp_path: Path) -> None:
 
 
 def test_the_memory_of_connections_is_free_at_once(tmp_path: Path) -> None:
-    """What a connection held does not wait for the garbage collector, which comes seldom."""
+    """The memory of a connection is freed without the garbage collector, which runs rarely."""
 
     async def check(gateway: LastingGateway) -> None:
         await waves(http_session, gateway.port, "/mcp", 100)

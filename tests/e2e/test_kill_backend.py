@@ -98,7 +98,7 @@ class TestKilledAtWork:
 
 class TestKilledAtRest:
     async def test_the_next_call_works(self, tmp_path: Path) -> None:
-        """A backend that was killed while nobody used it is started again for the next call."""
+        """A backend that was killed while idle is started again for the next call."""
         pids = tmp_path / "pids"
         backend = fake("--tools", "slow", "--annotate", "slow=destructive", "--pid-file", pids)
         async with running({"one": backend}) as gateway:
@@ -111,7 +111,7 @@ class TestKilledAtRest:
                 assert number < len(pids_in(pids))
 
     async def test_it_died_once(self, tmp_path: Path) -> None:
-        """A read-only call outlives its backend's death; another one is told of it."""
+        """A read-only call survives its backend's death; another one fails with the reason."""
         for hint, tool in (("readOnly", "one_tool"), ("none", "one_tool")):
             died = tmp_path / f"died-{hint}"
             backend = fake(

@@ -1,4 +1,4 @@
-"""What is remembered from one start to the next, so that tools are known before any start."""
+"""Manifests stored between starts, so that tools are known before any start."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class TestChangedLists:
             assert started == len(pids_in(pids))
 
     async def test_changed_between_two_starts(self, tmp_path: Path) -> None:
-        """What the manifest says holds until the server starts; then its own list does."""
+        """The manifest applies until the server starts; then its own list does."""
         tool_list = tmp_path / "tools.json"
         tool_list.write_text('["read_thermometer", "echo"]')
         backends = {"one": fake("--list-file", tool_list)}
@@ -172,7 +172,7 @@ class TestChangedLists:
 
 class TestWhichManifest:
     async def test_another_configuration(self, tmp_path: Path) -> None:
-        """What is kept of a server under another configuration is not used, and not lost."""
+        """A manifest stored under another configuration is neither used nor lost."""
         pids = tmp_path / "pids"
         first = {"one": fake("--tools", "echo", "--pid-file", pids)}
         other = {"one": fake("--tools", "counter", "--pid-file", pids)}
@@ -197,7 +197,7 @@ class TestWhichManifest:
 
     @pytest.mark.parametrize("damage", ["torn", "empty", "noise", "list", "version"])
     async def test_a_damaged_one_is_as_good_as_none(self, damage: str, tmp_path: Path) -> None:
-        """A torn or strange manifest is passed over: the server is asked, and it is kept anew."""
+        """A damaged manifest is ignored: the server is asked, and it is stored again."""
         pids = tmp_path / "pids"
         backends = {"one": fake("--pid-file", pids)}
         await learn(tmp_path, backends)
@@ -222,7 +222,7 @@ class TestWhichManifest:
             assert 2 == len(pids_in(pids))
 
     async def test_a_home_that_cannot_be_written(self, tmp_path: Path) -> None:
-        """Where nothing can be kept, all works, only each start has to ask again."""
+        """Without storage everything works, but each start asks again."""
         (tmp_path / "home").write_text("a file where the folder should be")
         async with running({"one": fake()}, folder=tmp_path) as gateway:
             assert [("one", "echo")] == await found(gateway, "echo")

@@ -156,7 +156,7 @@ async def test_every_definition_is_whole() -> None:
 
 
 async def test_counts_in_descriptions_are_live() -> None:
-    """What the descriptions say of servers and tools is what there is, also after a change."""
+    """Descriptions of servers and tools are up to date, also after a change."""
     async with running({"fake": BACKENDS["fake"]}) as gateway:
         await gateway.call("gateway_list_tools", {})
         texts = {
@@ -168,7 +168,7 @@ async def test_counts_in_descriptions_are_live() -> None:
 
 
 async def test_surfaced_tools_are_called_by_their_own_name() -> None:
-    """They stand in `tools/list` with their schema; a name of ours or twice is left out."""
+    """They are in `tools/list` with their schemas; reserved and duplicate names are left out."""
     surfaced = [
         {"server": "fake", "tool": "echo"},
         {"server": "example", "tool": "current_time"},
@@ -260,7 +260,7 @@ async def test_a_profile_by_initialize() -> None:
 
 
 async def test_a_long_answer_is_read_on() -> None:
-    """What is over the limit is kept for the session; the pages together are the whole."""
+    """The excess is kept for the session; the pages together are the complete result."""
     backends = {"fake": fake("--tools", "big")}
     async with running(backends, meta_mcp={"result_limit": 5000}) as gateway:
         result = await gateway.invoke("fake", "big", {"bytes": 12_345})

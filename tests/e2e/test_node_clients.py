@@ -60,7 +60,7 @@ async def output(words: list[str], folder: Path, **env: str) -> Any:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_typescript_client(way: str, tmp_path: Path) -> None:
-    """It lists and calls on the whole surface, and by network on one server's own face."""
+    """It lists and calls on the whole gateway, and by network on one server's endpoint."""
     node = node22()
     sdk = str(NPM / "sdk")
     async with http_gateway({"one": fake()}, folder=tmp_path) as gateway:

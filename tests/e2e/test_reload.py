@@ -39,7 +39,7 @@ pytestmark = pytest.mark.process
 
 class TestChanges:
     async def test_add_change_and_remove_by_themselves(self, tmp_path: Path) -> None:
-        """A changed file takes effect without a word from the client, who is told each time."""
+        """A changed file takes effect by itself, and the client is notified each time."""
         log = tmp_path / "log"
         one = fake("--tools", "echo", "--log", log)
         async with running({"one": one}) as gateway:
@@ -131,7 +131,7 @@ class TestChanges:
 
 class TestCallsInFlight:
     async def test_on_an_unchanged_backend(self, tmp_path: Path) -> None:
-        """A call on a backend that the change does not touch neither ends nor starts anew."""
+        """A call on a backend that the change does not affect is neither ended nor restarted."""
         log, pids = tmp_path / "log", tmp_path / "pids"
         one = fake("--tools", "slow,echo", "--log", log, "--pid-file", pids)
         async with running({"one": one, "two": fake()}) as gateway:

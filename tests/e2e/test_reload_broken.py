@@ -103,7 +103,7 @@ class TestBrokenWhileRunning:
         ids=["empty", "none", "syntax", "bytes", "list", "number"],
     )
     async def test_any_content(self, content: str) -> None:
-        """Whatever stands in the file, the session lives, and a good file works again."""
+        """The session survives any content of the file, and a valid file works again."""
         async with running({"one": fake()}) as gateway:
             no_error(await gateway.invoke("one", "echo", timeout=PATIENCE))
             write_text(gateway, content)
@@ -166,7 +166,7 @@ class TestBrokenAtTheStart:
             await nobody_left(gateway)
 
     async def test_a_file_that_appears_later(self, tmp_path: Path) -> None:
-        """A path given that does not exist is loaded when it does, and the client is told."""
+        """A path that does not exist yet is loaded when it appears, and the client is notified."""
         late = tmp_path / "later" / "gateway.yaml"
         async with open_gateway(args=["-c", str(late)], grace=15) as gateway:
             await gateway.initialize(timeout=PATIENCE)

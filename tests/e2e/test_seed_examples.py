@@ -1,4 +1,4 @@
-"""What people know from the other gateway's README works here as it stands there."""
+"""Examples of the other gateway's README work here unchanged."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class TestRequests:
                 assert "x" * size == text(result)
 
     async def test_unknown_fields_survive(self) -> None:
-        """What no specification knows is passed on, at every level of a result."""
+        """Unknown fields are passed on, at every level of a result."""
         async with running({"one": fake("--tools", "unknown_fields")}) as gateway:
             result = await gateway.invoke("one", "unknown_fields", timeout=PATIENCE)
             item = {
@@ -189,7 +189,7 @@ class TestLogMessages:
             assert "second" not in passed
 
     async def test_a_level_from_before_the_backend_started(self, tmp_path: Path) -> None:
-        """A backend that starts later is told the level too."""
+        """A backend that starts later receives the level too."""
         log = tmp_path / "log"
         async with running({"one": fake("--tools", "log", "--log", log)}) as gateway:
             await gateway.request("logging/setLevel", {"level": "alert"})

@@ -102,7 +102,7 @@ async def test_a_running_process_shows_in_the_list(tmp_path: Path) -> None:
 
 
 async def test_updates_reach_the_session_whose_process_sent_them(tmp_path: Path) -> None:
-    """Each session subscribes at its own process, and hears of its updates only."""
+    """Each session subscribes at its own process, and receives only that process's updates."""
     async with two_clients(tmp_path) as clients:
         for client in (clients.first, clients.second):
             await client.request("resources/subscribe", {"uri": "memo://a"})

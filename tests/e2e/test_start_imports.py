@@ -1,4 +1,4 @@
-"""What a start costs: the modules loaded before the first answer, and no child before a call."""
+"""Cost of a start: modules loaded before the first answer, no child before a call."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class TestChildren:
             assert pids_in(pids)[0] in _tree(gateway.pid)
 
     async def test_warm_start(self, tmp_path: Path) -> None:
-        """What `meta_mcp.warm_start` names is started by itself, and nothing else."""
+        """The servers of `meta_mcp.warm_start` start by themselves, and no others."""
         pids = tmp_path / "pids"
         backends = {name: fake("--pid-file", pids) for name in ("one", "two", "three")}
         async with running(backends, meta_mcp={"warm_start": ["two"]}) as gateway:

@@ -173,7 +173,7 @@ class TestRounds:
             assert -32602 == await code_of(pending), "the call has ended"
 
     async def test_a_client_that_declared_nothing(self) -> None:
-        """What a call needs and its client lacks is named in the error."""
+        """A capability that a call needs and its client lacks is named in the error."""
         async with running({"one": fake("--tools", "ask_sampling")}, initialize=False) as g:
             with pytest.raises(RpcError) as caught:
                 await ask(g, "tools/call", terms({"roots": {}}), **call("ask_sampling"))
@@ -250,7 +250,7 @@ class TestListening:
 
 
 async def test_a_missing_resource_has_this_eras_code() -> None:
-    """What the older revisions call -32002 is -32602 here, with the URI."""
+    """The error -32002 of older revisions is -32602 here, with the URI."""
     async with running({"one": fake()}, initialize=False) as gateway:
         with pytest.raises(RpcError) as caught:
             await ask(gateway, "resources/read", uri="fake://none")
@@ -258,7 +258,7 @@ async def test_a_missing_resource_has_this_eras_code() -> None:
 
 
 async def test_a_url_to_open_becomes_a_round() -> None:
-    """What is an error of 2025-11-25 is a question here, and the call is made once more."""
+    """An error of 2025-11-25 is a question here, and the call is repeated."""
     async with running({"one": fake("--tools", "url_first")}, initialize=False) as gateway:
         params = call("url_first")
         able = terms({"elicitation": {"form": {}, "url": {}}})

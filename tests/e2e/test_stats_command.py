@@ -143,7 +143,7 @@ class TestTable:
         ],
     )
     def test_sort(self, sort: str, first: str, shell: Shell, state: Path) -> None:
-        """What is asked for comes first."""
+        """`--sort` determines which tool comes first."""
         done = shell.run("stats", "--sort", sort)
         assert first == done.out.splitlines()[3].split()[0]
 

@@ -143,7 +143,7 @@ class Fuzz:
 
 
 def wrong_with(line: bytes) -> str:
-    """Return what is wrong with a line as a message of MCP 2025-11-25; empty where nothing is."""
+    """Return the problem of a line as a message of MCP 2025-11-25; "" if it is valid."""
     try:
         message = json.loads(line.decode())
     except ValueError as error:

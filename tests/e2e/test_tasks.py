@@ -1,4 +1,4 @@
-"""Tasks of one server's own face, in both flavours, with a real server that has them."""
+"""Tasks of one server's endpoint, in both flavours, with a real server that has them."""
 
 from __future__ import annotations
 

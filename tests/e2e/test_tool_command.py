@@ -92,7 +92,7 @@ class TestList:
         assert (OK, "") == (done.status, done.err)
 
     def test_a_server_that_does_not_start(self, shell: Shell) -> None:
-        """What is known is listed; stderr and the status say that it is not all."""
+        """Known tools are listed; stderr and the status report that the list is incomplete."""
         crashing = fake("--crash-at-start", 3, "--stderr", "no key in the keyring")
         shell.configure({"one": fake(), "two": crashing},
                         failsafe={"retry": {"initial_backoff": "10ms"}})  # fmt: skip
@@ -201,7 +201,7 @@ class TestInvoke:
         assert done.json["isError"] is True
 
     def test_the_server_answers_with_an_error(self, shell: Shell) -> None:
-        """A server that runs and refuses the call in time is no server that does not run."""
+        """A running server that refuses the call in time is not reported as unreachable."""
         done = shell.run("tool", "invoke", "one:rpc_error", "-f", "plain")
         assert "a protocol error of the backend" in done.out
         assert TOOL_ERROR == done.status

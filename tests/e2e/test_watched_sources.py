@@ -14,7 +14,7 @@ pytestmark = pytest.mark.process
 
 
 async def test_a_change_starts_the_server_anew(tmp_path: Path) -> None:
-    """The new process has the new tools, calls wait for it, and the client is told."""
+    """The new process has the new tools, calls wait for it, and the client is notified."""
     tools, pids = tmp_path / "tools.json", tmp_path / "pids"
     tools.write_text('["one"]')
     backend = {

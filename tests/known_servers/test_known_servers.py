@@ -47,7 +47,7 @@ def test_there_are_enough() -> None:
 
 @pytest.mark.parametrize("server", known_servers(), ids=lambda each: each.name)
 def test_each_is_sound(server: KnownServer, tmp_path: Path) -> None:
-    """What it says makes a gateway.yaml that loads, without a value of any secret."""
+    """Its entry makes a gateway.yaml that loads, without the value of any secret."""
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", server.name)
     assert server.description.endswith(".")
     assert server.home.startswith("https://") or server.home.startswith("http://")

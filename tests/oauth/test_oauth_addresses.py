@@ -1,4 +1,4 @@
-"""Which URLs that servers tell us of are followed."""
+"""Checks of URLs received from servers."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ async def test_a_configured_client_comes_first(
 async def test_a_metadata_document_comes_before_registration(
     make: Make, person: Person, place: AuthorizationPlace
 ) -> None:
-    """Where the server takes documents, their URL is the client's id."""
+    """If the server supports metadata documents, their URL is the client's id."""
     place.metadata["client_id_metadata_document_supported"] = True
     place.auth_methods = ["none"]
     client = place.add_client(

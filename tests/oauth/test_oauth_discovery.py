@@ -1,4 +1,4 @@
-"""Where metadata is looked for, in which order, and what is believed of it."""
+"""Metadata discovery: URLs, their order, and validation."""
 
 from __future__ import annotations
 

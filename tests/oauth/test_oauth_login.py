@@ -137,7 +137,7 @@ async def test_a_revoked_token_is_renewed_without_a_person(
 async def test_a_login_that_was_ended_at_the_server_is_made_anew(
     make: Make, person: Person, place: AuthorizationPlace, clock: Clock
 ) -> None:
-    """Where the refresh token is refused, a person is asked, and the registration is kept."""
+    """If the refresh token is refused, the user must log in; the registration is kept."""
     authorizer = make()
     assert 200 == await call(authorizer)
     place.tokens[0].revoked = True

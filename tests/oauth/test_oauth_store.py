@@ -1,4 +1,4 @@
-"""How logins are kept."""
+"""Storage of logins."""
 
 from __future__ import annotations
 

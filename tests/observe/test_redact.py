@@ -138,13 +138,13 @@ class TestAnyText:
         "-----BEGIN PRIVATE KEY-----a-----END PRIVATE KEY-----sk-0123456789abcdef", frozenset()
     )
     def test_a_second_pass_changes_nothing(self, text: str, secrets: frozenset[str]) -> None:
-        """What was redacted once stays as it is."""
+        """Redacted text stays as it is."""
         once = redact(text, secrets)
         assert once == redact(once, secrets)
 
     @given(hostile_text, st.text(min_size=8).filter(lambda s: not set(s) & set(PLACEHOLDER)))
     def test_no_given_secret_is_left(self, text: str, secret: str) -> None:
-        """A given value does not stand in the result, whatever is around it."""
+        """A secret value does not appear in the result, whatever surrounds it."""
         assert secret not in redact(f"{text}{secret}{text}", [secret])
 
     @pytest.mark.parametrize(

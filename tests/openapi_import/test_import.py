@@ -84,7 +84,7 @@ class TestPetstore:
         assert {"https://petstore3.swagger.io/api/v3"} == bases
 
     def test_credentials_are_those_of_each_operation(self, petstore: Conversion) -> None:
-        """The key where it is allowed, a token where only that is, nothing where none is asked."""
+        """The key if it is allowed, a token if only that is, otherwise nothing."""
         auth = {each.name: each.document.get("auth") for each in petstore.capabilities}
         assert "env:PETSTORE_API_KEY" == auth["petstore_getpetbyid"]["key"]
         assert "api_key" == auth["petstore_getpetbyid"]["header"]
@@ -92,7 +92,7 @@ class TestPetstore:
         assert auth["petstore_placeorder"] is None
 
     async def test_works(self, petstore: Conversion, tmp_path: Path) -> None:
-        """What is sent is what the document asks for."""
+        """Requests match the document."""
         found = {each.name: each for each in petstore.capabilities}
         environ = {"PETSTORE_API_KEY": "k3y-value", "PETSTORE_AUTH": "t0ken-value"}
         with playback() as stage:
@@ -139,7 +139,7 @@ class TestMapping:
         assert "get_x_id" == made.name
 
     def test_bodies_do_not_hold_other_inputs(self) -> None:
-        """What stands in the path is not sent in the body; a clash of names has an input each."""
+        """Path parameters are not sent in the body; clashing names have an input each."""
         schema = {"type": "object", "properties": {"id": {"type": "string"}, "name": {}}}
         made = one(
             {
@@ -223,7 +223,7 @@ class TestMapping:
         ],
     )
     def test_security(self, scheme: dict[str, Any], auth: dict[str, Any]) -> None:
-        """Each scheme has its place; the parameter that carries it is no input."""
+        """Each scheme has its place; the parameter that carries it is not an input."""
         made = one(
             {"parameters": [{"name": scheme.get("name", "x"), "in": scheme.get("in", "query")}]},
             components={"securitySchemes": {"s": scheme}},
@@ -234,7 +234,7 @@ class TestMapping:
             assert {} == inputs_of(made)
 
     def test_no_security_of_its_own(self) -> None:
-        """An empty requirement of an operation is none; an optional one is not required."""
+        """An empty requirement means no authentication; an optional one is not required."""
         schemes = {"securitySchemes": {"s": {"type": "http", "scheme": "bearer"}}}
         free = one({"security": []}, components=schemes, security=[{"s": []}])
         assert "auth" not in free.document
@@ -466,14 +466,14 @@ class TestCommand:
 
     @pytest.mark.parametrize("words", [("import", "gone.yaml"), ("import", "ftp://x")])
     def test_what_cannot_be_read(self, words: tuple[str, ...], tmp_path: Path) -> None:
-        """It is told in words, without a traceback."""
+        """It is reported in words, without a traceback."""
         done = self.run(*words, home=tmp_path)
         assert 0 != done.exit_code
         assert "Error: " in done.output
 
 
 def test_values_are_read_back(tmp_path: Path) -> None:
-    """What YAML would take for something else stays what it is."""
+    """Strings that YAML would read as another type stay strings."""
     made = one(
         {
             "operationId": "x",

@@ -573,7 +573,7 @@ class TestProperties:
     def test_plain(
         self, fields: Any, required: set[str], open_: bool, arguments: dict[str, Any]
     ) -> None:
-        """What a plain schema accepts fits; only the full schema refuses."""
+        """Arguments that a plain schema accepts are valid; only the full schema refuses."""
         schema = {
             "type": "object",
             "properties": fields,

@@ -204,7 +204,7 @@ class TestCancellation:
 
 class TestProgress:
     async def test_progress_comes_under_the_askers_token(self) -> None:
-        """The token on the wire is ours; the asker's own token comes back to it, in order."""
+        """The token on the wire is ours; the caller's own token is returned to it, in order."""
 
         async def serve(request: Request) -> Params:
             for step in (1, 2):

@@ -66,7 +66,7 @@ class TestWriteAtomically:
         assert b"x" == path.read_bytes()
 
     def test_failure_leaves_all_as_it_was(self, tmp_path: Path) -> None:
-        """Where the file cannot be replaced, no temporary file is left."""
+        """If the file cannot be replaced, no temporary file is left."""
         path = tmp_path / "folder"
         path.mkdir()
         with pytest.raises(IsADirectoryError):
@@ -74,7 +74,7 @@ class TestWriteAtomically:
         assert [path] == list(tmp_path.iterdir())
 
     def test_a_file_where_a_folder_should_be(self, tmp_path: Path) -> None:
-        """A parent that is no folder is an error."""
+        """A parent that is not a folder is an error."""
         (tmp_path / "a").touch()
         with pytest.raises(OSError, match="a"):
             write_atomically(tmp_path / "a" / "b", b"x")
@@ -116,7 +116,7 @@ class TestReadJson:
         "content", [b"", b"{", b"\xff\xfe\xfd", b"[" * 100_000, b"1" * 10_000, b"{} {}"]
     )
     def test_broken(self, tmp_path: Path, content: bytes) -> None:
-        """What is no JSON, or more than can be read, gives None."""
+        """Invalid JSON, or more than can be read, gives None."""
         path = tmp_path / "a.json"
         path.write_bytes(content)
         assert read_json(path) is None

@@ -1,4 +1,4 @@
-"""Where the gateway keeps what it learns."""
+"""The gateway's state folder."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def test_state_folder(environ: dict[str, str], expected: str) -> None:
 
 
 def test_without_home() -> None:
-    """Where HOME is not set the system knows the home folder."""
+    """Without HOME the system's home folder is used."""
     assert ".mcp-gateway" == state_folder({}).name
     assert state_folder({}).is_absolute()

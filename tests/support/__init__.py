@@ -1,1 +1,1 @@
-"""What the tests share: scripted servers, a client that drives the gateway, process watching."""
+"""Shared helpers: scripted servers, a client that drives the gateway, process checks."""

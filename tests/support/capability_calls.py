@@ -24,7 +24,7 @@ from tests.support.playback import ORIGINAL, Playback
 
 @attrs.define(eq=False)
 class Redirected(Sender):
-    """Sends every request to a local server instead, and says where it would have gone."""
+    """Sends every request to a local server instead, and records the original URL."""
 
     stage: Playback | None = None
 

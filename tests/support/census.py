@@ -1,4 +1,4 @@
-"""How many objects of which kinds a running gateway holds: what is left of what has ended."""
+"""Counts of live objects in a gateway, to find leaks of ended sessions."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Census:
     after: dict[str, int]
 
     def left(self, kinds: tuple[str, ...]) -> dict[str, int]:
-        """Return which of these kinds are left after a collection."""
+        """Return those of these kinds that wait for a garbage collection."""
         return {kind: self.after[kind] for kind in kinds if self.after.get(kind)}
 
     def waiting(self, kinds: tuple[str, ...]) -> dict[str, int]:
-        """Return which of these kinds wait for a collection although nobody uses them."""
+        """Return those of these kinds that wait for a garbage collection."""
         found = {kind: self.before.get(kind, 0) - self.after.get(kind, 0) for kind in kinds}
         return {kind: count for kind, count in found.items() if count}
 

@@ -85,7 +85,7 @@ def call(request: object, params: dict[str, Any]) -> None:
 
 
 def take(message: dict[str, Any]) -> None:
-    """Handle one message; what is none of ours gets an empty result."""
+    """Handle one message; unknown requests get an empty result."""
     method, request = message.get("method"), message.get("id")
     params = message.get("params") or {}
     if method is None or request is None:

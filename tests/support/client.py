@@ -54,7 +54,7 @@ class Pending:
 
     @property
     def answered(self) -> bool:
-        """Whether the answer has come."""
+        """True once the answer has come."""
         return self.answer is not None
 
     def settle(self, answer: Message | None) -> None:
@@ -111,7 +111,7 @@ class Gateway:
 
     @property
     def stderr(self) -> str:
-        """What the gateway has written to stderr so far."""
+        """The gateway's stderr so far."""
         return self._stderr.decode(errors="replace")
 
     def describe(self) -> str:

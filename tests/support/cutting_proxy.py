@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts connections after so many bytes, or when it is told to."""
+"""A TCP proxy that cuts connections after a number of bytes, or on request."""
 
 from __future__ import annotations
 

@@ -272,7 +272,7 @@ def start_grandchild(pidfile: Path | None) -> None:
 
 
 def flood(server: FakeServer) -> None:
-    """Write non-JSON lines at a bounded rate until nobody reads them."""
+    """Write non-JSON lines at a bounded rate until the pipe is closed."""
     block = b"this is no JSON, only noise of a chatty program\n" * 1365
     try:
         while True:

@@ -1,4 +1,4 @@
-"""What the tools of the fake server do, by their names."""
+"""The tools of the fake server, by name."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def definition(name: str, hints: str | None = None) -> Result:
 
 
 def run_tool(server: FakeServer, call: Call) -> Result | None:
-    """Do what the tool's name says; None when a thread will answer, or nobody."""
+    """Run the named tool; return None if a thread will answer, or if there is no answer."""
     behaviour = BEHAVIOURS.get(call.tool, generic)
     if call.tool not in WAITING:
         return behaviour(call)

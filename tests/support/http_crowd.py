@@ -19,7 +19,7 @@ from .raw_http import EVENTS_FIRST, LATEST, Connection, McpClient, Message
 
 @attrs.frozen
 class Footprint:
-    """What a gateway holds: resident bytes, open descriptors, sessions that it knows."""
+    """Resources of a gateway: resident bytes, open descriptors, known sessions."""
 
     rss: int
     descriptors: int

@@ -37,7 +37,7 @@ class HttpGateway:
 
     @property
     def log(self) -> str:
-        """What it has written to stderr so far."""
+        """Its stderr so far."""
         return self.stderr.decode(errors="replace")
 
     async def read_errors(self) -> None:

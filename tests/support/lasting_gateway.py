@@ -39,12 +39,12 @@ class LastingGateway:
 
     @property
     def log(self) -> str:
-        """What it has written to stderr so far."""
+        """Its stderr so far."""
         return (self.folder / "stderr").read_text(errors="replace")
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs."""
+        """True while it runs."""
         return alive(self.pid)
 
     def rss(self) -> int:

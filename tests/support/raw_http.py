@@ -42,7 +42,7 @@ class Answer:
 
     @property
     def is_stream(self) -> bool:
-        """Whether the body is a stream of events."""
+        """True if the body is a stream of events."""
         return self.headers.get("content-type", "").startswith("text/event-stream")
 
 
@@ -197,7 +197,7 @@ class Connection:
 
 
 class Refused(Exception):
-    """An answer that is no success; its arguments are the status and the body."""
+    """An unsuccessful answer; its arguments are the status and the body."""
 
 
 @attrs.define(eq=False)
@@ -226,7 +226,7 @@ class McpClient:
             await connection.aclose()
 
     async def connection(self, *, receive_buffer: int | None = None) -> Connection:
-        """Return the connection, a new one where there is none."""
+        """Return the connection; open one if there is none."""
         if self._connection is None:
             self._connection = await Connection.open(self.port, receive_buffer=receive_buffer)
         return self._connection
@@ -308,7 +308,7 @@ class McpClient:
 
 @attrs.define
 class Told:
-    """What a request was answered with over all its connections."""
+    """Messages that a request received over all its connections."""
 
     messages: list[Message] = attrs.field(factory=list)
     connections: int = 1
@@ -323,7 +323,7 @@ class Told:
 
 
 class Lost(Exception):
-    """An answer was cut before anything of it came, so nobody can ask for the rest of it."""
+    """An answer was cut before its first event, so no client can resume it."""
 
 
 @attrs.define(eq=False)

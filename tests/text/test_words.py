@@ -1,4 +1,4 @@
-"""How names and prose are cut into words, and words into stems."""
+"""Splitting of names and prose into words, and of words into stems."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The URL of the server."""
         return f"http://127.0.0.1:{self.port}/mcp"
 
     async def heard(self, count: int) -> None:

@@ -1,4 +1,4 @@
-"""What is counted, in memory and in the state file."""
+"""Counters, in memory and in the state file."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ class TestRecord:
         assert (LARGEST, 0) == (one.tokens, one.cost_micro_usd)
 
     def test_trend(self, clock: Clock) -> None:
-        """The last 24 hours stand beside the 24 before; without calls there is no ratio."""
+        """The last 24 hours are compared with the 24 before; without calls there is no ratio."""
         usage = Usage(clock)
         for hours_ago, times in ((0, 3), (23, 2), (24, 1), (47, 1), (48, 9)):
             clock.now = NOON - hours_ago * 3600
@@ -385,7 +385,7 @@ class TestStore:
     def test_a_commit_that_fails_after_all(
         self, store: UsageStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Where a commit fails but was made, sending the delta again does not count twice."""
+        """If a commit fails but was made, repeating the delta does not count twice."""
 
         class Faulty(sqlite3.Connection):
             def execute(self, text: str, *values: Any) -> sqlite3.Cursor:
@@ -411,7 +411,7 @@ class TestStore:
     def test_a_full_disk(
         self, store: UsageStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Where there is no room nothing is written; once there is, nothing was lost."""
+        """Without free space nothing is written; once there is space, nothing was lost."""
         usage = Usage(clock)
         usage.count("searches")
         exchange(usage, store)
@@ -436,7 +436,7 @@ class TestStore:
     def test_no_shared_memory(
         self, store: UsageStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Where a file system cannot have a write-ahead log, the rollback journal serves."""
+        """If a file system cannot have a write-ahead log, the rollback journal is used."""
         connect = sqlite3.connect
 
         def dotfile(address: str, **options: Any) -> sqlite3.Connection:
@@ -534,7 +534,7 @@ class TestForgetting:
         assert {5} == {kept(store).moves[ONE]["one", str(number)] for number in range(40, 50)}
 
     def test_traces_of_a_wrong_clock(self, store: UsageStore, clock: Clock) -> None:
-        """What a clock that was years ahead wrote does not stay for years."""
+        """Data written under a clock that was years ahead does not stay for years."""
         usage = Usage(clock)
         clock.now += 3000 * 86400
         usage.record(*ONE, seconds=1.0, cost_micro_usd=1)
@@ -614,7 +614,7 @@ class TestUnusableFiles:
         assert 2 == usage.counter("searches")
 
     def test_no_folder_can_be_made(self, tmp_path: Path, clock: Clock) -> None:
-        """Where the folder's place is taken by a file, counts stay in memory."""
+        """If a file is in the folder's place, counters stay in memory."""
         (tmp_path / "home").write_text("")
         usage = Usage(clock)
         usage.count("searches")
@@ -739,7 +739,7 @@ class TestKeep:
     async def test_sees_others(
         self, interval: int, scripted: Scripted, clock: Clock, mock_clock: MockClock
     ) -> None:
-        """Where nothing changes here, others' counts are read once a minute."""
+        """Without local changes, the counters of others are read once a minute."""
         usage = Usage(clock)
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(keep, usage, scripted, interval=interval))

@@ -170,7 +170,7 @@ class TestCommand:
             assert result["partialFingerprints"]
 
     def test_exit_statuses(self, tmp_path: Path) -> None:
-        """0 where no rule fails, 1 where one does, 2 where a file cannot be read."""
+        """0 if no rule fails, 1 if one does, 2 if a file cannot be read."""
         good = tmp_path / "good.json"
         good.write_text(json.dumps([GOOD]))
         bad = tmp_path / "bad.json"
@@ -210,7 +210,7 @@ class TestCommand:
         assert read_pin(mended).pin
 
     def test_control_characters_are_shown(self, tmp_path: Path) -> None:
-        """What a foreign text holds does not act on the terminal."""
+        """Control characters in a foreign text do not reach the terminal."""
         path = tmp_path / "x.json"
         path.write_text(json.dumps([tool(description="\u001b[2Jgone", name="a\u001b]0;x\u0007")]))
         assert "\u001b" not in self.run(str(path)).output

@@ -21,7 +21,7 @@ NOW = 1_700_000_000.0
 
 @attrs.define
 class Clock:
-    """A wall clock that moves when it is told to."""
+    """A wall clock that is moved by hand."""
 
     now: float = NOW
 

@@ -36,7 +36,7 @@ class TestWhole:
     """A whole definition."""
 
     def test_all_keys(self) -> None:
-        """Everything that a file says stands in the endpoint."""
+        """All settings of a file are in the endpoint."""
         assert Endpoint(
             capability="demo",
             name="hook",
@@ -112,7 +112,7 @@ def test_built_in_files() -> None:
 
 
 class TestSignature:
-    """Which kind of signature it is."""
+    """Detected kinds of signatures."""
 
     @pytest.mark.parametrize(
         ("header", "kind"),
@@ -124,7 +124,7 @@ class TestSignature:
         ],
     )
     def test_by_header(self, header: str, kind: str) -> None:
-        """Where the kind is not said, the header tells it."""
+        """Without a kind the header determines it."""
         found = made(signature="", signature_header=header)
         assert (kind, header.lower()) == (found.signature, found.signature_header)
 
@@ -138,7 +138,7 @@ class TestSignature:
         ],
     )
     def test_header_by_kind(self, kind: str, header: str) -> None:
-        """Where the header is not said, it is the one of the kind."""
+        """Without a header the default of the kind is used."""
         assert header == made(signature=kind).signature_header
 
     def test_none_needs_both(self) -> None:
@@ -186,7 +186,7 @@ class TestSecret:
 
 
 class TestProblems:
-    """What else is refused."""
+    """Other refusals."""
 
     @pytest.mark.parametrize(
         ("raw", "words"),

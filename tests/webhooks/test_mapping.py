@@ -100,11 +100,11 @@ class TestType:
 
     @pytest.mark.parametrize("text", ["github.{actoin}", "{null}", " \n", "{header.cookie}"])
     def test_fallback(self, text: str) -> None:
-        """Where something is missing, or nothing is left, it is the fallback."""
+        """If a value is missing, or nothing is left, the result is the fallback."""
         assert ("webhook.a.b", False) == event_type(Template.of(text), "webhook.a.b", SOURCE)
 
     def test_none(self) -> None:
-        """Without a template it is the fallback, which is no failure."""
+        """Without a template it is the fallback, which is not a failure."""
         assert ("webhook.a.b", True) == event_type(None, "webhook.a.b", SOURCE)
 
     def test_cleaned(self) -> None:
@@ -147,7 +147,7 @@ class TestData:
 
     @pytest.mark.parametrize("templates", [{}, {"a": "{gone}"}, {"a": {"b": ["{gone}"]}}])
     def test_whole_payload(self, templates: dict[str, object]) -> None:
-        """Where nothing comes of the templates, the data is the whole payload."""
+        """If no template has a value, the data is the whole payload."""
         assert PAYLOAD == event_data(templates, SOURCE)
 
 

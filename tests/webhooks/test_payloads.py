@@ -44,7 +44,7 @@ class TestJson:
         ],
     )
     def test_refused(self, body: bytes, words: str) -> None:
-        """What is no JSON is refused with the reason, and so is what others could not write."""
+        """Invalid JSON is refused with the reason, and so are values that cannot be serialized."""
         with pytest.raises(PayloadProblem, match=words):
             read(body)
 
@@ -71,7 +71,7 @@ class TestForm:
         )
 
     def test_broken(self) -> None:
-        """Fields without end, bytes that are no form, and a field that is no JSON are refused."""
+        """Endless fields, bytes that are not a form, and a field that is not JSON are refused."""
         for body, words in (
             (b"a=1&" * 1001, "more than 1000 fields"),
             (b"a=\xff", "must be percent-encoded"),

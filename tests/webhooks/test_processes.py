@@ -107,7 +107,7 @@ def finish(processes: list[subprocess.Popen[str]]) -> list[list[int]]:
 
 
 def test_same_deliveries(tmp_path: Path) -> None:
-    """Of deliveries that reach two gateways, each is told once."""
+    """A delivery that reaches two gateways notifies once."""
     path = tmp_path / "state.db"
     told = finish([start(RECEIVER, path, 1, 0, 100, "d") for _ in range(2)])
     assert list(range(100)) == sorted(told[0] + told[1])

@@ -50,10 +50,10 @@ def files_with(folder: Path, text: str) -> list[str]:
 
 
 class TestOrder:
-    """What a request is refused for, in the order in which it is looked at."""
+    """Checks of a request, in their order."""
 
     async def test_refusals(self, tmp_path: Path) -> None:
-        """A request that is wrong in all respects hears of them one after the other."""
+        """A request that fails several checks gets the error of the first one."""
         to = receiver(tmp_path, made(), rate_limit=2)
         to.body_limit = 10
         big, bad = b"x" * 11, b"x" * 10
@@ -95,7 +95,7 @@ class TestOrder:
         assert to.screen("post", PATH + "/", 1024 * 1024) is None
 
     async def test_signature_before_json(self, tmp_path: Path) -> None:
-        """A body that nobody signed is not read: even a deep one is only refused."""
+        """An unsigned body is not parsed: even a deeply nested one is only refused."""
         to = receiver(tmp_path, made(), made("linear", signature="linear"))
         for path in (PATH, "/webhooks/linear"):
             answer = await to.receive("POST", path, {}, b"[" * 100_000)
@@ -162,7 +162,7 @@ class TestEvents:
         assert 401 == (await to.receive("GET", PATH, headers, b"", query=b"door=shut")).status
 
     async def test_not_told(self, tmp_path: Path) -> None:
-        """An endpoint with `notify: false` counts, and tells nobody."""
+        """An endpoint with `notify: false` counts events and notifies no client."""
         sessions = Sessions()
         to = receiver(tmp_path, made(notify=False), sessions=sessions)
         answer = await post(to, {})
@@ -233,7 +233,7 @@ class TestDuplicates:
         assert 2 == len(sessions.events)
 
     async def test_restart(self, tmp_path: Path) -> None:
-        """A delivery is known again after a restart, whether it was told or waits."""
+        """A delivery is recognized after a restart, whether it was delivered or waits."""
         sessions = Sessions()
         await post(receiver(tmp_path, made(), sessions=sessions), {}, delivery="told")
         await post(receiver(tmp_path, made(), sessions=Sessions(0)), {}, delivery="waits")
@@ -243,7 +243,7 @@ class TestDuplicates:
         assert 1 == len(sessions.events)
 
     async def test_a_number_of_any_kind(self, tmp_path: Path) -> None:
-        """Long and odd numbers are told apart, and never raise."""
+        """Long and unusual numbers are distinguished, and never raise."""
         to = receiver(tmp_path, made(signature="stripe"))
         numbers = ["x" * 1000, "x" * 1001, "\ud800", "ü", "body:1", " "]
         for expected in (None, True):
@@ -256,7 +256,7 @@ class TestDuplicates:
             assert 200 == (await to.receive("POST", PATH, stripe(body), body)).status
 
     async def test_at_the_same_time(self, tmp_path: Path) -> None:
-        """Of many that come at once one is told; no other hears that it is safe before it is."""
+        """Of concurrent deliveries one notifies; the others are confirmed after it is stored."""
         sessions = Sessions()
         to = receiver(tmp_path, made(), sessions=sessions)
         statuses: list[int] = []
@@ -272,7 +272,7 @@ class TestDuplicates:
         assert (await post(to, {}, delivery="d")).json["duplicate"] is True
 
     async def test_deliver_fails(self, tmp_path: Path) -> None:
-        """Where giving the event away fails, the delivery is new when it comes again."""
+        """If delivery of the event fails, the same webhook delivery counts as new later."""
         sessions = Sessions()
         to = receiver(tmp_path, made(), sessions=sessions)
 
@@ -322,7 +322,7 @@ class TestReplace:
     """Endpoints that change while the gateway runs."""
 
     async def test_counts_stay(self, tmp_path: Path, mock_clock: MockClock) -> None:
-        """What was counted for a path, and its rate, survive a new definition."""
+        """Counters of a path, and its rate limit, survive a new definition."""
         sessions = Sessions()
         to = receiver(tmp_path, made(), made("old"), sessions=sessions, rate_limit=2)
         await post(to, {})
@@ -367,7 +367,7 @@ class TestQueue:
         assert 0 == await later.drain(into(got))
 
     async def test_only_what_was_taken(self, tmp_path: Path) -> None:
-        """What a session does not take stays, in order; each event is offered once."""
+        """Events that a session does not take stay, in order; each is offered once."""
         to = receiver(tmp_path, made(), sessions=Sessions(0))
         for number in range(120):
             await post(to, {"n": number})
@@ -385,7 +385,7 @@ class TestQueue:
         assert list(range(0, 120, 2)) == offered
 
     async def test_session_breaks(self, tmp_path: Path) -> None:
-        """Where a session fails in the middle, what it had taken goes and the rest stays."""
+        """If a session fails midway, the delivered events are removed and the rest stays."""
         to = receiver(tmp_path, made(), sessions=Sessions(0))
         for number in range(4):
             await post(to, {"n": number})
@@ -476,7 +476,7 @@ class TestUnusableState:
         return to
 
     async def test_sessions(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """With sessions, events are told, once, and there is one warning."""
+        """With sessions, each event is delivered once, and there is one warning."""
         sessions = Sessions()
         to = self.broken(tmp_path, sessions)
         answers = [await post(to, {}, delivery="d") for _ in range(2)]

@@ -190,7 +190,7 @@ HEADER = st.text(max_size=200) | st.text("tv10=,9af ", max_size=200)
 @given(HEADER, st.binary(max_size=50), st.sampled_from([GITHUB, LINEAR, STRIPE, PLAIN]))
 @example("t=9,v1=" + "0" * 64, b"", STRIPE)
 def test_any_header(header: str, body: bytes, endpoint: Endpoint) -> None:
-    """Whatever stands in a header, it is refused with a reason that tells nothing of it."""
+    """An invalid header is refused with a reason that does not quote it."""
     reason = verify(endpoint, {endpoint.signature_header: header}, body, NOW)
     assert reason in {
         OTHER,

@@ -1,4 +1,4 @@
-"""What webhooks keep in the state database."""
+"""Webhook data in the state database."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class TestClaims:
         assert Claim.DONE is store.claim("/a", ["1"])
 
     def test_one_key_is_enough(self, store: WebhookStore) -> None:
-        """A delivery is known again by any of its keys, and notes none if it is."""
+        """A delivery is recognized after a restart, whether it was delivered or waits."""
         store.claim("/a", ["1", "body:x"])
         store.finish("/a", ["1", "body:x"])
         assert Claim.DONE is store.claim("/a", ["2", "body:x"])
@@ -125,7 +125,7 @@ class TestQueue:
         assert (Claim.DONE, Claim.DONE) == (store.claim("/a", ["1"]), store.claim("/a", ["2"]))
 
     def test_taken_and_freed(self, store: WebhookStore) -> None:
-        """What was taken goes; what was not is there for the next."""
+        """Delivered events are removed; the others stay for the next session."""
         for number in range(4):
             store.put("/a", event(number))
         held = store.exchange("a", want=3)
@@ -146,7 +146,7 @@ class TestQueue:
         assert ["e0", "e1"] == types(store, "b")
 
     def test_holder_that_died(self, store: WebhookStore, clock: Clock) -> None:
-        """What somebody held and never gave back is free after a while."""
+        """Events held by a gateway that died are free after `HELD` seconds."""
         store.put("/a", event(1))
         assert ["e1"] == types(store, "dead")
         clock.now += HELD - 1
@@ -228,7 +228,7 @@ class TestFile:
         assert {"/a": 1} == store.waiting()
 
     def test_unusable(self, tmp_path: Path) -> None:
-        """A file that cannot be used is told of, and nothing is lost silently."""
+        """An unusable file is reported, and nothing is lost silently."""
         (tmp_path / "home").write_text("")
         store = WebhookStore.of(tmp_path / "home")
         for work in (

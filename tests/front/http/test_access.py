@@ -92,7 +92,7 @@ class TestOrigins:
         ],
     )
     async def test_of_strangers_are_refused(self, origin: str | None, status: int) -> None:
-        """Pages of this machine and of configured origins are let in, others are not."""
+        """Pages of this machine and of configured origins are accepted, others are refused."""
         async with serving(allowed_origins=("https://app.example.org/",)) as served:
             client = await served.connect()
             reply = await client.request("GET", HEALTH, headers={"Origin": origin})
@@ -215,7 +215,7 @@ class TestTokens:
                 assert [principal] == served.gateway_api.principals
 
     async def test_are_not_told_by_the_settings(self) -> None:
-        """The token does not stand in a log that shows the settings."""
+        """The token does not appear in a log of the settings."""
         assert "s3cret" not in repr(HttpSettings(bearer_token="s3cret"))
 
 

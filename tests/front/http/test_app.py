@@ -57,7 +57,7 @@ async def test_unknown_paths_get_404() -> None:
 
 
 async def test_other_routes_stand_behind_the_same_guard() -> None:
-    """Routes that are added are served, and only to those who are let in."""
+    """Added routes are served, and only to accepted clients."""
 
     async def page(request: Request) -> PlainTextResponse:
         return PlainTextResponse(request.state.principal)

@@ -122,7 +122,7 @@ class TestManyClients:
             assert type(ids[key]) is type(event_buffer.request_id)
 
     async def test_see_their_own_ids_in_subscriptions_and_cancellations(self) -> None:
-        """Where a message names the request inside, its client sees its own id."""
+        """If a message contains the request's id, its client sees its own id."""
         session_channel = SessionChannel(rewrite_ids=True)
         event_buffer = make_buffer()
         await session_channel.post(call("subscriptions/listen", request_id="mine"), event_buffer)
