@@ -48,11 +48,6 @@ class KnownServer:
     verified: str = ""
     aliases: tuple[str, ...] = ()
 
-    @property
-    def needs_arguments(self) -> tuple[ArgumentHint, ...]:
-        """Arguments that must be appended to the command."""
-        return tuple(hint for hint in self.args_hint if hint.required)
-
 
 @functools.cache
 def known_servers() -> tuple[KnownServer, ...]:

@@ -378,8 +378,8 @@ POISONED = [sys.executable, str(Path(__file__).parents[1] / "support/poisoned_se
 
 
 async def test_what_is_withheld_cannot_be_used(tmp_path: Path) -> None:
-    """Not by a name that was guessed before any list was read, and not on the server's own
-    face; nothing of it reaches the client."""
+    """A withheld tool cannot be called by a guessed name before any list was read, nor on the
+    endpoint of its server; none of its text reaches the client."""
     async with (
         http_gateway({"s": POISONED}, folder=tmp_path) as gateway,
         httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client,

@@ -58,7 +58,7 @@ def test_each_is_sound(server: KnownServer, tmp_path: Path) -> None:
         assert ("npx" if server.registry == "npm" else "uvx") == server.command
         assert server.package in server.args
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", server.verified)
-    settings = backend_settings(server, [hint.name for hint in server.needs_arguments])
+    settings = backend_settings(server, [hint.name for hint in server.args_hint if hint.required])
     assert all(re.fullmatch(r"\$\{[A-Z0-9_]+\}", v) for v in settings.get("env", {}).values())
     path = tmp_path / "gateway.yaml"
     path.write_text(json.dumps({"backends": {server.name: settings}}))
