@@ -2,9 +2,9 @@
 
     python scripts/check_prose.py [--count]
 
-Reads docstrings, comments and other strings of mcpgw, the Markdown pages, and the help texts of
-the commands, which must fit into the list of commands whole. With `--count` it prints the number
-of hits in each file instead of the hits.
+Reads docstrings, comments and other strings of mcpgw, the docstrings of the tests, the Markdown
+pages, and the help texts of the commands, which must fit into the list of commands whole. With
+`--count` it prints the number of hits in each file instead of the hits.
 """
 
 from __future__ import annotations
@@ -181,6 +181,11 @@ def all_hits() -> list[Hit]:
         if name not in excluded:
             source = path.read_text("utf-8")
             hits += hits_in(name, python_texts(source), source, phrases)
+    # Names and data of tests may quote anything, their docstrings may not.
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        source = path.read_text("utf-8")
+        texts = (each for each in python_texts(source) if each.kind == "docstring")
+        hits += hits_in(path.relative_to(ROOT).as_posix(), texts, source, phrases)
     for pattern in PAGES:
         for path in sorted(ROOT.glob(pattern)):
             source = path.read_text("utf-8")

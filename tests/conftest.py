@@ -94,9 +94,9 @@ class NpmServer(Protocol):
 
 @pytest.fixture(scope="session")
 def npm_server() -> NpmServer:
-    """Give commands of the npm servers that scripts/node_servers.py installs.
+    """Return the commands of the npm servers that scripts/node_servers.py installs.
 
-    The tests that ask for it are skipped here, before Trio runs, so that the reason is told.
+    Without them the tests are skipped here, before Trio runs, so that pytest shows the reason.
     """
     node = shutil.which("node")
     if node is None:

@@ -78,8 +78,8 @@ def words(value: Any) -> str:
 @settings(max_examples=300)
 @given(p=SCALARS, q=SCALARS, h=SCALARS, b=VALUES)
 def test_requests_keep_their_form(p: Any, q: Any, h: Any, b: Any) -> None:
-    """A value stands where its placeholder stood and nowhere else, and nothing in it is read as
-    a template; what cannot stand there is refused."""
+    """A value replaces its placeholder only, and nothing in it is read as a template; values
+    that cannot be there are refused."""
     made = outgoing(p=p, q=q, h=h, b=b)
     if made is None:
         return

@@ -478,7 +478,7 @@ providers:
 
     async def test_a_host_that_is_not_known(self, stage: Playback, tmp_path: Path) -> None:
         """It is a failure like others: another provider is tried, by a write too, since nothing
-        was sent; without one the reason is told."""
+        was sent; without one the error has the reason."""
         alone = "name: x\ndescription: x\nnetwork: {allow_private: true}\nretry: {attempts: 1}\n"
         alone += "providers:\n  primary: {config: {endpoint: 'https://nobody.invalid/'}}\n"
         more = f"  fallback: {{config: {{base_url: '{stage.url}', method: POST, body: {{}}}}}}\n"

@@ -223,8 +223,8 @@ class TestIndex:
 
 class TestTrust:
     def test_a_pinned_file_that_changes(self, folder: Path, tmp_path: Path) -> None:
-        """It is withdrawn and stays so over restarts, by whatever it becomes, until it is pinned
-        again; the name that is withdrawn is that which was let in."""
+        """It stays withdrawn over restarts, whatever its content, until it is pinned again; the
+        withdrawn name is the approved one."""
         path, state = folder / "a.yaml", tmp_path / "state"
         pin_file(path, state)
         pinned = path.read_bytes()

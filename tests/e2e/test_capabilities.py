@@ -262,8 +262,7 @@ async def test_what_came_along_saves_nothing(stage: Playback, tmp_path: Path) ->
 
 
 async def test_a_broken_file_is_told_and_harms_nothing(stage: Playback, tmp_path: Path) -> None:
-    """The others are there; the reason stands in the list of servers and in the answer to a
-    call."""
+    """The others are there; the reason is in the list of servers and in the answer to a call."""
     folder = tmp_path / "caps"
     folder.mkdir()
     (folder / "weather_here.yaml").write_text(weather(stage))
@@ -467,8 +466,8 @@ webhooks:
         }
 
     async def test_an_event_becomes_a_notification(self, tmp_path: Path) -> None:
-        """Signed, it reaches the session; unsigned or a second time it does not; what comes while
-        nobody is there waits."""
+        """Signed, it reaches the session; unsigned or a second time it does not; events wait
+        while there is no session."""
         import httpx
 
         self.files(tmp_path)

@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 SUPPORT = Path(__file__).parents[1] / "support"
 CHATTY = [sys.executable, str(SUPPORT / "chatty_server.py")]
 NO_BREAKER = {**NO_RATE_LIMIT, "circuit_breaker": {"enabled": False}}
-"""A line that is cut on purpose is no reason to leave a server alone."""
+"""Connections cut on purpose must not open the breaker."""
 BUFFER = 10_000
 """Messages of a stream that the gateway keeps here: more than any call below has."""
 
@@ -355,7 +355,7 @@ async def cut_while_it_runs(
 ) -> None:
     """Cut a call's connections a few times, once it has begun; a task.
 
-    Before its first event has come nobody can go on with it.
+    Before its first event has come the client cannot resume it.
     """
     await until(begun, what="begun")
     await trio.sleep(0.1)

@@ -194,8 +194,8 @@ def test_a_port_in_use(tmp_path: Path) -> None:
 
 
 async def test_a_running_gateway(tmp_path: Path) -> None:
-    """It is talked with as a client does, by its token; what it withholds is told with what was
-    found, once it has read its servers' lists."""
+    """The doctor connects as a client, with the gateway's token; withheld definitions are
+    reported with their findings, once it has read its servers' lists."""
     port = free_port()
     settings: dict[str, Any] = {
         "server": {"port": port},

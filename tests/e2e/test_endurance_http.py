@@ -102,12 +102,12 @@ def test_the_memory_of_connections_is_free_at_once(tmp_path: Path) -> None:
 
 POSTERS, LISTENERS = 6, 4
 HELD = 16 * 1024 * 1024
-"""What the gateway keeps for a reader before it gives it up."""
+"""Bytes that the gateway keeps for a reader before it closes the connection."""
 
 
 def test_readers_that_do_not_read(tmp_path: Path) -> None:
-    """They hold up nobody and fill no memory; their connections are closed in the end, and who
-    comes back gets the answer."""
+    """They delay no other client and fill no memory; their connections are closed in the end,
+    and a client that reconnects gets the answer."""
     flood = {"steps": 500, "size": 100_000}
     shout = {"times": 300, "size": 100_000}
 

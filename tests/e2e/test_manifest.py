@@ -128,8 +128,8 @@ class TestSecondStart:
 
 class TestChangedLists:
     async def test_a_restart_with_other_tools(self, tmp_path: Path) -> None:
-        """A server that comes back with other tools is searched with these, the client is told,
-        and so is the next start."""
+        """A server that restarts with other tools is searched with these, the client is notified,
+        and the next start knows them."""
         tool_list, pids = tmp_path / "tools.json", tmp_path / "pids"
         tool_list.write_text('["read_thermometer", "counter", "exit_now"]')
         backends = {"one": fake("--list-file", tool_list, "--pid-file", pids)}

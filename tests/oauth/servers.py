@@ -103,8 +103,8 @@ def serving(
 class Resource:
     """An MCP-like server at `/mcp` that wants a token meant for it.
 
-    `introspect` tells of a token: its scopes and the resource it is for, or None. What stands in
-    `documents` is published at these paths.
+    `introspect` returns the scopes and the resource of a token, or None. `documents` are
+    published at their paths.
     """
 
     introspect: Callable[[str], dict[str, Any] | None]

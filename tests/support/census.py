@@ -23,7 +23,7 @@ OF_SESSIONS = (
     "mcpgw.front.http.websocket.SocketChannel",
     "mcpgw.pipeline.session_state.SessionState",
 )
-"""What there is only while there are sessions."""
+"""Objects that exist only while there are sessions."""
 OF_CONNECTIONS = ("mcpgw.front.http.connection.Connection", "mcpgw.front.http.connection.Inbox")
 TASK = "trio.lowlevel.Task"
 

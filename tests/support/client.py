@@ -83,7 +83,7 @@ class Gateway:
     strays: list[Message] = attrs.field(factory=list)
     """Answers to nothing that was ever asked."""
     on_request: dict[str, Handler] = attrs.field(factory=dict)
-    """What answers the gateway's own requests, by method; -32601 for the others."""
+    """Handlers of the gateway's own requests, by method; the others get -32601."""
     requests: list[Message] = attrs.field(factory=list)
     """Every request that the gateway sent, in order, whole."""
     _pending: dict[int | str, Pending] = attrs.field(factory=dict)

@@ -16,7 +16,7 @@ _LINGER_NOT = struct.pack("ii", 1, 0)
 
 @attrs.frozen
 class CutAt:
-    """Where one connection is cut.
+    """The place at which one connection is cut.
 
     Args:
       to_client, to_server: how many bytes are passed on in each direction before the cut; None
@@ -49,7 +49,7 @@ class CuttingProxy:
     connections: int = 0
     cuts: int = 0
     refuses: bool = False
-    """Whether new connections are closed at once."""
+    """True if new connections are closed at once."""
     _open: dict[trio.CancelScope, bool] = attrs.field(factory=dict)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -152,7 +152,7 @@ class SlowReader:
     client: McpClient
     connection: Connection
     request: Message | None = None
-    """What it has asked for, where it was by POST."""
+    """Its request, if it was sent by POST."""
 
 
 SMALL_BUFFER = 4096

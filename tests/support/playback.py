@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 
 ORIGINAL = "x-original-origin"
-"""The header in which the test's sender says where the request would have gone."""
+"""The header in which the test's sender passes the original URL of the request."""
 
 
 @attrs.frozen

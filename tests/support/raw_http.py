@@ -98,7 +98,7 @@ class Connection:
         """Connect to this machine; `receive_buffer` makes the system take little unread.
 
         Raises:
-          Cut: nobody listens, or the connection is closed at once.
+          Cut: there is no listener, or the connection is closed at once.
         """
         sock = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
@@ -408,8 +408,8 @@ async def exchange(
 ) -> bytes:
     """Send bytes on a new connection; return what comes back until the other side closes it.
 
-    With `half_close` the other side is told that no more comes. After so many seconds in which
-    nothing comes the connection is given up.
+    With `half_close` the sending direction is closed after the parts. After `quiet` seconds
+    without data the connection is closed.
     """
     answer = b""
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:

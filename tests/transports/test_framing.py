@@ -22,7 +22,7 @@ def split(chunks: list[bytes], limit: int = 1000) -> list[bytes | Malformed]:
     st.lists(st.integers(1, 30), min_size=1),
 )
 def test_any_split_into_chunks_gives_the_same_lines(lines: list[bytes], sizes: list[int]) -> None:
-    """Where the chunks end makes no difference; blank lines vanish, \\r belongs to the end."""
+    """Chunk boundaries make no difference; blank lines are dropped, \\r belongs to the end."""
     data = b"".join(line + b"\n" for line in lines)
     chunks, position = [], 0
     while position < len(data):
