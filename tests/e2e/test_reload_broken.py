@@ -119,7 +119,7 @@ class TestBrokenWhileRunning:
             no_error(await gateway.invoke("one", "echo", timeout=PATIENCE))
 
     async def test_a_file_that_goes_away_and_comes_back(self) -> None:
-        """What it configured stays in use meanwhile; the next file is used."""
+        """The settings of a removed file stay in use; the next file is used."""
         async with running({"one": fake()}) as gateway:
             no_error(await gateway.invoke("one", "echo", timeout=PATIENCE))
             (gateway.folder / "gateway.yaml").unlink()
