@@ -316,22 +316,22 @@ class BackendInstance:
         note = ""
         processes = self.services.processes
         try:
-            async with open_endpoint(
-                self.config, processes, processes.authorizer(self)
-            ) as endpoint:
-                self._endpoint = endpoint
-                ready, note = await self._converse(endpoint)
+            with trio.CancelScope() as self._scope:
+                async with open_endpoint(
+                    self.config, processes, processes.authorizer(self)
+                ) as endpoint:
+                    self._endpoint = endpoint
+                    ready, note = await self._converse(endpoint)
         except SpawnFailed as error:
             self.failure = Failure(error.reason, permanent=error.permanent)
         finally:
-            self.connection = None
-            self._endpoint = None
+            self.connection = self._endpoint = None
+            self._generation += 1
+            self._notify_waiters()
         if note and endpoint.expired:
             log.info("backend.session_expired", server=self.name)
         elif note:
             self.failure = Failure(endpoint.why(note))
-        self._generation += 1
-        self._notify_waiters()
         return ready
 
     async def _converse(self, endpoint: Endpoint) -> tuple[bool, str]:

@@ -142,13 +142,13 @@ class ListSync:
         return float("inf") if notifies else self.services.list_ttl
 
     async def _send_log_level(self, connection: Connection) -> None:
-        level = self.log_level()
-        if self._level_wanted and level is not None and connection.declares("logging"):
+        level, wanted = self.log_level(), self._level_wanted
+        self._level_wanted = False  # before waiting: it may change again meanwhile
+        if wanted and level is not None and connection.declares("logging"):
             try:
                 await connection.request("logging/setLevel", {"level": level})
             except RpcError as error:
                 log.info("backend.log_level_refused", server=self.server, reason=str(error))
-        self._level_wanted = False
 
     def _take(self, connection: Connection, lists: Mapping[str, Any]) -> None:
         old = self._original

@@ -165,7 +165,8 @@ class BackendServer:
             own = BackendInstance(self, session)
             own.lists.start_from(self.lists)
             self._own[session] = own
-            if self._nursery is not None:
+            own.retired = self.retired
+            if self._nursery is not None and not self.retired:
                 self._nursery.start_soon(_run, own)
         return own
 
@@ -176,8 +177,9 @@ class BackendServer:
     def end_session(self, session: str) -> None:
         """End the instance of a session; its calls have ended with the session."""
         instance = self._own.pop(session, None)
-        if instance is not None and self._nursery is not None:
-            self._nursery.start_soon(instance.retire, 0.0)
+        if instance is not None:
+            instance.retired = True
+            instance.stop()
 
     async def learned(self) -> None:
         """Wait until the lists were read from a live connection, starting one if necessary.

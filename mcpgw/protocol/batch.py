@@ -7,8 +7,9 @@ from typing import Any
 
 import trio
 
-from mcpgw.protocol.errors import INVALID_REQUEST, RpcError
-from mcpgw.protocol.jsonrpc import Message, check, error_response, valid_id
+from mcpgw.protocol.channel import Channel
+from mcpgw.protocol.errors import INTERNAL_ERROR, INVALID_REQUEST, RpcError
+from mcpgw.protocol.jsonrpc import Message, check, encode, error_response, valid_id
 from mcpgw.protocol.request import Request
 
 
@@ -52,3 +53,25 @@ async def serve_batch(
             else:
                 await dispatch(message)
     return responses
+
+
+async def send_batch(channel: Channel, responses: list[Message]) -> bool:
+    """Send the responses of a batch; return False if the other side reads no more."""
+    try:
+        try:
+            await channel.send(responses)
+        except ValueError:
+            await channel.send([_valid(response) for response in responses])
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return False
+    return True
+
+
+def _valid(response: Message) -> Message:
+    """Return the response, or an error in its place if it is not valid JSON."""
+    try:
+        encode(response)
+    except ValueError as error:
+        fault = RpcError(INTERNAL_ERROR, f"the result is not valid JSON: {error}")
+        return error_response(response.get("id"), fault)
+    return response

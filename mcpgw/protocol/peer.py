@@ -15,7 +15,7 @@ from outcome import Error, Value
 
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol import errors
-from mcpgw.protocol.batch import serve_batch
+from mcpgw.protocol.batch import send_batch, serve_batch
 from mcpgw.protocol.channel import Arrived, Failed, Paused
 from mcpgw.protocol.errors import INTERNAL_ERROR, INVALID_REQUEST, ConnectionLost, RpcError
 from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, check, error_response, valid_id
@@ -23,7 +23,7 @@ from mcpgw.protocol.request import Client as Client
 from mcpgw.protocol.request import Params as Params
 from mcpgw.protocol.request import ProgressCallback as ProgressCallback
 from mcpgw.protocol.request import Request as Request
-from mcpgw.protocol.request import ignore, method_not_found
+from mcpgw.protocol.request import ignore, method_not_found, only_cancelled
 from mcpgw.protocol.task_pool import TaskPool
 
 if TYPE_CHECKING:
@@ -282,15 +282,14 @@ class Peer:
                 if not request.cancelled:
                     return {"jsonrpc": "2.0", "id": request.id, "result": result}
         except RpcError as error:
-            if request.cancelled:
-                return None
-            return error_response(request.id, error)
+            return None if request.cancelled else error_response(request.id, error)
         except Exception as error:
-            if request.cancelled:
-                return None
-            log.error("request.crashed", peer=self.name, method=request.method, exc_info=error)
-            fault = RpcError(INTERNAL_ERROR, "internal gateway error (see the log)")
-            return error_response(request.id, fault)
+            if not request.cancelled:
+                log.error("request.crashed", peer=self.name, method=request.method, exc_info=error)
+                fault = RpcError(INTERNAL_ERROR, "internal gateway error (see the log)")
+                return error_response(request.id, fault)
+        except BaseExceptionGroup as group:
+            await only_cancelled(request, group)
         finally:
             self._serving.pop(request.id, None)
         return None
@@ -302,8 +301,8 @@ class Peer:
             return None
 
         responses = await serve_batch(messages, self._admit, respond, self._dispatch)
-        if responses:
-            await self.channel.send(responses)
+        if responses and not await send_batch(self.channel, responses):
+            self._nursery.cancel_scope.cancel()  # type: ignore[union-attr]
 
     def _handle_notification(self, method: str, params: Params, about: RequestId | None) -> None:
         if method == "notifications/cancelled":

@@ -8,8 +8,11 @@ from typing import Any, Protocol
 import attrs
 import trio
 
+from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import METHOD_NOT_FOUND, RpcError
 from mcpgw.protocol.jsonrpc import RequestId
+
+log = get_logger("mcpgw.peer")
 
 Params = dict[str, Any]
 ProgressCallback = Callable[[Params], None]
@@ -124,3 +127,12 @@ async def method_not_found(request: Request) -> Params:
 
 def ignore(_method: str, _params: Params, _about: RequestId | None) -> None:
     """Drop a notification of a conversation that has ended."""
+
+
+async def only_cancelled(request: Request, group: BaseExceptionGroup[BaseException]) -> None:
+    """Raise the cancellation of a handler alone; log what else failed while it ended."""
+    crash = group.split(trio.Cancelled)[1]
+    if not isinstance(crash, ExceptionGroup):
+        raise group
+    log.error("request.crashed", method=request.method, exc_info=crash)
+    await trio.lowlevel.checkpoint()
