@@ -238,7 +238,7 @@ class BackendInstance:
         return interrupted
 
     def give_up(self, reason: str) -> None:
-        """Refuse all further calls with this reason: the task has ended for good."""
+        """Refuse all further calls with this reason, until failures are forgotten."""
         self.failure = Failure(reason, permanent=True)
         self.connection = None
         self._notify_waiters()

@@ -249,9 +249,13 @@ class BackendServer:
         self._retiring.set()
 
     def instance_listed(self, instance: Instance, changed: frozenset[str]) -> None:
-        """Report that an instance has read its lists; the first lists become the server's."""
+        """Report that an instance has read its lists.
+
+        They become the server's as long as the shared instance was never started: what an earlier
+        run has remembered may be outdated.
+        """
         own = self._own.get(instance.session)
-        if own is not None and not self.known:
+        if own is not None and not self.shared.starts:
             self.lists.adopt(own.lists)
             instance = self.shared
         self.services.listed(instance, changed)
@@ -272,9 +276,10 @@ class BackendServer:
 
 
 async def _run(instance: BackendInstance) -> None:
-    """Run an instance; an internal error in its task ends this instance, not the gateway."""
-    try:
-        await instance.run()
-    except Exception as error:
-        log.error("backend.crashed", server=instance.name, exc_info=error)
-        instance.give_up("an internal gateway error ended its task (see the log)")
+    """Run an instance; an internal error stops this instance until it is revived."""
+    while not instance.retired:
+        try:
+            await instance.run()
+        except Exception as error:
+            log.error("backend.crashed", server=instance.name, exc_info=error)
+            instance.give_up("an internal gateway error ended its task (see the log)")

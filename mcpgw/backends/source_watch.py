@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import trio
 
+from mcpgw.observe.log import get_logger
 from mcpgw.state.file_watcher import FileWatcher
+
+log = get_logger("mcpgw.backend")
 
 INTERVAL: Final = 0.5
 """Seconds within which a change is noticed and considered settled."""
@@ -30,6 +33,7 @@ async def changed(files: FileWatcher, patterns: Sequence[str], cwd: str | None) 
       cwd: the server's working folder; the gateway's own if None.
     """
     folder = Path(cwd) if cwd else Path()
+    patterns = await trio.to_thread.run_sync(_usable, patterns, folder)
     before = seen = await trio.to_thread.run_sync(_stamps, patterns, folder)
     settled = trio.Event()
 
@@ -49,14 +53,31 @@ async def changed(files: FileWatcher, patterns: Sequence[str], cwd: str | None) 
     return sorted(path for path in both if seen.get(path) != before.get(path))
 
 
+def _usable(patterns: Sequence[str], folder: Path) -> list[str]:
+    """Return the valid patterns; the others are logged, once for each start of the server."""
+    usable = []
+    for pattern in patterns:
+        try:
+            next(_glob(folder, pattern), None)
+        except ValueError as error:  # such as `src/**.py`, where `**` is only part of a name
+            log.warning("watch.pattern_rejected", pattern=pattern, reason=str(error))
+        else:
+            usable.append(pattern)
+    return usable
+
+
+def _glob(folder: Path, pattern: str) -> Iterator[Path]:
+    root = folder
+    if Path(pattern).is_absolute():
+        root = Path(Path(pattern).anchor)
+        pattern = str(Path(pattern).relative_to(root))
+    return iter(root.glob(pattern))
+
+
 def _stamps(patterns: Sequence[str], folder: Path) -> Stamps:
     stamps: Stamps = {}
     for pattern in patterns:
-        root = folder
-        if Path(pattern).is_absolute():
-            root = Path(Path(pattern).anchor)
-            pattern = str(Path(pattern).relative_to(root))
-        for path in root.glob(pattern):
+        for path in _glob(folder, pattern):
             if len(stamps) >= MAX_FILES:
                 return stamps
             if _SKIPPED.isdisjoint(path.parts):

@@ -74,7 +74,10 @@ class ParkedCall:
     async def run(self, work: Work) -> None:
         """Run the call, independently of the client's requests; this is a task."""
         try:
-            with trio.CancelScope() as self.request.scope:
+            with trio.CancelScope() as scope:
+                self.request.scope = scope
+                if self.request.cancelled:  # before this task has started
+                    scope.cancel()
                 self._outcome = Value(await work(self.request))
         except RpcError as error:
             self._outcome = Error(error)

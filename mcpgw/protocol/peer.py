@@ -104,7 +104,7 @@ class Peer:
 
     async def drained(self) -> None:
         """Wait until all requests of ours are answered, except long-lived ones."""
-        while self.pending:
+        while self.pending > 0:
             await self._settled.park()
 
     @property

@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from mcpgw.backends import instance
 from mcpgw.backends.process import SpawnFailed
 from mcpgw.backends.states import State, Unavailable
 from mcpgw.config.failsafe import (
@@ -303,3 +304,24 @@ class TestListsThatFail:
             assert server is not None
             with trio.fail_after(25), pytest.raises(Unavailable, match="exit status 3"):
                 await server.learned()
+
+
+async def test_an_internal_error_stops_the_instance_until_it_is_revived(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """The server refuses calls with the reason; after `revive` its task runs again."""
+    script = Script([Life(answer)])
+    async with scripted_pool(monkeypatch, {"one": script}) as pool:
+        server = pool.get("one")
+        assert server is not None
+        with monkeypatch.context() as broken:
+            broken.setattr(instance, "open_connection", None)
+            with pytest.raises(Unavailable, match="internal gateway error"):
+                await server.learned()
+        with pytest.raises(Unavailable, match="internal gateway error"):
+            await server.learned()
+
+        server.revive()
+        with trio.fail_after(60):
+            await server.learned()
+        assert {"read", "write"} == set(server.tools)
