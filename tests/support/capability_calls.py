@@ -29,7 +29,7 @@ class Redirected(Sender):
     stage: Playback | None = None
 
     async def send(
-        self, outgoing: HttpRequest, *, reach: AllowedNetworks, timeout: float, limit: int
+        self, outgoing: HttpRequest, *, address_policy: AllowedNetworks, timeout: float, limit: int
     ) -> HttpResponse:
         assert self.stage is not None
         parts = urlsplit(outgoing.url)
@@ -40,7 +40,7 @@ class Redirected(Sender):
             headers={**outgoing.headers, ORIGINAL: origin},
         )
         inside = AllowedNetworks(("127.0.0.0/8",))
-        answer = await super().send(local, reach=inside, timeout=timeout, limit=limit)
+        answer = await super().send(local, address_policy=inside, timeout=timeout, limit=limit)
         return attrs.evolve(answer, url=outgoing.url)
 
 
