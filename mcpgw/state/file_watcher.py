@@ -57,36 +57,6 @@ class FileWatcher:
         self._added.set()
         return poll
 
-    def watch(
-        self,
-        name: str,
-        stamp: Callable[[], object],
-        changed: Callable[[], Awaitable[None]],
-        *,
-        interval: float = INTERVAL,
-    ) -> Poll:
-        """Have `changed` awaited when the value of `stamp` differs from before and has settled.
-
-        Args:
-          name: what is watched, for the log.
-          stamp: returns the state of the files, comparable by `==`; must be quick.
-          changed: acts on a change.
-          interval: seconds between two looks.
-        """
-        seen = stamp()
-
-        async def check() -> None:
-            nonlocal seen
-            now = stamp()
-            if now == seen:
-                return
-            await trio.sleep(SETTLE)
-            if stamp() == now:
-                seen = now
-                await changed()
-
-        return self.poll(name, check, interval=interval)
-
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Poll until cancelled."""
         async with trio.open_nursery() as nursery:

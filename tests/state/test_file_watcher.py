@@ -1,11 +1,11 @@
-"""The file watcher: polls at intervals, reports settled changes, outlives a failing check."""
+"""The file watcher: polls at intervals, outlives a failing check."""
 
 from __future__ import annotations
 
 import trio
 from trio.testing import MockClock
 
-from mcpgw.state.file_watcher import INTERVAL, SETTLE, FileWatcher
+from mcpgw.state.file_watcher import FileWatcher
 
 
 async def test_a_check_is_awaited_at_its_interval(autojump_clock: MockClock) -> None:
@@ -58,30 +58,6 @@ async def test_a_check_never_runs_twice_at_a_time(autojump_clock: MockClock) -> 
         nursery.cancel_scope.cancel()
 
     assert (1, 10) == (most, quick)
-
-
-async def test_a_change_is_reported_once_it_has_settled(autojump_clock: MockClock) -> None:
-    """While the stamp goes on changing nothing is reported; then the change is, once."""
-    watcher = FileWatcher()
-    stamp = 0
-    reported: list[int] = []
-
-    async def changed() -> None:
-        reported.append(stamp)
-
-    async with trio.open_nursery() as nursery:
-        await nursery.start(watcher.run)
-        watcher.watch("file", lambda: stamp, changed)
-        await trio.sleep(3)
-        assert [] == reported
-        for _ in range(20):
-            stamp += 1
-            await trio.sleep(SETTLE / 2)
-        assert [] == reported
-        await trio.sleep(3 * INTERVAL)
-        nursery.cancel_scope.cancel()
-
-    assert [20] == reported
 
 
 async def test_a_failing_check_is_called_again(autojump_clock: MockClock) -> None:
