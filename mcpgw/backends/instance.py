@@ -63,8 +63,8 @@ class BackendInstance:
     starts: int = 0
     failures_in_a_row: int = 0
     """Failures since it was last stable."""
-    deadlines: set[trio.CancelScope] = attrs.field(factory=set)
-    """The scopes of the calls in flight."""
+    calls: int = 0
+    """The number of calls in flight."""
     last_used: float = 0.0
     """When the last call began or ended, by Trio's clock."""
     retired: bool = False
@@ -211,11 +211,6 @@ class BackendInstance:
         generation = self._generation
         while self._endpoint is not None and self._generation == generation:
             await self._changed.park()
-
-    def extend_deadlines(self, seconds: float) -> None:
-        """Give the calls in flight that many seconds from now."""
-        for scope in self.deadlines:
-            scope.deadline = trio.current_time() + seconds
 
     def stop(self) -> None:
         """End the process or connection; it starts again at the next demand."""

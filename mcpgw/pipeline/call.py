@@ -126,6 +126,24 @@ class Call:
             return True  # reading resources and prompts has no side effects
         return self.tool is not None and is_repeatable(self.tool)
 
+    def question_sent(self, patience: float) -> None:
+        """Note that the backend waits for the client, which has `patience` seconds to answer."""
+        now = trio.current_time()
+        self.open_questions += 1
+        self.last_question_at = now
+        self.deadline.deadline = max(self.deadline.deadline, now + patience)
+
+    def question_answered(self) -> None:
+        """Note an answer; after the last one the backend has its full time again."""
+        self.open_questions -= 1
+        if not self.open_questions:
+            self.deadline.deadline = trio.current_time() + self.timeout
+
+    @property
+    def timeout(self) -> float:
+        """The seconds that the backend has to answer."""
+        return self.patience or self.backend.config.timeout
+
     @property
     def timed_out(self) -> bool:
         """True if the call's deadline has passed."""

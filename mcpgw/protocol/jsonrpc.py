@@ -231,7 +231,7 @@ def invalid(message: Message, fault: RpcError) -> Malformed:
     )
 
 
-_NO_PARAMS: Final = (None, [])
+_NO_PARAMS: Final[tuple[Any, ...]] = (None, [])
 """What stands for no parameters; PHP writes an empty object as `[]`."""
 
 

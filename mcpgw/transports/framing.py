@@ -57,11 +57,11 @@ class LineSplitter:
         self._end_line(first, lines)
         last = rest.pop()
         for position, line in enumerate(rest):
-            if self._headers:
+            if self._announced is not None or self._missing is not None:
                 self._feed_with_headers(b"\n".join((*rest[position:], last)), lines)
                 return lines
             self._line(line, lines)
-        if self._headers:
+        if self._missing is not None:
             self._feed_with_headers(last, lines)
         elif last:
             self._add(last)

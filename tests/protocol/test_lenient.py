@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
+import trio.lowlevel
 
 from mcpgw.protocol.errors import RpcError
 from mcpgw.protocol.jsonrpc import Malformed, decode
@@ -41,7 +42,7 @@ async def answered(*responses: Any) -> Any:
             await there.send(response)
         with trio.fail_after(5):
             while not found:
-                await trio.sleep(0)
+                await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
     return found[0]
 
@@ -178,7 +179,7 @@ async def test_noise_is_described() -> None:
         for text in (b"Loading model", b"still loading"):
             await there.send(received(text))
         while client.noise.lines < 2:
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
     assert client.noise.described() == (
         "its output has 2 lines that are not MCP messages; the last: 'still loading' (not JSON: a"
         " value cannot start like this)"
