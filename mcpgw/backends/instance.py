@@ -141,6 +141,11 @@ class BackendInstance:
         return self.connection.peer.pending if self.connection else 0
 
     @property
+    def incarnation(self) -> tuple[object, int]:
+        """Stands for the live connection, or else for the one that the next start opens."""
+        return self.token, self.starts + (self.connection is None)
+
+    @property
     def pid(self) -> int | None:
         """The process id of the running child."""
         return self._endpoint.pid if self._endpoint else None
