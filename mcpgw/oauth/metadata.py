@@ -132,7 +132,11 @@ def same_issuer(one: str, other: str) -> bool:
     if one == other:
         return True
     short, long = sorted((one, other), key=len)
-    return long == f"{short}/" and urlsplit(short).path == "" and not urlsplit(short).query
+    try:
+        parts = urlsplit(short)
+    except ValueError:
+        return False
+    return long == f"{short}/" and parts.path == "" and not parts.query
 
 
 def covers(resource: str, url: str) -> bool:

@@ -104,7 +104,8 @@ class Resource:
     """An MCP-like server at `/mcp` that wants a token meant for it.
 
     `introspect` returns the scopes and the resource of a token, or None. `documents` are
-    published at their paths.
+    published at their paths. `challenge` replaces the challenge; `URL` in it stands for the URL of
+    the resource metadata.
     """
 
     introspect: Callable[[str], dict[str, Any] | None]
@@ -114,6 +115,7 @@ class Resource:
     documents: dict[str, object] = attrs.field(factory=dict)
     metadata_path: str | None = "/.well-known/oauth-protected-resource/mcp"
     named: bool = True
+    challenge: str = ""
     extra: dict[str, object] = attrs.field(factory=dict)
     origin: str = ""
     running: Running | None = None
@@ -146,6 +148,9 @@ class Resource:
         return reply(200, {"jsonrpc": "2.0", "id": 0, "result": {}})
 
     def _refuse(self, status: int, *parts: str) -> Reply:
+        if self.challenge:
+            text = self.challenge.replace("URL", f"{self.origin}{self.metadata_path}")
+            return reply(status, {"error": "no"}, www_authenticate=text)
         said = list(parts)
         if self.named and self.metadata_path:
             said.append(f'resource_metadata="{self.origin}{self.metadata_path}"')
