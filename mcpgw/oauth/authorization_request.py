@@ -28,7 +28,7 @@ class AuthorizationRequest:
     resource: str | None
     scopes: tuple[str, ...]
     pkce_required: bool = True
-    """Whether the server must declare that it supports PKCE."""
+    """True if the server must declare that it supports PKCE."""
     state: str = attrs.field(factory=_random, repr=False)
     verifier: str = attrs.field(factory=_random, repr=False)
 

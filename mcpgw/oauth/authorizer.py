@@ -205,7 +205,7 @@ class OAuthAuthorizer:
 
     @property
     def advice(self) -> str:
-        """What a user must know who opens the link, "" if nothing."""
+        """Advice for the user who opens the link, "" if there is none."""
         if not self._reused:
             return ""
         return (

@@ -157,8 +157,8 @@ class LoginFlow:
     async def _is_forgotten(self, link: str) -> bool:
         """Return whether the authorization endpoint does not know our client.
 
-        It is asked before the user is, since it must not redirect then (RFC 6749, section
-        4.1.2.1), and we would not hear of it. The link has its own state, which is not used again.
+        It must not redirect then (RFC 6749, section 4.1.2.1), so only the user would see the
+        error. The link has its own state, which is not used again.
         """
         try:
             answer = await self.fetcher.look(link)

@@ -196,7 +196,7 @@ async def test_the_servers_own_metadata_may_come_back(failure: object) -> None:
     "junk", [{"message": "hello"}, {"resource": 7}, {"resource": ""}, {}, None]
 )
 async def test_junk_at_one_place_is_not_the_end(junk: object) -> None:
-    """A document without `resource` is no resource metadata; the next place is asked."""
+    """A document without `resource` does not count; the next place is asked."""
     web = Web(
         {
             f"{WELL_KNOWN}/team/mcp": junk,

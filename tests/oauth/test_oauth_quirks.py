@@ -206,7 +206,7 @@ def test_errors(document: object, status: int, error: type[Exception], text: str
     ],
 )
 def test_what_an_error_means(error: str, status: int | None, rejects: bool, passing: bool) -> None:
-    """Errors of the client, of the grant, and those that pass are told apart."""
+    """Errors of the client, errors of the grant, and passing errors are distinguished."""
     problem = ErrorAnswer(error, "https://a.example", status=status)
     assert (rejects, passing) == (problem.rejects_client, problem.passing)
 
@@ -237,7 +237,7 @@ class Forgetful:
 async def test_a_login_with_a_forgotten_client(
     make: Make, person: Person, place: AuthorizationPlace, page: Reply
 ) -> None:
-    """The user is not sent to an error page: the gateway registers anew."""
+    """The user is not sent to an error page: the gateway registers again."""
     authorizer = make()
     assert 200 == await call(authorizer)
     place.intercept = Forgetful(place, page, reply(401, {"error": "invalid_client"}))
