@@ -26,7 +26,8 @@ GRANTS = ("auto", "authorization_code", "client_credentials")
 STORAGES = ("file", "keychain", "auto")
 
 
-def _read_callback_host(value: object) -> str:
+def read_callback_host(value: object) -> str:
+    """Read the host of a redirect URI. Raises SettingError if it is not a loopback address."""
     host = TEXT.read(value).lower()
     if is_loopback(host):
         return host
@@ -36,7 +37,8 @@ def _read_callback_host(value: object) -> str:
     )
 
 
-def _read_callback_path(value: object) -> str:
+def read_callback_path(value: object) -> str:
+    """Read the path of a redirect URI. Raises SettingError unless it is plain ASCII."""
     path = TEXT.read(value)
     if not path.startswith("/") or any(letter in path for letter in "?#%") or " " in path:
         raise SettingError(
@@ -123,7 +125,7 @@ class OAuthConfig:
         (),
         "Issuers that the authorization server's metadata may name instead of the URL that the MCP"
         " server names. Any other difference is refused (RFC 8414, section 3.3).",
-        Kind("list of URLs", _read_issuers, str),
+        Kind("list of URLs", _read_issuers, TEXTS.show),
     )
     client_metadata_url: str | None = setting(
         None,
@@ -172,7 +174,7 @@ class OAuthConfig:
     callback_host: str = setting(
         "localhost",
         "Loopback address of the redirect URI; `localhost` listens on 127.0.0.1 and ::1.",
-        Kind("loopback address", _read_callback_host, str),
+        Kind("loopback address", read_callback_host, str),
     )
     callback_port: int | None = setting(
         None,
@@ -182,7 +184,7 @@ class OAuthConfig:
     callback_path: str = setting(
         "/oauth/callback",
         "Path of the redirect URI.",
-        Kind("path", _read_callback_path, str),
+        Kind("path", read_callback_path, str),
     )
     token_refresh_buffer_secs: float = setting(
         300.0,

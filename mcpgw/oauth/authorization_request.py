@@ -84,7 +84,7 @@ class AuthorizationRequest:
                 "the redirect lacks the issuer, which the authorization server declares to send:"
                 " refused"
             )
-        if issuer is not None and issuer != self.server.issuer:
+        if issuer is not None and self.server.issuer and issuer != self.server.issuer:
             raise Refused(
                 f"the redirect names the issuer {quoted(issuer)!r} instead of"
                 f" {self.server.issuer!r}: refused"
@@ -92,7 +92,8 @@ class AuthorizationRequest:
         error = redirect.get("error")
         if error is not None:
             description = quoted(redirect.get("error_description"))
-            raise ErrorAnswer(quoted(error), origin_of(self.server.issuer), description)
+            where = origin_of(self.server.issuer or self.server.token_endpoint)
+            raise ErrorAnswer(quoted(error), where, description)
         code = redirect.get("code")
         if not code:
             raise Refused("the redirect contains no code")

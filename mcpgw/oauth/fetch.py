@@ -133,14 +133,17 @@ class Fetcher:
         if body is None:
             raise Refused(f"{origin_of(url)} sent more than {LARGEST_ANSWER} bytes")
         location = response.headers.get("location") if response.status_code in _REDIRECTS else None
-        parsed = _json_object(body)
-        if parsed is None and content is not None:
-            parsed = _form_object(body)
-        return Answer(response.status_code, parsed), location
+        return answer_of(response.status_code, body, form=content is not None), location
 
 
 def _reason(error: Exception) -> str:
     return str(error)[:200] or type(error).__name__
+
+
+def answer_of(status: int, body: bytes, *, form: bool = True) -> Answer:
+    """Parse the body of a response: a JSON object, or a form if that is allowed."""
+    parsed = _json_object(body)
+    return Answer(status, _form_object(body) if parsed is None and form else parsed)
 
 
 def _form_object(body: bytes) -> Mapping[str, object] | None:

@@ -59,7 +59,10 @@ class ResourceMetadata:
 
 @attrs.frozen
 class ServerMetadata:
-    """The metadata of an authorization server (RFC 8414, section 2)."""
+    """The metadata of an authorization server (RFC 8414, section 2).
+
+    `issuer` is "" for the endpoints of an API, if its issuer is not known.
+    """
 
     issuer: str
     token_endpoint: str

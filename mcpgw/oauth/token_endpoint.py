@@ -111,12 +111,19 @@ class TokenEndpoint:
         client = self.client
         form = {**form, "client_id": client.id}
         if method == "client_secret_basic" and client.secret is not None:
-            # Both are form-encoded first (RFC 6749, section 2.3.1).
-            pair = f"{quote_plus(client.id)}:{quote_plus(client.secret)}"
-            return form, {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+            return form, basic_header(client.id, client.secret)
         if method == "client_secret_post" and client.secret is not None:
             form["client_secret"] = client.secret
         elif method == "private_key_jwt":
             form["client_assertion_type"] = ASSERTION_TYPE
             form["client_assertion"] = client_assertion(self.config, client.id, self.server.issuer)
         return form, {}
+
+
+def basic_header(client_id: str, secret: str) -> dict[str, str]:
+    """Return the header of `client_secret_basic`.
+
+    Id and secret are form-encoded first (RFC 6749, section 2.3.1).
+    """
+    pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
+    return {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}

@@ -65,7 +65,7 @@ def test_login_status_logout(shell: Shell, browser: Path, place: AuthorizationPl
     logged_in = shell("login", "notes")
     assert OK == logged_in.exit_code, logged_in.output
     assert "Open this link" in logged_in.stderr
-    assert f"Logged in to notes. at {place.issuer}" in logged_in.stdout
+    assert f"Logged in to notes at {place.issuer}; token until " in logged_in.stdout
     assert "You are logged in" in browser.read_text()
     status = shell("status", "notes", "--json")
     assert OK == status.exit_code
