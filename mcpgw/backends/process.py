@@ -69,6 +69,7 @@ class ChildProcess:
     secrets: tuple[str, ...]
     _tail: deque[str] = attrs.field(factory=lambda: deque(maxlen=STDERR_TAIL))
     exited: trio.Event = attrs.field(factory=trio.Event)
+    closing: trio.Event = attrs.field(factory=trio.Event)
 
     def __repr__(self) -> str:
         state = "RUNNING" if self.popen.returncode is None else self.exit_description()
