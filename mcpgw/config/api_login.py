@@ -93,7 +93,8 @@ class ApiLoginConfig:
     )
     token_endpoint_auth_method: str | None = setting(
         None,
-        "How the secret is sent; by default as the provider requires.",
+        "How the secret is sent; if unset, as the provider requires, else by"
+        " `client_secret_basic`.",
         optional(choice(*SECRET_METHODS)),
     )
     callback_host: str = setting(
