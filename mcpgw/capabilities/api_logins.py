@@ -131,7 +131,7 @@ class ApiLogins:
     _unsaved: dict[str, tuple[ApiLogin | None, ApiLogin]] = attrs.field(
         factory=dict, init=False, repr=False
     )
-    """What was in the file, and the newer login that could not be written."""
+    """The content of the file, and the newer login that could not be written to it."""
 
     async def token(
         self, provider: str, *, hint: str = "", token_endpoint: str = "", rejected: str = ""

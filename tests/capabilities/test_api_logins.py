@@ -194,7 +194,7 @@ class TestLogins:
         assert stored == login.client_secret
 
     async def test_what_is_stored(self, tmp_path: Path) -> None:
-        """Nobody else can read it, and reprs do not show it."""
+        """Only its owner can read it, and reprs do not show it."""
         login = ApiLogin("the-access", "the-refresh", client_secret="the-secret")
         write_login(tmp_path / "new", "tea", login)
         path = tmp_path / "new/logins/tea.json"
@@ -423,7 +423,7 @@ class TestCalls:
     async def test_the_same_credential_is_not_sent_again(
         self, stage: Playback, tmp_path: Path
     ) -> None:
-        """A refused key that nobody replaced is an error at once."""
+        """A refused key that has not been replaced is an error at once."""
         stage.play = lambda asked: Played.json({}, 401)
         found = capability(api(stage.url, "{key: 'env:KEY', required: true}"))
         async with executor(tmp_path, {"KEY": "the-key"}, inside=LOCAL) as calls:
