@@ -65,7 +65,7 @@ class NetworkEndpoint:
     pid: int | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.closing = getattr(self.channel, "closing", None) or trio.Event()
+        self.closing = getattr(self.channel, "closing", trio.Event())
 
     @property
     def expired(self) -> bool:
