@@ -179,7 +179,9 @@ def _flow(
         callback_port=config.callback_port,
         callback_path=config.callback_path,
     )
-    url = provider.token_endpoint
+    # Only a provider that the user's browser reaches in this network may have its token endpoint
+    # there.
+    url = provider.authorization_endpoint
     return LoginFlow(
         provider.name, url, settings, Fetcher(network, LoginAddressPolicy(url)), time.time
     )

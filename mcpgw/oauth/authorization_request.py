@@ -49,7 +49,10 @@ class AuthorizationRequest:
                 f"{origin_of(endpoint)} does not declare support for PKCE with S256, so others"
                 f" could use a stolen code: refused{way_out}"
             )
-        parts = split_url(endpoint)
+        try:
+            parts = split_url(endpoint)
+        except Refused as problem:
+            raise Refused(f"the authorization endpoint is not usable: {problem}") from None
         own = {
             "response_type": "code",
             "client_id": client_id,

@@ -14,7 +14,7 @@ import trio
 
 from mcpgw.oauth import scopes as scope_rules
 from mcpgw.oauth.address_policy import LoginAddressPolicy
-from mcpgw.oauth.challenge import Challenge
+from mcpgw.oauth.challenge import Challenge, asks_for_login
 from mcpgw.oauth.current_login import CurrentLogin
 from mcpgw.oauth.discovery import Discovered, discover
 from mcpgw.oauth.errors import ErrorAnswer, OAuthProblem, Refused
@@ -150,12 +150,15 @@ class OAuthAuthorizer:
             return False
         challenge = Challenge.of(headers)
         lacking = challenge is not None and challenge.error == "insufficient_scope"
-        if status != 401 and not (status == 403 and lacking):
-            return False
         await self._kept.load_once()
+        # Some servers answer requests without a token with 403, which is for tokens that lack a
+        # scope.
+        anonymous = self._tokens is None and asks_for_login(status, challenge)
+        if status != 401 and not (status == 403 and lacking) and not anonymous:
+            return False
         if self._tokens is not None and self._was_older():
             return True
-        await self._join(challenge, more=status == 403)
+        await self._join(challenge, more=status == 403 and not anonymous)
         return True
 
     async def login(self) -> LoginState:

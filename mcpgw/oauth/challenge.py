@@ -63,6 +63,15 @@ class Challenge:
         )
 
 
+def asks_for_login(status: int, challenge: Challenge | None) -> bool:
+    """Return whether the answer to a request without a token asks for a login.
+
+    That is 401, or 403 with a challenge that names the resource metadata.
+    """
+    named = challenge is not None and challenge.resource_metadata is not None
+    return status == 401 or (status == 403 and named)
+
+
 def parse(text: str) -> list[tuple[str, dict[str, str]]]:
     """Split a header into challenges: the scheme in lower case, and its parameters.
 

@@ -15,6 +15,9 @@ from mcpgw.oauth.model import AuthMethod, Client, Login
 from mcpgw.oauth.token_answer import error_of
 
 CLIENT_NAME: Final = "mcp-gateway"
+_OPTIONAL_MEMBERS: Final = frozenset(
+    {"software_id", "software_version", "application_type", "scope"}
+)
 _SECRET_METHODS: Final[tuple[AuthMethod, ...]] = ("client_secret_basic", "client_secret_post")
 _ALL_METHODS: Final[tuple[AuthMethod, ...]] = ("none", *_SECRET_METHODS)
 
@@ -138,6 +141,11 @@ async def _register(
     if scopes:
         body["scope"] = " ".join(scopes)
     answer = await fetcher.post_json(endpoint, body)
+    if not answer.ok and error_of(answer.body or {})[0] == "invalid_client_metadata":
+        # Some servers refuse members that they do not know, instead of ignoring them (RFC 7591,
+        # section 2).
+        required = {key: value for key, value in body.items() if key not in _OPTIONAL_MEMBERS}
+        answer = await fetcher.post_json(endpoint, required)
     document = answer.body or {}
     client_id = text_of(document, "client_id")
     if not answer.ok or client_id is None:

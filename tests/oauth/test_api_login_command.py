@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from click.testing import CliRunner, Result
 from mcpgw.cli.auth import command
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, UNAVAILABLE
 from tests.oauth.authorization_server import AuthorizationPlace
-from tests.oauth.test_auth_command import BROWSER
 
 SECRET = "s3cret-of-my-own-client"
 FILE = """
@@ -71,13 +69,9 @@ class Shell:
 
 @pytest.fixture
 def shell(
-    tmp_path: Path, place: AuthorizationPlace, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: AuthorizationPlace, browser: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Shell]:
     """Give a shell whose state folder and browser are the test's."""
-    script = tmp_path / "browser"
-    script.write_text(BROWSER.format(python=sys.executable, seen=str(tmp_path / "seen")))
-    script.chmod(0o700)
-    monkeypatch.setenv("BROWSER", str(script))
     monkeypatch.setenv("MCP_GATEWAY_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MY_SECRET", SECRET)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):

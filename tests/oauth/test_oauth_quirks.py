@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mcpgw.oauth.authorizer import OAuthAuthorizer
 from mcpgw.oauth.errors import ErrorAnswer, Refused, Unreachable
@@ -428,3 +431,58 @@ async def test_endpoints_that_are_no_urls(
     place.metadata[member] = url
     with pytest.raises(AuthorizationFailed):
         await make().login()
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+async def test_a_server_that_answers_403_without_a_token(
+    make: Make, resource: Resource, place: AuthorizationPlace, explicit: bool
+) -> None:
+    """If the challenge names the metadata, it asks for a login; with a token it does not."""
+    resource.refusal = 403
+    authorizer = make()
+    if explicit:
+        assert "valid" == (await authorizer.login()).state
+    assert 200 == await call(authorizer)
+    resource.introspect = lambda token: None
+    assert 403 == await call(authorizer)
+    assert 1 == place.counts["authorization_code"]
+
+
+@pytest.mark.parametrize("member", ["application_type", "software_id", "scope"])
+async def test_a_registration_endpoint_that_refuses_unknown_members(
+    make: Make, resource: Resource, place: AuthorizationPlace, member: str
+) -> None:
+    """It gets only the required ones then."""
+    resource.needs = ("notes:read",)
+
+    def strict(seen: Seen) -> Reply | None:
+        refused = seen.path == "/register" and member in json.loads(seen.body)
+        return reply(400, {"error": "invalid_client_metadata"}) if refused else None
+
+    place.intercept = strict
+    assert 200 == await call(make())
+    assert 2 == place.running.paths("POST").count("/register")
+
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+_members = st.sampled_from(
+    [
+        *("access_token", "refresh_token", "token_type", "expires_in", "scope", "authed_user"),
+        *("error", "error_description", "errorCode", "message", "ok"),
+    ]
+)
+
+
+@given(st.dictionaries(_members, _values), st.sampled_from([200, 400, 401, 503]))
+def test_any_answer_gives_a_token_or_an_error(document: Document, status: int) -> None:
+    """Nothing that a server sends raises another error, and a token is fit for a header."""
+    try:
+        tokens = read(document, status)
+    except (Refused, Unreachable, ErrorAnswer):
+        return
+    assert tokens.access_token.isascii()
+    assert tokens.expires_at is None or tokens.expires_at > 1000.0
