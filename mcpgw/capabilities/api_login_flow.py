@@ -17,9 +17,11 @@ from mcpgw.capabilities.api_logins import (
     read_login,
     write_login,
 )
+from mcpgw.capabilities.token_requests import with_client
 from mcpgw.config.api_login import ApiLoginConfig
 from mcpgw.config.oauth import OAuthConfig
 from mcpgw.oauth.address_policy import LoginAddressPolicy
+from mcpgw.oauth.device import DeviceLogin, Show
 from mcpgw.oauth.discovery import Discovered
 from mcpgw.oauth.errors import OAuthProblem, Refused
 from mcpgw.oauth.fetch import Fetcher
@@ -92,7 +94,50 @@ async def log_in(
         reused=nothing,
     )
     assert login.tokens is not None
-    stored = _stored(provider, client, login.tokens)
+    return await _store(provider, client, login.tokens, folder)
+
+
+async def log_in_by_device(
+    provider: ApiProvider, client: ApiClient, *, folder: Path, network: Network, show: Show
+) -> ApiLogin:
+    """Let the user log in with a code in any browser, and store the login.
+
+    Args:
+      provider: the provider.
+      client: the user's OAuth client there.
+      folder: the state folder.
+      network: makes the connections.
+      show: shows the page and the code.
+
+    Raises:
+      OAuthProblem: it failed.
+    """
+    endpoint = provider.device_authorization_endpoint
+    if not endpoint:
+        raise Refused(
+            f"'{provider.name}' has no endpoint for logins on another device. Set"
+            f" `device_authorization_endpoint` under `capabilities.logins.{provider.name}` if its"
+            " provider has one, or log in without --device"
+        )
+
+    def authenticate(form: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        # RFC 8628, section 3.1, requires the client id in the form.
+        return with_client(
+            {**form, "client_id": client.id},
+            client_id=client.id,
+            secret=client.secret,
+            method=provider.token_endpoint_auth_method,
+        )
+
+    fetcher = Fetcher(network, LoginAddressPolicy(endpoint))
+    device = DeviceLogin(fetcher, endpoint, provider.token_endpoint, authenticate)
+    return await _store(provider, client, await device.tokens(provider.scopes, show), folder)
+
+
+async def _store(
+    provider: ApiProvider, client: ApiClient, tokens: Tokens, folder: Path
+) -> ApiLogin:
+    stored = _stored(provider, client, tokens)
     # A gateway that renews the old login at this time must not overwrite the new one.
     async with TokenStore(folder / FOLDER).lock(provider.name):
         try:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mcpgw.capabilities.library import Library
 
 PREFIX: Final = "oauth:"
+_ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint")
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -31,6 +32,7 @@ class ApiProvider:
     name: str
     authorization_endpoint: str = ""
     token_endpoint: str = ""
+    device_authorization_endpoint: str = ""
     revocation_endpoint: str = ""
     issuer: str = ""
     parameters: Mapping[str, str] = _NOTHING
@@ -107,11 +109,11 @@ def find_provider(
         found,
         **{
             key: value
-            for key in ("authorization_endpoint", "token_endpoint", "revocation_endpoint")
+            for key in (*_ENDPOINTS, "device_authorization_endpoint", "revocation_endpoint")
             if (value := getattr(config, key))
         },
     )
-    for key in ("authorization_endpoint", "token_endpoint"):
+    for key in _ENDPOINTS[1:] if found.device_authorization_endpoint else _ENDPOINTS:
         if not getattr(found, key):
             raise Refused(
                 f"the {key.replace('_', ' ')} of '{name}' is not known. Set `{key}` under"
@@ -126,7 +128,7 @@ def _described(
 ) -> ApiProvider:
     """Return the provider that capability files describe."""
     values: dict[str, str] = {}
-    for key in ("authorization_endpoint", "token_endpoint"):
+    for key in _ENDPOINTS:
         if getattr(config, key):
             continue
         given = {

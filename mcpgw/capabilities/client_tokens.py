@@ -27,7 +27,7 @@ _MOST: Final = 1000
 
 @attrs.frozen
 class _Request:
-    """What a token is requested with; equal requests share a token."""
+    """The parameters of a token request; equal requests share a token."""
 
     endpoint: str
     client_id: str

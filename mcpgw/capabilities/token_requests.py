@@ -48,13 +48,17 @@ async def request_tokens(
       OAuthProblem: the endpoint gave no tokens.
       CallProblem: it cannot be reached.
     """
-    sent = dict(form)
-    headers: dict[str, str] = {}
-    if secret and method == BASIC:
-        headers = basic_header(client_id, secret)
-    else:
-        sent |= {"client_id": client_id} if client_id else {}
-        sent |= {"client_secret": secret} if secret else {}
+    sent, headers = with_client(form, client_id=client_id, secret=secret, method=method)
     answer = await post(endpoint, sent, headers, networks)
     secrets = (secret, form.get("refresh_token"), *headers.values())
     return read_tokens(answer, endpoint, asked=asked, now=time.time(), secrets=secrets)
+
+
+def with_client(
+    form: Mapping[str, str], *, client_id: str, secret: str, method: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Add the authentication of a client to a form; return the form and headers."""
+    if secret and method == BASIC:
+        return dict(form), basic_header(client_id, secret)
+    sent = {**form, "client_id": client_id} if client_id else dict(form)
+    return ({**sent, "client_secret": secret} if secret else sent), {}

@@ -80,14 +80,30 @@ class ApiLoginCommands:
         return state_of(read_login(_state(), name), time.time())
 
     async def log_in(
-        self, name: str, scopes: tuple[str, ...], present: Callable[[str], Awaitable[None]]
+        self,
+        name: str,
+        scopes: tuple[str, ...],
+        present: Callable[[str], Awaitable[None]],
+        show_code: Callable[[str, str], Awaitable[None]] | None = None,
     ) -> LoginState:
         """Let the user log in.
+
+        Args:
+          name: the provider.
+          scopes: the scopes to request, if not those of the capabilities.
+          present: shows the link.
+          show_code: shows the page and the code of a login on another device; None for a login in
+            a browser of this machine.
 
         Raises:
           Stop: it failed, or something must be configured first.
         """
-        from mcpgw.capabilities.api_login_flow import log_in, missing_client, state_of
+        from mcpgw.capabilities.api_login_flow import (
+            log_in,
+            log_in_by_device,
+            missing_client,
+            state_of,
+        )
         from mcpgw.capabilities.api_providers import find_provider
         from mcpgw.capabilities.credentials import Credentials
         from mcpgw.capabilities.errors import CallProblem
@@ -108,6 +124,17 @@ class ApiLoginCommands:
             client = await found.client_of(name)
             if client is None or not client.id:
                 raise missing_client(provider, config)
+            if show_code is not None:
+                login = await log_in_by_device(
+                    provider,
+                    client,
+                    folder=_state(),
+                    network=Network(self.environ),
+                    show=show_code,
+                )
+                return state_of(login, time.time())
+            if not provider.authorization_endpoint:
+                raise Stop(f"'{name}' only supports logins with --device.", FAILED)
             login = await log_in(
                 provider,
                 client,

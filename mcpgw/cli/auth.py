@@ -37,10 +37,19 @@ def command() -> None:
 @click.argument("name")
 @click.option("--no-browser", is_flag=True, help="Only print the link.")
 @click.option("--scope", "scopes", multiple=True, help="Scope to request from an API (repeatable).")
+@click.option(
+    "--device", is_flag=True, help="Log in to an API with a code, in a browser of any device."
+)
 @log_options
 @click.pass_context
 def login_command(
-    ctx: click.Context, /, name: str, no_browser: bool, scopes: tuple[str, ...], **options: Any
+    ctx: click.Context,
+    /,
+    name: str,
+    no_browser: bool,
+    scopes: tuple[str, ...],
+    device: bool,
+    **options: Any,
 ) -> None:
     """Log in to a server or an API in the browser.
 
@@ -59,7 +68,10 @@ def login_command(
         provider = servers.api(name)
         if provider is not None:
             state = await servers.apis.log_in(
-                provider, scopes, _presenter(not no_browser, lambda: "")
+                provider,
+                scopes,
+                _presenter(not no_browser, lambda: ""),
+                _show_code if device else None,
             )
             click.echo(f"Logged in to {_with_details(provider, state)}")
             return OK
@@ -67,6 +79,8 @@ def login_command(
         oauth = servers.oauth_of(backend)
         if not oauth.enabled:
             raise Stop(f"`oauth.enabled` is false for '{name}' in the configuration.", FAILED)
+        if device:
+            raise Stop("--device is for APIs.", FAILED)
         if scopes:
             raise Stop(
                 f"--scope is for APIs. Set `scopes` under `backends.{name}.oauth` instead.", FAILED
@@ -252,6 +266,10 @@ def _presenter(browser: bool, advice: Callable[[], str]) -> Callable[[str], Awai
                 click.echo("No browser could be opened.", err=True)
 
     return present
+
+
+async def _show_code(page: str, code: str) -> None:
+    click.echo(f"Open this page on any device:\n\n  {page}\n\nCode: {code}\n", err=True)
 
 
 def _run(run: Callable[[], Awaitable[int]]) -> int:

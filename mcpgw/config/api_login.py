@@ -87,6 +87,11 @@ class ApiLoginConfig:
     )
     authorization_endpoint: str = setting("", "URL at which the user logs in.", ENDPOINT)
     token_endpoint: str = setting("", "URL at which tokens are issued and renewed.", ENDPOINT)
+    device_authorization_endpoint: str = setting(
+        "",
+        "URL that issues codes for a login on another device (`auth login --device`).",
+        ENDPOINT,
+    )
     revocation_endpoint: str = setting("", "URL at which a logout revokes tokens.", ENDPOINT)
     parameters: Mapping[str, str] = setting(
         _NOTHING, "Additional parameters of the authorization request.", TEXT_MAP
