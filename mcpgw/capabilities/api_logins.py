@@ -78,9 +78,12 @@ class ApiLogin:
         return {key: value for key, value in attrs.asdict(self).items() if value}
 
     def good(self, now: float, *, buffer: float = RENEW_BEFORE) -> bool:
-        """Return whether the access token is valid for at least `buffer` seconds."""
+        """Return whether the access token is valid for `buffer` seconds, or half its lifetime."""
         ends = self.expires_at
-        return bool(self.access_token) and (ends is None or now < ends - buffer)
+        if ends is None or not self.access_token:
+            return bool(self.access_token)
+        lifetime = ends - self.updated_at if self.updated_at is not None else 2 * buffer
+        return now < ends - min(buffer, max(0.0, lifetime / 2))
 
 
 def is_provider(name: str) -> bool:

@@ -193,6 +193,15 @@ class TestLogins:
         assert login is not None
         assert stored == login.client_secret
 
+    @pytest.mark.parametrize(
+        ("age", "lifetime", "good"),
+        [(0, 40, True), (19, 40, True), (21, 40, False), (0, 3600, True), (3550, 3600, False)],
+    )
+    def test_when_a_token_is_renewed(self, age: float, lifetime: float, good: bool) -> None:
+        """A minute before it expires, or after half of its lifetime: not with every call."""
+        login = ApiLogin("a", expires_at=1000.0 + lifetime, updated_at=1000.0)
+        assert good is login.good(1000.0 + age)
+
     async def test_what_is_stored(self, tmp_path: Path) -> None:
         """Only its owner can read it, and reprs do not show it."""
         login = ApiLogin("the-access", "the-refresh", client_secret="the-secret")
