@@ -33,7 +33,15 @@ from mcpgw.protocol.request import Client as Client
 from mcpgw.protocol.request import Params as Params
 from mcpgw.protocol.request import ProgressCallback as ProgressCallback
 from mcpgw.protocol.request import Request as Request
-from mcpgw.protocol.request import cut_off, ignore, method_not_found, only_cancelled
+from mcpgw.protocol.request import (
+    answer_at_once,
+    cut_off,
+    ignore,
+    method_not_found,
+    only_cancelled,
+    still_in_flight,
+    too_many,
+)
 from mcpgw.protocol.task_pool import TaskPool
 
 if TYPE_CHECKING:
@@ -49,7 +57,6 @@ MAX_IN_FLIGHT: Final = 4096
 
 
 RequestHandler = Callable[[Request], Awaitable[Params]]
-ImmediateHandler = Callable[[Params], Params]
 NotificationHandler = Callable[[str, Params, RequestId | None], None]
 """Takes the method, its params, and our own request on whose stream it came, if known."""
 
@@ -75,7 +82,7 @@ class Peer:
     channel: Channel
     name: str
     serve: RequestHandler
-    immediate: Mapping[str, ImmediateHandler]
+    immediate: Mapping[str, Callable[[Params], Params]]
     notified: NotificationHandler
     answer_malformed: bool = False
     end_grace: float = 0.0
@@ -231,21 +238,11 @@ class Peer:
         request_id: RequestId = message["id"]
         params = message.get("params") or {}
         if request_id in self._serving:
-            fault = RpcError(
-                INVALID_REQUEST, f"a request with the id {request_id!r} is still in flight"
-            )
-            return error_response(request_id, fault)
+            return error_response(request_id, still_in_flight(request_id))
         if (immediate := self.immediate.get(message["method"])) is not None:
-            try:
-                return {"jsonrpc": "2.0", "id": request_id, "result": immediate(params)}
-            except RpcError as error:
-                return error_response(request_id, error)
+            return answer_at_once(request_id, message["method"], immediate, params)
         if len(self._serving) >= MAX_IN_FLIGHT:
-            fault = RpcError(
-                INTERNAL_ERROR,
-                f"{MAX_IN_FLIGHT} requests are in flight, which is the limit; wait for responses",
-            )
-            return error_response(request_id, fault)
+            return error_response(request_id, too_many(MAX_IN_FLIGHT))
         request = Request(self, request_id, message["method"], params, about=about)
         request.read_progress_token()
         self._serving[request_id] = request
@@ -299,16 +296,20 @@ class Peer:
             self._nursery.cancel_scope.cancel()  # type: ignore[union-attr]
 
     def _handle_notification(self, method: str, params: Params, about: RequestId | None) -> None:
-        if method == "notifications/cancelled":
-            request_id = params.get("requestId")
-            if valid_id(request_id) and request_id in self._serving:
-                self._serving[request_id].cancel()
-        elif method == "notifications/progress":
-            token = params.get("progressToken")
-            if valid_id(token) and (ours := own_id(token)) in self._progress:
-                self._progress[ours](params)
-        else:
-            self.notified(method, params, about)
+        try:
+            if method == "notifications/cancelled":
+                request_id = params.get("requestId")
+                if valid_id(request_id) and request_id in self._serving:
+                    self._serving[request_id].cancel()
+            elif method == "notifications/progress":
+                token = params.get("progressToken")
+                if valid_id(token) and (ours := own_id(token)) in self._progress:
+                    self._progress[ours](params)
+            else:
+                self.notified(method, params, about)
+        except Exception as error:
+            # A message ends nothing but itself, even if we have not foreseen it.
+            log.error("notification.crashed", peer=self.name, method=method, exc_info=error)
 
     # -- requests of ours ----------------------------------------------------------------
 
