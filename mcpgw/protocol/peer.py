@@ -42,6 +42,7 @@ from mcpgw.protocol.request import (
     still_in_flight,
     too_many,
 )
+from mcpgw.protocol.response import is_error_without_id, outcome_of
 from mcpgw.protocol.task_pool import TaskPool
 
 if TYPE_CHECKING:
@@ -405,20 +406,12 @@ class Peer:
     def _match_response(self, message: Message) -> None:
         request_id: Any = message.get("id")
         task = self._pending.pop(request_id, None) or self._pending.pop(own_id(request_id), None)
-        if task is None and request_id is None and len(self._pending) == 1:
-            # A server that could not read a request does not know its id.
+        if task is None and len(self._pending) == 1 and is_error_without_id(message):
             task = self._pending.popitem()[1]
         if task is None:
             log.debug("response.unmatched", peer=self.name, id=request_id)
-        elif message.get("error") is not None or "result" not in message:
-            trio.lowlevel.reschedule(task, Error(RpcError.from_wire(message["error"])))
-        elif message["result"].__class__ is dict:
-            trio.lowlevel.reschedule(task, Value(message["result"]))
-        elif message["result"] == []:  # an empty object, as PHP writes it
-            trio.lowlevel.reschedule(task, Value({}))
         else:
-            fault = RpcError(INTERNAL_ERROR, f"the result from {self.name} must be an object")
-            trio.lowlevel.reschedule(task, Error(fault))
+            trio.lowlevel.reschedule(task, outcome_of(message, self.name))
 
     def owner(self, about: RequestId) -> object:
         """Return the owner of an unanswered request of ours."""
