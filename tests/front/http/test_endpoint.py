@@ -65,6 +65,19 @@ class TestInitialize:
             assert "60" == reply.headers["retry-after"]
             assert 1 == len(served.gateway_api.peers)
 
+    async def test_takes_the_place_of_a_session_that_nobody_uses(
+        self, mock_clock: trio.testing.MockClock
+    ) -> None:
+        """Abandoned sessions do not keep new clients out until they expire."""
+        async with serving(max_sessions=2, session_ttl=1000.0) as served:
+            abandoned, listening = await begin(served), await begin(served)
+            assert 200 == (await listening.listen()).status
+            mock_clock.jump(100)
+            client = await served.connect()
+            assert 200 == (await client.initialize()).status
+            assert 404 == (await (await reconnect(served, abandoned)).post(tool("echo"))).status
+            assert 503 == (await (await served.connect()).initialize()).status
+
     async def test_twice_in_a_session_goes_to_the_session(self) -> None:
         """A second `initialize` with a session id begins no other session."""
         async with serving() as served:
