@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,7 +12,8 @@ import trio
 from trio.testing import MockClock
 
 from mcpgw.backends.list_reading import LIST_TIMEOUT
-from mcpgw.backends.manifest import Manifest
+from mcpgw.backends.list_sync import ListSync
+from mcpgw.backends.manifest import Manifest, ManifestStore
 from mcpgw.backends.verdict import Verdict
 from mcpgw.protocol.errors import PARSE_ERROR, RpcError
 from mcpgw.protocol.peer import Params, Request
@@ -156,3 +158,27 @@ async def test_servers_in_doubt_are_looked_at_again(
         await pool.look_again(patience=1, only="broken")
         assert not server.withholds
         assert [1, 2] == [len(scripts["good"].started), len(scripts["broken"].started)]
+
+
+@pytest.mark.parametrize("holds", [True, False])
+async def test_a_stored_manifest_is_shown_only_if_vetted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, holds: bool
+) -> None:
+    """If its verdict no longer holds, clients see nothing of it until it is vetted again, which
+    needs no start of the server; the new verdict is stored."""
+    stored = Manifest("s", "f", "", {}, {}, "", (READ_TOOL,), (), (), (), 0.0)
+    services = FakeServices().bundle()
+    services.manifests = ManifestStore(tmp_path)
+    services.manifests.save(stored)
+    monkeypatch.setattr(FakeServices, "to_json", lambda *_: {"rules": "new"})
+    if not holds:
+        monkeypatch.setattr(FakeServices, "restore", lambda *_: None)
+    seen: list[frozenset[str]] = []
+    lists = ListSync("s", "f", services, log_level=lambda: None, listed=seen.append)
+    assert holds == lists.prepared == (lists.manifest is not None)
+    await lists.prepare()
+    assert lists.prepared
+    assert {"read"} == set(lists.tools)
+    assert ([] if holds else [frozenset({"tools"})]) == seen
+    record = services.manifests.load_vetted("s", "f")[1]
+    assert (None if holds else {"rules": "new"}) == record
