@@ -431,6 +431,35 @@ class TestBatches:
             assert [] == served.gateway_api.served
 
 
+class TestLeniency:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"jsonrpc":"2.0","id":1,"method":"ping","params":null}',
+            b'{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}',
+            b'{"jsonrpc":"2.0","id":1.0,"method":"ping"}',
+            b'\xef\xbb\xbf{"jsonrpc":"2.0","id":1,"method":"ping"}',
+            b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"\xff"}}',
+        ],
+    )
+    async def test_what_the_official_servers_accept(self, body: bytes) -> None:
+        async with serving() as served:
+            client = await begin(served)
+            reply = await client.request(
+                "POST", body=body, headers={"Content-Length": str(len(body))}
+            )
+            assert 200 == reply.status
+            assert {} == reply.json["result"]
+
+    async def test_the_protocol_version_may_be_left_out(self) -> None:
+        """A server without the header assumes 2025-03-26 (MCP 2025-11-25, transports)."""
+        async with serving() as served:
+            client = await begin(served)
+            client.version = None
+            reply = await client.post(call("ping"))
+            assert {} == reply.json["result"]
+
+
 class TestStandaloneStream:
     async def test_carries_what_belongs_to_no_request(self) -> None:
         """The server's own messages come on the GET stream, also earlier ones."""
