@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from mcpgw.backends import connection, handshake, instance, process, restarts
+from mcpgw.backends import connection, handshake, instance, list_reading, process, restarts
 from mcpgw.backends.breaker import JITTER
 from mcpgw.capabilities.model import Provider
 from mcpgw.capabilities.service import LONGEST_CALL
@@ -35,6 +35,7 @@ from mcpgw.meta.operator import CONFIRM_PATIENCE
 from mcpgw.meta.registry import META_TOOLS
 from mcpgw.meta.tool import MetaTool
 from mcpgw.pipeline.call import Recovery
+from mcpgw.pipeline.stages import live_definition
 from mcpgw.pipeline.stages.deadline import CEILING
 from mcpgw.protocol.errors import ERROR_CODES
 from mcpgw.protocol.peer import MAX_IN_FLIGHT
@@ -402,6 +403,10 @@ def deadlines() -> list[str]:
          seconds(aggregation.LIST_PATIENCE), "fixed"),
         ("`mcp-gateway tool`: wait for servers without a manifest",
          seconds(tool_command.LEARNING), "fixed"),
+        ("A call after a start: wait for the server's lists, or half the call's timeout if shorter",
+         seconds(live_definition.LIST_PATIENCE), "fixed"),
+        ("Answer of a server to a request for one of its lists",
+         seconds(list_reading.LIST_TIMEOUT), "fixed"),
         ("Refresh of a server's lists, unless the server announces changes", ttl,
          "`meta_mcp.cache_ttl`"),
         ("Interval for checking gateway.yaml and its env files for changes", seconds(INTERVAL),
