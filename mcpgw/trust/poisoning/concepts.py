@@ -1,4 +1,4 @@
-"""Vocabulary of poisoned definitions, grouped by meaning, in eleven languages.
+"""Vocabulary of poisoned definitions, grouped by meaning, in many languages.
 
 Rules refer to meanings, so one rule covers every language. Verbs are listed as imperatives
 (`read`), not in the third person (`reads`): a description says what a tool does, an attack orders
@@ -7,8 +7,10 @@ the model to do it.
 
 from __future__ import annotations
 
+from mcpgw.trust.poisoning import languages
+
 _WORDS = {
-    "OVERRIDE": """ignore ignoring disregard disregarding forget override overrule bypass
+    "OVERRIDE": """discard discarding ignore ignoring disregard disregarding forget override overrule bypass
         circumvent neglect dismiss supersede ignorier ignoriere ignorieren vergiss vergesse
         missachte missachten ignora ignorar ignore ignorez ignorer olvida olvide olvidar
         oublie oubliez oublier desestima desconsidere esqueca dimentica dimenticate ignorate
@@ -19,18 +21,18 @@ _WORDS = {
         anterieurs prealables precedenti anteriori предыдущие предыдущих прежние прежних
         прошлые ранние вышеуказанные""",
     "RULES": """instructions instruction rules guidelines guideline prompt prompts directives
-        directive directions restrictions guardrails safeguards orders
+        directive directions restrictions guardrails safeguards orders policy policies
         anweisungen anweisung regeln vorgaben instrucciones instruccion reglas indicaciones
         consignes consigne regles directives instructions instrucoes regras istruzioni regole
         инструкции инструкций правила правил указания указаний""",
     "INSTRUCTIONS": """instructions guidelines prompt prompts directives guardrails safeguards
         anweisungen instrucciones consignes instrucoes istruzioni инструкции инструкций""",
     "YOUR": "your deine deiner deinen tus tes vos tuas seu свои ваши",
-    "SAFETY": "safety security alignment content",
+    "SAFETY": "safety security alignment safe ethical moderation",
     "ALL": """all any every each everything alle allen alles todas todos toda todo toutes tous
         tout todas tutte tutti все всех весь всю""",
     "NEG": """not never don dont didn doesn no avoid nicht nie niemals keinesfalls nichts no
-        nunca jamas ne pas jamais rien nao non mai не никогда nobody none nothing mustn shouldn
+        nunca jamas ne pas jamais rien nao non mai не никогда nothing nobody none mustn shouldn
         needn won""",
     "WITHOUT": "without ohne sin sans sem senza без",
     "TELL": """tell mention inform notify reveal disclose alert say admit divulge
@@ -43,7 +45,7 @@ _WORDS = {
         ведома""",
     "TOLD": """told informed aware notified know learn hear suspect notice erfahren wissen merken
         saber enterarse sache savoir apprendre знать узнать""",
-    "HIDE": "hide hidden conceal withhold verschweige verschweigen verbirg oculta ocultar cache",
+    "HIDE": "hide conceal withhold verschweige verschweigen verbirg oculta ocultar",
     "FROM": "from vor al a",
     "USER": """user human benutzer nutzer anwender benutzers usuario utilisateur utente
         пользователю пользователь пользователя""",
@@ -60,7 +62,7 @@ _WORDS = {
         gib gebe ubergib fuge sende schicke pasalo pasar pasa incluye inclúyelo envia pon
         passe passez inclus incluez envoie mets fournis inclua passa includi
         передай передайте вставь добавь отправь""",
-    "SEND": """send resend upload post forward transmit deliver email mail submit exfiltrate
+    "SEND": """send resend upload post forward transmit deliver submit exfiltrate
         leak push relay report append sende sendet schicke ubermittle ubertrage lade
         envia envie manda mande sube transmite reenvia envoie envoyez transmets transmettez
         envoyer televerse envie mande invia inviate отправь отправьте отправляй отправляйте
@@ -99,7 +101,7 @@ _WORDS = {
         answers replies messages requests prompt antwort respuesta reponse""",
     "WHEN": "when whenever if while each every wenn falls cuando si quand lorsque когда",
     "MODIFY": """set change replace add append modify swap redirect alter rewrite insert route
-        put changed replaced prepend send modified swapped redirected include use""",
+        put changed replaced prepend send modified swapped redirected include use modifying replacing""",
     "TARGET": """recipient recipients account iban wallet address amount beneficiary payee channel
         number to condition cc bcc top""",
     "BY": "by with to for",
@@ -175,8 +177,47 @@ _WORDS = {
     "LEAVE": "leave omit exclude",
     "OUT": "out from",
     "ALSO": "also afterwards additionally then once secretly",
-    "ROT": "vtaber vafgehpgvbaf cerivbhf qvfertneq flfgrz frperg pbairefngvba cnffjbeq",
-    "REV": "erongi snoitcurtsni suoiverp drogersid metsys terces noitasrevnoc drowssap",
+    "SHIP": """send resend forward transmit upload exfiltrate leak relay mirror dispatch copy
+        sende sendet schicke ubermittle ubertrage lade envia envie manda mande sube transmite
+        reenvia envoie envoyez transmets transmettez envoyer invia inviate отправь отправьте
+        отправляй перешли пересылай передай загрузи""",
+    "BLIND": "bcc blindcopy",
+    "MAILING": "email mail post submit push deliver report write pipe stream publish",
+    "COPY": "copy copies duplicate bcc kopie copia copie копию",
+    "RESULT": """result results output outputs response responses answer content contents data
+        files text record records message messages details summary everything credentials""",
+    "STATES": """delete remove erase wipe drop purge move relocate trash overwrite write create
+        update push publish execute mark transfer send forward append copy""",
+    "WRITE": """overwrite append write create modify move copy delete replace upload push relocate
+        edit chmod transfer add put remove erase wipe""",
+    "CHANGE": """replace replaced change changed modify modified alter altered rewrite rewritten
+        swap swapped redirect redirected override overridden substitute upgraded""",
+    "PRETEXT": """security secure compliance audit auditing auditability privacy integrity stability
+        unauthorized unauthorised authenticity leaks suspicious permissions authorization
+        authentication protocol protocols tracking""",
+    "ENSURE": """ensure ensures ensuring enhance verify validate verification prevent preventing
+        prevents check maintain monitor protect""",
+    "DEMANDED": "mandatory required critical essential standard compulsory",
+    "STEP": """step check procedure protocol rule requirement reasons purposes process measure
+        logging log backup""",
+    "FAILURE": "failure failing skipping omitting ignoring neglecting",
+    "OTHERWISE": "otherwise else without",
+    "BREAK": """crash crashes corrupt corrupts corrupted corruption disrupt disrupts overload
+        instability error errors failure failures loss denial denied incorrect unstable
+        fail fails rejected invalid blocked""",
+    "CHOOSE": "choose pick select prefer prioritize prioritise favor favour",
+    "ALTERNATIVE": "alternative alternatives tool tools option options",
+    "REPEAT": "echo repeat reveal recite",
+    "ANYOTHER": """anderen andere anderem otra otras cualquier autre autres outra altro altri другими
+        других""",
+    "MADEAWARE": "informed aware notified hear suspect notice erfahren merken",
+    "TO": "to into at",
+    "FOR": "for",
+    "ANY": "any",
+    "MAKESURE": "makesure",
+    "THING": "it its them their what everything content contents line lines that this values",
+    "AFTER": "after once",
+    "HEED": "commands command requests wishes orders",
 }
 
 _IDEOGRAPHS = {
@@ -193,6 +234,8 @@ _IDEOGRAPHS = {
     "SECRETLY": "悄悄 偷偷 こっそり 密かに 몰래",
     "READ": "读取 打开 读 読み取 読み込 開い 読ん 읽",
     "PASS": "放入 传入 传递 填入 包含 附加 入れ 渡し 含め 전달",
+    "SHIP": "发送 上传 发给 传送 提交 送信 送って アップロード 転送 전송",
+    "THING": "内容 其 它 その それ 내용",
     "SEND": "发送 上传 发给 传送 提交 送信 送って アップロード 転送 전송",
     "CONTENT": "内容 내용",
     "PARAM": "参数 字段 パラメータ 引数",
@@ -205,6 +248,7 @@ _IDEOGRAPHS = {
     "USE": "使用 调用 使う 使用する 呼び出す",
     "CALL": "调用 使用 呼び出し 使って",
     "TOOL": "工具 ツール 도구",
+    "ANYOTHER": "其他 任何其他 他の ほかの 다른",
     "OTHER": "其他 任何其他 他の ほかの 다른",
     "THIS": "此 本 这个 この",
     "WHOLE": "整个 全部 完整 全体 すべて",
@@ -212,7 +256,7 @@ _IDEOGRAPHS = {
     "SECRETDATA": "密码 密钥 凭据 パスワード 秘密鍵 비밀번호",
     "PRIVATE": "密码 文件 パスワード ファイル",
     "OURSERVER": "我们的服务器 当社のサーバー",
-    "OBEYSTRICT": "按照 従って 服从",
+    "OBEYSTRICT": "従って 服从",
 }
 
 PHRASES = (
@@ -220,7 +264,7 @@ PHRASES = (
     r"env(?:ironment)?[ _-]var(?:iable)?s|mots de passe|system[ _-](?:prompt|message|instructions)|"
     r"(?:chat|conversation)[ _-]history|previous messages|so far|word for word|between us|"
     r"unter uns|entre nosotros|entre nous|blind copy|our servers?|unseren server|"
-    r"nuestro servidor|notre serveur|наш сервер"
+    r"make sure|nuestro servidor|notre serveur|наш сервер"
 )
 """Words that have a meaning only together; `_WORDS` lists them without spaces."""
 
@@ -230,7 +274,7 @@ NOT_THE_USER = (
 )
 """Phrases in which `user` is not the person talking to the model."""
 
-SPECIAL = ("SECRETFILE", "URL", "EMAIL", "PIPESHELL", "NAME", "ACCOUNT")
+SPECIAL = ("SECRETFILE", "KEYFILE", "URL", "EMAIL", "PIPESHELL", "NAME", "ACCOUNT")
 """Meanings found by a pattern instead of a word."""
 
 BITS = {name: 1 << place for place, name in enumerate((*_WORDS, *SPECIAL))}
@@ -239,7 +283,10 @@ BITS = {name: 1 << place for place, name in enumerate((*_WORDS, *SPECIAL))}
 
 def words() -> dict[str, int]:
     """Return each word of the languages written with spaces, with its meanings."""
-    return _masks(_WORDS)
+    masks = _masks(_WORDS)
+    for word, mask in _masks(languages.WORDS).items():
+        masks[word] = masks.get(word, 0) | mask
+    return masks
 
 
 def ideographs() -> dict[str, int]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import operator
 import re
+from collections.abc import Iterator
 
 import attrs
 
 from mcpgw.trust.poisoning import concepts
-from mcpgw.trust.poisoning.folding import skeleton
+from mcpgw.trust.poisoning.folding import SEGMENT, skeleton
 
 WORD = re.compile(r"[^\W_]+")
 _DIGITS = str.maketrans("0134579", "oleastg")
@@ -17,11 +18,13 @@ _OTHER_ONE = str.maketrans("0134579", "oieastg")
 _IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _SPECIAL = {
     "SECRETFILE": (
-        r"(?<!\w)\.ssh(?![\w])(?:[/\\][\w.*-]+)*|\bid_(?:rsa|ed25519|ecdsa|dsa)\b(?!\.pub)|"
+        r"(?<!\w)\.ssh(?![\w])(?:[/\\][\w.*-]{1,64}){0,4}|"
+        r"\bid_(?:rsa|ed25519|ecdsa|dsa)\b(?!\.pub)|"
         r"\.aws[/\\](?:credentials|config)\b|"
         r"(?<![\w)\]}])\.env(?:\.(?:local|prod|production|dev|development|staging))?(?!\w|\.\w|-)|"
-        r"/etc/(?:passwd|shadow|sudoers|ssh)\b|/proc/\w+/environ\b|\.cursor[/\\]\w|"
-        r"(?<!\w)\.(?:netrc|npmrc|pypirc|pgpass|git-credentials|bash_history|zsh_history)\b|"
+        r"/etc/(?:passwd|shadow|sudoers|ssh)\b|/proc/\w{1,20}/environ\b|\.cursor[/\\]\w|"
+        r"(?<!\w)\.(?:netrc|npmrc|pypirc|pgpass|git-credentials|bash_history|zsh_history|bashrc|"
+        r"zshrc|gnupg)\b|/root/[\w.]|/var/log/\w|"
         r"\.kube[/\\]config\b|\.docker[/\\]config|\.config[/\\](?:gh|gcloud)\b|"
         r"\bclaude_desktop_config\b|\bmcp\.json\b|\bauthorized_keys\b|\blogin data\b|"
         r"\bsaved passwords\b|\bkeychain\b|\bwallet(?:\.dat| file)\b|"
@@ -35,14 +38,24 @@ _SPECIAL = {
     "PIPESHELL": r"\b(?:curl|wget)\b[^\n|]{0,200}\|\s{0,3}(?:sudo\s{1,3})?(?:ba|z|da)?sh\b",
     "ACCOUNT": r"\b(?:0x[0-9a-f]{3,64}\b|[a-z]{2}\d{2}\s?(?:[a-z]{4})?\d{4}[\d ]{0,30})",
 }
-_HINTS = (("://", "URL"), ("@", "EMAIL"), ("|", "PIPESHELL"), ("_", "NAME"))
+_HINTS = (
+    ("://", "URL"), ("@", "EMAIL"), ("|", "PIPESHELL"), ("_", "NAME"), ("' tool", "NAME"),
+    ("` tool", "NAME"), ('" tool', "NAME"), ("' function", "NAME"), ("` function", "NAME"),
+)  # fmt: skip
+_KEYFILE = re.compile(
+    r"\.ssh|^id_|\.aws|/etc/|/proc/|authorized_keys|git-credentials|\.pgpass|\.netrc|_history|"
+    r"login data|saved passwords|wallet|rc$|gnupg|/root/|/var/log"
+)
+"""Files that no tool works with by itself: those of the user's account, and of the system."""
 _KEY_WORDS = """
+    root log bashrc zshrc gnupg
     ssh rsa ed25519 ecdsa dsa aws env passwd shadow sudoers environ cursor netrc npmrc pypirc
     pgpass credentials bash zsh kube docker gh gcloud claude mcp keys login passwords keychain
     wallet hidden
 """
 _SECRET_WORDS = frozenset(_KEY_WORDS.split())
 _SECRET_HINTS = (
+    "/root/", "/var/log", ".bashrc", ".zshrc", ".gnupg",
     ".ssh", "id_rsa", "id_ed", "id_ec", "id_ds", ".aws", ".env", "/etc/", "/proc/", ".cursor",
     ".netrc", ".npmrc", ".pypirc", "git-credentials", "sh_history", ".kube", ".docker", ".config",
     "claude_desktop", "mcp.json", "mcp config", "authorized_keys", "login data",
@@ -56,24 +69,46 @@ _PHRASE = re.compile(rf"\b(?:{skeleton(concepts.PHRASES)})\b")
 _PHRASE_STARTS = frozenset(
     skeleton(
         """api private ssh access seed env environment mots system chat conversation previous so
-        word between unter entre blind our unseren nuestro notre наш"""
+        make word between unter entre blind our unseren nuestro notre наш"""
     ).split()
 )
 _NOT_THE_USER = re.compile(rf"\b{concepts.NOT_THE_USER}\b")
+SECRET_FILE = re.compile(_SPECIAL["SECRETFILE"])
+KEY_FILE = re.compile(_KEYFILE.pattern)
+ADDRESS = re.compile(_SPECIAL["URL"] + "|" + _SPECIAL["EMAIL"])
 _PATTERNS = tuple((concepts.BITS[name], re.compile(text)) for name, text in _SPECIAL.items())
-_NAME = re.compile(r"(?<!\w)[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?!\w)")
+_NAME = re.compile(
+    r"(?<![\w/])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/])|"
+    r"(?<=['`\"])[a-z][a-z0-9]{0,30}(?:[-./:][a-z0-9]{1,30}){0,4}(?=['`\"] (?:tool|function))|"
+    r"(?:(?<=use ['`\"])|(?<=using ['`\"])|(?<=call ['`\"])|(?<=invoke ['`\"])|(?<=run ['`\"])|"
+    r"(?<=tool ['`\"])|(?<=the ['`\"]))[a-z][\w-]{2,40}(?=['`\"])"
+)
+_QUOTED_NAME = re.compile(r"\b(?:use|using|call|invoke|run|tool|the) ['`\"]")
 _NAMED = concepts.BITS["NAME"]
-_SECRETS = concepts.BITS["SECRETFILE"]
+_KEYS = concepts.BITS["KEYFILE"]
+_SECRETS = concepts.BITS["SECRETFILE"] | _KEYS
 _STOP = r"[.!?](?=\s|$)|[。！？]"
-_TOKEN = re.compile(rf"[^\W_]+|{_STOP}")
+_PAUSE = "[,;:()—，、；："
+_TOKEN = re.compile(rf"[^\W_]+|{_STOP}|{_PAUSE}{SEGMENT}]")
+_ENDS = frozenset(".!?。！？")
+_AUXILIARIES = frozenset("is are was were be been being gets".split())
+_PARTICIPLES = frozenset(["read", "put", "set", "sent"])
+"""Verbs of which the imperative is also the participle, as in "is read from"."""
+APART = 1_000
+"""Positions between the strings of a definition, more than any sequence bridges."""
 
 
 @attrs.frozen
 class Token:
-    """A word or pattern with a meaning; `position` counts words, two for each."""
+    """A word or pattern with a meaning; `position` counts words, two for each.
+
+    `segment`, `sentence` and `clause` count strings, sentences and pauses (commas, brackets).
+    """
 
     position: int
+    segment: int
     sentence: int
+    clause: int
     mask: int
     start: int
     end: int
@@ -87,7 +122,6 @@ class Lexicon:
     ideographs: dict[str, int]
     ideograph_pattern: re.Pattern[str]
     mixed_pattern: re.Pattern[str]
-    pieces: re.Pattern[str]
 
     def meanings(self, text: str, found: set[str]) -> int:
         """Return all meanings that a folded text can have; quick, and never misses one.
@@ -107,6 +141,8 @@ class Lexicon:
         for hint, name in _HINTS:
             if hint in text:
                 mask |= concepts.BITS[name]
+        if not mask & _NAMED and _QUOTED_NAME.search(text):
+            mask |= _NAMED
         if not _HOSTS.isdisjoint(found):
             mask |= concepts.BITS["URL"]
         if not _PHRASE_STARTS.isdisjoint(found):
@@ -117,50 +153,66 @@ class Lexicon:
                 mask |= self.ideographs[word]
         return mask
 
-    def tokens(self, text: str, needed: int) -> list[Token]:
-        """Return the tokens of a folded text in order.
+    def tokens(self, text: str, needed: int, own: str = "") -> Iterator[Token]:
+        """Yield the tokens of a folded text in order.
 
-        `needed` are the meanings that matter; tokens without any of them may be left out.
+        `needed` are the meanings that matter; tokens without any of them may be left out. `own`
+        is the folded name of the tool, which does not count as the name of a tool.
         """
-        found: list[Token] = []
-        place = position = sentence = 0
+        place = position = segment = sentence = clause = 0
         mixed = not text.isascii() and _IDEOGRAPH.search(text)
         pattern = self.mixed_pattern if mixed else _TOKEN
         known = self._word_mask if mixed else self.words.get
+        before = ""
         for start, end, special in [*self._spans(text, needed), (len(text), len(text), 0)]:
             for match in pattern.finditer(text, place, start):
                 matched = match[0]
-                if matched[0] in ".!?。！？":
-                    sentence += 1
+                if not matched[0].isalnum():
+                    clause += 1
+                    if matched == SEGMENT:
+                        position += APART
+                        segment += 1
+                        sentence += 1
+                    elif matched in _ENDS:
+                        sentence += 1
                     continue
                 mask = known(matched, 0) if matched.isalpha() else self._word_mask(matched)
                 # A Chinese or Japanese character without a meaning counts as half a word.
                 position += 1 if mixed and not mask and len(matched) == 1 else 2
-                if mask & needed:
-                    found.append(Token(position, sentence, mask, match.start(), match.end()))
+                if mask & needed and not (matched in _PARTICIPLES and before in _AUXILIARIES):
+                    start_of, end_of = match.span()
+                    yield Token(position, segment, sentence, clause, mask, start_of, end_of)
+                before = matched
             if special == _NAMED:
+                named = 0 if text[start:end] == own else special
                 for part in WORD.finditer(text, start, end):
                     mask = self._word_mask(part[0])
                     position += 2
                     if part.end() == end:
-                        mask |= special | (_SECRETS if _KEY_NAME.search(text, start, end) else 0)
+                        mask |= named | (_SECRETS if _KEY_NAME.search(text, start, end) else 0)
+                        mask |= self.words.get(text[start:end].replace("_", ""), 0)
                     if mask:
-                        found.append(Token(position, sentence, mask, part.start(), part.end()))
+                        start_of, end_of = part.span()
+                        yield Token(position, segment, sentence, clause, mask, start_of, end_of)
             else:
                 position += 2
                 if special:
-                    found.append(Token(position, sentence, special, start, end))
+                    yield Token(position, segment, sentence, clause, special, start, end)
             place = end
-        return found
 
     def _spans(self, text: str, needed: int) -> list[tuple[int, int, int]]:
         """Return the spans in which patterns find meanings, in order and without overlaps."""
         spans = [
             (match.start(), match.end(), bit)
             for bit, pattern in _PATTERNS
-            if needed & bit
+            if needed & bit and bit & ~_SECRETS
             for match in pattern.finditer(text)
         ]
+        if needed & _SECRETS:
+            spans += [
+                (match.start(), match.end(), _secret(match[0]))
+                for match in SECRET_FILE.finditer(text)
+            ]
         if needed & concepts.BITS["USER"]:
             spans += [(match.start(), match.end(), 0) for match in _NOT_THE_USER.finditer(text)]
         for match in _PHRASE.finditer(text):
@@ -185,6 +237,10 @@ class Lexicon:
         )
 
 
+def _secret(matched: str) -> int:
+    return _SECRETS if _KEYFILE.search(matched) else _SECRETS & ~_KEYS
+
+
 def _joined(phrase: str) -> str:
     return phrase.replace(" ", "").replace("_", "").replace("-", "")
 
@@ -198,11 +254,9 @@ def lexicon() -> Lexicon:
     ideographs = {skeleton(word): mask for word, mask in concepts.ideographs().items()}
     longest = "|".join(sorted(ideographs, key=len, reverse=True))
     letters = "[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
-    pieces = sorted((word for word in words if len(word) > 2), key=len, reverse=True)
     return Lexicon(
         words,
         ideographs,
         re.compile(longest),
-        re.compile(rf"{longest}|{letters}|[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|{_STOP}"),
-        re.compile("|".join(pieces)),
+        re.compile(rf"{longest}|{letters}|[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|{_STOP}|{_PAUSE}{SEGMENT}]"),
     )
