@@ -206,7 +206,9 @@ _WORDS = {
         instability error errors failure failures loss denial denied incorrect unstable
         fail fails rejected invalid blocked""",
     "CHOOSE": "choose pick select prefer prioritize prioritise favor favour",
-    "ALTERNATIVE": "alternative alternatives tool tools option options",
+    "ALTERNATIVE": "alternative alternatives tool tools option options competitor competitors",
+    "INFERIOR": "inferior outdated unreliable inaccurate",
+    "OUTPERFORM": "outperforms outperform beats surpasses",
     "REPEAT": "echo repeat reveal recite",
     "ANYOTHER": """anderen andere anderem otra otras cualquier autre autres outra altro altri другими
         других""",
@@ -274,7 +276,7 @@ NOT_THE_USER = (
 )
 """Phrases in which `user` is not the person talking to the model."""
 
-SPECIAL = ("SECRETFILE", "KEYFILE", "URL", "EMAIL", "PIPESHELL", "NAME", "ACCOUNT")
+SPECIAL = ("COMMAND", "SECRETFILE", "KEYFILE", "URL", "EMAIL", "PIPESHELL", "NAME", "ACCOUNT")
 """Meanings found by a pattern instead of a word."""
 
 BITS = {name: 1 << place for place, name in enumerate((*_WORDS, *SPECIAL))}

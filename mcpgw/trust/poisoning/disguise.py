@@ -42,11 +42,15 @@ _FOREIGN = re.compile(r"[^\W\da-z_]")
 _PATH = re.compile(r"[/\\=@#%]|\w_\w|:\w")
 _EDGES = "\"'`.,;:!?()[]{}<>*_-~"
 _LANGUAGE = frozenset(
-    """alter allow parent update content-type tests lists read user send reads users extra
-    pass passe past paste post posts output input import prior ports puts sends result
-    contest content context extract concept execute president resent recent presets pretend
-    revel reviews seating formed former inverse versions version prompts promoted prompted
-    outputs inputs""".split()
+    """agree alter allow amit approve authorise authorize cash come compete compromise concept
+    contact contest context cookie crate date dates detail dies direction document does ease elif
+    enable enode enter ever extract extra fall filed filing filter forge former formed fund
+    identifiant import informs input inputs invite inverse lean live lists lunch made neve output
+    outputs para parent past paste photo pint pint port ports post posts president presets pretend
+    priorities prompted prompts pure purpose puts quit quite quot rather reach read reads reason
+    recent rela rely resent restriction result revel reviews revoke seating send sends serve serves
+    setid start stat state stats tests tracing transit type update upgrade user users uses version
+    versions want""".split()
 )
 """Ordinary words that look like a misspelt or a turned word of the rules."""
 

@@ -80,9 +80,7 @@ def _scan_all(value: Mapping[str, object], where: str, own: str) -> tuple[Findin
     return _sorted(findings)
 
 
-def _scanned(
-    texts: list[tuple[str, str]], own: str, where: str, genre: Genre
-) -> Iterator[Finding]:
+def _scanned(texts: list[tuple[str, str]], own: str, where: str, genre: Genre) -> Iterator[Finding]:
     passes = Passes([text[:SCANNED] for _, text in texts], own, genre)
     for place, finding in passes.findings():
         path = where if place < 0 else texts[place][0]

@@ -69,6 +69,7 @@ def skeleton(text: str) -> str:
             text = ESCAPE_SEQUENCE.sub("", text)
         text = text if text.isprintable() else CONTROL.sub("", text)
         return (text if text.islower() else _CAMEL.sub(_split_name, text)).lower()
+    text = text.replace("\ufdfa", "").replace("\ufdfb", "")
     visible = CONTROL.sub("", ESCAPE_SEQUENCE.sub("", _INVISIBLE.sub("", text)))
     folded = unicodedata.normalize("NFKD", _CAMEL.sub(_split_name, visible)).casefold()
     if not folded.isascii():

@@ -154,6 +154,8 @@ def _mixed(text: str) -> Iterator[Concealed]:
         return
     for match in re.finditer(r"[^\W\d_]{4,60}", text):
         word = match[0]
+        if word.isascii():
+            continue
         plain = sum(letter.isascii() for letter in word)
         alike = sum(letter.casefold() in LOOKALIKES for letter in word)
         if plain and alike and plain + alike == len(word) and (plain > 1 or alike > 1):

@@ -36,9 +36,17 @@ _SPECIAL = {
     ),
     "EMAIL": r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}\b",
     "PIPESHELL": r"\b(?:curl|wget)\b[^\n|]{0,200}\|\s{0,3}(?:sudo\s{1,3})?(?:ba|z|da)?sh\b",
+    "COMMAND": (
+        r"\brm -r?f?r?\b|\bcurl\b[^\n|]{0,80}https?://|\bwget\b[^\n|]{0,40}https?://|\bnc -\w|"
+        r"/dev/tcp/|\bos\.(?:system|popen)\(|\bsubprocess\.\w|\beval\(|\bchmod [+\d]|"
+        r"\bbash -[ci]\b|\bpowershell\b"
+    ),
     "ACCOUNT": r"\b(?:0x[0-9a-f]{3,64}\b|[a-z]{2}\d{2}\s?(?:[a-z]{4})?\d{4}[\d ]{0,30})",
 }
 _HINTS = (
+    ("rm -", "COMMAND"), ("curl ", "COMMAND"), ("wget ", "COMMAND"), ("nc -", "COMMAND"),
+    ("/dev/tcp", "COMMAND"), ("os.", "COMMAND"), ("subprocess.", "COMMAND"),
+    ("eval(", "COMMAND"), ("chmod ", "COMMAND"), ("bash -", "COMMAND"), ("powershell", "COMMAND"),
     ("://", "URL"), ("@", "EMAIL"), ("|", "PIPESHELL"), ("_", "NAME"), ("' tool", "NAME"),
     ("` tool", "NAME"), ('" tool', "NAME"), ("' function", "NAME"), ("` function", "NAME"),
 )  # fmt: skip
@@ -258,5 +266,7 @@ def lexicon() -> Lexicon:
         words,
         ideographs,
         re.compile(longest),
-        re.compile(rf"{longest}|{letters}|[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|{_STOP}|{_PAUSE}{SEGMENT}]"),
+        re.compile(
+            rf"{longest}|{letters}|[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|{_STOP}|{_PAUSE}{SEGMENT}]"
+        ),
     )

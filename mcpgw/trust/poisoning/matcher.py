@@ -62,12 +62,13 @@ def needed(among: Iterable[Sequence]) -> int:
     return functools.reduce(operator.or_, masks, 0)
 
 
-def hits(tokens: Iterable[Token], among: Iterable[Sequence]) -> Iterator[Hit]:
-    """Yield the first hit of each rule in each segment.
+def hits(tokens: Iterable[Token], among: Iterable[Sequence], last: int = 0) -> Iterator[Hit]:
+    """Yield the first hit of each rule in each segment, and all hits of hints.
 
     Each step keeps only the latest place at which it was reached. Gaps are counted from step to
     step, so an earlier place can never match more, and one pass over the text is enough. After
     `ENOUGH` severe hits the rest of a segment is passed over, after `PLENTY` the rest of the text.
+    `last` is the number of the last segment.
     """
     by_bit = _by_bit(among)
     by_mask: dict[int, list[tuple[_Run, int]]] = {}
@@ -83,6 +84,8 @@ def hits(tokens: Iterable[Token], among: Iterable[Sequence]) -> Iterator[Hit]:
         if total >= PLENTY:
             return
         if severe >= ENOUGH:
+            if segment == last:
+                return
             continue
         steps = by_mask.get(token.mask)
         if steps is None:
@@ -97,7 +100,8 @@ def hits(tokens: Iterable[Token], among: Iterable[Sequence]) -> Iterator[Hit]:
         for run, place, start in moves:
             run.reached[place] = (token, start)
             if place == len(run.steps) - 1 and id(run.rule) not in done:
-                done.add(id(run.rule))
+                if not run.rule.hint:
+                    done.add(id(run.rule))
                 severe += run.rule.severity is Severity.HIGH
                 total += run.rule.severity is Severity.HIGH
                 yield Hit(run.rule, token.segment, start, token.end)

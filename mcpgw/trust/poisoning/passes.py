@@ -7,6 +7,7 @@ than ordinary prose.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import re
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,8 @@ ALLOWANCE = 4
 SPARE = 20_000
 """Characters that may be read in later passes of any definition, however short."""
 EXPENSIVE = "has too many layers of encoding to be checked"
+NEAR = 500
+"""Characters within which the two categories of a pair must occur."""
 HINTS = frozenset({"tool-order", "argument-change", "pretext"})
 """Categories that are reported only in the pairs of `PAIRS`."""
 _ADD_UP = frozenset(
@@ -54,7 +57,7 @@ _MARKS = ("<", "[", "&", "%", "\\", "/*", "SYSTEM", "#", "nt:", "nts:", "ai:", "
 _GAP = " " * 30
 _ROW = 40
 """Characters of a word from which it may be a row of dashes."""
-CHUNK = 400
+CHUNK = 1_500
 """Characters of neighbouring strings that are matched together at least."""
 _LOOKS_FOR = ("detect", "scan", "flag", "block", "recogni", "classif", "catch", "filter")
 _PROTECTED = re.compile(
@@ -67,8 +70,14 @@ _TO_ACT = re.compile(r"\s+(?:to|how)\s+(?!the\b)\w")
 _ENGLISH = frozenset("the and of to with this for from or are it by".split())
 """Words that stand in every English sentence, and in no other language."""
 
-Found = tuple[int, Finding]
-"""A finding and the number of the string it is in, -1 for all of them."""
+
+@attrs.frozen
+class Found:
+    """A finding, the number of the string it is in (-1 for all), and where it starts there."""
+
+    place: int
+    finding: Finding
+    start: int = 0
 
 
 @attrs.define
@@ -87,19 +96,19 @@ class Passes:
     exhausted: bool = False
     allowance: int = attrs.field(init=False)
     """Characters that may still be read in later passes."""
-    _found: dict[int, list[Finding]] = attrs.field(factory=dict)
+    _found: dict[int, list[Found]] = attrs.field(factory=dict)
 
     @allowance.default
     def _allow(self) -> int:
         return ALLOWANCE * sum(map(len, self.texts)) + SPARE
 
-    def findings(self) -> Iterator[Found]:
+    def findings(self) -> Iterator[tuple[int, Finding]]:
         """Yield the findings, with the numbers of the strings."""
         folded = list(map(self._fold, self.texts))
         whole = SEGMENT.join(folded)
         own = skeleton(self.own)
-        for place, finding in _matches(whole, self.genre, own):
-            self._add(place, finding)
+        for each in _matches(whole, self.genre, own):
+            self._found.setdefault(each.place, []).append(each)
         clear = self._is_clear
         long = any(len(word) >= encoded.MIN_BLOB for word in set(whole.split()))
         for place, text in enumerate(self.texts):
@@ -120,11 +129,12 @@ class Passes:
     def _is_clear(self) -> bool:
         """Whether the strings are a clear case already."""
         return any(
-            each.severity is Severity.HIGH for each in itertools.chain(*self._found.values())
+            each.finding.severity is Severity.HIGH
+            for each in itertools.chain(*self._found.values())
         )
 
-    def _add(self, place: int, finding: Finding) -> None:
-        self._found.setdefault(place, []).append(finding)
+    def _add(self, place: int, finding: Finding, start: int = 0) -> None:
+        self._found.setdefault(place, []).append(Found(place, finding, start))
 
     def _fold(self, text: str) -> str:
         folded = skeleton(text)
@@ -172,15 +182,16 @@ class Passes:
         return self.genre == "definition"
 
     def _add_plain(self, place: int, text: str) -> None:
-        for _, finding in _matches(skeleton(text), self.genre, ""):
-            self._add(place, finding)
+        for each in _matches(skeleton(text), self.genre, ""):
+            self._add(place, each.finding, each.start)
 
     def _add_hidden(self, place: int, folded: str, layer: str) -> None:
         """Add what rules hold in a hidden text; what would only be a warning is severe here."""
         if not self._spend(len(folded)):
             return
         promoted = False
-        for _, finding in _matches(folded, self.genre, ""):
+        for each in _matches(folded, self.genre, ""):
+            finding = each.finding
             warning = finding.severity is Severity.MEDIUM and finding.category not in HINTS
             if warning and self.genre == "definition":
                 if promoted:
@@ -189,7 +200,7 @@ class Passes:
                 reason = f"{finding.reason}, hidden by {layer}"
                 self._add(place, attrs.evolve(finding, severity=Severity.HIGH, reason=reason))
             else:
-                self._add(place, finding)
+                self._add(place, finding, each.start)
         secret = SECRET_FILE.search(folded) if layer == "an encoding" else None
         if secret:
             reason = "names a file with secrets, hidden by an encoding"
@@ -201,15 +212,14 @@ class Passes:
             if not self._spend(len(reading)):
                 return
             same = reading.count(SEGMENT) == whole.count(SEGMENT)
-            read: dict[int, dict[str, Finding]] = {}
-            for place, finding in _matches(reading, self.genre, ""):
-                found = read.setdefault(place if same else -1, {})
-                if finding.severity is Severity.HIGH or finding.category in HINTS:
-                    found.setdefault(finding.category, finding)
+            read: dict[int, list[Found]] = {}
+            for each in _matches(reading, self.genre, ""):
+                if each.finding.severity is Severity.HIGH or each.finding.category in HINTS:
+                    read.setdefault(each.place if same else -1, []).append(each)
             for place, found in read.items():
-                known = {each.category for each in self._found.get(place, ())}
-                for finding in [*found.values(), *_paired(found)]:
-                    if finding.severity is Severity.HIGH and finding.category not in known:
+                known = {each.finding.category for each in self._found.get(place, ())}
+                for finding in _one_each(found, self.genre):
+                    if finding.category not in known:
                         reason = f"{finding.reason}, hidden by a disguise"
                         self._add(place, attrs.evolve(finding, reason=reason))
 
@@ -231,9 +241,7 @@ class Passes:
             if english * 10 < len(words):
                 reason = "names a file with secrets and an address"
                 matched = excerpt(text[file.start() :])
-                self._add(
-                    place, Finding(Severity.HIGH, "exfiltration", "", matched, reason)
-                )
+                self._add(place, Finding(Severity.HIGH, "exfiltration", "", matched, reason))
 
     def _join(self, folded: list[str]) -> None:
         """Add what the sentences of a definition give only together."""
@@ -242,7 +250,8 @@ class Passes:
         sentences = [text for text in folded if " " in text]
         if len(sentences) < 2:
             return
-        for _, finding in _matches(" ".join(sentences), self.genre, ""):
+        for each in _matches(" ".join(sentences), self.genre, ""):
+            finding = each.finding
             if finding.severity is Severity.HIGH and finding.category in _SPLIT:
                 reason = f"{finding.reason}, spread over several strings"
                 self._add(-1, attrs.evolve(finding, reason=reason))
@@ -293,20 +302,23 @@ def _matches(whole: str, genre: Genre, own: str) -> Iterator[Found]:
         among = possible(words.meanings(folded, set(WORD.findall(folded))), genre)
         if not among:
             continue
-        for hit in hits(words.tokens(folded, needed(among), own), among):
+        last = folded.count(SEGMENT)
+        for hit in hits(words.tokens(folded, needed(among), own), among, last):
             begin = folded.rfind(SEGMENT, 0, hit.start) + 1
             end = folded.find(SEGMENT, hit.end)
             text = folded[begin : end if end >= 0 else len(folded)]
             finding = _finding(hit, text, hit.start - begin, hit.end - begin, genre)
             severe += finding.severity is Severity.HIGH
-            yield first + hit.segment, finding
+            yield Found(first + hit.segment, finding, hit.start - begin)
 
 
 def _finding(hit: Hit, text: str, start: int, end: int, genre: Genre) -> Finding:
     rule = hit.rule
     pattern = rule.category == "instruction-override" and "|" in text[start:end]
-    softened = pattern or _cited(text, start, genre) or (
-        rule.category == "secrecy" and _harmless(text, start, end)
+    softened = (
+        pattern
+        or _cited(text, start, genre)
+        or (rule.category == "secrecy" and _harmless(text, start, end))
     )
     severity = Severity.MEDIUM if softened else rule.severity
     return Finding(severity, rule.category, "", excerpt(text[start:end]), rule.reason)
@@ -335,31 +347,38 @@ def _report(concealed: hidden.Concealed, layer: str) -> Finding:
     return Finding(severity, concealed.category, "", excerpt(concealed.matched), concealed.reason)
 
 
-def _one_each(findings: Iterable[Finding], genre: Genre) -> list[Finding]:
+def _one_each(found: Iterable[Found], genre: Genre) -> list[Finding]:
     """Return one finding for each category, with those that are severe only together."""
     kept: dict[str, Finding] = {}
-    for finding in findings:
-        known = kept.get(finding.category)
+    starts: dict[str, list[int]] = {}
+    for each in found:
+        category = each.finding.category
+        starts.setdefault(category, []).append(each.start)
+        known = kept.get(category)
         if known is None or known.severity is Severity.MEDIUM:
-            kept[finding.category] = finding
+            kept[category] = each.finding
     severe = any(finding.severity is Severity.HIGH for finding in kept.values())
-    together = [] if severe or genre == "skill" else list(_together(kept))
+    together = [] if severe or genre == "skill" else list(_together(kept, starts))
     return [each for each in kept.values() if each.category not in HINTS] + together[:1]
 
 
-def _paired(kept: dict[str, Finding]) -> Iterator[Finding]:
+def _together(kept: dict[str, Finding], starts: dict[str, list[int]]) -> Iterator[Finding]:
     for first, second, reason in PAIRS:
-        if first in kept and second in kept:
+        if first in kept and second in kept and _near(starts[first], starts[second]):
             yield attrs.evolve(
                 kept[first], severity=Severity.HIGH, category="combination", reason=reason
             )
-
-
-def _together(kept: dict[str, Finding]) -> Iterator[Finding]:
-    yield from _paired(kept)
     weak = [finding for finding in kept.values() if finding.category in _ADD_UP]
     if len(weak) > 1:
         reason = f"{weak[0].reason} and {weak[1].reason}"
-        yield attrs.evolve(
-            weak[0], severity=Severity.HIGH, category="combination", reason=reason
-        )
+        yield attrs.evolve(weak[0], severity=Severity.HIGH, category="combination", reason=reason)
+
+
+def _near(starts: list[int], others: list[int]) -> bool:
+    """Return whether a place of one list is within `NEAR` characters of one of the other."""
+    others = sorted(others)
+    for start in starts:
+        place = bisect.bisect_left(others, start - NEAR)
+        if place < len(others) and others[place] <= start + NEAR:
+            return True
+    return False
