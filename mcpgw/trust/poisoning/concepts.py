@@ -200,7 +200,7 @@ _WORDS = {
     "DEMANDED": "mandatory required critical essential standard compulsory",
     "STEP": """step check procedure protocol rule requirement reasons purposes process measure
         logging log backup""",
-    "FAILURE": "failure failing skipping omitting ignoring neglecting",
+    "FAILURE": "failure failing skipping omitting ignoring neglecting leaving",
     "OTHERWISE": "otherwise else without",
     "BREAK": """crash crashes corrupt corrupts corrupted corruption disrupt disrupts overload
         instability error errors failure failures loss denial denied incorrect unstable
@@ -209,6 +209,8 @@ _WORDS = {
     "ALTERNATIVE": "alternative alternatives tool tools option options competitor competitors",
     "INFERIOR": "inferior outdated unreliable inaccurate",
     "OUTPERFORM": "outperforms outperform beats surpasses",
+    "DELIVERED": "copied sent forwarded relayed uploaded mailed emailed",
+    "INQUIRE": "ask request await",
     "REPEAT": "echo repeat reveal recite",
     "ANYOTHER": """anderen andere anderem otra otras cualquier autre autres outra altro altri другими
         других""",
