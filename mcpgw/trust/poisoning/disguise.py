@@ -41,17 +41,18 @@ _JUNK = re.compile("[^a-z]+")
 _FOREIGN = re.compile(r"[^\W\da-z_]")
 _PATH = re.compile(r"[/\\=@#%]|\w_\w|:\w")
 _EDGES = "\"'`.,;:!?()[]{}<>*_-~"
-_LANGUAGE = frozenset(
-    """agree alter allow amit approve authorise authorize cash come compete compromise concept
-    contact contest context cookie crate date dates detail dies direction document does ease elif
-    enable enode enter ever extract extra fall filed filing filter forge former formed fund
-    identifiant import informs input inputs invite inverse lean live lists lunch made neve output
-    outputs para parent past paste photo pint pint port ports post posts president presets pretend
-    priorities prompted prompts pure purpose puts quit quite quot rather reach read reads reason
-    recent rela rely resent restriction result revel reviews revoke seating send sends serve serves
-    setid start stat state stats tests tracing transit type update upgrade user users uses version
-    versions want""".split()
-)
+_LANGUAGE_TABLE = """
+    agree alter allow amit approve authorise authorize cash come compete compromise concept
+    contact contest context cookie crate date dates detail dies direction document does ease
+    elif enable enode enter ever extract extra fall filed filing filter forge former formed fund
+    identifiant import informs input inputs invite inverse lean live lists lunch made neve
+    output outputs para parent past paste photo pint pint port ports post posts president
+    presets pretend priorities prompted prompts pure purpose puts quit quite quot rather reach
+    read reads reason recent rela rely resent restriction result revel reviews revoke seating
+    send sends serve serves setid start stat state stats tests tracing transit type update
+    upgrade user users uses version versions want
+"""
+_LANGUAGE = frozenset(_LANGUAGE_TABLE.split())
 """Ordinary words that look like a misspelt or a turned word of the rules."""
 
 
@@ -111,7 +112,7 @@ def _plain(token: str) -> str:
         return "" if word in known else _tables().misspelt.get(word, "")
     if "<" in token:
         word = _TAG.sub("", token).strip(_EDGES)
-    if _PATH.search(word) and not ("@" in word or "#" in word) or _FOREIGN.search(word):
+    if (_PATH.search(word) and not ("@" in word or "#" in word)) or _FOREIGN.search(word):
         return ""
     letters = _JUNK.sub("", word)
     if len(letters) >= MIN_KEY and letters in known:

@@ -60,9 +60,9 @@ CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 def skeleton(text: str) -> str:
     """Return the text as a reader sees it: lower case, one alphabet, nothing invisible.
 
-    Names such as `readFile` become `read_file`. Compatibility forms (full width, bold, circled), marks on letters, and Cyrillic and Greek
-    look-alikes fold into plain letters. A text in one of those scripts matches only words folded
-    in the same way.
+    Names such as `readFile` become `read_file`. Compatibility forms (full width, bold, circled),
+    marks on letters, and Cyrillic and Greek look-alikes fold into plain letters. A text in one of
+    those scripts matches only words folded in the same way.
     """
     if text.isascii():
         if "\x1b" in text:

@@ -131,7 +131,8 @@ def _joiners(text: str) -> Iterator[Concealed]:
                 break
     misplaced += "".join(_FILLERS.findall(body))
     if misplaced:
-        long = len(misplaced) >= MANY
+        # One character repeated carries no message; nor does the filling of mail previews.
+        long = len(misplaced) >= MANY and len(set(misplaced) - {"\u034f"}) > 1
         severity = Severity.HIGH if long else Severity.MEDIUM
         yield Concealed(severity, "invisible-text", misplaced, "contains invisible characters")
 

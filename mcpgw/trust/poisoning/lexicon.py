@@ -89,9 +89,9 @@ _NAME = re.compile(
     r"(?<![\w/])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/])|"
     r"(?<=['`\"])[a-z][a-z0-9]{0,30}(?:[-./:][a-z0-9]{1,30}){0,4}(?=['`\"] (?:tool|function))|"
     r"(?:(?<=use ['`\"])|(?<=using ['`\"])|(?<=call ['`\"])|(?<=invoke ['`\"])|(?<=run ['`\"])|"
-    r"(?<=tool ['`\"])|(?<=the ['`\"]))[a-z][\w-]{2,40}(?=['`\"])"
+    r"(?<=tool ['`\"]))[a-z][\w-]{2,40}(?=['`\"])"
 )
-_QUOTED_NAME = re.compile(r"\b(?:use|using|call|invoke|run|tool|the) ['`\"]")
+_QUOTED_NAME = re.compile(r"\b(?:use|using|call|invoke|run|tool) ['`\"]")
 _NAMED = concepts.BITS["NAME"]
 _KEYS = concepts.BITS["KEYFILE"]
 _SECRETS = concepts.BITS["SECRETFILE"] | _KEYS
@@ -99,7 +99,10 @@ _STOP = r"[.!?](?=\s|$)|[。！？]"
 _PAUSE = "[,;:()—，、；："
 _TOKEN = re.compile(rf"[^\W_]+|{_STOP}|{_PAUSE}{SEGMENT}]")
 _ENDS = frozenset(".!?。！？")
-_AUXILIARIES = frozenset("is are was were be been being gets".split())
+_AUXILIARIES = frozenset(["is", "are", "was", "were", "be", "been", "being", "gets"])
+_ALIKE = frozenset(["he", "b"])
+"""English words that look like Russian words of the rules."""
+_DECLARING = frozenset(["does", "did"])
 _PARTICIPLES = frozenset(["read", "put", "set", "sent"])
 """Verbs of which the imperative is also the participle, as in "is read from"."""
 APART = 1_000
@@ -136,14 +139,7 @@ class Lexicon:
 
         `found` are the words of the text.
         """
-        mask = 0
-        words = self.words
-        for word in found & words.keys():
-            mask |= words[word]
-        for word in [word for word in found if not word.isalpha()]:
-            mask |= self._leet(word)
-            if _ACCOUNT_START.match(word):
-                mask |= concepts.BITS["ACCOUNT"]
+        mask = self._of_words(found)
         if not _SECRET_WORDS.isdisjoint(found) and any(hint in text for hint in _SECRET_HINTS):
             mask |= _SECRETS
         for hint, name in _HINTS:
@@ -151,15 +147,24 @@ class Lexicon:
                 mask |= concepts.BITS[name]
         if not mask & _NAMED and _QUOTED_NAME.search(text):
             mask |= _NAMED
-        if not _HOSTS.isdisjoint(found):
-            mask |= concepts.BITS["URL"]
         if not _PHRASE_STARTS.isdisjoint(found):
             for phrase in _PHRASE.findall(text):
-                mask |= words.get(_joined(phrase), 0)
+                mask |= self.words.get(_joined(phrase), 0)
         if not text.isascii() and _IDEOGRAPH.search(text):
             for word in self.ideograph_pattern.findall(text):
                 mask |= self.ideographs[word]
         return mask
+
+    def _of_words(self, found: set[str]) -> int:
+        mask = 0
+        for word in found & self.words.keys():
+            mask |= self.words[word]
+        for word in found:
+            if not word.isalpha():
+                mask |= self._leet(word)
+                if _ACCOUNT_START.match(word):
+                    mask |= concepts.BITS["ACCOUNT"]
+        return mask if _HOSTS.isdisjoint(found) else mask | concepts.BITS["URL"]
 
     def tokens(self, text: str, needed: int, own: str = "") -> Iterator[Token]:
         """Yield the tokens of a folded text in order.
@@ -172,6 +177,7 @@ class Lexicon:
         pattern = self.mixed_pattern if mixed else _TOKEN
         known = self._word_mask if mixed else self.words.get
         before = ""
+        foreign = frozenset() if mixed or not text.isascii() else _ALIKE
         for start, end, special in [*self._spans(text, needed), (len(text), len(text), 0)]:
             for match in pattern.finditer(text, place, start):
                 matched = match[0]
@@ -187,7 +193,7 @@ class Lexicon:
                 mask = known(matched, 0) if matched.isalpha() else self._word_mask(matched)
                 # A Chinese or Japanese character without a meaning counts as half a word.
                 position += 1 if mixed and not mask and len(matched) == 1 else 2
-                if mask & needed and not (matched in _PARTICIPLES and before in _AUXILIARIES):
+                if mask & needed and not (matched in foreign or _declares(before, matched)):
                     start_of, end_of = match.span()
                     yield Token(position, segment, sentence, clause, mask, start_of, end_of)
                 before = matched
@@ -243,6 +249,13 @@ class Lexicon:
         return self.words.get(word.translate(_DIGITS), 0) | self.words.get(
             word.translate(_OTHER_ONE), 0
         )
+
+
+def _declares(before: str, word: str) -> bool:
+    """Return whether a word describes instead of ordering, as in "is read" and "does not"."""
+    return (word in _PARTICIPLES and before in _AUXILIARIES) or (
+        word == "not" and before in _DECLARING
+    )
 
 
 def _secret(matched: str) -> int:

@@ -20,10 +20,11 @@ _WHAT = (
     r"orders?|commands?|reminder|notice)"
 )
 _COMPOUND = re.compile(rf"(?:{_WHO}_{{0,1}}){{1,3}}{_WHAT}")
-_POSES = frozenset(
-    """system instructions instruction secret hidden admin developer assistant ai override
-    directive rules""".split()
-)
+_POSE_TABLE = """
+    system instructions instruction secret hidden admin developer assistant ai override
+    directive rules
+"""
+_POSES = frozenset(_POSE_TABLE.split())
 _SHOUTS = frozenset(["important", "critical", "system_note"])
 _PARAGRAPH = re.compile(r"\s{0,20}<\s?/?(?:p|para|ul|ol|li|br|b|note|code|a)\b")
 MIN_FRAMED = 12
@@ -37,6 +38,7 @@ _BRACKET = re.compile(
     r"\[/\s{0,3}important\s{0,3}\]|"
     rf"\[{{1,3}}\s{{0,3}}(?:system|admin|developer|hidden|secret)[ _-]"
     rf"(?:note|{_WHAT})\s{{0,3}}[\]:]|"
+    r"\[\s{0,3}(?:system|override)\s{0,3}\]\s{0,3}:?\s{0,3}(?:the assistant|you|from now|ignore)\b|"
     r"\[{1,3}\s{0,3}(?:system|hidden|override|secret)\s{0,3}:\s{0,3}(?:[^\]\s]{1,40}\s{1,3}){3}"
 )
 _HEADING = re.compile(

@@ -62,7 +62,7 @@ def needed(among: Iterable[Sequence]) -> int:
     return functools.reduce(operator.or_, masks, 0)
 
 
-def hits(tokens: Iterable[Token], among: Iterable[Sequence], last: int = 0) -> Iterator[Hit]:
+def hits(tokens: Iterable[Token], among: tuple[Sequence, ...], last: int = 0) -> Iterator[Hit]:
     """Yield the first hit of each rule in each segment, and all hits of hints.
 
     Each step keeps only the latest place at which it was reached. Gaps are counted from step to
@@ -70,28 +70,43 @@ def hits(tokens: Iterable[Token], among: Iterable[Sequence], last: int = 0) -> I
     `ENOUGH` severe hits the rest of a segment is passed over, after `PLENTY` the rest of the text.
     `last` is the number of the last segment.
     """
-    by_bit = _by_bit(among)
-    by_mask: dict[int, list[tuple[_Run, int]]] = {}
-    done: set[int] = set()
-    segment = severe = total = excusing = 0
-    for sequence in among:
-        excusing |= sequence.rule.unless
+    runs = _Runs(_by_bit(among))
+    segment = severe = total = 0
+    excusing = functools.reduce(operator.or_, (each.rule.unless for each in among), 0)
     excuse: Token | None = None
     for token in tokens:
         if token.segment != segment:
             segment, severe = token.segment, 0
-            done.clear()
-        if total >= PLENTY:
+            runs.done.clear()
+        if total >= PLENTY or (severe >= ENOUGH and segment == last):
             return
         if severe >= ENOUGH:
-            if segment == last:
-                return
             continue
-        steps = by_mask.get(token.mask)
+        for rule, start in runs.advance(token, excuse):
+            severe += rule.severity is Severity.HIGH
+            total += rule.severity is Severity.HIGH
+            yield Hit(rule, token.segment, start, token.end)
+        if token.mask & excusing:
+            excuse = token
+
+
+@attrs.define(eq=False)
+class _Runs:
+    """The runs of all sequences over one text."""
+
+    by_bit: dict[int, list[tuple[_Run, int]]]
+    done: set[int] = attrs.field(factory=set)
+    """Rules that matched in this segment, by identity."""
+    _by_mask: dict[int, list[tuple[_Run, int]]] = attrs.field(factory=dict)
+
+    def advance(self, token: Token, excuse: Token | None) -> Iterator[tuple[Rule, int]]:
+        """Move the runs on by a token; yield the rules that match, with the starts."""
+        steps = self._by_mask.get(token.mask)
         if steps is None:
-            steps = [step for bit in _bits(token.mask) for step in by_bit.get(bit, ())]
-            by_mask[token.mask] = steps
+            steps = [step for bit in _bits(token.mask) for step in self.by_bit.get(bit, ())]
+            self._by_mask[token.mask] = steps
         moves: list[tuple[_Run, int, int]] = []
+        done = self.done
         for run, place in steps:
             if place and run.reached[place - 1] is None:
                 continue
@@ -102,11 +117,7 @@ def hits(tokens: Iterable[Token], among: Iterable[Sequence], last: int = 0) -> I
             if place == len(run.steps) - 1 and id(run.rule) not in done:
                 if not run.rule.hint:
                     done.add(id(run.rule))
-                severe += run.rule.severity is Severity.HIGH
-                total += run.rule.severity is Severity.HIGH
-                yield Hit(run.rule, token.segment, start, token.end)
-        if token.mask & excusing:
-            excuse = token
+                yield run.rule, start
 
 
 def _start(run: _Run, place: int, token: Token, excuse: Token | None) -> int:
@@ -125,7 +136,7 @@ def _start(run: _Run, place: int, token: Token, excuse: Token | None) -> int:
         return -1
     before, start = reached
     near = before.position < token.position <= before.position + step.reach
-    if not near or before.sentence != token.sentence and not step.crosses:
+    if not near or (before.sentence != token.sentence and not step.crosses):
         return -1
     if step.clause is Clause.SAME and before.clause != token.clause:
         return -1

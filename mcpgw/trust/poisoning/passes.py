@@ -28,6 +28,8 @@ ALLOWANCE = 4
 """Characters that may be read in later passes, for each character of the strings."""
 SPARE = 20_000
 """Characters that may be read in later passes of any definition, however short."""
+SLACK = 100
+"""Characters by which even a short text may grow further when it is folded."""
 EXPENSIVE = "has too many layers of encoding to be checked"
 NEAR = 500
 """Characters within which the two categories of a pair must occur."""
@@ -52,7 +54,22 @@ _ADD_UP = frozenset(
 """Categories that are a warning alone and severity HIGH if two of them meet in one text."""
 _SPLIT = frozenset({"credential-file", "instruction-override", "secrecy"})
 """Intents clear enough to be reported if several strings express them only together."""
-_MARKS = ("<", "[", "&", "%", "\\", "/*", "SYSTEM", "#", "nt:", "nts:", "ai:", "nt,", "nts,")
+_MARKS = (
+    "<",
+    "[",
+    "&",
+    "%",
+    "\\",
+    "/*",
+    "SYSTEM",
+    "ystem:",
+    "#",
+    "nt:",
+    "nts:",
+    "ai:",
+    "nt,",
+    "nts,",
+)
 """What stands in every text with markup, escapes or words to the model."""
 _GAP = " " * 30
 _ROW = 40
@@ -67,7 +84,9 @@ _PROTECTED = re.compile(
 _DONE = re.compile(r"\b(?:you|read|sent|step|call|tool|instructions?|process|change|about this)\b")
 _TO_ACT = re.compile(r"\s+(?:to|how)\s+(?!the\b)\w")
 """What follows "do not tell the user" if the user is not to be told to do something."""
-_ENGLISH = frozenset("the and of to with this for from or are it by".split())
+_ENGLISH = frozenset(
+    ["the", "and", "of", "to", "with", "this", "for", "from", "or", "are", "it", "by"]
+)
 """Words that stand in every English sentence, and in no other language."""
 
 
@@ -138,10 +157,10 @@ class Passes:
 
     def _fold(self, text: str) -> str:
         folded = skeleton(text)
-        if len(folded) > EXPANSION * len(text) + EXPANSION:
+        most = EXPANSION * len(text) + SLACK
+        if len(folded) > most:
             self.exhausted = True
-            return folded[: EXPANSION * len(text)]
-        return folded
+        return folded[:most]
 
     def _spend(self, characters: int) -> bool:
         """Return whether that many characters may be read in another pass."""
