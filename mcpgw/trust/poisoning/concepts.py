@@ -182,8 +182,8 @@ _WORDS = {
     "COPY": "copy copies duplicate bcc kopie copia copie копию",
     "RESULT": """result results output outputs response responses answer content contents data
         files text record records message messages details summary everything credentials""",
-    "HARMS": """delete remove erase wipe drop purge send post email mail message transfer upload
-        push execute overwrite move grant refund evaluate""",
+    "HARMS": """reset delete remove erase wipe drop purge send post email mail message transfer
+        upload push execute overwrite move grant refund evaluate""",
     "WRITE": """overwrite append write create modify move copy delete replace upload push
         relocate edit chmod transfer add put remove erase wipe""",
     "CHANGE": """replace replaced change changed modify modified alter altered rewrite rewritten
@@ -208,7 +208,7 @@ _WORDS = {
     "DELIVERED": "copied sent forwarded relayed uploaded mailed emailed",
     "INQUIRE": "ask request await",
     "RANK": "priority precedence importance authority",
-    "HIGHER": "higher greater above over",
+    "HIGHER": "higher greater",
     "REPEAT": "echo repeat reveal recite",
     "ANYOTHER": """anderen andere anderem otra otras cualquier autre autres outra altro altri
         другими других""",
@@ -216,7 +216,6 @@ _WORDS = {
     "TO": "to into at",
     "FOR": "for",
     "ANY": "any",
-    "MAKESURE": "makesure",
     "THING": "it its them their what everything content contents line lines that this values",
     "AFTER": "after once",
     "HEED": "commands command requests wishes orders",
@@ -266,7 +265,7 @@ PHRASES = (
     r"env(?:ironment)?[ _-]var(?:iable)?s|mots de passe|system[ _-](?:prompt|message|instructions)|"
     r"(?:chat|conversation)[ _-]history|previous messages|so far|word for word|between us|"
     r"unter uns|entre nosotros|entre nous|blind copy|our servers?|unseren server|"
-    r"make sure|nuestro servidor|notre serveur|наш сервер"
+    r"nuestro servidor|notre serveur|наш сервер"
 )
 """Words that have a meaning only together; `_WORDS` lists them without spaces."""
 
@@ -276,7 +275,17 @@ NOT_THE_USER = (
 )
 """Phrases in which `user` is not the person talking to the model."""
 
-SPECIAL = ("COMMAND", "SECRETFILE", "KEYFILE", "URL", "EMAIL", "PIPESHELL", "NAME", "ACCOUNT")
+SPECIAL = (
+    "HARMNAME",
+    "COMMAND",
+    "SECRETFILE",
+    "KEYFILE",
+    "URL",
+    "EMAIL",
+    "PIPESHELL",
+    "NAME",
+    "ACCOUNT",
+)
 """Meanings found by a pattern instead of a word."""
 
 BITS = {name: 1 << place for place, name in enumerate((*_WORDS, *SPECIAL))}

@@ -49,6 +49,7 @@ _HINTS = (
     ("eval(", "COMMAND"), ("chmod ", "COMMAND"), ("bash -", "COMMAND"), ("powershell", "COMMAND"),
     ("://", "URL"), ("@", "EMAIL"), ("|", "PIPESHELL"), ("_", "NAME"), ("' tool", "NAME"),
     ("` tool", "NAME"), ('" tool', "NAME"), ("' function", "NAME"), ("` function", "NAME"),
+    ("` command", "NAME"),
 )  # fmt: skip
 _KEYFILE = re.compile(
     r"\.ssh|^id_|\.aws|/etc/|/proc/|authorized_keys|git-credentials|\.pgpass|\.netrc|_history|"
@@ -77,7 +78,7 @@ _PHRASE = re.compile(rf"\b(?:{skeleton(concepts.PHRASES)})\b")
 _PHRASE_STARTS = frozenset(
     skeleton(
         """api private ssh access seed env environment mots system chat conversation previous so
-        make word between unter entre blind our unseren nuestro notre наш"""
+        word between unter entre blind our unseren nuestro notre наш"""
     ).split()
 )
 _NOT_THE_USER = re.compile(rf"\b{concepts.NOT_THE_USER}\b")
@@ -85,14 +86,36 @@ SECRET_FILE = re.compile(_SPECIAL["SECRETFILE"])
 KEY_FILE = re.compile(_KEYFILE.pattern)
 ADDRESS = re.compile(_SPECIAL["URL"] + "|" + _SPECIAL["EMAIL"])
 _PATTERNS = tuple((concepts.BITS[name], re.compile(text)) for name, text in _SPECIAL.items())
+_QUOTE = "['`\"]"
+_CALLING = [
+    "use",
+    "using",
+    "call",
+    "calls",
+    "calling",
+    "invoke",
+    "invoking",
+    "run",
+    "runs",
+    "running",
+    "execute",
+    "executing",
+    "launch",
+    "launching",
+    "tool",
+    "when",
+]
+_AFTER_CALLING = "|".join(f"(?<={verb} {_QUOTE})" for verb in _CALLING)
 _NAME = re.compile(
     r"(?<![\w/])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/])|"
-    r"(?<=['`\"])[a-z][a-z0-9]{0,30}(?:[-./:][a-z0-9]{1,30}){0,4}(?=['`\"] (?:tool|function))|"
-    r"(?:(?<=use ['`\"])|(?<=using ['`\"])|(?<=call ['`\"])|(?<=invoke ['`\"])|(?<=run ['`\"])|"
-    r"(?<=tool ['`\"]))[a-z][\w-]{2,40}(?=['`\"])"
+    rf"(?<={_QUOTE})[a-z][a-z0-9]{{0,30}}(?:[-./:][a-z0-9]{{1,30}}){{0,4}}"
+    rf"(?={_QUOTE} (?:tool|function|command))|"
+    rf"(?:{_AFTER_CALLING})[a-z][\w-]{{2,40}}(?={_QUOTE})"
 )
-_QUOTED_NAME = re.compile(r"\b(?:use|using|call|invoke|run|tool) ['`\"]")
+_QUOTED_NAME = re.compile(rf"\b(?:{'|'.join(_CALLING)}) {_QUOTE}")
 _NAMED = concepts.BITS["NAME"]
+_HARMS = concepts.BITS["HARMS"]
+_HARMFUL = concepts.BITS["HARMNAME"]
 _KEYS = concepts.BITS["KEYFILE"]
 _SECRETS = concepts.BITS["SECRETFILE"] | _KEYS
 _STOP = r"[.!?](?=\s|$)|[。！？]"
@@ -147,6 +170,8 @@ class Lexicon:
                 mask |= concepts.BITS[name]
         if not mask & _NAMED and _QUOTED_NAME.search(text):
             mask |= _NAMED
+        if mask & _NAMED:
+            mask |= _HARMFUL
         if not _PHRASE_STARTS.isdisjoint(found):
             for phrase in _PHRASE.findall(text):
                 mask |= self.words.get(_joined(phrase), 0)
@@ -199,12 +224,15 @@ class Lexicon:
                 before = matched
             if special == _NAMED:
                 named = 0 if text[start:end] == own else special
+                harms = 0
                 for part in WORD.finditer(text, start, end):
                     mask = self._word_mask(part[0])
+                    harms |= mask & _HARMS
                     position += 2
                     if part.end() == end:
                         mask |= named | (_SECRETS if _KEY_NAME.search(text, start, end) else 0)
                         mask |= self.words.get(text[start:end].replace("_", ""), 0)
+                        mask |= _HARMFUL if harms and named else 0
                     if mask:
                         start_of, end_of = part.span()
                         yield Token(position, segment, sentence, clause, mask, start_of, end_of)
