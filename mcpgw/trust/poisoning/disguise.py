@@ -37,11 +37,16 @@ _STOP = re.compile(r"[.!?…]{1,3}\s{1,3}")
 _JOINT = re.compile(r"(?<=\w)[.](?=\W?[a-z'`\"~/])")
 _TOKEN = re.compile(r"\S{1,80}")
 _TAG = re.compile(r"</?[a-z]{1,8}/?>")
+_OUTER_TAGS = re.compile(r"^(?:</?[a-z]{1,8}/?>){1,9}|(?:</?[a-z]{1,8}/?>){1,9}[.,;:!?]?$")
+_BROKEN = re.compile("[a-z][^a-z]{1,9}[a-z]")
+_ELISION = re.compile("'[a-z]{1,2}$|[(][a-z]{1,3}[)]$")
+"""Endings such as "user's" and "user(s)"."""
 _JUNK = re.compile("[^a-z]+")
 _FOREIGN = re.compile(r"[^\W\da-z_]")
 _PATH = re.compile(r"[/\\=@#%]|\w_\w|:\w")
 _EDGES = "\"'`.,;:!?()[]{}<>*_-~"
 _LANGUAGE_TABLE = """
+    rest eras bets
     agree alter allow amit approve authorise authorize cash come compete compromise concept
     contact contest context cookie crate date dates detail dies direction document does ease
     elif enable enode enter ever extract extra fall filed filing filter forge former formed fund
@@ -111,17 +116,20 @@ def _plain(token: str) -> str:
     if word.isalpha():
         return "" if word in known else _tables().misspelt.get(word, "")
     if "<" in token:
-        word = _TAG.sub("", token).strip(_EDGES)
-    if (_PATH.search(word) and not ("@" in word or "#" in word)) or _FOREIGN.search(word):
+        word = _TAG.sub("", _OUTER_TAGS.sub("", token)).strip(_EDGES)
+        if word in token:
+            return ""
+    if _FOREIGN.search(word) or (_PATH.search(word) and not ("@" in word or "#" in word)):
         return ""
     letters = _JUNK.sub("", word)
-    if len(letters) >= MIN_KEY and letters in known:
+    broken = _BROKEN.search(word) or word != token.strip(_EDGES)
+    if broken and len(letters) >= MIN_KEY and letters in known and not _ELISION.search(word):
         return letters
     for table in (_LEET, _OTHER_LEET):
         letters = word.translate(table)
         if len(letters) >= MIN_KEY and letters in known and letters != word:
             return letters
-    return _tables().misspelt.get(_JUNK.sub("", word), "")
+    return ""
 
 
 def _closed(match: re.Match[str]) -> str:

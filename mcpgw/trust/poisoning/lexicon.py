@@ -87,30 +87,17 @@ KEY_FILE = re.compile(_KEYFILE.pattern)
 ADDRESS = re.compile(_SPECIAL["URL"] + "|" + _SPECIAL["EMAIL"])
 _PATTERNS = tuple((concepts.BITS[name], re.compile(text)) for name, text in _SPECIAL.items())
 _QUOTE = "['`\"]"
-_CALLING = [
-    "use",
-    "using",
-    "call",
-    "calls",
-    "calling",
-    "invoke",
-    "invoking",
-    "run",
-    "runs",
-    "running",
-    "execute",
-    "executing",
-    "launch",
-    "launching",
-    "tool",
-    "when",
-]
+_CALLING_WORDS = """
+    use using call calls calling invoke invoking run runs running execute executing launch
+    launching tool when
+"""
+_CALLING = _CALLING_WORDS.split()
 _AFTER_CALLING = "|".join(f"(?<={verb} {_QUOTE})" for verb in _CALLING)
 _NAME = re.compile(
     r"(?<![\w/])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/])|"
     rf"(?<={_QUOTE})[a-z][a-z0-9]{{0,30}}(?:[-./:][a-z0-9]{{1,30}}){{0,4}}"
     rf"(?={_QUOTE} (?:tool|function|command))|"
-    rf"(?:{_AFTER_CALLING})[a-z][\w-]{{2,40}}(?={_QUOTE})"
+    rf"(?<={_QUOTE})(?:{_AFTER_CALLING})[a-z][\w-]{{2,40}}(?={_QUOTE})"
 )
 _QUOTED_NAME = re.compile(rf"\b(?:{'|'.join(_CALLING)}) {_QUOTE}")
 _NAMED = concepts.BITS["NAME"]
