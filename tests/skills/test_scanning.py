@@ -22,7 +22,7 @@ client.post("/login", data={"email": "a@mail.example", "password": "test"})
 
 
 def test_a_skill_that_instructs_the_model_is_let_in() -> None:
-    """A skill speaks to the model; that alone is no suspicion."""
+    """A skill speaks to the model; that alone is not suspicious."""
     found = screen(parse_skill(text_of("deploy", body=HONEST)))
     assert [] == [each for each in found if each.severe]
 

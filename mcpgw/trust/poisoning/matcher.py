@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from mcpgw.trust.poisoning.findings import Severity
-from mcpgw.trust.poisoning.intents import PAIRS
+from mcpgw.trust.poisoning.intents import PAIRS, RULES
 from mcpgw.trust.poisoning.lexicon import Token
-from mcpgw.trust.poisoning.rules import Clause, Genre, Rule, Sequence, Step, sequences
+from mcpgw.trust.poisoning.rules import Clause, Genre, Rule, Sequence, Step, steps_of
 
 ENOUGH = 3
 """Severe hits in one string after which the rest of it is passed over."""
@@ -38,6 +38,17 @@ class _Run:
     rule: Rule
     steps: tuple[Step, ...]
     reached: list[tuple[Token, int] | None]
+
+
+@functools.cache
+def sequences(genre: Genre = "definition") -> tuple[Sequence, ...]:
+    """Return the sequences of all rules for a genre."""
+    return tuple(
+        Sequence(rule, steps_of(text))
+        for rule, texts in RULES
+        if genre == "definition" or rule.skills
+        for text in texts
+    )
 
 
 @functools.lru_cache(maxsize=512)

@@ -70,7 +70,7 @@ _MARKS = (
     "nt,",
     "nts,",
 )
-"""What stands in every text with markup, escapes or words to the model."""
+"""Marks found in every text with markup, escapes or words to the model."""
 _GAP = " " * 30
 _ROW = 40
 """Characters of a word from which it may be a row of dashes."""
@@ -83,11 +83,11 @@ _PROTECTED = re.compile(
 )
 _DONE = re.compile(r"\b(?:you|read|sent|step|call|tool|instructions?|process|change|about this)\b")
 _TO_ACT = re.compile(r"\s+(?:to|how)\s+(?!the\b)\w")
-"""What follows "do not tell the user" if the user is not to be told to do something."""
+"""Continuation of "do not tell the user" where the user is to do something."""
 _ENGLISH = frozenset(
     ["the", "and", "of", "to", "with", "this", "for", "from", "or", "are", "it", "by"]
 )
-"""Words that stand in every English sentence, and in no other language."""
+"""Words of almost every English sentence, and of no other language."""
 
 
 @attrs.frozen
@@ -146,7 +146,7 @@ class Passes:
 
     @property
     def _is_clear(self) -> bool:
-        """Whether the strings are a clear case already."""
+        """True if the strings are a clear case already."""
         return any(
             each.finding.severity is Severity.HIGH
             for each in itertools.chain(*self._found.values())

@@ -23,7 +23,7 @@ Genre = Literal["definition", "skill"]
 
 
 class Clause(enum.Enum):
-    """Whether a pause such as a comma may stand between two steps."""
+    """The pauses, such as commas, allowed between two steps: any, none, or at least one."""
 
     ANY = ""
     SAME = "="
@@ -54,7 +54,7 @@ class Rule:
     unless: int = attrs.field(kw_only=True, default=0)
     hint: bool = attrs.field(kw_only=True, default=False)
     skills: bool = attrs.field(kw_only=True, default=False)
-    """Whether the rule applies to skills, which speak to a model by their nature."""
+    """The rule applies also to skills, which speak to a model by their nature."""
 
 
 @attrs.frozen(eq=False)
@@ -71,19 +71,6 @@ class Sequence:
         return functools.reduce(operator.or_, alone, 0)
 
 
-@functools.cache
-def sequences(genre: Genre = "definition") -> tuple[Sequence, ...]:
-    """Return the sequences of all rules for a genre."""
-    from mcpgw.trust.poisoning.intents import RULES
-
-    return tuple(
-        Sequence(rule, _steps(text))
-        for rule, texts in RULES
-        if genre == "definition" or rule.skills
-        for text in texts
-    )
-
-
 def mask_of(names: str) -> int:
     """Return the bits of meanings that are written with `|` between them."""
     mask = 0
@@ -92,7 +79,8 @@ def mask_of(names: str) -> int:
     return mask
 
 
-def _steps(text: str) -> tuple[Step, ...]:
+def steps_of(text: str) -> tuple[Step, ...]:
+    """Return the steps that are written as a sequence, see above."""
     words = text.split()
     steps = [Step(mask_of(words[0]), 0, False)]
     for gap, names in zip(words[1::2], words[2::2], strict=True):

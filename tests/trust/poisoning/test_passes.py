@@ -67,7 +67,7 @@ def crafted() -> dict[str, str]:
 def test_each_text_is_matched_a_bounded_number_of_times(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However a text was made, few times its length is matched; else it is not let in."""
+    """However a text was made, few times its length is matched; else it is withheld."""
     text = crafted()[name]
     matched = []
     plain = passes._matches
@@ -94,7 +94,7 @@ def test_a_thousand_small_strings_are_matched_together(monkeypatch: pytest.Monke
     assert passes_over(4_000) <= 12
 
 
-def test_a_text_in_too_many_disguises_is_not_let_in() -> None:
+def test_a_text_in_too_many_disguises_is_withheld() -> None:
     """A text that cannot be read through all its layers within the allowance is unscannable."""
     layered = "text"
     found = scan_text(crafted()["disguises"], "x")
@@ -152,7 +152,7 @@ def test_skills_may_speak_as_skills_do(text: str) -> None:
     ],
 )
 def test_poisoned_skills_are_found(text: str) -> None:
-    """What no honest skill says is found in a skill as well."""
+    """Orders that no honest skill has are found in a skill as well."""
     assert HIGH is worst(scan_text(f"# Notes\n\nSort the notes.\n\n{text}\n", "x", genre="skill"))
 
 
