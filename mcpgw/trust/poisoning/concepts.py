@@ -182,6 +182,7 @@ _WORDS = {
     "COPY": "copy copies duplicate bcc kopie copia copie копию",
     "RESULT": """result results output outputs response responses answer content contents data
         files text record records message messages details summary everything credentials""",
+    "DESTROYS": "reset delete remove erase wipe drop purge overwrite grant refund",
     "HARMS": """reset delete remove erase wipe drop purge send post email mail message transfer
         upload push execute overwrite move grant refund evaluate""",
     "WRITE": """overwrite append write create modify move copy delete replace upload push

@@ -101,7 +101,7 @@ _NAME = re.compile(
 )
 _QUOTED_NAME = re.compile(rf"\b(?:{'|'.join(_CALLING)}) {_QUOTE}")
 _NAMED = concepts.BITS["NAME"]
-_HARMS = concepts.BITS["HARMS"]
+_HARMS = concepts.BITS["DESTROYS"]
 _HARMFUL = concepts.BITS["HARMNAME"]
 _KEYS = concepts.BITS["KEYFILE"]
 _SECRETS = concepts.BITS["SECRETFILE"] | _KEYS
@@ -112,6 +112,10 @@ _ENDS = frozenset(".!?。！？")
 _AUXILIARIES = frozenset(["is", "are", "was", "were", "be", "been", "being", "gets"])
 _ALIKE = frozenset(["he", "b"])
 """English words that look like Russian words of the rules."""
+_SETTING_UP = frozenset(
+    ["login", "auth", "authenticate", "authorize", "signin", "connect", "init", "initialize"]
+)
+"""Words in the names of tools that others of the same server need to be called first."""
 _DECLARING = frozenset(["does", "did"])
 _PARTICIPLES = frozenset(["read", "put", "set", "sent"])
 """Verbs of which the imperative is also the participle, as in "is read from"."""
@@ -212,6 +216,8 @@ class Lexicon:
             if special == _NAMED:
                 named = 0 if text[start:end] == own else special
                 harms = 0
+                parts = set(WORD.findall(text, start, end))
+                named = named if _SETTING_UP.isdisjoint(parts) else 0
                 for part in WORD.finditer(text, start, end):
                     mask = self._word_mask(part[0])
                     harms |= mask & _HARMS
@@ -247,7 +253,7 @@ class Lexicon:
         for match in _PHRASE.finditer(text):
             mask = self.words.get(_joined(match[0]), 0)
             spans.append((match.start(), match.end(), mask))
-        if needed & _NAMED:
+        if needed & (_NAMED | _HARMFUL):
             spans += [(match.start(), match.end(), _NAMED) for match in _NAME.finditer(text)]
         apart: list[tuple[int, int, int]] = []
         # The sort is stable: of two spans with the same start, the first one listed counts.

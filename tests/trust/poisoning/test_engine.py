@@ -201,7 +201,8 @@ def test_text_before_the_limit_is_still_read() -> None:
 
 def test_each_meaning_is_used() -> None:
     """No word is in the tables that no rule asks for."""
-    used = matcher.needed(sequences())
+    # Names of tools are looked through for words of destruction.
+    used = matcher.needed(sequences()) | concepts.BITS["DESTROYS"]
     assert [] == [name for name, bit in concepts.BITS.items() if not bit & used]
 
 
