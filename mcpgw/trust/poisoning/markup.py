@@ -93,7 +93,7 @@ def marked(text: str, folded: str) -> Iterator[Concealed]:
       text: as written.
       folded: its skeleton.
     """
-    if any(mark in folded for mark in ("<", "[", "system", "#", "hidden", "override")):
+    if any(mark in folded for mark in ("<", "[", "system", "#", "hidden", "override", "directive")):
         frame, severity = _frame(text, folded)
         if frame:
             reason = "imitates the frame of the model's own instructions"

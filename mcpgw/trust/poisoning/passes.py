@@ -63,6 +63,10 @@ _MARKS = (
     "/*",
     "SYSTEM",
     "ystem:",
+    "nstruction",
+    "NSTRUCTION",
+    "irective",
+    "IRECTIVE",
     "#",
     "nt:",
     "nts:",
@@ -72,8 +76,6 @@ _MARKS = (
 )
 """Marks found in every text with markup, escapes or words to the model."""
 _GAP = " " * 30
-_ROW = 40
-"""Characters of a word from which it may be a row of dashes."""
 CHUNK = 1_500
 """Characters of neighbouring strings that are matched together at least."""
 _LOOKS_FOR = ("detect", "scan", "flag", "block", "recogni", "classif", "catch", "filter")
