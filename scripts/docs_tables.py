@@ -470,7 +470,8 @@ def limits() -> list[str]:
          "`failsafe.rate_limit.requests_per_second`",
          "calls wait; `RATE_LIMITED` at once if the wait would exceed the deadline"),
         ("HTTP sessions", f"{streaming.max_sessions:,}", "`streaming.max_sessions`",
-         "further sessions are refused"),
+         ("a new session takes the place of the one unused for the longest time, if that is a"
+         " minute or more; else it is refused")),
         ("Messages kept of a stream for resumption", f"{streaming.buffer_size:,}",
          "`streaming.buffer_size`", "older messages are lost to the client; answers are kept"),
         ("Calls parked for clients of the stateless protocol",

@@ -23,6 +23,7 @@ from mcpgw.meta.context import GatewayContext
 from mcpgw.pipeline.call import Call, CallFailed, Recovery
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params, Request
+from mcpgw.protocol.request import arguments_of
 
 _DEFAULT_INFO: Final = {
     "name": "mcp-gateway",
@@ -71,9 +72,7 @@ async def _call_tool(session: Session, context: GatewayContext, request: Request
     if not isinstance(name, str) or not name:
         raise RpcError(INVALID_PARAMS, "Missing 'name' parameter of tools/call")
     if not isinstance(params.get("arguments"), dict):
-        if params.get("arguments") is not None:
-            raise RpcError(INVALID_PARAMS, "'arguments' must be an object")
-        params = {**params, "arguments": {}}
+        params = {**params, "arguments": arguments_of(params)}
     backend = _backend(session, context)
     instance = backend.instance(session.state.id)
     params = await tasks.prepared(instance, request, _without_progress_token(params))
