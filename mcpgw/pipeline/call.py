@@ -117,6 +117,8 @@ class Call:
     """When it was sent, by Trio's clock."""
     received: int = 0
     """Messages that the backend had sent before the call."""
+    noise: int = 0
+    """Lines of it that are not messages, likewise."""
     cached: bool = False
     """Answered without a request to the backend."""
     fault: Recovery | None = None

@@ -25,6 +25,7 @@ async def send(call: Call) -> Params:
     call.incarnation = instance.incarnation
     call.sent_at = trio.current_time()
     call.received = connection.peer.received
+    call.noise = connection.peer.noise.lines
     instance.calls += 1
     try:
         result = await _ask(call, connection)
