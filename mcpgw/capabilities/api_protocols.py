@@ -38,7 +38,8 @@ def request_draft(
     """
     config, auth = provider.config, capability.auth
     if provider.service == "rest":
-        return requests.draft(provider, inputs, values, auth, credential)
+        private = capability.network.allow_private
+        return requests.draft(provider, inputs, values, auth, credential, private=private)
     url = requests.endpoint_url(config, inputs, values)
     if provider.service == "graphql":
         query = config.query or _query_text(config.body) or str(inputs.get("query", ""))

@@ -224,11 +224,7 @@ def _unknown_keys(document: Mapping[Any, Any], found: Findings) -> None:
         _unknown_in(path, inner, cls, found)
     providers = document.get("providers")
     for path, inner in _each_provider(providers) if isinstance(providers, Mapping) else ():
-        _unknown_in(path, inner, Provider, found)
-        for deeper, value, cls in _sections(inner, Provider, path):
-            _unknown_in(deeper, value, cls, found)
-            for last, most, deepest in _sections(value, cls, deeper):
-                _unknown_in(last, most, deepest, found)
+        _unknown_below(path, inner, Provider, found)
 
 
 def _each_provider(providers: Mapping[Any, Any]) -> Iterator[tuple[Key, Mapping[Any, Any]]]:
@@ -255,6 +251,13 @@ def _sections(
             for index, inner in enumerate(value):
                 if isinstance(inner, Mapping):
                     yield (*path, field.name, index), inner, field.metadata["listed"]
+
+
+def _unknown_below(path: Key, data: Mapping[Any, Any], cls: type, found: Findings) -> None:
+    """Report unknown keys of a section and of the sections within it."""
+    _unknown_in(path, data, cls, found)
+    for inside, value, section in _sections(data, cls, path):
+        _unknown_below(inside, value, section, found)
 
 
 def _unknown_in(path: Key, data: Mapping[Any, Any], cls: type, found: Findings) -> None:
