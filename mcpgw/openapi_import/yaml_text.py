@@ -1,0 +1,104 @@
+"""JSON data as YAML text in block style, with keys in order.
+
+A document of a thousand operations is written in seconds, which general YAML libraries need
+minutes for. Strings are written plain only if every YAML version reads them as strings.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+WIDTH: Final = 96
+"""Columns after which a long text continues on the next line."""
+_PLAIN: Final = re.compile(r"[A-Za-z/_][A-Za-z0-9_./\-]*(?: [A-Za-z0-9_./(][A-Za-z0-9_./\-(),']*)*")
+_WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+_ESCAPED: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+_FOLDED: Final = re.compile(
+    r"[!-~\u00a1-\u2027\u2030-\ud7ff\ue000-\ufefe]+(?: [!-~\u00a1-\u2027"
+    r"\u2030-\ud7ff\ue000-\ufefe]+)*"
+)
+"""A text whose line breaks may stand in place of its single spaces."""
+
+
+def to_yaml(document: Mapping[str, Any]) -> str:
+    """Return data as YAML."""
+    return "".join(_block(document, ""))
+
+
+def _block(value: Any, indent: str) -> Iterator[str]:
+    """Yield the lines of a collection with members."""
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield f"{indent}{_scalar(str(key))}:"
+            yield from _member(each, indent, f"{indent}  ")
+        return
+    for each in value:
+        inner = f"{indent}  "
+        if isinstance(each, (Mapping, list, tuple)) and each and _flow(each) is None:
+            # The first member stands behind the dash.
+            lines = _block(each, inner)
+            yield f"{indent}- {next(lines)[len(inner) :]}"
+            yield from lines
+        else:
+            yield f"{indent}-"
+            yield from _member(each, indent, inner)
+
+
+def _member(value: Any, indent: str, inner: str) -> Iterator[str]:
+    """Yield what follows a key or a dash."""
+    if isinstance(value, Mapping) and value:
+        yield "\n"
+        yield from _block(value, inner)
+    elif isinstance(value, (list, tuple)) and value:
+        if (flow := _flow(value)) is not None:
+            yield f" {flow}\n"
+        else:
+            yield "\n"
+            yield from _block(value, indent)
+    elif isinstance(value, str) and len(value) > WIDTH and _FOLDED.fullmatch(value):
+        yield " >-\n"
+        yield from (f"{inner}{line}\n" for line in _wrapped(value))
+    else:
+        yield f" {_scalar(value)}\n"
+
+
+def _flow(value: Any) -> str | None:
+    """Return a short list of scalars on one line, None for other values."""
+    if not isinstance(value, (list, tuple)) or len(value) > 12:
+        return None
+    if any(isinstance(each, (Mapping, list, tuple)) for each in value):
+        return None
+    texts = (_scalar(each) for each in value)
+    flow = ", ".join(text if text[0] == '"' or "," not in text else f'"{text}"' for text in texts)
+    return f"[{flow}]" if len(flow) <= WIDTH - 20 else None
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    line = ""
+    for word in text.split(" "):
+        if line and len(line) + len(word) >= WIDTH:
+            yield line
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    yield line
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, str):
+        if _PLAIN.fullmatch(value) and value.lower() not in _WORDS and len(value) <= WIDTH:
+            return value
+        text = json.dumps(value, ensure_ascii=False)
+        return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    if isinstance(value, Mapping):
+        return "{}"
+    if isinstance(value, (list, tuple)):
+        return "[]"
+    if isinstance(value, float) and value == value and abs(value) != float("inf"):
+        text = repr(value)
+        # Without a dot, an exponent would make it a string for some readers.
+        return text if "." in text or "e" not in text else text.replace("e", ".0e")
+    return json.dumps(value)
