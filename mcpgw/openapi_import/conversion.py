@@ -139,9 +139,9 @@ class _Converter:
                 skipped.append(Skipped(method.upper(), path, reason))
             if progress is not None:
                 progress()
+        self._check_references()
         if not found and not skipped:
             raise ImportProblem(f"{self.source} has no operations")
-        self._check_references()
         found.sort(key=lambda each: each.name)
         return Conversion(
             tuple(found),

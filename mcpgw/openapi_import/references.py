@@ -58,6 +58,8 @@ class References:
     """Base URIs of the nodes with references that are not relative to the document, by identity."""
     _named: dict[str, Any] = attrs.field(factory=dict)
     """Nodes by the URI of their `$id` or anchor."""
+    _open: set[str] = attrs.field(factory=set)
+    """References whose pointers are being followed; a pointer may lead through itself."""
     _indexed: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -113,7 +115,13 @@ class References:
     def _target(self, uri: str) -> Any:
         if uri in self._targets:
             return self._targets[uri]
-        found = self._find(uri)
+        if uri in self._open:
+            return _MISSING
+        self._open.add(uri)
+        try:
+            found = self._find(uri)
+        finally:
+            self._open.discard(uri)
         if found is not _MISSING:
             self._targets[uri] = found
         return found

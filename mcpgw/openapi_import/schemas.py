@@ -173,7 +173,8 @@ class Schemas:
         self._choices(schema, node, depth)
         self._negated(schema, node, depth)
         if "required" in schema:
-            schema["required"] = [each for each in schema["required"] if each not in hidden]
+            names = dict.fromkeys(schema["required"])
+            schema["required"] = [each for each in names if each not in hidden]
             if not schema["required"]:
                 del schema["required"]
         if _is_nullable(node):
