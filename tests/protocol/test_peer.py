@@ -101,7 +101,7 @@ class TestRequests:
         client = make_peer(here)
         async with running(client) as nursery:
             there.send_nowait({"jsonrpc": "2.0", "id": 99, "result": {}})
-            there.send_nowait({"jsonrpc": "2.0", "id": "1", "result": {}})
+            there.send_nowait({"jsonrpc": "2.0", "id": "one", "result": {}})
             answers = []
 
             async def ask() -> None:
