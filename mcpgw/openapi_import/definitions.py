@@ -11,7 +11,7 @@ import attrs
 from mcpgw.openapi_import.schemas import DEFINITIONS, MAPS, SCHEMAS, VALUES
 
 DEEPEST: Final = 24
-"""Levels up to which a component stands in place of its only reference."""
+"""Levels up to which a component replaces its only reference."""
 _SMALL: Final = frozenset({"type", "enum", "const", "format", "pattern", "title", "description"})
 _SMALL_ENUM: Final = 12
 """Values of an enum that is repeated in place of each of its references."""
@@ -40,7 +40,7 @@ class Definitions:
     def assembled(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         """Return a schema that contains the components that it refers to.
 
-        A component with one reference, or a small one, stands in place of its references; the
+        A component with one reference, or a small one, replaces its references; the
         others are entries of `$defs`.
         """
         if not any(references_in(schema)):

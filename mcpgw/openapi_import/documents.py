@@ -99,7 +99,7 @@ def _metadata(operation: Mapping[str, Any], method: str) -> dict[str, Any]:
         "execution_time": "medium",
         "read_only": method in _READS,
     }
-    # What the document does not say is left out; clients then assume the worst.
+    # Hints that the document does not give are left out; clients then assume the worst.
     if method == "delete":
         metadata["destructive"] = True
     if method in (*_READS, "put", "delete"):

@@ -11,7 +11,7 @@ LARGEST_FILE: Final = 5 * 1024 * 1024
 """Bytes of one document."""
 MOST_FILES: Final = 3_000
 LEVELS_UP: Final = 3
-"""How many folders above that of the document its references may reach (`../common/x.yaml`)."""
+"""Folders above that of the document that its references may reach (`../common/x.yaml`)."""
 SUFFIXES: Final = (".json", ".yaml", ".yml")
 
 Read = Callable[[str], str]

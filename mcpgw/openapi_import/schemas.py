@@ -59,7 +59,7 @@ class Schemas:
       references: resolves `$ref`.
       hide: `readOnly` for inputs, `writeOnly` for outputs; properties with this flag are left out.
       defaults: whether descriptions mention defaults. They are not kept as `default`, since
-        clients would fill them in, and a write would then set fields that nobody named.
+        clients would fill them in, and a write would then set fields that the caller did not name.
     """
 
     references: References
@@ -281,7 +281,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _beside(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what stands beside a reference and is not an annotation of the dialect."""
+    """Return the keywords beside a reference that are not annotations of the dialect."""
     left_out = ("$ref", "$dynamicRef", "nullable", "x-nullable", "summary", "readOnly", "writeOnly")
     return {key: value for key, value in node.items() if key not in left_out and key[:2] != "x-"}
 

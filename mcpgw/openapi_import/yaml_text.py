@@ -20,7 +20,7 @@ _FOLDED: Final = re.compile(
     r"[!-~\u00a1-\u2027\u2030-\ud7ff\ue000-\ufefe]+(?: [!-~\u00a1-\u2027"
     r"\u2030-\ud7ff\ue000-\ufefe]+)*"
 )
-"""A text whose line breaks may stand in place of its single spaces."""
+"""A text whose single spaces may become line breaks."""
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:
@@ -30,15 +30,15 @@ def to_yaml(document: Mapping[str, Any]) -> str:
 
 def _block(value: Any, indent: str) -> Iterator[str]:
     """Yield the lines of a collection with members."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for key, each in value.items():
             yield f"{indent}{_scalar(str(key))}:"
             yield from _member(each, indent, f"{indent}  ")
         return
     for each in value:
         inner = f"{indent}  "
-        if isinstance(each, (Mapping, list, tuple)) and each and _flow(each) is None:
-            # The first member stands behind the dash.
+        if isinstance(each, (dict, list, tuple)) and each and _flow(each) is None:
+            # The first member follows the dash.
             lines = _block(each, inner)
             yield f"{indent}- {next(lines)[len(inner) :]}"
             yield from lines
@@ -49,7 +49,7 @@ def _block(value: Any, indent: str) -> Iterator[str]:
 
 def _member(value: Any, indent: str, inner: str) -> Iterator[str]:
     """Yield what follows a key or a dash."""
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, dict) and value:
         yield "\n"
         yield from _block(value, inner)
     elif isinstance(value, (list, tuple)) and value:
@@ -69,7 +69,7 @@ def _flow(value: Any) -> str | None:
     """Return a short list of scalars on one line, None for other values."""
     if not isinstance(value, (list, tuple)) or len(value) > 12:
         return None
-    if any(isinstance(each, (Mapping, list, tuple)) for each in value):
+    if any(isinstance(each, (dict, list, tuple)) for each in value):
         return None
     texts = (_scalar(each) for each in value)
     flow = ", ".join(text if text[0] == '"' or "," not in text else f'"{text}"' for text in texts)
@@ -93,7 +93,7 @@ def _scalar(value: Any) -> str:
             return value
         text = json.dumps(value, ensure_ascii=False)
         return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return "{}"
     if isinstance(value, (list, tuple)):
         return "[]"

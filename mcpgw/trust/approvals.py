@@ -6,7 +6,7 @@ Every method blocks for a short transaction; call them from a worker thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -113,12 +113,18 @@ class ApprovalStore:
 
     def pin_file(self, file: ApprovedFile) -> None:
         """Approve a file as pinned by the operator, and lift its quarantine."""
+        self.pin_files([file])
+
+    def pin_files(self, files: Sequence[ApprovedFile]) -> None:
+        """Approve several files as pinned, in one transaction."""
+        rows = [(f.path, f.name, f.hash, int(f.pinned), time.time()) for f in files]
 
         def work(connection: Connection) -> None:
-            connection.execute("DELETE FROM quarantined_files WHERE path = ?", (file.path,))
-            connection.execute(
-                "INSERT OR REPLACE INTO approved_files VALUES (?, ?, ?, ?, ?)",
-                (file.path, file.name, file.hash, int(file.pinned), time.time()),
+            connection.executemany(
+                "DELETE FROM quarantined_files WHERE path = ?", [(f.path,) for f in files]
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO approved_files VALUES (?, ?, ?, ?, ?)", rows
             )
 
         self.database.write(work)

@@ -67,7 +67,7 @@ async def test_reads_are_not_cached(tmp_path: Path) -> None:
 
 
 async def test_a_credential_in_a_cookie(tmp_path: Path) -> None:
-    """It stands beside the cookie parameters, without a blank."""
+    """It comes before the cookie parameters, without a blank."""
     made = imported(
         {"parameters": [{"name": "theme", "in": "cookie", "schema": {"type": "string"}}]},
         "get",

@@ -239,11 +239,13 @@ def _approve(files: Iterable[Path]) -> None:
     from mcpgw.state.folder import state_folder
     from mcpgw.trust.approvals import ApprovalStore, ApprovedFile
 
-    store = ApprovalStore.of(state_folder(os.environ))
+    found = []
     for path in files:
         place = path.parent.resolve() / path.name
         digest = content_hash(path.read_bytes())
-        store.pin_file(ApprovedFile(str(place), path.stem, digest, pinned=True))
+        found.append(ApprovedFile(str(place), path.stem, digest, pinned=True))
+    if found:
+        ApprovalStore.of(state_folder(os.environ)).pin_files(found)
 
 
 def _base_url(text: str) -> str:
