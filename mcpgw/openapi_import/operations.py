@@ -21,6 +21,8 @@ _NOT_PARAMETERS: Final = ("accept", "content-type", "authorization")
 _TAKEN: Final = ("env", "keychain", "item")
 """Names that templates use for themselves."""
 _PRINTED: Final = "".join(map(chr, range(0x21, 0x7F)))
+LONGEST_KEY: Final = 52
+"""Characters of an input's key before its location; some clients allow at most 64."""
 PLACES: Final = ("path", "query", "querystring", "header", "cookie")
 
 
@@ -127,7 +129,7 @@ class Request:
           place: its location, for the key.
         """
         base = name if _INPUT.fullmatch(name) else re.sub(r"[^A-Za-z0-9_]", "_", name)
-        base = base if re.match(r"[A-Za-z_]", base) else f"p_{base}"
+        base = (base if re.match(r"[A-Za-z_]", base) else f"p_{base}")[:LONGEST_KEY]
         key = base
         if key in self.properties or key in _TAKEN:
             key = base = f"{base}_{place}"

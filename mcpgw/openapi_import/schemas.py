@@ -216,8 +216,8 @@ class Schemas:
     def _own(self, node: Mapping[str, Any], depth: int) -> tuple[dict[str, Any], frozenset[str]]:
         schema = _plain_keywords(node)
         text = sentence(node.get("description"))
-        if self.defaults and (note := _default_note(node.get("default"))) and note not in text:
-            text = f"{text} {note}".strip()
+        if self.defaults:
+            text = _with_default(text, node.get("default"))
         if text:
             schema["description"] = text
         hidden = self._properties(schema, node, depth)
@@ -347,16 +347,19 @@ def _is_pattern(text: str) -> bool:
     return True
 
 
-def _default_note(value: Any) -> str:
-    """Return a default as a sentence, "" for one that says nothing."""
+def _with_default(about: str, value: Any) -> str:
+    """Return a description that mentions a default, unless it does already."""
     if value is None or value in ("", [], {}):
-        return ""
+        return about
     try:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
-        return ""
+        return about
     text = sentence(text, LONGEST_DEFAULT + 1)
-    return f"Default: {text}." if 0 < len(text) <= LONGEST_DEFAULT else ""
+    known = "default" in about.lower() and text in about
+    if known or not 0 < len(text) <= LONGEST_DEFAULT:
+        return about
+    return f"{about} Default: {text}.".strip()
 
 
 def types_of(schema: Mapping[str, Any], schemas: Schemas, depth: int = 0) -> frozenset[str]:

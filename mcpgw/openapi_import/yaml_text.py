@@ -16,11 +16,12 @@ WIDTH: Final = 96
 _PLAIN: Final = re.compile(r"[A-Za-z/_][A-Za-z0-9_./\-]*(?: [A-Za-z0-9_./(][A-Za-z0-9_./\-(),']*)*")
 _WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 _ESCAPED: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
-_FOLDED: Final = re.compile(
-    r"[!-~\u00a1-\u2027\u2030-\ud7ff\ue000-\ufefe]+(?: [!-~\u00a1-\u2027"
-    r"\u2030-\ud7ff\ue000-\ufefe]+)*"
-)
+_SIGN: Final = r"[!-~\u00a1-\u2027\u2030-\ud7ff\ue000-\ufefe]"
+_FOLDED: Final = re.compile(f"{_SIGN}+(?: {_SIGN}+)*")
 """A text whose single spaces may become line breaks."""
+_LINE: Final = f"{_SIGN}+(?: +{_SIGN}+)*"
+_LINES: Final = re.compile(rf"{_LINE}(?:\n(?: *{_LINE})?)*(?<!\n)")
+"""A text whose lines may be written as they are."""
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:
@@ -61,6 +62,9 @@ def _member(value: Any, indent: str, inner: str) -> Iterator[str]:
     elif isinstance(value, str) and len(value) > WIDTH and _FOLDED.fullmatch(value):
         yield " >-\n"
         yield from (f"{inner}{line}\n" for line in _wrapped(value))
+    elif isinstance(value, str) and "\n" in value and _LINES.fullmatch(value):
+        yield " |-\n"
+        yield from (f"{inner}{line}\n" if line else "\n" for line in value.split("\n"))
     else:
         yield f" {_scalar(value)}\n"
 
