@@ -410,6 +410,10 @@ def parameters() -> Iterator[Case]:
         "/x?color=a,b",
         peer=False,
     )
+    empty = _parameter("query", {"type": "boolean"}, allowEmptyValue=True)
+    for value, text in (("", "color="), (True, "color=true")):
+        yield Case(f"allowEmptyValue {value}", {"parameters": [empty]}, {"color": value},
+                   f"/x?{text}", peer=False)  # fmt: skip
     plain = {"parameters": [_parameter("query", {"type": "string"})]}
     for name, path, target in (
         ("a fragment in the path", "/x#other", "/x?color=b"),

@@ -16,6 +16,8 @@ from mcpgw.openapi_import.texts import sentence
 
 _INPUT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*")
 _PLACE: Final = re.compile(r"\{([^{}]+)\}")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~\-]+")
+"""Names of headers (RFC 9110, 5.6.2)."""
 _NOT_PARAMETERS: Final = ("accept", "content-type", "authorization")
 """Headers that must be ignored as parameters (OpenAPI 3.1, parameter object)."""
 _TAKEN: Final = ("env", "keychain", "item")
@@ -60,15 +62,15 @@ class Request:
         if place not in PLACES:
             self.notes.append(f"the parameter {name[:60]!r} in {place[:20]!r} is left out")
             return
-        if place == "header" and name.lower() in _NOT_PARAMETERS:
-            return
-        if (place, name.lower() if place == "header" else name) in self.sent:
+        if self._is_sent(place, name):
             return
         schema, content = self._schema_of(node)
         if text := sentence(node.get("description")):
             extra = schema.get("description", "")
             at = extra.find("Default: ")
             schema["description"] = f"{text} {extra[at:]}" if at >= 0 else text
+        if node.get("allowEmptyValue") is True and place == "query":
+            schema = self._or_empty(schema)
         location = "query" if place == "querystring" else place
         key = self.input(name, schema, node.get("required") is True or place == "path", location)
         if (example := example_of(node)) is not None:
@@ -97,6 +99,23 @@ class Request:
             return self.schemas.schema(schema), str(kind)
         found = self.schemas.schema(node.get("schema", node if self.swagger else None))
         return found or {"type": "string"}, ""
+
+    def _is_sent(self, place: str, name: str) -> bool:
+        """Return whether a parameter is not an input, since the gateway sends it or must not."""
+        if place != "header":
+            return (place, name) in self.sent
+        if not _TOKEN.fullmatch(name):
+            self.notes.append(f"the header {name[:60]!r} has no valid name and is left out")
+            return True
+        return name.lower() in _NOT_PARAMETERS or (place, name.lower()) in self.sent
+
+    def _or_empty(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return a schema that also allows an empty string, which is sent as `name=`."""
+        plain = self.schemas.lookup(schema)
+        if plain.get("type") == "string" and not plain.keys() & {"enum", "minLength", "pattern"}:
+            return schema
+        about = {"description": schema["description"]} if "description" in schema else {}
+        return {**about, "anyOf": [schema, {"const": ""}]}
 
     def _style(
         self, name: str, key: str, node: Mapping[str, Any], location: str, content: str

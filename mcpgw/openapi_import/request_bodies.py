@@ -17,6 +17,7 @@ from mcpgw.openapi_import.texts import sentence
 FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 BINARY: Final = "application/octet-stream"
+JSON: Final = "application/json"
 _WHOLE: Final = (
     *("anyOf", "allOf", "patternProperties", "not", "if", "then", "else", "dependentSchemas"),
     *("dependentRequired", "propertyNames"),
@@ -73,42 +74,53 @@ class BodyBuilder:
           about: its description.
           example: an example of it.
         """
-        schemas, request = self.request.schemas, self.request
-        schema = schemas.resolved(node)
+        request = self.request
+        schema = request.schemas.resolved(node)
+        kind = self._sent_as(schema)
+        request.content_type = "" if kind == JSON and ";" not in self.kind else self.kind
+        if "*" in self.kind:
+            request.content_type = "" if kind == JSON else kind
+        if (kind in (FORM, MULTIPART) or is_json(kind)) and self._is_plain_object(schema, node):
+            self._fields(schema, kind, required, example)
+        else:
+            self._whole(schema, node, kind, required, about)
+            if example is not None:
+                request.examples[next(reversed(request.properties))] = example
+
+    def _sent_as(self, schema: Mapping[str, Any]) -> str:
+        """Return the media type without its parameters; a range becomes one of its types."""
         kind = plain_type(self.kind)
         if "*" in kind:
-            binary = _is_binary(schema) or not kind.startswith("*")
-            kind = BINARY if binary else "application/json"
-        request.content_type = "" if kind == "application/json" else self.kind
-        if "*" in self.kind and request.content_type:
-            request.content_type = kind
-        fielded = kind in (FORM, MULTIPART)
-        if kind == "application/json" and ";" in self.kind:
-            request.content_type = self.kind
-        if (fielded or is_json(kind)) and self._is_plain_object(schema, node):
-            self._fields(schema, kind, required, example)
-            return
+            return BINARY if _is_binary(schema) or not kind.startswith("*") else JSON
+        if kind.startswith("multipart/") and kind != MULTIPART:
+            self.request.notes.append(f"{kind} is not supported: the body is given as a whole")
+        return kind
+
+    def _whole(
+        self, schema: dict[str, Any], node: Any, kind: str, required: bool, about: Any
+    ) -> None:
+        """Add the body as one input."""
+        request = self.request
         text = sentence(about) or schema.get("description", "")
-        if not fielded and not is_json(kind):
-            schema = {"type": "string"}
-            if not _is_text(kind, schemas.resolved(node)):
-                schema["contentEncoding"] = "base64"
+        base64 = False
+        if kind in (FORM, MULTIPART):
+            whole = schema or {"type": "object", "additionalProperties": True}
+        elif is_json(kind):
+            whole = request.schemas.schema(node)
+        else:
+            base64 = not _is_text(kind, schema)
+            whole = {"type": "string"}
+            if base64:
+                whole["contentEncoding"] = "base64"
                 text = f"{text} The content, {_BASE64}".strip()
-        elif fielded and not schema:
-            schema = {"type": "object", "additionalProperties": True}
-        whole = schema if fielded or not is_json(kind) else schemas.schema(node)
         if text:
             whole = {**whole, "description": text}
-        key = request.input(
-            "request_body" if "body" in request.properties else "body", whole, required, "body"
-        )
-        if example is not None:
-            request.examples[key] = example
-        base64 = schema.get("contentEncoding") == "base64" and not is_json(kind)
-        request.body = {"$base64": f"{{{key}}}"} if base64 and not fielded else f"{{{key}}}"
-        if fielded:
-            for name, each in schema.get("properties", {}).items():
-                self._style(name, each, kind)
+        name = "request_body" if "body" in request.properties else "body"
+        key = request.input(name, whole, required, "body")
+        request.body = {"$base64": f"{{{key}}}"} if base64 else f"{{{key}}}"
+        if kind in (FORM, MULTIPART):
+            for field, each in schema.get("properties", {}).items():
+                self._style(field, each, kind)
 
     def _is_plain_object(self, schema: Mapping[str, Any], node: Any) -> bool:
         """Return whether each property of a body may be an input of its own."""

@@ -81,9 +81,11 @@ def _stale(
         if path in current or (found := _origin(path)) is None:
             continue
         operation, source = found
+        if source != conversion.source:
+            continue
         if operation in names:
             yield path, f"{operation} is now {names[operation]}"
-        elif source == conversion.source and operation not in conversion.operations:
+        elif operation not in conversion.operations:
             yield path, f"{operation} no longer exists"
 
 

@@ -6,12 +6,16 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import h11
 import pytest
 import trio
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.parsing import read_capability
 from mcpgw.capabilities.pins import read_pin
 from mcpgw.cli.app import group
@@ -26,6 +30,8 @@ from mcpgw.openapi_import import (
     write,
 )
 from mcpgw.openapi_import.writing import rendered
+from tests.capabilities.test_any_value import VALUES
+from tests.openapi_import.documents import request_of
 from tests.openapi_import.making import DOCUMENTS, large
 from tests.support.capability_calls import executor, value_of
 from tests.support.playback import Playback, Played, playback
@@ -333,10 +339,14 @@ def test_one_that_is_unsound_spoils_no_others() -> None:
     assert "cannot be written as a capability" in found.skipped[0].reason
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
-@given(DOCUMENTS)
-def test_any_document(made: dict[str, Any]) -> None:
-    """Whatever a document says, its capabilities are sound files, or it is refused in words."""
+ARGUMENTS = VALUES | st.sampled_from([["a|b", "c,d"], {"x": "a;b=c"}, "\r\n", "", None, "aGk="])
+
+
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@given(DOCUMENTS, st.lists(ARGUMENTS, min_size=5, max_size=5))
+def test_any_document(made: dict[str, Any], arguments: list[Any]) -> None:
+    """Whatever a document says, its capabilities are sound files, or it is refused in words; and
+    whatever their arguments, a request is one that HTTP/1.1 can hold, or is refused in words."""
     try:
         found = convert(load(json.dumps(made), SOURCE), source=SOURCE)
     except ImportProblem:
@@ -349,6 +359,26 @@ def test_any_document(made: dict[str, Any]) -> None:
         capability, _ = read_capability(Path(f"{each.name}.yaml"), data)
         assert each.name == capability.name
         assert re.fullmatch(r"[a-z0-9_]{1,64}", each.name)
+        check_request(each, dict(zip(inputs_of(each), arguments, strict=False)))
+
+
+def check_request(imported: Any, arguments: dict[str, Any]) -> None:
+    """Build a request and check that it is one of the server and can be written."""
+    made_for = dict.fromkeys(("TEST_API_BASE_URL", "API_BASE_URL"), "https://api.example.com")
+    secrets = {f"env.{name}": url for name, url in made_for.items()}
+    try:
+        made = request_of(imported, secrets, **arguments)
+    except CallProblem:
+        return
+    parts = urlsplit(made.url)
+    assert parts.hostname
+    assert "" == parts.fragment
+    assert made.url.isascii()
+    assert not set(made.url) & set(" \r\n\t")
+    assert not {".", ".."} & set(parts.path.split("/"))
+    headers = [("host", "x"), *made.headers.items()]
+    headers.append(("content-length", str(len(made.content or b""))))
+    h11.Request(method=made.method, target=f"{parts.path or '/'}?{parts.query}", headers=headers)
 
 
 @pytest.mark.parametrize(

@@ -79,13 +79,14 @@ def test_a_second_import(tmp_path: Path) -> None:
 
 def test_another_import_is_not_stale(tmp_path: Path) -> None:
     """Files of other documents, of other people and of operations left out stay unmentioned."""
-    write(convert(document(paths("other")), source="https://b.example/api.json"), tmp_path)
+    others = document(paths("other", "first"))
+    write(convert(others, source="https://b.example/api.json", prefix="b"), tmp_path)
     write(convert(document(paths("first", "second")), source=SOURCE), tmp_path)
     (tmp_path / "mine.yaml").write_text("name: mine\n")
     found = convert(document(paths("first", "second")), source=SOURCE)
     some = found.capabilities[:1]
     assert () == write(type(found)(some, (), (), found.source, found.operations), tmp_path).stale
-    assert MARK in (tmp_path / "other.yaml").read_text()
+    assert MARK in (tmp_path / "b_other.yaml").read_text()
 
 
 class TestCommand:
