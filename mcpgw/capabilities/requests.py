@@ -322,7 +322,14 @@ def _query_pairs(
 
 
 def json_post(
-    url: str, body: Any, headers: Mapping[str, str], values: Values, auth: Auth, credential: str
+    url: str,
+    body: Any,
+    headers: Mapping[str, str],
+    values: Values,
+    auth: Auth,
+    credential: str,
+    *,
+    private: bool = False,
 ) -> Draft:
     """Make a POST request with a JSON body, for GraphQL and JSON-RPC.
 
@@ -333,6 +340,7 @@ def json_post(
       values: the values of the templates.
       auth: how the credential is sent.
       credential: the credential, "" for none.
+      private: whether the file allows private addresses.
     """
     filled = _headers(headers, values)
     filled.setdefault("content-type", JSON)
@@ -345,7 +353,7 @@ def json_post(
             filled["cookie"] = cookie_value(auth.cookie, credential)
         else:
             filled[auth.header.lower()] = header_value(auth, credential)
-        check_encryption(url)
+        check_encryption(url, private=private)
     return Draft("POST", url, query, filled, body, JSON)
 
 

@@ -213,6 +213,10 @@ class _Converter:
         request.notes += [note] if note else []
         config = provider_config(url, filled, method, request, credentials, response)
         inputs = self.definitions.assembled(request.input_schema())
+        if self.definitions.left_out:
+            request.notes.append(
+                f"its schema has more than {MOST_COMPONENTS} components: the others allow any value"
+            )
         document = capability_document(
             name, method, operation, request, config, inputs, cost_per_call=self.cost_per_call
         )

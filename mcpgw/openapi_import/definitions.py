@@ -35,6 +35,8 @@ class Definitions:
 
     lookup: Lookup
     most: int | None = None
+    left_out: set[str] = attrs.field(factory=set)
+    """Components that the last schema lacks."""
     _references: dict[str, tuple[tuple[str, bool], ...]] = attrs.field(factory=dict)
 
     def assembled(self, schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,9 +45,11 @@ class Definitions:
         A component with one reference, or a small one, replaces its references; the
         others are entries of `$defs`.
         """
+        self.left_out = set()
         if not any(references_in(schema)):
             return dict(schema)
         counts, left_out = self._reachable(schema)
+        self.left_out = left_out
         inline = {
             key
             for key, count in counts.items()

@@ -88,12 +88,14 @@ class References:
 
     def locate(self, node: Mapping[str, Any]) -> tuple[str, Any]:
         """Return the URI of a node's reference, and its target, {} if it is missing."""
+        plain = (reference_of(node) or "").startswith("#/")
+        if not plain:
+            # Its base may be an `$id` around it, and its target an `$id` or an anchor.
+            self._index_once()
         uri = self._absolute(node)
         found = self._target(uri)
-        if found is _MISSING and not self._indexed:
-            # The base of the reference may be an `$id` around it, or its target an anchor.
-            self._indexed = True
-            self._index(self.document, self.uri)
+        if found is _MISSING and plain and not self._indexed:
+            self._index_once()
             uri = self._absolute(node)
             found = self._target(uri)
         self.followed.add(uri)
@@ -170,11 +172,6 @@ class References:
                 raise ReadProblem("is another document and is not read")
             if len(self._documents) > MOST_FILES:
                 raise ReadProblem(f"is not read, since there are more than {MOST_FILES} files")
-            if not self._indexed:
-                self._indexed = True
-                self._index(self.document, self.uri)
-                if address in self._named:
-                    return self._named[address]
             found = parsed(self.read(address), self._short(address))
         except ReadProblem as problem:
             self._note(f"{self._short(address)} {problem}")
@@ -184,6 +181,12 @@ class References:
         if found is not _MISSING:
             self._index(found, address)
         return found
+
+    def _index_once(self) -> None:
+        """Index the document itself, which few documents need."""
+        if not self._indexed:
+            self._indexed = True
+            self._index(self.document, self.uri)
 
     def _index(self, document: Any, uri: str) -> None:
         """Record the bases of references, and the nodes that have an `$id` or an anchor."""

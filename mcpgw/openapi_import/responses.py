@@ -119,11 +119,21 @@ def lenient(schema: Any, *, top: bool = False) -> Any:
         elif key == "additionalProperties":
             if value is not False:
                 made[key] = lenient(value)
-        elif key == "type" and not top:
-            kinds = value if isinstance(value, list) else [value]
-            made[key] = list(dict.fromkeys([*kinds, "null"]))
+        elif key == "type":
+            made |= _type(value if isinstance(value, list) else [value], top=top)
         elif key in _KEPT:
             made[key] = value
     if "prefixItems" in schema:
         made.pop("items", None)
     return made
+
+
+def _type(kinds: list[str], *, top: bool) -> dict[str, Any]:
+    """Return the types of a value, with null unless it is the whole output.
+
+    Structured content is an object: only an output of a single type can be told from others.
+    """
+    if not top:
+        return {"type": list(dict.fromkeys([*kinds, "null"]))}
+    kinds = [each for each in kinds if each != "null"]
+    return {"type": kinds[0]} if len(kinds) == 1 else {}

@@ -342,7 +342,7 @@ def test_one_that_is_unsound_spoils_no_others() -> None:
 ARGUMENTS = VALUES | st.sampled_from([["a|b", "c,d"], {"x": "a;b=c"}, "\r\n", "", None, "aGk="])
 
 
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(DOCUMENTS, st.lists(ARGUMENTS, min_size=5, max_size=5))
 def test_any_document(made: dict[str, Any], arguments: list[Any]) -> None:
     """Whatever a document says, its capabilities are sound files, or it is refused in words; and

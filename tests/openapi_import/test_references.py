@@ -11,7 +11,7 @@ import pytest
 from mcpgw.config.yamlfile import parse
 from mcpgw.openapi_import import Conversion, ImportProblem, convert, remote_reader
 from mcpgw.openapi_import.reading import ReadProblem
-from tests.openapi_import.documents import body, document, imported, input_of
+from tests.openapi_import.documents import SOURCE, body, document, input_of
 
 FILES = {
     "api/openapi.yaml": """
@@ -157,6 +157,13 @@ def test_most_references_fail(tmp_path: Path) -> None:
             },
         ),
         (
+            "#/components/schemas/A",
+            {
+                "A": {"$id": "https://schemas.example/n", "$ref": "m"},
+                "B": {"$id": "https://schemas.example/m", "type": "integer"},
+            },
+        ),
+        (
             "https://schemas.example/n",
             {
                 "A": {"$id": "https://schemas.example/n", "$ref": "m"},
@@ -168,8 +175,10 @@ def test_most_references_fail(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["$ref", "$dynamicRef"])
 def test_pointers_and_identifiers(reference: str, components: Any, key: str) -> None:
     """JSON Pointers, anchors and `$id` name the same kinds of places."""
-    made = imported(
-        body({"type": "object", "properties": {"f": {key: reference}, "g": {}}}),
-        components={"schemas": components},
+    properties = {"f": {key: reference}, "g": {}}
+    operation = body({"type": "object", "properties": properties})
+    found = convert(
+        document({"/x": {"post": operation}}, components={"schemas": components}), source=SOURCE
     )
-    assert {"type": "integer"} == input_of(made)["properties"]["f"]
+    assert () == found.warnings
+    assert {"type": "integer"} == input_of(found.capabilities[0])["properties"]["f"]

@@ -221,7 +221,7 @@ SCHEMAS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(SCHEMAS, SCHEMAS, SCALARS)
 def test_merging(one: dict[str, Any], other: dict[str, Any], value: Any) -> None:
     """A value that both schemas allow is allowed by their merger."""
@@ -229,7 +229,7 @@ def test_merging(one: dict[str, Any], other: dict[str, Any], value: Any) -> None
         assert allows(merged(one, other), value)
 
 
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(SCHEMAS, SCALARS)
 def test_null_as_a_further_type(schema: dict[str, Any], value: Any) -> None:
     """It changes nothing for other values."""
@@ -258,3 +258,19 @@ def test_outputs_stay_small() -> None:
     output = found.capabilities[0].document["schema"]["output"]
     assert len(output["$defs"]) <= 40
     assert allows(output, {"p0": {"p1": {"p2": None}}})
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        ({"type": ["object", "null"], "properties": {"a": {}}}, "object"),
+        ({"type": "object", "nullable": True, "properties": {"a": {}}}, "object"),
+        ({"type": "array", "items": {"type": "integer"}}, "array"),
+        ({"type": ["object", "array"], "items": {}}, None),
+    ],
+)
+def test_the_type_of_an_output(schema: dict[str, Any], kind: str | None) -> None:
+    """It is one type, by which structured content is wrapped or not."""
+    media = {"application/json": {"schema": schema}}
+    made = imported({"responses": {"200": {"description": "Done.", "content": media}}}, "get")
+    assert kind == made.document["schema"]["output"].get("type")
