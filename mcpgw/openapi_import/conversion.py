@@ -30,8 +30,8 @@ from mcpgw.openapi_import.texts import identifier, operation_name
 METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options", "trace", "query")
 MOST_COMPONENTS: Final = 250
 """Components in an input schema; further ones allow any value."""
-LARGEST: Final = 900_000
-"""Characters of a schema, as JSON; a capability file has a limit."""
+LARGEST: Final = 400_000
+"""Characters of the schemas as JSON; a capability file has a limit."""
 
 Scan = Callable[[str, dict[str, Any]], list[str]]
 """Scans a text and a tool definition; returns why a model must not read them."""
@@ -215,7 +215,7 @@ class _Converter:
         inputs = self.definitions.assembled(request.input_schema())
         if self.definitions.left_out:
             request.notes.append(
-                f"its schema has more than {MOST_COMPONENTS} components: the others allow any value"
+                "its schema is too large: components deep within it allow any value"
             )
         document = capability_document(
             name, method, operation, request, config, inputs, cost_per_call=self.cost_per_call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -10,6 +11,10 @@ import attrs
 
 from mcpgw.openapi_import.schemas import DEFINITIONS, MAPS, SCHEMAS, VALUES
 
+LARGEST: Final = 250_000
+"""Characters of a schema as JSON, far more than a model can use."""
+FEWEST: Final = 5
+"""Components that are kept in any case."""
 DEEPEST: Final = 24
 """Levels up to which a component replaces its only reference."""
 _SMALL: Final = frozenset({"type", "enum", "const", "format", "pattern", "title", "description"})
@@ -30,11 +35,11 @@ class Definitions:
 
     Args:
       lookup: returns a component by its name.
-      most: the most components of a schema; further ones allow any value. None for no limit.
+      most: the most components of a schema; further ones allow any value.
     """
 
     lookup: Lookup
-    most: int | None = None
+    most: int
     left_out: set[str] = attrs.field(factory=set)
     """Components that the last schema lacks."""
     _references: dict[str, tuple[tuple[str, bool], ...]] = attrs.field(factory=dict)
@@ -43,12 +48,21 @@ class Definitions:
         """Return a schema that contains the components that it refers to.
 
         A component with one reference, or a small one, replaces its references; the
-        others are entries of `$defs`.
+        others are entries of `$defs`. Components that are many references away from the schema
+        are left out until it is small enough.
         """
         self.left_out = set()
         if not any(references_in(schema)):
             return dict(schema)
-        counts, left_out = self._reachable(schema)
+        most = self.most
+        while True:
+            made = self._assembled(schema, most)
+            if most <= FEWEST or len(json.dumps(made)) <= LARGEST:
+                return made
+            most //= 2
+
+    def _assembled(self, schema: Mapping[str, Any], most: int) -> dict[str, Any]:
+        counts, left_out = self._reachable(schema, most)
         self.left_out = left_out
         inline = {
             key
@@ -63,7 +77,7 @@ class Definitions:
             found = self._references[key] = tuple(references_in(self.lookup(key)))
         return found
 
-    def _reachable(self, schema: Mapping[str, Any]) -> tuple[Counter[str], set[str]]:
+    def _reachable(self, schema: Mapping[str, Any], most: int) -> tuple[Counter[str], set[str]]:
         """Return how often each reachable component is referred to, and those over the limit."""
         counts: Counter[str] = Counter()
         left_out: set[str] = set()
@@ -75,7 +89,7 @@ class Definitions:
             key = queue.popleft()
             if key in taken or key in left_out:
                 continue
-            if self.most is not None and len(taken) >= self.most:
+            if len(taken) >= most:
                 left_out.add(key)
                 continue
             taken.add(key)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mcpgw.openapi_import import convert
 from mcpgw.openapi_import.merging import merged, with_null
+from mcpgw.openapi_import.writing import rendered
 from tests.openapi_import.documents import SOURCE, body, document, field_of, imported, input_of
 
 BASE = {"type": "object", "properties": {"id": {"type": "integer"}, "name": {"type": "string"}}}
@@ -274,3 +275,28 @@ def test_the_type_of_an_output(schema: dict[str, Any], kind: str | None) -> None
     media = {"application/json": {"schema": schema}}
     made = imported({"responses": {"200": {"description": "Done.", "content": media}}}, "get")
     assert kind == made.document["schema"]["output"].get("type")
+
+
+def test_huge_inputs_are_cut_with_a_note() -> None:
+    """A schema that no model can use still allows every value, and fits into a file."""
+    count = 150
+    schemas = {
+        f"S{n}": {
+            "type": "object",
+            "properties": {
+                **{f"f{k}": {"type": "string", "description": "d" * 400} for k in range(20)},
+                **{
+                    f"p{k}": {"$ref": f"#/components/schemas/S{(n * 3 + k) % count}"}
+                    for k in range(6)
+                },
+            },
+        }
+        for n in range(count)
+    }
+    made = imported(body({"$ref": "#/components/schemas/S0"}), components={"schemas": schemas})
+    assert len(rendered(made)) < 1_000_000
+    assert ["its schema is too large: components deep within it allow any value"] == list(
+        made.notes
+    )
+    assert {f"f{k}" for k in range(20)} <= set(input_of(made)["properties"])
+    assert allows(input_of(made), {"p0": {"p1": {"p2": {"p3": {"any": 1}}}}})
