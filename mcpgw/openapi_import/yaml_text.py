@@ -26,47 +26,52 @@ _LINES: Final = re.compile(rf"{_LINE}(?:\n(?: *{_LINE})?)*(?<!\n)")
 
 def to_yaml(document: Mapping[str, Any]) -> str:
     """Return data as YAML."""
-    return "".join(_block(document, ""))
+    lines: list[str] = []
+    _block(document, "", lines)
+    return "".join(lines)
 
 
-def _block(value: Any, indent: str) -> Iterator[str]:
-    """Yield the lines of a collection with members."""
+def _block(value: Any, indent: str, lines: list[str]) -> None:
+    """Append the lines of a collection with members."""
+    inner = f"{indent}  "
     if isinstance(value, dict):
         for key, each in value.items():
-            yield f"{indent}{_scalar(str(key))}:"
-            yield from _member(each, indent, f"{indent}  ")
+            lines.append(f"{indent}{_scalar(str(key))}:")
+            _member(each, indent, inner, lines)
         return
     for each in value:
-        inner = f"{indent}  "
         if isinstance(each, (dict, list, tuple)) and each and _flow(each) is None:
             # The first member follows the dash.
-            lines = _block(each, inner)
-            yield f"{indent}- {next(lines)[len(inner) :]}"
-            yield from lines
+            first = len(lines)
+            _block(each, inner, lines)
+            lines[first] = f"{indent}- {lines[first][len(inner) :]}"
         else:
-            yield f"{indent}-"
-            yield from _member(each, indent, inner)
+            lines.append(f"{indent}-")
+            _member(each, indent, inner, lines)
 
 
-def _member(value: Any, indent: str, inner: str) -> Iterator[str]:
-    """Yield what follows a key or a dash."""
-    if isinstance(value, dict) and value:
-        yield "\n"
-        yield from _block(value, inner)
+def _member(value: Any, indent: str, inner: str, lines: list[str]) -> None:
+    """Append what follows a key or a dash."""
+    if isinstance(value, str):
+        if len(value) > WIDTH and _FOLDED.fullmatch(value):
+            lines.append(" >-\n")
+            lines += (f"{inner}{line}\n" for line in _wrapped(value))
+        elif "\n" in value and _LINES.fullmatch(value):
+            lines.append(" |-\n")
+            lines += (f"{inner}{line}\n" if line else "\n" for line in value.split("\n"))
+        else:
+            lines.append(f" {_scalar(value)}\n")
+    elif isinstance(value, dict) and value:
+        lines.append("\n")
+        _block(value, inner, lines)
     elif isinstance(value, (list, tuple)) and value:
         if (flow := _flow(value)) is not None:
-            yield f" {flow}\n"
+            lines.append(f" {flow}\n")
         else:
-            yield "\n"
-            yield from _block(value, indent)
-    elif isinstance(value, str) and len(value) > WIDTH and _FOLDED.fullmatch(value):
-        yield " >-\n"
-        yield from (f"{inner}{line}\n" for line in _wrapped(value))
-    elif isinstance(value, str) and "\n" in value and _LINES.fullmatch(value):
-        yield " |-\n"
-        yield from (f"{inner}{line}\n" if line else "\n" for line in value.split("\n"))
+            lines.append("\n")
+            _block(value, indent, lines)
     else:
-        yield f" {_scalar(value)}\n"
+        lines.append(f" {_scalar(value)}\n")
 
 
 def _flow(value: Any) -> str | None:
