@@ -30,8 +30,8 @@ from mcpgw.capabilities.templating import (
     Missing,
     Values,
     as_text,
+    fill_given,
     fill_text,
-    fill_value,
     lone_input,
     placeholders,
 )
@@ -243,7 +243,7 @@ def _headers(
 ) -> dict[str, str]:
     headers: dict[str, str] = {}
     for name, template in templates.items():
-        value = fill_value(template, values)
+        value = fill_given(template, values)
         # A lone input may be an empty string; a text that comes out empty has no value.
         if isinstance(value, Missing) or is_empty(value):
             continue
@@ -258,7 +258,7 @@ def _headers(
 def _cookies(config: ProviderConfig, values: Values) -> list[str]:
     found: list[str] = []
     for name, template in config.cookies.items():
-        value = fill_value(template, values)
+        value = fill_given(template, values)
         if isinstance(value, Missing) or (value == "" and lone_input(template) is None):
             continue
         how = config.styles.cookie.get(name)
@@ -282,7 +282,7 @@ def _query(
     query: dict[str, Any] = {}
     for name, template in config.params.items():
         value = (
-            fill_value(template, values)
+            fill_given(template, values)
             if isinstance(template, str)
             else FILLER.fill(template, values)
         )
@@ -297,7 +297,8 @@ def _query(
         taken = {each.root for each in placeholders(config.params)} | config.param_map.keys()
         for name, value in config.static_params.items():
             if name not in query and name not in taken:
-                query[name] = inputs.get(name, value)
+                given = inputs.get(name)
+                query[name] = value if given is None else given
     return [
         pair
         for name, value in query.items()
@@ -310,7 +311,7 @@ def _query_pairs(
 ) -> list[QueryPair]:
     if how is not None:
         return query_pairs(name, value, how)
-    if array_style == "json":
+    if array_style == "json" and not is_empty(value):
         return [QueryPair.of(name, as_text(value))]
     if isinstance(value, Mapping):
         return [QueryPair.of(key, text) for key, text in flattened(name, value)]

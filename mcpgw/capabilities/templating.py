@@ -171,6 +171,17 @@ def fill_value(template: str, values: Values) -> Any:
     return fill_text(template, values)
 
 
+def fill_given(template: str, values: Values) -> Any:
+    """Fill a string as `fill_value` does, but with null as a missing value."""
+    placeholder = lone_input(template)
+    if placeholder is None:
+        return fill_text(template, values)
+    value = values.input(placeholder)
+    if value is not None:
+        return value
+    return MISSING if placeholder.default is None else placeholder.default
+
+
 def lone_input(template: Any) -> Placeholder | None:
     """Return the placeholder of a template that is nothing but one input, otherwise None."""
     parts = parse(template) if isinstance(template, str) else ()

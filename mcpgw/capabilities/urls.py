@@ -118,7 +118,8 @@ def _path(config: ProviderConfig, inputs: Mapping[str, Any]) -> str:
     if selector is None or not selector.paths:
         path = config.path
     else:
-        chosen = inputs.get(selector.parameter, selector.default)
+        given = inputs.get(selector.parameter)
+        chosen = selector.default if given is None else given
         if chosen not in selector.paths:
             known = ", ".join(selector.paths)
             raise CallProblem(f"{selector.parameter} must be one of {known}, not {chosen!r:.60}.")

@@ -131,7 +131,7 @@ def lenient(schema: Any, *, top: bool = False) -> Any:
 def _type(kinds: list[str], *, top: bool) -> dict[str, Any]:
     """Return the types of a value, with null unless it is the whole output.
 
-    Structured content is an object: only an output of a single type can be told from others.
+    Structured content is an object; only an output of a single type can be distinguished.
     """
     if not top:
         return {"type": list(dict.fromkeys([*kinds, "null"]))}

@@ -72,6 +72,35 @@ def test_urls(config: str, inputs: dict[str, Any], url: str) -> None:
     assert f"https://api.example{url}" == request(config, inputs).url
 
 
+@pytest.mark.parametrize(
+    ("config", "url"),
+    [
+        ("path_selector: {parameter: note, default: a, paths: {a: /1, b: /2}}", "/1"),
+        ("static_params: {note: all}", "?note=all"),
+        ("param_map: {note: n}", ""),
+        ("params: {n: '{note}'}\narray_style: json", ""),
+        ("params: {n: '{note|x}'}", "?n=x"),
+        ("params: {n: 'a-{note|x}'}", "?n=a-x"),
+    ],
+)
+def test_null_in_a_url(config: str, url: str) -> None:
+    """It counts as not given."""
+    text = FILE.replace('note: {type: [string, "null"]}', "note: {enum: [a, b, null]}")
+    lines = "".join(f"      {line}\n" for line in config.splitlines())
+    made, _ = read_capability(
+        Path("example.yaml"),
+        (text + lines)
+        .replace(
+            "enum: [a, b, null]", "enum: [a, b]" if "selector" in config else "enum: [a, b, null]"
+        )
+        .encode(),
+    )
+    assert made.primary is not None
+    values = values_of({"note": None}, {})
+    sent = draft(made.primary, {"note": None}, values, made.auth, "").outgoing()
+    assert f"https://api.example{url}" == sent.url
+
+
 def test_cookies() -> None:
     """Each is sent if it has a value, beside the credential."""
     config = "cookies: {note: '{note}', ids: '{ids}'}\nstyles: {cookie: {ids: {explode: false}}}"

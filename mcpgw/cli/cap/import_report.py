@@ -50,7 +50,7 @@ def as_text(
     total = len(conversion.capabilities) - len(written.kept)
     click.echo(f"{verb} {plural(total, 'tool')} from {source}. Review {output}/ before loading.")
     notes = Counter(note for each in conversion.capabilities for note in each.notes)
-    often = {note for note, count in notes.items() if count > MOST_OF_A_KIND and not details}
+    often = [note for note, count in notes.items() if count > MOST_OF_A_KIND and not details]
     kept = {path.stem for path in written.kept}
     for each in conversion.capabilities:
         if each.name in kept:
