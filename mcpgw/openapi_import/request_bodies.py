@@ -24,6 +24,7 @@ _WHOLE: Final = (
 )
 """Keywords with which the fields of an object are not independent inputs."""
 _TEXT: Final = ("xml", "yaml", "csv", "graphql", "javascript", "jsonl", "ndjson", "json-seq")
+_ANY_FIELDS: Final = {"type": "object", "additionalProperties": True}
 _BASE64: Final = "base64-encoded."
 
 
@@ -103,8 +104,11 @@ class BodyBuilder:
         request = self.request
         text = sentence(about) or schema.get("description", "")
         base64 = False
-        if kind in (FORM, MULTIPART):
-            whole = schema or {"type": "object", "additionalProperties": True}
+        if kind == MULTIPART and "object" not in types_of(schema, request.schemas):
+            request.notes.append("the parts of the form are not declared; any fields are sent")
+            whole = dict(_ANY_FIELDS)
+        elif kind in (FORM, MULTIPART):
+            whole = schema or dict(_ANY_FIELDS)
         elif is_json(kind):
             whole = request.schemas.schema(node)
         else:

@@ -171,6 +171,9 @@ class Schemas:
         if closed:
             schema["additionalProperties"] = False
         self._choices(schema, node, depth)
+        if closed and "anyOf" in schema:
+            # It does not see the properties of the alternatives, and would refuse them.
+            del schema["additionalProperties"]
         self._negated(schema, node, depth)
         if "required" in schema:
             names = dict.fromkeys(schema["required"])
@@ -222,6 +225,10 @@ class Schemas:
             schema["description"] = text
         hidden = self._properties(schema, node, depth)
         items = node.get("items")
+        if schema.get("type") == "array" and "enum" in node and "enum" not in schema:
+            # Documents often list the values of the items beside the type of the array.
+            items = {**items, "enum": node["enum"]} if isinstance(items, Mapping) else items
+            node = {**node, "items": items}
         for key in SCHEMAS:
             value = node.get(key)
             if key == "items" and isinstance(value, list):
@@ -301,11 +308,20 @@ def _plain_keywords(node: Mapping[str, Any]) -> dict[str, Any]:
         made["format"] = "binary"
     elif kind is not None and kind not in _TYPES:
         del made["type"]
+    if "enum" in made and "type" in made and not _has_a_value(made):
+        del made["enum"]  # contradictory; no value would be valid
     # In OpenAPI 3.0 an exclusive bound is a flag of the other one.
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if node.get(exclusive) is True and bound in made:
             made[exclusive] = made.pop(bound)
     return made
+
+
+def _has_a_value(schema: Mapping[str, Any]) -> bool:
+    """Return whether one of the values of an enum has the type of its schema."""
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    known = {"number" if kind == "integer" else kind for kind in kinds}
+    return bool(known & {_type_of(each) for each in schema["enum"]})
 
 
 _PLAIN: Final = frozenset(

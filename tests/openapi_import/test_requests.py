@@ -163,3 +163,11 @@ def test_the_body_of_a_read() -> None:
     """It is only worth a note if it has fields."""
     for schema, count in (({"type": "object", "properties": {}}, 0), (FIELDS, 1)):
         assert count == len(imported(body(schema), "get").notes)
+
+
+def test_a_form_without_declared_parts() -> None:
+    """Any fields can be given, and a note says so."""
+    made = imported(body({"type": "string"}, "multipart/form-data"))
+    assert ["the parts of the form are not declared; any fields are sent"] == list(made.notes)
+    content = request_of(made, body={"a": "b"}).content or b""
+    assert b'name="a"\r\n\r\nb' in content

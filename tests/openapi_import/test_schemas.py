@@ -84,6 +84,17 @@ class TestAllOf:
         ]
         assert allows(field_of({"type": "object", "allOf": parts}), {"a": "x", "b": "y"})
 
+    @pytest.mark.parametrize("key", ["anyOf", "oneOf", "allOf"])
+    def test_a_closed_schema_with_parts(self, key: str) -> None:
+        """The properties of its parts are allowed."""
+        schema = {
+            "type": "object",
+            "properties": {"a": {"type": "string"}},
+            "additionalProperties": False,
+            key: [{"properties": {"b": {"type": "string"}}}],
+        }
+        assert allows(field_of(schema), {"a": "x", "b": "y"})
+
     def test_a_base_that_lists_its_extensions(self) -> None:
         """An extension is not a choice of itself."""
         pet = {"$ref": "#/components/schemas/Pet"}
@@ -129,6 +140,8 @@ def test_a_choice_that_several_alternatives_fit() -> None:
         ({"type": "integer", "minimum": 0, "exclusiveMinimum": True}, 1, 0),
         ({"type": "integer", "exclusiveMinimum": 0}, 1, 0),
         ({"type": "array", "contains": {"const": 1}}, [1], [2]),
+        ({"type": "array", "items": {"type": "string"}, "enum": ["a", "b"]}, ["a"], ["c"]),
+        ({"type": "integer", "enum": ["1", "2"]}, 1, "x"),
     ],
 )
 @pytest.mark.parametrize("version", ["3.0.3", "3.1.0", "3.2.0"])
