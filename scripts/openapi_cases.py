@@ -609,6 +609,31 @@ def multiparts() -> Iterator[Case]:
             kind=MULTIPART,
             peer=False,
         )
+    point = {"type": "object", "properties": {"x": {"type": "integer"}, "y": {"type": "integer"}}}
+    json = Part("v", b'{"x":1,"y":2}', "application/json")
+    for name, schema, encoding, version, value, parts in (
+        ("array not exploded", array, {"explode": False}, "3.1.1", ["a", "b"],
+         [Part("v", b"a,b")]),
+        ("array exploded", array, {"style": "form"}, "3.1.1", ["a", "b"],
+         [Part("v", b"a"), Part("v", b"b")]),
+        ("object exploded", point, {"style": "form"}, "3.1.1", {"x": 1, "y": 2},
+         [Part("x", b"1"), Part("y", b"2")]),
+        ("object of a style that 3.0 ignores", point, {"style": "form"}, "3.0.3",
+         {"x": 1, "y": 2}, [json]),
+    ):  # fmt: skip
+        yield Case(
+            f"multipart {name}",
+            _body(
+                MULTIPART, {"type": "object", "properties": {"v": schema}}, encoding={"v": encoding}
+            ),
+            {"v": value},
+            "/x",
+            "post",
+            body=parts,
+            kind=MULTIPART,
+            document={"openapi": version},
+            peer=False,
+        )
     yield Case(
         "multipart header",
         _body(

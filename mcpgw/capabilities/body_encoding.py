@@ -125,7 +125,9 @@ def _multipart(value: Mapping[str, Any], fields: Fields) -> Body:
     for name, inner in value.items():
         field = fields.get(name)
         if field is not None and field.how.style and not field.how.content_type:
-            inner = [pair.value for pair in query_pairs(name, inner, field.how)]
+            for pair in query_pairs(name, inner, field.how):
+                pieces += _part(boundary, pair.name, pair.value, field)
+            continue
         for each in inner if isinstance(inner, (list, tuple)) else [inner]:
             if each is not None:
                 pieces += _part(boundary, name, each, field)

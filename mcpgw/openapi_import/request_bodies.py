@@ -200,7 +200,11 @@ class BodyBuilder:
         encoding = encoding if isinstance(encoding, Mapping) else {}
         types = types_of(schema, request.schemas)
         made: dict[str, Any] = {}
-        if self.swagger or encoding.keys() & {"style", "explode", "allowReserved"}:
+        version = str(request.references.document.get("openapi", ""))
+        styled = encoding.keys() & {"style", "explode", "allowReserved"}
+        if kind == MULTIPART and version.startswith("3.0"):
+            styled = set()  # only forms have styles there (OpenAPI 3.0.4, 4.7.15)
+        if self.swagger or styled:
             made, note = declared_style(encoding, "body", types, swagger=self.swagger)
             if note:
                 request.notes.append(f"{name[:60]}: {note}")
