@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -51,6 +51,8 @@ def convert(
     private: Callable[[str], bool] | None = None,
     read: Read | None = None,
     scan: Scan | None = None,
+    allow: Iterable[str] = (),
+    warn_only: bool = False,
     progress: Callable[[], None] | None = None,
 ) -> Conversion:
     """Convert the operations of a document into capabilities.
@@ -68,6 +70,8 @@ def convert(
       private: returns whether requests to a host may go to a private address.
       read: reads documents that are referred to; by default those around a local document.
       scan: checks texts for tool poisoning.
+      allow: names of capabilities that are imported whatever `scan` finds.
+      warn_only: whether findings are only noted, for all of them.
       progress: called after each operation.
 
     Raises:
@@ -88,6 +92,7 @@ def convert(
         scan,
         References(document, uri_of(source), read),
     )
+    converter.allow, converter.warn_only = frozenset(allow), warn_only
     return converter.run(include or Filter(), exclude or Filter(), progress)
 
 
@@ -103,6 +108,8 @@ class _Converter:
     private: Callable[[str], bool]
     scan: Scan | None
     references: References
+    allow: frozenset[str] = attrs.field(factory=frozenset, init=False)
+    warn_only: bool = attrs.field(default=False, init=False)
     schemas: Schemas = attrs.field(init=False)
     definitions: Definitions = attrs.field(init=False)
     responses: Responses = attrs.field(init=False)
@@ -129,14 +136,16 @@ class _Converter:
         skipped: list[Skipped] = []
         for path, item, method, operation in self._operations():
             self.operations.add(f"{method.upper()} {path}")
-            reason = self._unwanted(method, path, operation, include, exclude)
+            reason, suspicious = self._unwanted(method, path, operation, include, exclude), ""
             if not reason:
                 imported = self._import(path, item, method, operation)
-                reason = self._poisoned(operation, imported) or _invalid(imported)
+                imported, reason = self._screened(operation, imported)
+                suspicious = imported.name if reason else ""
+                reason = reason or _invalid(imported)
                 if not reason:
                     found.append(imported)
             if reason:
-                skipped.append(Skipped(method.upper(), path, reason))
+                skipped.append(Skipped(method.upper(), path, reason, suspicious))
             if progress is not None:
                 progress()
         self._check_references()
@@ -245,9 +254,11 @@ class _Converter:
         self.names[f"{name}_{count}"] = 1
         return f"{name}_{count}"
 
-    def _poisoned(self, operation: Mapping[str, Any], imported: Imported) -> str:
+    def _screened(self, operation: Mapping[str, Any], imported: Imported) -> tuple[Imported, str]:
+        """Return the capability, with a note if it is imported in spite of findings, and the
+        reason if it is not."""
         if self.scan is None:
-            return ""
+            return imported, ""
         raw = "\n".join(
             str(operation[key]) for key in ("summary", "description") if key in operation
         )
@@ -257,7 +268,13 @@ class _Converter:
             "inputSchema": imported.document["schema"]["input"],
         }
         found = self.scan(raw, tool)
-        return f"tool poisoning: {'; '.join(found)}" if found else ""
+        if not found:
+            return imported, ""
+        text = f"tool poisoning: {'; '.join(found)}"
+        if imported.name in self.allow or self.warn_only:
+            notes = (*imported.notes, f"Imported in spite of {text}")
+            return attrs.evolve(imported, notes=notes, suspicious=True), ""
+        return imported, text
 
 
 def source_name(source: str) -> str:

@@ -33,6 +33,7 @@ def as_json(
         ],
         "skipped": [
             {"method": each.method, "path": each.path, "reason": each.reason}
+            | ({"allow": each.suspicious} if each.suspicious else {})
             for each in conversion.skipped
         ],
         "kept": [str(path) for path in written.kept],
@@ -69,6 +70,9 @@ def as_text(
         )
     for path, reason in written.stale:
         click.echo(f"Stale: {path}: {reason}. Delete the file if it is not needed.", err=True)
+    unused = sorted(set(options["allow"]) - {each.name for each in conversion.capabilities})
+    if unused:
+        click.echo(f"Warning: --allow {', '.join(unused)}: no capability has this name.", err=True)
     _limited([f"Note: {each}" for each in conversion.warnings], MOST_WARNINGS, details=details)
     if written.files:
         click.echo(f"Capabilities written to {output}/")
@@ -80,6 +84,9 @@ def _skipped(conversion: Conversion, *, details: bool) -> None:
     for each in conversion.skipped:
         if details or reasons[each.reason] <= MOST_OF_A_KIND:
             click.echo(f"Skipped: {each.method} {each.path}: {each.reason}", err=True)
+            if each.suspicious:
+                hint = f"  If it is legitimate, import it with --allow {each.suspicious}"
+                click.echo(hint, err=True)
     for reason, count in reasons.items():
         if not details and count > MOST_OF_A_KIND:
             number = plural(count, "operation")
