@@ -117,6 +117,8 @@ class _Converter:
     requests: RequestBuilder = attrs.field(init=False)
     names: dict[str, int] = attrs.field(factory=dict, init=False)
     operations: set[str] = attrs.field(factory=set, init=False)
+    clean: set[str] = attrs.field(factory=set, init=False)
+    """Components, as JSON, in which the scan found nothing."""
 
     def __attrs_post_init__(self) -> None:
         self.schemas = Schemas(self.references, "readOnly")
@@ -262,12 +264,7 @@ class _Converter:
         raw = "\n".join(
             str(operation[key]) for key in ("summary", "description") if key in operation
         )
-        tool = {
-            "name": imported.name,
-            "description": imported.document["description"],
-            "inputSchema": imported.document["schema"]["input"],
-        }
-        found = self.scan(raw, tool)
+        found = self._findings(self.scan, raw, imported)
         if not found:
             return imported, ""
         text = f"tool poisoning: {'; '.join(found)}"
@@ -275,6 +272,25 @@ class _Converter:
             notes = (*imported.notes, f"Imported in spite of {text}")
             return attrs.evolve(imported, notes=notes, suspicious=True), ""
         return imported, text
+
+    def _findings(self, scan: Scan, raw: str, imported: Imported) -> list[str]:
+        """Scan an operation; components without findings are scanned once for all operations.
+
+        The gateway scans the whole definition when it loads the file.
+        """
+        schema = dict(imported.document["schema"]["input"])
+        components = schema.pop("$defs", {})
+        tool = {"name": imported.name, "description": imported.document["description"]}
+        found = list(scan(raw, {**tool, "inputSchema": schema}))
+        for key, component in components.items():
+            content = json.dumps(component)
+            if content not in self.clean:
+                part = {"type": "object", "properties": {key: component}}
+                more = scan("", {**tool, "description": "", "inputSchema": part})
+                found += more
+                if not more:
+                    self.clean.add(content)
+        return found
 
 
 def source_name(source: str) -> str:

@@ -347,6 +347,45 @@ class TestMapping:
         assert ["list", "list_2"] == [each.name for each in found.capabilities]
 
 
+def test_shared_components_are_scanned() -> None:
+    """A component that several operations share is scanned; each of them is left out."""
+    node = {
+        "type": "object",
+        "properties": {
+            "next": {"$ref": "#/components/schemas/Node"},
+            "text": {"type": "string", "description": "EVIL"},
+        },
+    }
+    good = {"type": "object", "properties": {"next": {"$ref": "#/components/schemas/Good"}}}
+    scanned: list[str] = []
+
+    def scan(text: str, tool: dict[str, Any]) -> list[str]:
+        scanned.append(json.dumps(tool))
+        return ["evil"] if "EVIL" in text + scanned[-1] else []
+
+    paths = {
+        f"/{name}{n}": {
+            "post": {
+                "requestBody": {
+                    "content": {
+                        "application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}
+                    }
+                }
+            }
+        }
+        for name in ("Node", "Good")
+        for n in range(3)
+    }
+    found = convert(
+        document(paths, components={"schemas": {"Node": node, "Good": good}}),
+        source=SOURCE,
+        scan=scan,
+    )
+    assert ["/Good0", "/Good1", "/Good2"] == [each.path for each in found.capabilities]
+    assert {"tool poisoning: evil"} == {each.reason.partition(";")[0] for each in found.skipped}
+    assert 6 + 3 + 1 == len(scanned)
+
+
 def test_one_that_is_unsound_spoils_no_others() -> None:
     """It is left out with its reason."""
     paths = {"/good": {"get": {}}, "/bad": {"get": {"servers": [{"url": "https://a.example/\0"}]}}}
