@@ -25,6 +25,7 @@ from mcpgw.capabilities.commands import run_command
 from mcpgw.capabilities.credentials import Credentials
 from mcpgw.capabilities.errors import CallProblem, failure
 from mcpgw.capabilities.http_sender import HttpRequest, HttpResponse, Sender, retry_after
+from mcpgw.capabilities.inputs import with_defaults
 from mcpgw.capabilities.model import REPEATABLE, SAFE_METHODS, Capability, Provider
 from mcpgw.capabilities.pagination import append_page, next_draft
 from mcpgw.capabilities.redaction import encodings_of, redacted
@@ -96,7 +97,7 @@ class Executor:
           view: `plain`, `projected` (in the common form) or `full` (without the reductions of
             `response_transform`).
         """
-        inputs = with_defaults(capability.schema.input, arguments)
+        inputs = with_defaults(capability, arguments)
         used: set[str] = set()
         try:
             value = await self._cache.get(
@@ -382,16 +383,6 @@ def _refusal(outgoing: HttpRequest, response: HttpResponse, wait: float | None) 
         sent=response.status not in (401, 429, 503),
         unauthorized=response.status == 401,
     )
-
-
-def with_defaults(schema: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments with the schema's defaults; null counts as missing."""
-    inputs = {name: value for name, value in arguments.items() if value is not None}
-    properties = schema.get("properties") if schema else None
-    for name, each in properties.items() if isinstance(properties, Mapping) else ():
-        if name not in inputs and isinstance(each, Mapping) and each.get("default") is not None:
-            inputs[name] = each["default"]
-    return inputs
 
 
 def _redact(value: Any, secrets: set[str]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from mcpgw.capabilities.styles import NOTHING, Styles
 from mcpgw.config.api_login import ENDPOINT, SECRET_METHODS
 from mcpgw.config.parsing import read_keys, read_some_text
 from mcpgw.config.setting import listed, named, section, setting
@@ -30,9 +31,9 @@ from mcpgw.config.value_types import (
 
 Service = Literal["rest", "graphql", "jsonrpc", "mcp", "cli"]
 SERVICES: Final = ("rest", "graphql", "jsonrpc", "mcp", "cli")
-METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Safe methods (RFC 9110, section 9.2.1)."""
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "QUERY")
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY"})
+"""Safe methods (RFC 9110, section 9.2.1; OpenAPI 3.2.0 for QUERY)."""
 REPEATABLE: Final = frozenset({*SAFE_METHODS, "PUT", "DELETE"})
 """Idempotent methods (RFC 9110, section 9.2.2)."""
 CLIENT_CREDENTIALS: Final = "client_credentials"
@@ -40,8 +41,6 @@ GRANTS: Final = ("authorization_code", CLIENT_CREDENTIALS)
 """OAuth grants (RFC 6749, section 1.3)."""
 LARGEST_RESPONSE: Final = 10 * 1024 * 1024
 """Default of `max_bytes`."""
-
-NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 ANY: Final[Kind[Any]] = Kind("any value", lambda value: value, str)
 
@@ -148,12 +147,21 @@ class ProviderConfig:
     method: str = setting("GET", "HTTP method; the method's name for `jsonrpc`.", METHOD)
     headers: Mapping[str, str] = setting(NOTHING, "Templates of headers.", TEXT_MAP)
     params: Mapping[str, Any] = setting(NOTHING, "Templates of query parameters.", MAP)
+    cookies: Mapping[str, str] = setting(NOTHING, "Templates of cookies.", TEXT_MAP)
     param_map: Mapping[str, str] = setting(NOTHING, "Query parameters by input.", TEXT_MAP)
     static_params: Mapping[str, Any] = setting(NOTHING, "Inputs that the caller may override.", MAP)
     body: Any = setting(None, "Template of the body.", ANY)
     body_content_type: str = setting("", "The body's media type; JSON if unset.", TEXT)
+    body_required: bool = setting(
+        False, "Whether a body is sent even if no input is given: `{}` for JSON.", FLAG
+    )
     array_style: str = setting(
-        "repeat", "How lists are written in a query.", choice("repeat", "comma", "brackets", "json")
+        "repeat",
+        "How lists without a style of their own are written in a query.",
+        choice("repeat", "comma", "brackets", "json"),
+    )
+    styles: Styles = attrs.field(
+        factory=Styles, metadata=section(Styles, "Serialization of single parameters.")
     )
     response_path: str = setting("", "Path of the wanted part of the response.", TEXT)
     response_format: str = setting(
@@ -209,6 +217,7 @@ class Auth:
     header: str = setting("Authorization", "The header that carries it.", TEXT)
     prefix: str | None = setting(None, "Prefix in the header; by `type` if unset.", optional(TEXT))
     param: str = setting("", "The query parameter that carries it instead of a header.", TEXT)
+    cookie: str = setting("", "The cookie that carries it instead of a header.", TEXT)
     scopes: tuple[str, ...] = setting((), "Scopes that a login must request.", TEXTS)
     description: str = setting("", "How to get the credential.", TEXT)
     grant: str = setting(

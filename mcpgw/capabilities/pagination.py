@@ -86,9 +86,9 @@ def _with(draft: Draft, name: str, value: Any) -> Draft:
 
 
 def _number(draft: Draft, name: str) -> int | None:
-    for key, text in draft.query:
-        if key == name and text.isdecimal():
-            return int(text)
+    for pair in draft.query:
+        if pair.name == name and pair.value.isdecimal():
+            return int(pair.value)
     body = draft.body if isinstance(draft.body, Mapping) else {}
     value = body.get(name)
     return value if isinstance(value, int) else None

@@ -30,10 +30,14 @@ def tool_definition(capability: Capability) -> dict[str, Any]:
     if output is not None:
         definition["outputSchema"] = output
     annotations: dict[str, Any] = {"readOnlyHint": metadata.read_only}
-    destructive = metadata.destructive
-    annotations["destructiveHint"] = not metadata.read_only if destructive is None else destructive
-    idempotent = metadata.idempotent
-    annotations["idempotentHint"] = metadata.read_only if idempotent is None else idempotent
+    # A hint that is not known is left out; its default assumes the worst (MCP 2025-11-25, schema).
+    harmless = True if metadata.read_only else None
+    destructive = False if metadata.destructive is None and harmless else metadata.destructive
+    idempotent = harmless if metadata.idempotent is None else metadata.idempotent
+    if destructive is not None:
+        annotations["destructiveHint"] = destructive
+    if idempotent is not None:
+        annotations["idempotentHint"] = idempotent
     annotations["openWorldHint"] = True if metadata.open_world is None else metadata.open_world
     if capability.title:
         annotations["title"] = capability.title

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from mcpgw.capabilities.credentials import is_reference
-from mcpgw.capabilities.model import METHODS, Auth, Capability, Provider
+from mcpgw.capabilities.inputs import patched
+from mcpgw.capabilities.model import METHODS, Auth, Capability, Provider, ProviderConfig
+from mcpgw.capabilities.styles import STYLES
 from mcpgw.capabilities.templating import Placeholder, parse, placeholders
 from mcpgw.config.problems import Findings
 from mcpgw.text.did_you_mean import correction
@@ -189,8 +191,9 @@ def _templates(
 ) -> None:
     config, inside = provider.config, (*place, "config")
     known = None if inputs is None else {*inputs, *config.static_params}
+    _patched_defaults(capability, provider, inputs, found)
     for name in (
-        *("base_url", "path", "endpoint", "headers", "params", "body", "variables"),
+        *("base_url", "path", "endpoint", "headers", "params", "cookies", "body", "variables"),
         *("arguments", "command", "stdin"),
     ):
         template = getattr(config, name)
@@ -205,9 +208,60 @@ def _templates(
         if known is not None and name not in known:
             _undeclared(Placeholder(name, name), (*inside, "param_map"), known, found)
     _selector(config.path_selector, inputs, inside, found)
+    _styles(config, known, (*inside, "styles"), found)
 
 
-def _undeclared(each: Placeholder, place: Key, known: set[str], found: Findings) -> None:
+def _styles(
+    config: ProviderConfig, known: Collection[str] | None, place: Key, found: Findings
+) -> None:
+    """Report styles of parameters that do not exist, or that their location does not have."""
+    in_url = {each.root for each in placeholders([config.base_url, config.path, config.endpoint])}
+    if config.path_selector is not None:
+        in_url |= {each.root for each in placeholders(config.path_selector.paths)}
+    body = config.body if isinstance(config.body, Mapping) else None
+    sent: dict[str, Any] = {
+        "path": in_url,
+        "query": {*config.params, *config.param_map.values(), *config.static_params},
+        "header": set(config.headers),
+        "cookie": set(config.cookies),
+        "body": body,
+    }
+    for location, styles in STYLES.items():
+        for name, how in getattr(config.styles, location).items():
+            key = (*place, location, name)
+            if how.style and how.style not in styles:
+                message = f"CAP-005: must be one of {', '.join(styles)}, not {how.style}"
+                found.error((*key, "style"), message)
+            names = sent[location]
+            if names is not None and name not in names:
+                close = correction(name, names)
+                hint = f"Did you mean '{close}'?" if close else ""
+                found.error(key, f"CAP-005: there is no such parameter in the {location}", hint)
+            for header in placeholders(how.headers):
+                if header.secret is None and known is not None and header.root not in known:
+                    _undeclared(header, (*key, "headers"), known, found)
+
+
+def _patched_defaults(
+    capability: Capability,
+    provider: Provider,
+    inputs: Mapping[str, Any] | None,
+    found: Findings,
+) -> None:
+    """Warn of defaults that are not sent, since a partial update would overwrite fields."""
+    if provider.service != "rest" or provider.config.method.upper() != "PATCH":
+        return
+    for name in sorted(patched(capability) & (inputs or {}).keys()):
+        declared = (inputs or {})[name]
+        if isinstance(declared, Mapping) and declared.get("default") is not None:
+            found.warn(
+                ("schema", "input", "properties", name, "default"),
+                "CAP-007: is not sent, since a PATCH request changes only what the caller names",
+                "Mention it in the description, or write a fixed value into the body.",
+            )
+
+
+def _undeclared(each: Placeholder, place: Key, known: Collection[str], found: Findings) -> None:
     close = correction(each.root, known)
     hint = f"Did you mean '{close}'?" if close else "Declare it under schema.input.properties."
     found.error(place, f"CAP-006: {each.text} is not a declared input", hint)

@@ -6,7 +6,7 @@ Every method blocks for a short transaction; call them from a worker thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -136,15 +136,20 @@ class ApprovalStore:
 
         A review of the same contents stays.
         """
+        self.pin_files([file])
+
+    def pin_files(self, files: Sequence[ApprovedFile]) -> None:
+        """Approve several files as pinned, in one transaction; the rest is as for `pin_file`."""
 
         def work(connection: Connection) -> None:
-            connection.execute("DELETE FROM quarantined_files WHERE path = ?", (file.path,))
-            reviewed = connection.execute(
-                "SELECT 1 FROM approved_files WHERE path = ? AND hash = ? AND reviewed",
-                (file.path, file.hash),
-            ).fetchone()
-            kept = attrs.evolve(file, reviewed=file.reviewed or reviewed is not None)
-            connection.execute(_SAVE_FILE, _file_row(kept))
+            for file in files:
+                connection.execute("DELETE FROM quarantined_files WHERE path = ?", (file.path,))
+                reviewed = connection.execute(
+                    "SELECT 1 FROM approved_files WHERE path = ? AND hash = ? AND reviewed",
+                    (file.path, file.hash),
+                ).fetchone()
+                kept = attrs.evolve(file, reviewed=file.reviewed or reviewed is not None)
+                connection.execute(_SAVE_FILE, _file_row(kept))
 
         self.database.write(work)
 
