@@ -192,11 +192,7 @@ class Vetting:
 
     @property
     def lenient(self) -> bool:
-        """True if items may be used whose definitions were never seen.
-
-        A definition that was never listed has reached no model either, so poisoning is not the
-        question, but whether it may differ from an earlier one.
-        """
+        """True if items may be used whose definitions were never seen, and so by no model."""
         return self.config.definition_changes == "warn"
 
     async def check(self) -> None:
