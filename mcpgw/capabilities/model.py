@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from mcpgw.capabilities.header_values import HEADER_NAME, HEADER_NAMES, HEADERS, VALUES
 from mcpgw.config.parsing import read_keys, read_some_text
 from mcpgw.config.setting import listed, named, section, setting
 from mcpgw.config.transforms import RESPONSE, ResponseTransform
@@ -126,10 +127,25 @@ class Pagination:
     style: str = setting("cursor", "The style.", choice("cursor", "page", "offset", "link"))
     parameter: str = setting("", "The query parameter (or key of the body) to set.", TEXT)
     next: str = setting("", "Path of the next cursor in a response.", TEXT)
+    returned_as: str = setting(
+        "", "The key of the result that holds the cursor of the page after the last one read.", TEXT
+    )
     items: str = setting("", "Path of the list of items in a response.", TEXT)
     size_parameter: str = setting("", "The query parameter with the size of a page.", TEXT)
     start: int = setting(1, "The number of the first page, or the first offset.", whole(minimum=0))
     max_pages: int = setting(1, "The most pages that one call reads.", whole(minimum=1))
+
+
+@attrs.frozen
+class FailureRule:
+    """A condition under which a successful response is an error of the API."""
+
+    path: str = setting("", "Path of the value that decides.", TEXT)
+    equals: tuple[Any, ...] = setting((), "The value, or values, that mean failure.", VALUES)
+    not_equals: tuple[Any, ...] = setting(
+        (), "The value, or values, that mean success; any other value means failure.", VALUES
+    )
+    message: str = setting("", "Path of the error message.", TEXT)
 
 
 @attrs.frozen
@@ -142,7 +158,7 @@ class ProviderConfig:
         "", "Template of the whole URL, instead of `base_url` and `path`.", TEXT
     )
     method: str = setting("GET", "HTTP method; the method's name for `jsonrpc`.", METHOD)
-    headers: Mapping[str, str] = setting(NOTHING, "Templates of headers.", TEXT_MAP)
+    headers: Mapping[str, str] = setting(NOTHING, "Templates of headers.", HEADERS)
     params: Mapping[str, Any] = setting(NOTHING, "Templates of query parameters.", MAP)
     param_map: Mapping[str, str] = setting(NOTHING, "Query parameters by input.", TEXT_MAP)
     static_params: Mapping[str, Any] = setting(NOTHING, "Inputs that the caller may override.", MAP)
@@ -157,6 +173,13 @@ class ProviderConfig:
         "How the response is parsed; bytes become an image or audio, else base64 in JSON (`binary`)"
         " or an embedded resource (`resource`, `auto`).",
         choice("auto", "json", "xml", "text", "binary", "resource"),
+    )
+    response_headers: tuple[str, ...] = setting(
+        (), "Headers of the response that are added to the result, under `_headers`.", HEADER_NAMES
+    )
+    fails_when: FailureRule | None = attrs.field(
+        default=None,
+        metadata=section(FailureRule, "When a response with a success status is an error."),
     )
     path_selector: PathSelector | None = attrs.field(
         default=None, metadata=section(PathSelector, "The path by an input.")
@@ -202,7 +225,7 @@ class Auth:
         choice("", "bearer", "api_key", "basic", "oauth2", "none"),
     )
     key: str = setting("", "A reference: `env:NAME`, `keychain:NAME`, `oauth:PROVIDER`, ...", TEXT)
-    header: str = setting("Authorization", "The header that carries it.", TEXT)
+    header: str = setting("Authorization", "The header that carries it.", HEADER_NAME)
     prefix: str | None = setting(None, "Prefix in the header; by `type` if unset.", optional(TEXT))
     param: str = setting("", "The query parameter that carries it instead of a header.", TEXT)
     scopes: tuple[str, ...] = setting((), "Scopes that a login must request.", TEXTS)
@@ -246,11 +269,21 @@ class RateRule:
 
 @attrs.frozen
 class RetryRule:
-    """Retries of requests that failed or were refused for the moment."""
+    """Retries of requests that failed or were refused for the moment.
+
+    A request that may have taken effect is repeated only if that is safe: a GET or HEAD, a PUT or
+    DELETE of a tool marked `idempotent`, or a request with an idempotency key.
+    """
 
     attempts: int = setting(3, "The most requests, including the first.", whole(minimum=1))
     initial_backoff: float = setting(0.1, "Seconds before the first retry.", number(minimum=0))
     max_backoff: float = setting(2.0, "The most seconds between two requests.", number(minimum=0))
+    idempotency_header: str = setting(
+        "",
+        "The header in which the API expects an idempotency key; each call sends a new one, the"
+        " same in all its retries.",
+        HEADER_NAME,
+    )
 
 
 @attrs.frozen
@@ -269,7 +302,11 @@ class Metadata:
     tags: tuple[str, ...] = setting((), "Words for search.", TEXTS)
     cost_category: str = setting("", "free, cheap, paid, expensive or unknown.", TEXT)
     execution_time: str = setting("", "instant, fast, medium or slow.", TEXT)
-    read_only: bool = setting(False, "Whether it changes nothing.", FLAG)
+    read_only: bool | None = setting(
+        None,
+        "Whether it changes nothing; true for a `rest` provider with GET or HEAD if unset.",
+        optional(FLAG),
+    )
     destructive: bool | None = setting(None, "Whether it may destroy data.", optional(FLAG))
     idempotent: bool | None = setting(None, "Whether it may be repeated safely.", optional(FLAG))
     open_world: bool | None = setting(None, "Whether it accesses external systems.", optional(FLAG))
@@ -378,6 +415,12 @@ class Capability:
         return (() if self.primary is None else (self.primary,)) + self.fallback
 
     @property
-    def repeatable(self) -> bool:
-        """True if a call may safely be repeated."""
-        return self.metadata.read_only or self.metadata.idempotent is True
+    def read_only(self) -> bool:
+        """True if a call changes nothing: as the file declares it, else by the HTTP methods."""
+        declared = self.metadata.read_only
+        if declared is not None:
+            return declared
+        return bool(self.providers) and all(
+            each.service == "rest" and each.config.method.upper() in SAFE_METHODS
+            for each in self.providers
+        )
