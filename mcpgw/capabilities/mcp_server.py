@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = get_logger("mcpgw.capabilities")
 
+SECONDS_LEFT: Final = "mcpgw/seconds_left"
+"""The key of `_meta` in which the gateway says how long the caller waits."""
 INSTRUCTIONS: Final = "REST, GraphQL and other APIs as tools, each described by a YAML file."
 
 
@@ -122,9 +124,14 @@ class CapabilityServer:
         from mcpgw.capabilities.response_view import PLAIN, VIEW
 
         meta = params.get("_meta")
-        view = meta.get(VIEW, PLAIN) if isinstance(meta, Mapping) else PLAIN
+        meta = meta if isinstance(meta, Mapping) else {}
         return await self.executor().call(
-            capability, arguments, content_hash=entry.hash, path=entry.path, view=view
+            capability,
+            arguments,
+            content_hash=entry.hash,
+            path=entry.path,
+            view=meta.get(VIEW, PLAIN),
+            deadline=trio.current_time() + meta.get(SECONDS_LEFT, float("inf")),
         )
 
 

@@ -121,8 +121,15 @@ def draft(
             query.append((auth.param, credential))
         else:
             headers[auth.header.lower()] = header_value(auth, credential)
-        check_encryption(url)
     return Draft(method, url, tuple(query), headers, body, config.body_content_type)
+
+
+def is_unencrypted(url: str) -> bool:
+    """Return whether a request to a URL crosses a network without encryption."""
+    from mcpgw.transports.address_policy import is_loopback_host
+
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback_host(parts.hostname or "")
 
 
 def check_encryption(url: str) -> None:
@@ -131,13 +138,12 @@ def check_encryption(url: str) -> None:
     Raises:
       CallProblem: the URL is an http URL of another machine.
     """
-    from mcpgw.transports.address_policy import is_loopback_host
-
-    parts = urlsplit(url)
-    if parts.scheme == "http" and not is_loopback_host(parts.hostname or ""):
+    if is_unencrypted(url):
         raise CallProblem(
-            f"the URL of {parts.netloc} must be an https URL, since http would send the credential"
-            " unencrypted."
+            f"the URL of {urlsplit(url).netloc} must be an https URL, since http would send the"
+            " credential unencrypted. If it is a private address that you trust, set `network:"
+            " {allow_private: true}` in the file, and add the host or its network to"
+            " `capabilities.allow_private` in gateway.yaml."
         )
 
 
@@ -302,7 +308,6 @@ def json_post(
             query = ((auth.param, credential),)
         else:
             filled[auth.header.lower()] = header_value(auth, credential)
-        check_encryption(url)
     return Draft("POST", url, query, filled, body, JSON)
 
 
