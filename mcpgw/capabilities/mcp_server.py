@@ -69,7 +69,9 @@ class CapabilityServer:
         """Refresh the library, log what has changed and notify the peers."""
         async with self._refreshing:
             first = not self._refreshed.is_set()
-            changes = await trio.to_thread.run_sync(self.library.refresh)
+            # The scan changes nothing that this thread reads; its result is swapped in at once.
+            contents = await trio.to_thread.run_sync(self.library.read_folders)
+            changes = self.library.apply(contents)
             self._refreshed.set()
         if first and self.loaded is not None:
             await self.loaded()

@@ -112,10 +112,20 @@ class ApprovalStore:
         self.database.write(work)
 
     def pin_file(self, file: ApprovedFile) -> None:
-        """Approve a file as pinned by the operator, and lift its quarantine."""
+        """Approve a file as pinned by the operator, and lift its quarantine.
+
+        Records of files of the same name that no longer exist are removed: the file replaces them.
+        """
 
         def work(connection: Connection) -> None:
             connection.execute("DELETE FROM quarantined_files WHERE path = ?", (file.path,))
+            for table in ("quarantined_files", "approved_files"):
+                rows = connection.execute(
+                    f"SELECT path FROM {table} WHERE name = ?",  # noqa: S608 - a name from above
+                    (file.name,),
+                ).fetchall()
+                gone = [row for row in rows if not Path(row[0]).exists()]
+                connection.executemany(f"DELETE FROM {table} WHERE path = ?", gone)  # noqa: S608
             connection.execute(
                 "INSERT OR REPLACE INTO approved_files VALUES (?, ?, ?, ?, ?)",
                 (file.path, file.name, file.hash, int(file.pinned), time.time()),

@@ -46,7 +46,8 @@ def tool(url: str, more: str = KEPT, method: str = "GET", name: str = "x") -> An
     body = "body: {a: 1}, " if method in ("POST", "PUT", "PATCH") else ""
     return capability(
         f"name: {name}\ndescription: x\nnetwork: {{allow_private: true}}\n"
-        f"providers: {{primary: {{config: {{{body}base_url: '{url}', method: {method}}}}}}}\n{more}",
+        "providers: {primary: {config: "
+        f"{{{body}base_url: '{url}', method: {method}}}}}}}\n{more}",
         name,
     )
 

@@ -161,7 +161,8 @@ def test_code_from_stdin(command: list[Any], refused: bool) -> None:
 def test_a_file_with_such_a_command_is_not_loaded() -> None:
     """The error has the line of the word, and the fix."""
     text = (
-        "name: x\ndescription: x\nschema: {input: {type: object, properties: {v: {type: string}}}}\n"
+        "name: x\ndescription: x\n"
+        "schema: {input: {type: object, properties: {v: {type: string}}}}\n"
         "providers:\n  primary:\n    service: cli\n    config:\n      command:\n"
         '        - sh\n        - -c\n        - "echo {v}"\n'
     )

@@ -230,11 +230,11 @@ async def test_a_write_is_not_repeated_for_the_page_after_it(
 
 async def test_a_fallback_does_not_do_it_twice(stage: Playback, tmp_path: Path) -> None:
     """An idempotent write that may have happened here would happen again elsewhere."""
+    put = f"base_url: '{stage.url}', method: PUT, body: {{}}"
     found = capability(
         "name: x\ndescription: x\nnetwork: {allow_private: true}\nmetadata: {idempotent: true}\n"
-        "providers:\n"
-        f"  primary: {{config: {{base_url: '{stage.url}', path: /one, method: PUT, body: {{}}}}}}\n"
-        f"  fallback: {{config: {{base_url: '{stage.url}', path: /two, method: PUT, body: {{}}}}}}\n"
+        f"providers:\n  primary: {{config: {{path: /one, {put}}}}}\n"
+        f"  fallback: {{config: {{path: /two, {put}}}}}\n"
     )
     stage.play = lambda _: Played(500)
     async with executor(tmp_path, inside=LOCAL) as calls:
