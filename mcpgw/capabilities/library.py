@@ -83,8 +83,8 @@ class Library:
     """Capabilities by name.
 
     If two folders have a capability of the same name, the later folder wins; within one folder,
-    it is an error of the second file. All methods that access files block. `read_folders` may run in a
-    worker thread: it changes nothing that the other methods read, and `apply` uses its result.
+    it is an error of the second file. All methods that access files block. `read_folders` may run
+    in a worker thread: it changes nothing that the other methods read; `apply` uses its result.
 
     Args:
       cache: the file of the metadata cache; None for no cache.

@@ -166,7 +166,7 @@ async def listen(
         app.before = Webhooks(
             app.access_checked,
             config.webhooks.base_path,
-            gateway.webhook_service.receiver.receive,
+            gateway.webhook_service.receiver,
             settings,
         )
     problem = ""
