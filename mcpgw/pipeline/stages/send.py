@@ -28,7 +28,9 @@ async def send(call: Call) -> Params:
     call.received = connection.peer.received
     instance.calls += 1
     try:
-        return await _ask(call, connection)
+        result = await _ask(call, connection)
+        instance.restarts.answers += 1
+        return result
     finally:
         instance.calls -= 1
         instance.last_used = trio.current_time()
