@@ -1,4 +1,4 @@
-"""How long a response may be cached according to its headers (RFC 9111)."""
+"""Freshness of responses: the time for which their headers allow caching (RFC 9111)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def cacheable_seconds(headers: Mapping[str, str]) -> float:
 
     `no-store`, `no-cache` and `Vary: *` forbid reuse, since responses are never revalidated.
     `max-age` (else `Expires`) is a limit, less the `Age` that the response already has. `private`
-    is no limit: all requests of a capability are sent with the same credential.
+    sets no limit: all requests of a capability are sent with the same credential.
 
     Args:
       headers: the headers by their names in lower case.

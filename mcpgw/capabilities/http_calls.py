@@ -1,8 +1,8 @@
 """HTTP requests of capability calls: circuit breakers, safe retries, and errors that explain.
 
 A request that may have taken effect is never repeated, unless its method is idempotent by HTTP
-(RFC 9110, section 9.2.2) and the capability allows it, or it has an idempotency key. What a file
-says about a POST is no reason: a model's answer that took too long has still been paid for.
+(RFC 9110, section 9.2.2) and the capability allows it, or it has an idempotency key. The file
+cannot declare a POST repeatable: a model's answer that took too long has still been paid for.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ KEY_HEADERS: Final = ("idempotency-key", "x-idempotency-key")
 
 @attrs.define(eq=False)
 class CallState:
-    """What one call has used and learned so far.
+    """Secrets, sources and responses of one call so far.
 
     Args:
       deadline: when the caller stops waiting, by Trio's clock.

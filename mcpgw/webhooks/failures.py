@@ -12,7 +12,7 @@ from mcpgw.webhooks.endpoint_stats import Allowance
 PER_PEER: Final = 60
 """Wrong signatures a minute that are verified for one peer."""
 PER_TUNNEL: Final = 1200
-"""The same for peers that cannot be told apart, since they come through a local tunnel."""
+"""The same for peers that share one address, because they come through a local tunnel."""
 MOST_PEERS: Final = 1024
 """Peers that are remembered, the latest ones."""
 

@@ -1,4 +1,4 @@
-"""What an API says about a failure reaches the model: whole, bounded, in one line, as text."""
+"""Errors of APIs reach the model: whole, bounded, in one line, as text."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ async def test_both_have_to_allow_it(
 
 
 async def test_without_a_credential_http_is_allowed(stage: Playback, tmp_path: Path) -> None:
-    """A public API by http is no secret's business."""
+    """A public API without a key may use http."""
     trio.socket.set_custom_hostname_resolver(Names({"api.example": ["93.184.216.34"]}))
     found = device("http://api.example", False, "")
     async with executor(tmp_path, KEYS) as calls:

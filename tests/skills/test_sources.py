@@ -147,8 +147,8 @@ def test_links_inside_of_a_skill(tmp_path: Path) -> None:
 
 
 def test_limits_of_a_folder(tmp_path: Path) -> None:
-    """Files that are too large or too many are left out, the named ones last; a Markdown file that
-    is no text refuses the skill."""
+    """Files that are too large or too many are left out, the named ones last; a Markdown file must
+    be a text."""
     body = "See z/300.md and `y.bin`.\n"
     write(tmp_path, {"SKILL.md": text_of("one", body=body), "README.md": "x" * (LARGEST + 1)})
     (skill,) = read_source(tmp_path).skills
@@ -425,7 +425,7 @@ def test_what_is_hidden_stays_out(tmp_path: Path) -> None:
 
 
 def test_copies_for_other_clients_are_one_skill(tmp_path: Path) -> None:
-    """The same skill in hidden folders is no conflict; another one of its name is."""
+    """The same skill in hidden folders is ignored; another one of its name is a conflict."""
     files = {f"{at}/one/SKILL.md": text_of("one") for at in ("skills", ".claude", ".agents")}
     gathered = read_source(write(tmp_path, files))
     assert [f"{tmp_path}/skills/one/SKILL.md"] == [each.source_path for each in gathered.skills]
@@ -436,7 +436,7 @@ def test_copies_for_other_clients_are_one_skill(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", ["link", "fifo", "loop", "folder"])
 def test_odd_files_are_left_out(tmp_path: Path, make: str) -> None:
-    """What leads nowhere, or is no file, is not a reason to refuse a skill."""
+    """Dangling links and special files do not refuse a skill."""
     skill = write(tmp_path / "skill", {"SKILL.md": text_of("one"), "a/b.txt": "x"})
     if make == "fifo":
         os.mkfifo(skill / "odd.txt")

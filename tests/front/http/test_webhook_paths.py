@@ -86,7 +86,7 @@ async def test_a_refusal_by_the_head_reads_no_body(status: int) -> None:
 
 
 async def test_the_limit_is_that_of_webhooks() -> None:
-    """Whether the length is declared or not; that of messages does not matter."""
+    """Declared lengths and actual ones are checked; the limit of messages does not matter."""
     receiver = Receiver()
     assert (413, 0) == await ask(receiver, b"x" * 11, content_length="11")
     assert (413, 1) == await ask(receiver, b"x" * 11)
