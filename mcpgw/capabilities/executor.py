@@ -238,9 +238,12 @@ class Executor:
         draft = request_draft(capability, provider, inputs, values, credential)
         # A value in the host of the URL is an address, not a secret.
         state.secrets -= {each for each in state.secrets if _is_address(each, draft.url)}
-        address_policy = self._address_policy(capability, draft.url, state)
+        inside = self.inside if capability.network.allow_private else ()
+        address_policy = _address_policy(inside, draft.url, state)
         if files := draft.files():
-            fetched = {url: await self._fetch(url, provider, address_policy) for url in files}
+            # Fetched without credentials, so the rule for those does not apply.
+            anywhere = AllowedNetworks(inside)
+            fetched = {url: await self._fetch(url, provider, anywhere) for url in files}
             draft = attrs.evolve(draft, body=with_files(draft.body, fetched))
         whole: Any = None
         more: requests.Draft | None = None
@@ -259,21 +262,6 @@ class Executor:
             draft = more
         state.extras |= extras_of(provider.config, response, value, more)
         return select_result(provider, whole)
-
-    def _address_policy(
-        self, capability: Capability, url: str, state: CallState
-    ) -> AllowedNetworks:
-        """Return the addresses that a request may go to.
-
-        A credential may go over http only to a private address that both the file and the operator
-        allow, such as a device at home; never to a public one.
-        """
-        inside = self.inside if capability.network.allow_private else ()
-        if state.secrets and requests.is_unencrypted(url):
-            if not inside:
-                requests.check_encryption(url)
-            return AllowedNetworks(inside, private_only=True)
-        return AllowedNetworks(inside)
 
     async def _fetch(
         self, url: str, provider: Provider, address_policy: AllowedNetworks
@@ -321,9 +309,34 @@ def _tool_value(result: Mapping[str, Any]) -> Any:
     return value
 
 
+def _address_policy(inside: tuple[str, ...], url: str, state: CallState) -> AllowedNetworks:
+    """Return the addresses that a request may go to.
+
+    A credential may go over http only to a private address that both the file and the operator
+    allow, such as a device at home; never to a public one.
+
+    Args:
+      inside: the private hosts and networks that both allow.
+      url: the URL of the request.
+      state: the call with its secrets.
+    """
+    if state.secrets and requests.is_unencrypted(url):
+        if not inside:
+            requests.check_encryption(url)
+        return AllowedNetworks(inside, private_only=True)
+    return AllowedNetworks(inside)
+
+
 def _is_address(secret: str, url: str) -> bool:
-    """Return whether an environment variable holds the URL, or its host, rather than a secret."""
-    return url.startswith(secret) if "://" in secret else secret in urlsplit(url).netloc
+    """Return whether an environment variable holds the origin or host of a URL, not a secret.
+
+    A whole URL may be secret, such as that of an incoming webhook, which has a token in its path.
+    """
+    if "://" in secret:
+        parts = urlsplit(secret)
+        plain = parts.path in ("", "/") and not parts.query and "@" not in parts.netloc
+        return plain and url.startswith(secret)
+    return secret in urlsplit(url).netloc
 
 
 def with_defaults(schema: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:

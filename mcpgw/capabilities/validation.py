@@ -40,6 +40,7 @@ def check(capability: Capability, document: Mapping[Any, Any], path: Path, found
         _provider(provider, place, found)
         _templates(capability, provider, place, inputs, found)
         _response(provider, (*place, "config"), found)
+        _null(document, (*place, "config", "fails_when"), found)
     for bucket, paths in (capability.projection or {}).items():
         for name, text in paths.items():
             _path(text, ("projection", bucket, name), found)
@@ -198,6 +199,17 @@ def _response(provider: Provider, inside: Key, found: Findings) -> None:
         for name in needed:
             if not getattr(rule, name):
                 found.error(place, f"CAP-005: pagination by {rule.style} must have `{name}`")
+
+
+def _null(document: Mapping[Any, Any], place: Key, found: Findings) -> None:
+    """Report a comparison with null, which would be taken for an unset key."""
+    raw: Any = document
+    for key in place:
+        known = isinstance(raw, Mapping) or (isinstance(raw, list) and isinstance(key, int))
+        raw = (raw.get(key) if isinstance(raw, Mapping) else raw[key]) if known else None
+    for name in ("equals", "not_equals") if isinstance(raw, Mapping) else ():
+        if name in raw and raw[name] is None:
+            found.error((*place, name), "CAP-005: must not be null", f"Write `{name}: [null]`.")
 
 
 def _path(text: str, place: Key, found: Findings) -> None:

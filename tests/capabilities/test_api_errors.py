@@ -89,8 +89,10 @@ def test_a_message_alone_is_not_repeated() -> None:
 @pytest.mark.parametrize(
     "page",
     [
-        "<!DOCTYPE html><html><head><title>Bad gateway</title><style>x{}</style></head><body>"
-        "<h1>502</h1><script>alert(1)</script><p>Try &amp; wait</p></body></html>",
+        (
+            "<!DOCTYPE html><html><head><title>Bad gateway</title><style>x{}</style></head><body>"
+            "<h1>502</h1><script>alert(1)</script><p>Try &amp; wait</p></body></html>"
+        ),
         "<html><body><h1>502 Bad gateway</h1> Try &amp; wait",
     ],
 )

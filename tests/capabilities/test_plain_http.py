@@ -96,6 +96,27 @@ async def test_an_address_from_the_environment_is_no_secret(
         assert {"at": stage.url} == value_of(await calls.call(found, {}))
 
 
+async def test_a_url_with_a_token_is_a_secret(stage: Playback, tmp_path: Path) -> None:
+    """It is redacted, such as that of an incoming webhook."""
+    hook = f"{stage.url}/hooks/token-123456"
+    found = device("{env.HOME_URL}", True, "")
+    async with executor(tmp_path, {"HOME_URL": hook}, inside=("127.0.0.0/8",)) as calls:
+        stage.play = lambda _: Played.json({"at": hook})
+        assert "token-123456" not in text_of(await calls.call(found, {}))
+
+
+async def test_files_may_come_from_elsewhere(stage: Playback, tmp_path: Path) -> None:
+    """A file in the body is fetched without the credential, so its address may be public."""
+    names = Names({"device.example": ["127.0.0.1"], "files.example": ["93.184.216.34"]})
+    trio.socket.set_custom_hostname_resolver(names)
+    url = f"http://device.example:{stage.port}"
+    found = device(url, True, AUTH, "method: POST, body: {$file: {url: 'http://files.example'}}, ")
+    async with executor(tmp_path, KEYS, inside=("127.0.0.0/8",)) as calls:
+        said = text_of(await calls.call(found, {}))
+    assert "public address" not in said
+    assert "files.example" in said
+
+
 async def test_a_proxy_would_resolve_the_name() -> None:
     """So its address cannot be checked; a literal one can."""
     policy = AllowedNetworks(("10.0.0.0/8",), private_only=True)

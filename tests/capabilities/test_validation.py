@@ -31,6 +31,7 @@ providers:
         ("      fails_when: {path: 'a[', equals: 1}\n", 7, "path"),
         ("      fails_when: {path: a, message: 'b..c'}\n", 7, "message"),
         ("      fails_when: {path: a, equals: 1, not_equals: 2}\n", 7, "not both"),
+        ("      fails_when: {path: a, equals: null}\n", 7, "[null]"),
         ("      headers:\n        Ok: a\n        'Bad Name': b\n", 9, "Bad Name"),
         ('      headers:\n        X-A: "a\\r\\nX-B: c"\n', 8, "line breaks"),
         ("      response_headers: ['Li nk']\n", 7, "Li nk"),

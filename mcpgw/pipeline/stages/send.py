@@ -37,10 +37,18 @@ async def send(call: Call) -> Params:
 
 
 async def _ask(call: Call, connection: Connection) -> Params:
-    if isinstance(call.backend.config, BuiltinConfig):
-        left = call.deadline.deadline - trio.current_time()
-        meta = {**(call.params.get("_meta") or {}), "mcpgw/seconds_left": round(left, 3)}
-        call.params = {**call.params, "_meta": meta}
+    if not isinstance(call.backend.config, BuiltinConfig):
+        return await _request(call, connection)
+    # The built-in server bounds its waits by the deadline, and has a response cache of its own.
+    left = call.deadline.deadline - trio.current_time()
+    meta = {**(call.params.get("_meta") or {}), "mcpgw/seconds_left": round(left, 3)}
+    call.params = {**call.params, "_meta": meta}
+    result = await _request(call, connection)
+    call.cached = "gateway/cached_for_s" in (result.get("_meta") or {})
+    return result
+
+
+async def _request(call: Call, connection: Connection) -> Params:
     client_request = call.client_request
     wanted = client_request is not None and client_request.progress_token is not None
     if call.transparent and not wanted:
