@@ -347,9 +347,13 @@ class WebhookRule:
 
     path: str = setting("", "Path below `webhooks.base_path`.", TEXT)
     method: str = setting("POST", "HTTP method.", METHOD)
-    signature: str = setting("", "github, linear, stripe, hmac-sha256 or none.", TEXT)
+    signature: str = setting(
+        "",
+        "Kind of signature; derived from `signature_header` if unset.",
+        choice("", "github", "linear", "stripe", "hmac-sha256", "none"),
+    )
     secret: str = setting("", "A reference to the secret.", TEXT)
-    signature_header: str = setting("", "The header that carries the signature.", TEXT)
+    signature_header: str = setting("", "The header that carries the signature.", HEADER_NAME)
     tolerance: float = setting(300.0, "Seconds that a signed time may be off.", number(minimum=0))
     notify: bool = setting(True, "Whether clients are notified.", FLAG)
     transform: Mapping[str, Any] = setting(NOTHING, "Templates of the event.", MAP)

@@ -51,6 +51,9 @@ def check(capability: Capability, document: Mapping[Any, Any], path: Path, found
     for name, hook in capability.webhooks.items():
         if not hook.path:
             found.error(("webhooks", name), "CAP-005: a webhook must have a `path`")
+        if hook.secret and not is_reference(hook.secret):
+            hint = "Write env:NAME, keychain:NAME or file:PATH:FIELD."
+            found.error(("webhooks", name, "secret"), "CAP-005: must be a reference", hint)
 
 
 def _names(capability: Capability, path: Path, found: Findings) -> None:

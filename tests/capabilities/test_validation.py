@@ -40,6 +40,9 @@ providers:
         ("retry:\n  idempotency_header: 'a b'\n", 8, "idempotency_header"),
         ("projection:\n  body:\n    text: 'a['\n", 9, "projection.body.text"),
         ("transform: {project: ['a..b']}\n", 7, "project"),
+        ("webhooks:\n  x:\n    path: /x\n    signature: gitlab\n", 10, "signature"),
+        ("webhooks:\n  x:\n    path: /x\n    signature_header: 'X Y'\n", 10, "signature_header"),
+        ("webhooks:\n  x:\n    path: /x\n    secret: hunter2-hunter2\n", 10, "reference"),
     ],
 )
 def test_a_mistake_has_its_line(more: str, line: int, part: str) -> None:
