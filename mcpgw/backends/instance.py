@@ -232,12 +232,6 @@ class BackendInstance:
         self._notify_waiters()
         return interrupted
 
-    def give_up(self, reason: str) -> None:
-        """Refuse all further calls with this reason, until failures are forgotten."""
-        self.failure = Failure(reason, permanent=True)
-        self.connection = None
-        self._notify_waiters()
-
     async def retire(self, grace: float) -> None:
         """Take no new calls, let those in flight finish for up to `grace` seconds, then end."""
         self.retired = True
@@ -268,6 +262,12 @@ class BackendInstance:
                 self._wanted = False
                 continue
             await self._back_off(was_ready)
+
+    async def recover(self, reason: str) -> None:
+        """Handle an internal error that ended `run`, as the loss of a connection."""
+        self.failure = Failure(reason)
+        self.connection = None
+        await self._back_off(was_ready=False)
 
     async def _back_off(self, was_ready: bool) -> None:
         """Count the failure, and wait before the next start."""

@@ -276,10 +276,10 @@ class BackendServer:
 
 
 async def _run(instance: BackendInstance) -> None:
-    """Run an instance; an internal error stops this instance until it is revived."""
+    """Run an instance; an internal error is a failure like any other."""
     while not instance.retired:
         try:
             await instance.run()
         except Exception as error:
             log.error("backend.crashed", server=instance.name, exc_info=error)
-            instance.give_up("an internal gateway error ended its task (see the log)")
+            await instance.recover("an internal gateway error ended its task (see the log)")

@@ -18,6 +18,7 @@ class CallProblem(Exception):
       inside: whether the request was refused because of a private address.
       status: the HTTP status that describes the failure: that of the response, or 429 if the API
         asks to wait in another way.
+      unauthorized: whether the API refused the credential.
     """
 
     message: str
@@ -25,6 +26,7 @@ class CallProblem(Exception):
     sent: bool = False
     inside: bool = False
     status: int | None = None
+    unauthorized: bool = False
 
     def __str__(self) -> str:
         return self.message

@@ -192,22 +192,44 @@ class Executor:
             check_success(provider, result, provider.config.server, state)
             return pick(result, provider.config.response_path)
         credential = await self._credential(capability, state)
-        return await self._over_http(capability, provider, inputs, values, credential, state)
+        try:
+            return await self._over_http(capability, provider, inputs, values, credential, state)
+        except CallProblem as problem:
+            if not (problem.unauthorized and credential):
+                raise
+            # A refused request had no effect. The credential may have been renewed or replaced.
+            renewed = await self._renewed(capability, credential, state)
+            if renewed in ("", credential):
+                raise
+        return await self._over_http(capability, provider, inputs, values, renewed, state)
 
-    async def _credential(self, capability: Capability, state: CallState) -> str:
+    async def _credential(
+        self, capability: Capability, state: CallState, *, rejected: str = ""
+    ) -> str:
         auth = capability.auth
         if not auth.used:
             return ""
+        networks = self._networks(capability)
         try:
-            found = await self.credentials.look_up(
-                auth.key, hint=auth.description, token_endpoint=auth.token_endpoint
-            )
+            found = await self.credentials.of(auth, networks, rejected=rejected)
         except CallProblem:
             if auth.required:
                 raise
             return ""
         state.secrets.add(found)
         return found
+
+    async def _renewed(self, capability: Capability, rejected: str, state: CallState) -> str:
+        """Return the credential that replaces a refused one, "" if there is none."""
+        try:
+            return await self._credential(capability, state, rejected=rejected)
+        except CallProblem as problem:
+            log.info("credential.not_renewed", capability=capability.name, reason=str(problem))
+            return ""
+
+    def _networks(self, capability: Capability) -> AllowedNetworks:
+        inside = self.inside if capability.network.allow_private else ()
+        return AllowedNetworks(inside)
 
     async def _tool(self, provider: Provider, inputs: Mapping[str, Any], values: Inputs) -> Any:
         config = provider.config
@@ -238,12 +260,11 @@ class Executor:
         draft = request_draft(capability, provider, inputs, values, credential)
         # A value in the host of the URL is an address, not a secret.
         state.secrets -= {each for each in state.secrets if _is_address(each, draft.url)}
-        inside = self.inside if capability.network.allow_private else ()
-        address_policy = _address_policy(inside, draft.url, state)
+        networks = self._networks(capability)
+        address_policy = _address_policy(networks, draft.url, state)
         if files := draft.files():
             # Fetched without credentials, so the rule for those does not apply.
-            anywhere = AllowedNetworks(inside)
-            fetched = {url: await self._fetch(url, provider, anywhere) for url in files}
+            fetched = {url: await self._fetch(url, provider, networks) for url in files}
             draft = attrs.evolve(draft, body=with_files(draft.body, fetched))
         whole: Any = None
         more: requests.Draft | None = None
@@ -309,22 +330,22 @@ def _tool_value(result: Mapping[str, Any]) -> Any:
     return value
 
 
-def _address_policy(inside: tuple[str, ...], url: str, state: CallState) -> AllowedNetworks:
+def _address_policy(networks: AllowedNetworks, url: str, state: CallState) -> AllowedNetworks:
     """Return the addresses that a request may go to.
 
     A credential may go over http only to a private address that both the file and the operator
     allow, such as a device at home; never to a public one.
 
     Args:
-      inside: the private hosts and networks that both allow.
+      networks: the private hosts and networks that both allow.
       url: the URL of the request.
       state: the call with its secrets.
     """
     if state.secrets and requests.is_unencrypted(url):
-        if not inside:
+        if not networks.inside:
             requests.check_encryption(url)
-        return AllowedNetworks(inside, private_only=True)
-    return AllowedNetworks(inside)
+        return AllowedNetworks(networks.inside, private_only=True)
+    return networks
 
 
 def _is_address(secret: str, url: str) -> bool:

@@ -176,7 +176,8 @@ def _refusal(
 ) -> CallProblem:
     """Return the problem of an error response.
 
-    A rate limit means that the request was not processed, except after a redirect.
+    A rate limit or a refused credential means that the request was not processed, except after a
+    redirect.
     """
     reason = explanation(response, state.redacted)
     status = response.status
@@ -192,8 +193,9 @@ def _refusal(
     return CallProblem(
         text,
         again=limited or status in FAILING,
-        sent=response.after_write or not limited,
+        sent=response.after_write or not (limited or status == 401),
         status=LIMITED if limited else status,
+        unauthorized=status == 401 and not response.after_write,
     )
 
 

@@ -33,7 +33,16 @@ from mcpgw.protocol.request import Client as Client
 from mcpgw.protocol.request import Params as Params
 from mcpgw.protocol.request import ProgressCallback as ProgressCallback
 from mcpgw.protocol.request import Request as Request
-from mcpgw.protocol.request import ignore, method_not_found, only_cancelled
+from mcpgw.protocol.request import (
+    answer_at_once,
+    cut_off,
+    ignore,
+    method_not_found,
+    only_cancelled,
+    still_in_flight,
+    too_many,
+)
+from mcpgw.protocol.response import is_error_without_id, outcome_of
 from mcpgw.protocol.task_pool import TaskPool
 
 if TYPE_CHECKING:
@@ -49,7 +58,6 @@ MAX_IN_FLIGHT: Final = 4096
 
 
 RequestHandler = Callable[[Request], Awaitable[Params]]
-ImmediateHandler = Callable[[Params], Params]
 NotificationHandler = Callable[[str, Params, RequestId | None], None]
 """Takes the method, its params, and our own request on whose stream it came, if known."""
 
@@ -75,7 +83,7 @@ class Peer:
     channel: Channel
     name: str
     serve: RequestHandler
-    immediate: Mapping[str, ImmediateHandler]
+    immediate: Mapping[str, Callable[[Params], Params]]
     notified: NotificationHandler
     answer_malformed: bool = False
     end_grace: float = 0.0
@@ -95,7 +103,7 @@ class Peer:
     received: int = 0
     """Messages that the other side has sent."""
     noise: Noise = attrs.field(init=False)
-    """What the other side sent that is not a message."""
+    """Lines of the other side that are not messages."""
     ending: trio.Event = attrs.field(factory=trio.Event)
     """Set when reading has ended: open-ended requests should end too."""
 
@@ -105,10 +113,8 @@ class Peer:
 
     def __repr__(self) -> str:
         state = "ENDED" if self._ended else "OPEN"
-        return (
-            f"<Peer {self.name!r} {state} pending={len(self._pending)}"
-            f" serving={len(self._serving)}>"
-        )
+        counts = f"pending={len(self._pending)} serving={len(self._serving)}"
+        return f"<Peer {self.name!r} {state} {counts}>"
 
     async def drained(self) -> None:
         """Wait until all requests of ours are answered, except long-lived ones."""
@@ -233,21 +239,11 @@ class Peer:
         request_id: RequestId = message["id"]
         params = message.get("params") or {}
         if request_id in self._serving:
-            fault = RpcError(
-                INVALID_REQUEST, f"a request with the id {request_id!r} is still in flight"
-            )
-            return error_response(request_id, fault)
+            return error_response(request_id, still_in_flight(request_id))
         if (immediate := self.immediate.get(message["method"])) is not None:
-            try:
-                return {"jsonrpc": "2.0", "id": request_id, "result": immediate(params)}
-            except RpcError as error:
-                return error_response(request_id, error)
+            return answer_at_once(request_id, message["method"], immediate, params)
         if len(self._serving) >= MAX_IN_FLIGHT:
-            fault = RpcError(
-                INTERNAL_ERROR,
-                f"{MAX_IN_FLIGHT} requests are in flight, which is the limit; wait for responses",
-            )
-            return error_response(request_id, fault)
+            return error_response(request_id, too_many(MAX_IN_FLIGHT))
         request = Request(self, request_id, message["method"], params, about=about)
         request.read_progress_token()
         self._serving[request_id] = request
@@ -283,6 +279,9 @@ class Peer:
                 return error_response(request.id, fault)
         except BaseExceptionGroup as group:
             await only_cancelled(request, group)
+        except trio.Cancelled:
+            cut_off(self.channel, request)
+            raise
         finally:
             self._serving.pop(request.id, None)
         return None
@@ -298,16 +297,20 @@ class Peer:
             self._nursery.cancel_scope.cancel()  # type: ignore[union-attr]
 
     def _handle_notification(self, method: str, params: Params, about: RequestId | None) -> None:
-        if method == "notifications/cancelled":
-            request_id = params.get("requestId")
-            if valid_id(request_id) and request_id in self._serving:
-                self._serving[request_id].cancel()
-        elif method == "notifications/progress":
-            token = params.get("progressToken")
-            if valid_id(token) and (ours := own_id(token)) in self._progress:
-                self._progress[ours](params)
-        else:
-            self.notified(method, params, about)
+        try:
+            if method == "notifications/cancelled":
+                request_id = params.get("requestId")
+                if valid_id(request_id) and request_id in self._serving:
+                    self._serving[request_id].cancel()
+            elif method == "notifications/progress":
+                token = params.get("progressToken")
+                if valid_id(token) and (ours := own_id(token)) in self._progress:
+                    self._progress[ours](params)
+            else:
+                self.notified(method, params, about)
+        except Exception as error:
+            # A message ends nothing but itself, even if we have not foreseen it.
+            log.error("notification.crashed", peer=self.name, method=method, exc_info=error)
 
     # -- requests of ours ----------------------------------------------------------------
 
@@ -403,20 +406,12 @@ class Peer:
     def _match_response(self, message: Message) -> None:
         request_id: Any = message.get("id")
         task = self._pending.pop(request_id, None) or self._pending.pop(own_id(request_id), None)
-        if task is None and request_id is None and len(self._pending) == 1:
-            # A server that could not read a request does not know its id.
+        if task is None and len(self._pending) == 1 and is_error_without_id(message):
             task = self._pending.popitem()[1]
         if task is None:
             log.debug("response.unmatched", peer=self.name, id=request_id)
-        elif message.get("error") is not None or "result" not in message:
-            trio.lowlevel.reschedule(task, Error(RpcError.from_wire(message["error"])))
-        elif message["result"].__class__ is dict:
-            trio.lowlevel.reschedule(task, Value(message["result"]))
-        elif message["result"] == []:  # an empty object, as PHP writes it
-            trio.lowlevel.reschedule(task, Value({}))
         else:
-            fault = RpcError(INTERNAL_ERROR, f"the result from {self.name} must be an object")
-            trio.lowlevel.reschedule(task, Error(fault))
+            trio.lowlevel.reschedule(task, outcome_of(message, self.name))
 
     def owner(self, about: RequestId) -> object:
         """Return the owner of an unanswered request of ours."""
