@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import attrs
 
-from mcpgw.capabilities.header_values import HEADER_NAME, HEADER_NAMES, HEADERS, VALUES
+from mcpgw.capabilities.file_values import (
+    HEADER_NAME,
+    HEADER_NAMES,
+    HEADERS,
+    METHOD,
+    PROJECTION,
+    SHA256,
+    VALUES,
+)
 from mcpgw.config.api_login import ENDPOINT, SECRET_METHODS
-from mcpgw.config.parsing import read_keys, read_some_text
 from mcpgw.config.setting import listed, named, section, setting
 from mcpgw.config.transforms import RESPONSE, ResponseTransform
 from mcpgw.config.value_types import (
@@ -59,33 +64,6 @@ def _read_map(value: object) -> Mapping[str, Any]:
 MAP: Final[Kind[Mapping[str, Any]]] = Kind("map", _read_map, str)
 
 
-COMMON_FORM: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "actor": ("id", "display_name", "email", "handle"),
-        "subject": ("id", "title", "kind"),
-        "env_time": ("created", "updated"),
-        "url": ("href", "label"),
-        "body": ("text", "format"),
-    }
-)
-"""The common form, in which the responses of different APIs look alike."""
-
-
-def _read_projection(value: object) -> Mapping[str, Mapping[str, str]]:
-    return read_keys(
-        value,
-        {
-            bucket: partial(read_keys, readers=dict.fromkeys(names, read_some_text))
-            for bucket, names in COMMON_FORM.items()
-        },
-    )
-
-
-PROJECTION: Final[Kind[Mapping[str, Mapping[str, str]]]] = Kind(
-    "map of " + ", ".join(COMMON_FORM), _read_projection, str
-)
-
-
 def _read_list(value: object) -> tuple[Any, ...]:
     if not isinstance(value, list):
         raise SettingError(f"must be a list, not {noun(value)}")
@@ -93,26 +71,6 @@ def _read_list(value: object) -> tuple[Any, ...]:
 
 
 LIST: Final[Kind[tuple[Any, ...]]] = Kind("list", _read_list, str)
-
-
-def _read_method(value: object) -> str:
-    text = TEXT.read(value)
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.\-/]*", text):
-        raise SettingError(f"must be the name of a method, not {text!r:.40}")
-    return text
-
-
-METHOD: Final[Kind[str]] = Kind("method", _read_method, str)
-
-
-def _read_sha256(value: object) -> str:
-    text = str(value).strip().lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise SettingError("must be a SHA-256 in hex", "`mcp-gateway cap pin FILE` writes it.")
-    return text
-
-
-SHA256: Final[Kind[str]] = Kind("64 hex digits", _read_sha256, str)
 
 
 @attrs.frozen
