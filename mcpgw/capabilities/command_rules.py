@@ -126,6 +126,8 @@ def code_from_inputs(command: Sequence[Any], stdin: str = "") -> CommandProblem 
       stdin: the template of its standard input.
     """
     words = _words(command)
+    if any(placeholders(stdin)):
+        words = _with_lines(words)
     programs = _programs(words)
     for place, word in enumerate(words):
         program = _program(word.text)
@@ -147,6 +149,27 @@ def code_from_inputs(command: Sequence[Any], stdin: str = "") -> CommandProblem 
             message = f"CAP-005: {program} runs what it reads from stdin, so no input may be in it"
             return CommandProblem("stdin", (), message, STDIN_FIX)
     return None
+
+
+def _with_lines(words: list[_Word]) -> list[_Word]:
+    """Mark the words into which `xargs -I` puts lines of stdin, which contains an input."""
+    names = [_program(word.text) for word in words]
+    if "xargs" not in names:
+        return words
+    start = names.index("xargs") + 1
+    mark = ""
+    for place in range(start, len(words)):
+        text = words[place].text
+        if text in ("-I", "--replace") and place + 1 < len(words):
+            mark = words[place + 1].text if text == "-I" else "{}"
+        elif found := re.match(r"(?:-I|-i|--replace=)(.*)", text):
+            mark = found[1] or "{}"
+    if not mark:
+        return words
+    return [
+        attrs.evolve(word, filled=word.filled or (place >= start and mark in word.text))
+        for place, word in enumerate(words)
+    ]
 
 
 def _programs(words: Sequence[_Word]) -> set[int]:

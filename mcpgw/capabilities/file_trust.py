@@ -43,7 +43,8 @@ def judge(
       entries: the files.
       approved: the approved files by path.
       quarantined: the quarantined files by path.
-      shipped: whether a file is part of the package.
+      shipped: whether a file is part of the package, or at least not in a configured folder. Pins
+        in other folders do not count, since another project may have a tool of the same name.
       block_poisoned: whether files with tool poisoning are refused.
       record: whether there is a store of approvals, which quarantine needs.
     """
@@ -102,14 +103,19 @@ class _Names:
     ) -> _Names:
         pinned: dict[str, dict[str, str]] = {}
         for each in approved.values():
-            if each.pinned:
+            if each.pinned and not shipped(Path(each.path)):
                 pinned.setdefault(each.name.casefold(), {})[each.hash] = each.path
         found = {
             entry.name.casefold(): path
             for path, entry in entries.items()
             if entry.pin and entry.pin == entry.hash and not shipped(path)
         }
-        return cls(pinned, found, {each.name.casefold(): each for each in quarantined.values()})
+        held = {
+            each.name.casefold(): each
+            for each in quarantined.values()
+            if not shipped(Path(each.path))
+        }
+        return cls(pinned, found, held)
 
     def conflict(self, entry: Entry, known: ApprovedFile | None) -> str:
         """Return why a file must not take the place of a pinned capability, "" if it may."""

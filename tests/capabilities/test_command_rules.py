@@ -143,6 +143,11 @@ def test_an_input_as_an_argument_is_fine(command: list[Any]) -> None:
         (["env", "node"], True),
         (["psql", "db"], True),
         (["at", "now"], True),
+        (["xargs", "-I", "%", "sh", "-c", "echo %"], True),
+        (["xargs", "-i", "sh", "-c", "echo {}"], True),
+        (["xargs", "-I%", "sh", "-c", 'echo "$1"', "sh", "%"], False),
+        (["xargs", "-I", "%", "echo", "%"], False),
+        (["xargs", "sh", "-c", "echo x"], False),
         (["sh", "-c", "cat"], False),
         (["python", "tool.py"], False),
         (["python", "-m", "json.tool"], False),
@@ -154,7 +159,7 @@ def test_code_from_stdin(command: list[Any], refused: bool) -> None:
     """An interpreter without a script runs its input."""
     problem = code_from_inputs(command, "x {v}")
     assert refused is (problem is not None)
-    assert problem is None or "stdin" == problem.key
+    assert problem is None or problem.key in ("stdin", "command")
     assert code_from_inputs(command, "plain") is None
 
 

@@ -150,6 +150,18 @@ def test_a_first_start_and_a_second_agree(tmp_path: Path) -> None:
         assert {"a": "Pinned."} == used(home_of(tmp_path))
 
 
+def test_other_projects_are_independent(home: Path) -> None:
+    """A gateway with other directories may have a capability of the same name without a pin."""
+    (home / "three").mkdir()
+    (home / "three/a.yaml").write_bytes(text("a", "Another project's."))
+    (home / "one/a.yaml").write_bytes(text("a", "Evil."))
+    assert {} == used(home_of(home))
+    other = Library(approvals=ApprovalStore.of(home / "state"))
+    other.use((home / "three",))
+    other.refresh()
+    assert {"a": "Another project's."} == used(other)
+
+
 def test_names_without_a_pin_are_free(tmp_path: Path) -> None:
     """Renaming, replacing and overriding them needs no approval."""
     for name in ("one", "two"):
