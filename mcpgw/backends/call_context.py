@@ -44,7 +44,9 @@ class CallContext(Protocol):
         """Note that the backend has the client's answer, or never gets one."""
 
 
-def context_of_request(peer: Peer, about: RequestId | None, method: str) -> CallContext | None:
+def context_of_request(
+    peer: Peer, about: RequestId | None, method: str, scope: str
+) -> CallContext | None:
     """Return the call that a server's request belongs to; None if no client has a call there.
 
     It is the call on whose stream the request came, else the latest call of the one client
@@ -54,6 +56,7 @@ def context_of_request(peer: Peer, about: RequestId | None, method: str) -> Call
       peer: the conversation with the server.
       about: our request on whose stream it came, if the transport can tell.
       method: the method of the server's request.
+      scope: the `scope` of the server, for the error.
 
     Raises:
       RpcError: several clients have calls in flight, so the right one is unknown.
@@ -70,7 +73,7 @@ def context_of_request(peer: Peer, about: RequestId | None, method: str) -> Call
         raise RpcError(
             METHOD_NOT_FOUND,
             f"{method} cannot be routed: several clients have calls in flight at this server."
-            f" Set `scope: session` in backends.{peer.name} to give each client its own process.",
+            + _advice(peer.name, scope),
         )
     return cast("CallContext", contexts[-1]) if contexts else None
 
@@ -81,6 +84,15 @@ def context_of_notification(peer: Peer, about: RequestId | None) -> CallContext 
         return cast("CallContext | None", peer.owner(about))
     contexts = _of_clients(peer)
     return cast("CallContext", contexts[0]) if len(contexts) == 1 else None
+
+
+def _advice(server: str, scope: str) -> str:
+    if scope != "session":
+        return f" Set `scope: session` in backends.{server} to give each client its own process."
+    return (
+        f" `scope: session` in backends.{server} gives a process to each session, but these clients"
+        " have none (MCP 2026-07-28); let them call one after the other, or open sessions."
+    )
 
 
 def _of_clients(peer: Peer) -> list[Any]:

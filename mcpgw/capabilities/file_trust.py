@@ -76,11 +76,16 @@ def judge(
             refused[path] = other
         elif entry.problem:
             refused[path] = entry.problem
-        elif entry.poisoned and block_poisoned:
+        elif entry.poisoned and block_poisoned and not _is_reviewed(entry, known):
             refused[path] = entry.poisoned
         elif not fixed and (known is None or known.hash != entry.hash):
             newly_approved.append(ApprovedFile(key, entry.name, entry.hash, bool(entry.pin)))
     return Verdicts(refused, tuple(newly_approved), tuple(newly_quarantined))
+
+
+def _is_reviewed(entry: Entry, known: ApprovedFile | None) -> bool:
+    """Return whether a person has accepted just these contents in spite of findings."""
+    return known is not None and known.reviewed and known.hash == entry.hash
 
 
 @attrs.frozen

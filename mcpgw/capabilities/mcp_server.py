@@ -6,6 +6,7 @@ and `list_changed`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ import trio
 
 from mcpgw import __version__
 from mcpgw.capabilities.errors import failure
-from mcpgw.capabilities.library import Changes, Library
+from mcpgw.capabilities.library import Changes, Contents, Library
 from mcpgw.config.problems import ConfigError
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
@@ -47,6 +48,7 @@ class CapabilityServer:
     _peers: set[Peer] = attrs.field(factory=set)
     _refreshed: trio.Event = attrs.field(factory=trio.Event)
     _refreshing: trio.Lock = attrs.field(factory=trio.Lock)
+    _one_refresh: threading.Lock = attrs.field(factory=threading.Lock)
 
     async def serve(
         self, channel: Any, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -69,8 +71,9 @@ class CapabilityServer:
         """Refresh the library, log what has changed and notify the peers."""
         async with self._refreshing:
             first = not self._refreshed.is_set()
-            # The scan changes nothing that this thread reads; its result is swapped in at once.
-            contents = await trio.to_thread.run_sync(self.library.read_folders)
+            # The thread changes nothing that others read; its result is swapped in at once.
+            # A locked database must not hold up the end of the gateway.
+            contents = await trio.to_thread.run_sync(self._read_alone, abandon_on_cancel=True)
             changes = self.library.apply(contents)
             self._refreshed.set()
         if first and self.loaded is not None:
@@ -93,6 +96,11 @@ class CapabilityServer:
             for peer in self._peers if not first else ():
                 peer.notify("notifications/tools/list_changed", {})
         return changes
+
+    def _read_alone(self) -> Contents:
+        """Read the folders, after a reading whose caller was cancelled has ended."""
+        with self._one_refresh:
+            return self.library.read_folders()
 
     async def _serve(self, request: Request) -> Params:
         if request.method == "tools/list":

@@ -8,16 +8,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 import trio
 
+from mcpgw.backends.verdict import refused
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
 from mcpgw.cli.in_process import LEARNING, Stop, ask, with_context
 from mcpgw.cli.output import form_option
 from mcpgw.meta.context import GatewayContext
+
+if TYPE_CHECKING:
+    from mcpgw.backends.server import BackendServer
 
 _STATUS_OF: Final = {
     "TOOL_NOT_FOUND": NOT_FOUND,
@@ -56,6 +60,7 @@ def list_command(ctx: click.Context, /, server: str | None, form: str, **options
         if server is not None and context.pool.get(server) is None:
             _stop_without_server(context, server)
         pending = await context.pool.learn(patience=LEARNING, only=server, thorough=True)
+        await context.pool.look_again(patience=LEARNING, only=server)
         rows = [
             {"server": backend.name, "name": name, "description": _one_line(tool)}
             for backend in context.pool
@@ -69,6 +74,9 @@ def list_command(ctx: click.Context, /, server: str | None, form: str, **options
         silent = [b for b in context.pool if not b.known and server in (None, b.name)]
         for backend in silent:
             click.echo(f"Warning: {backend.situation()}", err=True)
+        for backend in context.pool:
+            if server in (None, backend.name):
+                _warn_of_lists(backend)
         return OK if not silent and not pending else FAILED
 
     ctx.exit(with_context(ctx, options, run))
@@ -144,6 +152,23 @@ def invoke_command(
     ctx.exit(with_context(ctx, options, run))
 
 
+def _warn_of_lists(backend: BackendServer) -> None:
+    """Print what is withheld of a server, and which of its lists could not be read."""
+    from mcpgw.text.plural import plural
+
+    if backend.known and backend.lists.problem:
+        click.echo(f"Warning: server '{backend.name}': {backend.lists.problem}", err=True)
+    verdict = backend.lists.verdict
+    if verdict is not None and not verdict.clean:
+        what = plural(len(verdict.withheld), "definition")
+        if verdict.blocked is not None:
+            what = "all definitions"
+        click.echo(
+            f"Warning: server '{backend.name}': {what} withheld; see mcp-gateway approvals list",
+            err=True,
+        )
+
+
 def _stop_without_server(context: GatewayContext, name: str) -> NoReturn:
     from mcpgw.text.did_you_mean import did_you_mean
 
@@ -169,6 +194,9 @@ async def _find(context: GatewayContext, wanted: str) -> tuple[str, dict[str, An
                     await backend.learned()
                 except Unavailable as error:
                     raise Stop(str(error), UNAVAILABLE) from error
+            withheld = backend.lists.refusal("tool", backend.tool_view.own_name(name) or name)
+            if name not in backend.tools and withheld is not None:
+                raise Stop(" ".join(refused(server, "tool", withheld)), FAILED)
         owners = [backend]
     else:
         name = wanted

@@ -7,6 +7,7 @@ import trio
 
 from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
+from mcpgw.pipeline.definitions import DefinitionWithheld
 from mcpgw.pipeline.prices import Prices, count_tokens
 from mcpgw.protocol.errors import RpcError
 from mcpgw.protocol.peer import Params
@@ -81,7 +82,10 @@ class Accounting:
             result["predicted_next"] = reported[1]
 
     def _failed(self, call: Call, started: float, code: str, error: Exception) -> None:
-        if code == Recovery.TOOL_NOT_FOUND.code:
+        if isinstance(error, DefinitionWithheld):
+            # Its name is text of the server that no statistics may repeat to a model.
+            self.usage.count("withheld_calls")
+        elif code == Recovery.TOOL_NOT_FOUND.code:
             # An unknown name is not a tool and has no counters of its own.
             self.usage.count("unknown_names")
         else:
