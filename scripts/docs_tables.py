@@ -391,8 +391,8 @@ def deadlines() -> list[str]:
          if JITTER == 0.1 else f"Open circuit breaker, plus up to {JITTER:.0%} of jitter",
          seconds(failsafe.circuit_breaker.reset_timeout),
          "`failsafe.circuit_breaker.reset_timeout`"),
-        ("Interval between pings of a running server; skipped while it handles a call that has not"
-         " timed out",
+        (("Interval between pings of a running server; skipped while it handles a call that has not"
+          " timed out"),
          seconds(check.interval), "`failsafe.health_check.interval`"),
         ("Answer to a ping; two missed in a row restart the server",
          seconds(check.timeout), "`failsafe.health_check.timeout`"),

@@ -192,8 +192,12 @@ class Vetting:
 
     @property
     def lenient(self) -> bool:
-        """True if items may be used whose definitions were never seen."""
-        return self.config.tool_poisoning != "block" and self.config.definition_changes == "warn"
+        """True if items may be used whose definitions were never seen.
+
+        A definition that was never listed has reached no model either, so poisoning is not the
+        question, but whether it may differ from an earlier one.
+        """
+        return self.config.definition_changes == "warn"
 
     async def check(self) -> None:
         """Save new definitions to the database, and load approvals that were written since."""
