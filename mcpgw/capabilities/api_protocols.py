@@ -37,9 +37,8 @@ def request_draft(
       CallProblem: an input is missing, or not allowed where the request needs it.
     """
     config, auth = provider.config, capability.auth
-    private = capability.network.allow_private
     if provider.service == "rest":
-        return requests.draft(provider, inputs, values, auth, credential, private=private)
+        return requests.draft(provider, inputs, values, auth, credential)
     url = requests.endpoint_url(config, inputs, values)
     if provider.service == "graphql":
         query = config.query or _query_text(config.body) or str(inputs.get("query", ""))
@@ -60,7 +59,7 @@ def request_draft(
         body = {"jsonrpc": "2.0", "id": number, "method": config.method}
         if not isinstance(filled, Missing) and filled not in ({}, None):
             body["params"] = filled
-    return requests.json_post(url, body, config.headers, values, auth, credential, private=private)
+    return requests.json_post(url, body, config.headers, values, auth, credential)
 
 
 def _query_text(body: Any) -> str:

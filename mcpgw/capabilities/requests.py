@@ -38,8 +38,6 @@ from mcpgw.capabilities.templating import (
 from mcpgw.capabilities.urls import request_url
 
 WITH_BODY: Final = ("POST", "PUT", "PATCH", "DELETE", "QUERY")
-_NAMED_INSIDE: Final = (".local", ".lan", ".internal", ".home.arpa")
-"""Endings of names that exist in private networks only (RFC 6762, RFC 8375)."""
 
 
 @attrs.frozen
@@ -107,8 +105,6 @@ def draft(
     values: Values,
     auth: Auth,
     credential: str,
-    *,
-    private: bool = False,
 ) -> Draft:
     """Make the request of a REST provider.
 
@@ -118,7 +114,6 @@ def draft(
       values: the values of templates: inputs and secrets.
       auth: how the credential is sent.
       credential: the credential, "" for none.
-      private: whether the file allows private addresses.
 
     Raises:
       CallProblem: the URL lacks an input, or a value is not allowed in a URL or header.
@@ -143,7 +138,6 @@ def draft(
             cookies.insert(0, header_value(auth, credential))
         else:
             headers[auth.header.lower()] = header_value(auth, credential)
-        check_encryption(url, private=private)
     if cookies:
         own = [headers["cookie"]] if "cookie" in headers else []
         headers["cookie"] = "; ".join([*own, *cookies])
@@ -162,38 +156,27 @@ def draft(
     )
 
 
-def check_encryption(url: str, *, private: bool = False) -> None:
-    """Refuse to send a credential unencrypted, except to this machine or a private address.
+def is_unencrypted(url: str) -> bool:
+    """Return whether a request to a URL crosses a network without encryption."""
+    from mcpgw.transports.address_policy import is_loopback_host
 
-    Args:
-      url: the URL of the request.
-      private: whether the file allows private addresses, literal or of names that exist in
-        private networks only.
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback_host(parts.hostname or "")
+
+
+def check_encryption(url: str) -> None:
+    """Refuse to send a credential unencrypted, except to this machine.
 
     Raises:
       CallProblem: the URL is an http URL of another machine.
     """
-    from mcpgw.transports.address_policy import is_loopback_host
-
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme != "http" or is_loopback_host(host) or (private and is_private_host(host)):
-        return
-    raise CallProblem(
-        f"the URL of {parts.netloc} must be an https URL, since http would send the credential"
-        " unencrypted."
-    )
-
-
-def is_private_host(host: str) -> bool:
-    """Return whether a host is a private address, or a name that only exists in such networks."""
-    import ipaddress
-
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost" or "." not in host or host.lower().endswith(_NAMED_INSIDE)
-    return address.is_private
+    if is_unencrypted(url):
+        raise CallProblem(
+            f"the URL of {urlsplit(url).netloc} must be an https URL, since http would send the"
+            " credential unencrypted. If it is a private address that you trust, set `network:"
+            " {allow_private: true}` in the file, and add the host or its network to"
+            " `capabilities.allow_private` in gateway.yaml."
+        )
 
 
 def header_value(auth: Auth, credential: str) -> str:
@@ -329,8 +312,6 @@ def json_post(
     values: Values,
     auth: Auth,
     credential: str,
-    *,
-    private: bool = False,
 ) -> Draft:
     """Make a POST request with a JSON body, for GraphQL and JSON-RPC.
 
@@ -341,7 +322,6 @@ def json_post(
       values: the values of the templates.
       auth: how the credential is sent.
       credential: the credential, "" for none.
-      private: whether the file allows private addresses.
     """
     filled = _headers(headers, values)
     filled.setdefault("content-type", JSON)
@@ -354,7 +334,6 @@ def json_post(
             filled["cookie"] = cookie_value(auth.cookie, credential)
         else:
             filled[auth.header.lower()] = header_value(auth, credential)
-        check_encryption(url, private=private)
     return Draft("POST", url, query, filled, body, JSON)
 
 

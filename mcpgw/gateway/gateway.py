@@ -137,7 +137,7 @@ class Gateway:
             self._capabilities_changed,
         )
         self.webhook_service = self.context.webhook_service = WebhookService(
-            folder, self._initialized_sessions
+            folder, self._initialized_sessions, lambda: bool(self.capability_service.name)
         )
         self.context.vetting = self.vetting
         self.vetting.missing = self.capability_service.unavailable_reason
@@ -334,8 +334,9 @@ class Gateway:
     def begin(self, session: Session, state: SessionState | None = None) -> None:
         """Register a session; it is attached now, or as soon as the configuration is loaded."""
         self.session_registry.add(session, state)
-        if self.config.webhooks.enabled and self._nursery is not None:
-            self._nursery.start_soon(self.webhook_service.deliver_to, session, session.initialized)
+        if self.config.webhooks.enabled:
+            deliver = partial(self.webhook_service.deliver_to, session, session.initialized)
+            session.accompany(partial(supervised, "queued webhooks", deliver))
         if self.loaded.is_set():
             self.attach(session)
 

@@ -182,6 +182,8 @@ async def _learn_one(backend: BackendServer) -> str:
         except Unavailable as error:
             return str(error)
         return ""
+    if backend.shared.connection is not None:
+        return f"Server '{backend.name}' is still loading its tools; call again in a moment."
     return backend.situation()
 
 

@@ -97,6 +97,8 @@ class Call:
     transparent: bool = False
     """The call is for a server's own endpoint: nothing is added to the result, and the server
     itself checks names and arguments."""
+    exact: bool = False
+    """Refuse arguments of a wrong type instead of converting them: the caller is a program."""
     patience: float | None = None
     """Timeout in seconds instead of the one in the server's settings."""
     open_questions: int = 0

@@ -134,6 +134,7 @@ class ApprovalStore:
     def pin_file(self, file: ApprovedFile) -> None:
         """Approve a file as pinned by the operator, and lift its quarantine.
 
+        Records of files of the same name that no longer exist are removed: the file replaces them.
         A review of the same contents stays.
         """
         self.pin_files([file])
@@ -144,6 +145,13 @@ class ApprovalStore:
         def work(connection: Connection) -> None:
             for file in files:
                 connection.execute("DELETE FROM quarantined_files WHERE path = ?", (file.path,))
+                for table in ("quarantined_files", "approved_files"):
+                    rows = connection.execute(
+                        f"SELECT path FROM {table} WHERE name = ?",  # noqa: S608 - a name from above
+                        (file.name,),
+                    ).fetchall()
+                    gone = [row for row in rows if not Path(row[0]).exists()]
+                    connection.executemany(f"DELETE FROM {table} WHERE path = ?", gone)  # noqa: S608
                 reviewed = connection.execute(
                     "SELECT 1 FROM approved_files WHERE path = ? AND hash = ? AND reviewed",
                     (file.path, file.hash),

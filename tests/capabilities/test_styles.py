@@ -186,29 +186,3 @@ def test_a_delimiter_within_an_item(style: str, value: Any) -> None:
     config = f"params: {{i: '{{{name}}}'}}\nstyles: {{query: {{i: {{style: {style}}}}}}}"
     with pytest.raises(CallProblem, match="separates the items"):
         request(config, {name: value})
-
-
-@pytest.mark.parametrize("url", ["http://192.168.1.4:8123", "http://homeassistant.local:8123"])
-@pytest.mark.parametrize("allowed", [True, False])
-def test_a_credential_to_a_private_address(url: str, allowed: bool) -> None:
-    """It may be sent without TLS only if the file allows private addresses."""
-    text = FILE.replace("https://api.example", url)
-    made = capability(f"{text}auth: {{key: 'env:K'}}\nnetwork: {{allow_private: {allowed}}}\n")
-    assert made.primary is not None
-    given = (made.primary, {}, values_of({}, {}), made.auth, "t0k")
-    private = made.network.allow_private
-    if allowed:
-        assert "Bearer t0k" == draft(*given, private=private).headers["authorization"]
-    else:
-        with pytest.raises(CallProblem, match="https"):
-            draft(*given, private=private)
-    public = attrs_url(made.primary, "http://api.example.com")
-    with pytest.raises(CallProblem, match="https"):
-        draft(public, {}, values_of({}, {}), made.auth, "t0k", private=True)
-
-
-def attrs_url(provider: Any, url: str) -> Any:
-    """Return a provider with another base URL."""
-    import attrs
-
-    return attrs.evolve(provider, config=attrs.evolve(provider.config, base_url=url))

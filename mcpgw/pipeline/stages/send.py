@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from mcpgw.backends.connection import Connection
+from mcpgw.config.schema import BuiltinConfig
 from mcpgw.pipeline.call import Call
 from mcpgw.pipeline.stages.deadline import CEILING
 from mcpgw.protocol.peer import Params
@@ -37,6 +38,18 @@ async def send(call: Call) -> Params:
 
 
 async def _ask(call: Call, connection: Connection) -> Params:
+    if not isinstance(call.backend.config, BuiltinConfig):
+        return await _request(call, connection)
+    # The built-in server bounds its waits by the deadline, and has a response cache of its own.
+    left = call.deadline.deadline - trio.current_time()
+    meta = {**(call.params.get("_meta") or {}), "mcpgw/seconds_left": round(left, 3)}
+    call.params = {**call.params, "_meta": meta}
+    result = await _request(call, connection)
+    call.cached = "gateway/cached_for_s" in (result.get("_meta") or {})
+    return result
+
+
+async def _request(call: Call, connection: Connection) -> Params:
     client_request = call.client_request
     wanted = client_request is not None and client_request.progress_token is not None
     if call.transparent and not wanted:
