@@ -52,4 +52,4 @@ def test_read_only(provider: str, metadata: str, fallback: str, read_only: bool)
     found = annotations(provider, metadata, fallback)
     assert read_only is found["readOnlyHint"]
     assert read_only is not found.get("destructiveHint", True)
-    assert read_only is found["idempotentHint"]
+    assert read_only is found.get("idempotentHint", False)
