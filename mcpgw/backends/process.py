@@ -19,7 +19,7 @@ import attrs
 import trio
 
 from mcpgw.backends.guardian import Guardian
-from mcpgw.observe.redact import redact
+from mcpgw.observe.redactor import Redactor
 from mcpgw.text.plural import plural
 from mcpgw.transports.fd_stream import PipeReader, PipeWriter
 from mcpgw.transports.line_channel import LineChannel
@@ -30,6 +30,10 @@ TERM_GRACE: Final = 2.0
 """Seconds between SIGTERM and SIGKILL to the group."""
 STDERR_TAIL: Final = 12
 """Lines of stderr kept for diagnosis."""
+LINE_KEPT: Final = 8_000
+LINE_SHOWN: Final = 2_000
+"""The last bytes of a line that are kept, and those that are shown: a secret at the cut would not
+be recognised."""
 
 _INHERITED: Final = (
     "HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM",
@@ -66,7 +70,7 @@ class ChildProcess:
     popen: subprocess.Popen[bytes]
     channel: LineChannel
     stderr: PipeReader
-    secrets: tuple[str, ...]
+    redactor: Redactor
     _tail: deque[str] = attrs.field(factory=lambda: deque(maxlen=STDERR_TAIL))
     exited: trio.Event = attrs.field(factory=trio.Event)
 
@@ -92,7 +96,8 @@ class ChildProcess:
 
     def stderr_tail(self) -> str:
         """Return the last lines of stderr, secrets redacted."""
-        return redact("\n".join(self._tail), self.secrets)
+        lines = self.redactor.foreign("\n".join(self._tail), STDERR_TAIL * LINE_KEPT).splitlines()
+        return "\n".join(line[-LINE_SHOWN:] for line in lines)
 
     def exit_description(self) -> str:
         """Describe the exit status in words."""
@@ -115,9 +120,9 @@ class ChildProcess:
         ):
             while data := await self.stderr.receive_some():
                 *lines, partial = (partial + data).split(b"\n")
-                partial = partial[-2000:]
+                partial = partial[-LINE_KEPT:]
                 for line in lines[-STDERR_TAIL:]:
-                    if text := line[-2000:].decode("utf-8", "replace").strip():
+                    if text := line[-LINE_KEPT:].decode("utf-8", "replace").strip():
                         self._tail.append(text)
         if text := partial.decode("utf-8", "replace").strip():
             self._tail.append(text)
@@ -159,6 +164,7 @@ async def open_process(
     cwd: str | None,
     limit: int,
     guardian: Guardian,
+    redactor: Redactor,
 ) -> AsyncIterator[ChildProcess]:
     """Start a command; end it, with all its children, when the block is left.
 
@@ -169,6 +175,7 @@ async def open_process(
       cwd: working folder; the gateway's own if None.
       limit: the largest message accepted, in bytes.
       guardian: kills the process group if this process is killed.
+      redactor: knows the secrets that its stderr may hold.
 
     Raises:
       SpawnFailed: the command cannot be started.
@@ -180,8 +187,8 @@ async def open_process(
     channel = LineChannel(
         PipeReader(_detach(popen.stdout)), writer, limit, write_now=writer.write_now
     )
-    secrets = tuple(value for value in env.values() if not Path(value).is_absolute())
-    child = ChildProcess(tuple(command), popen, channel, PipeReader(_detach(popen.stderr)), secrets)
+    stderr = PipeReader(_detach(popen.stderr))
+    child = ChildProcess(tuple(command), popen, channel, stderr, redactor)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(child.watch)
         nursery.start_soon(child.drain_stderr)

@@ -29,6 +29,8 @@ class BackendForms:
     environ: Mapping[str, str] = attrs.field(repr=False)
     failsafe: FailsafeConfig
     found: Findings
+    variables: dict[str, dict[str, str]] = attrs.field(factory=dict, repr=False)
+    """The variables that each backend refers to, with their values."""
 
     def prepare(self, name: str, raw: object) -> dict[str, object] | None:
         """Return the expanded settings of one backend, or None if they are not a map.
@@ -49,7 +51,8 @@ class BackendForms:
         form: dict[str, Any] = {key: item for key, item in (raw or {}).items() if item is not None}
         quiet = form.get("enabled") is False
         self._check_transport(form, path, quiet=quiet)
-        expansion = _Expansion(self.environ, self.found, quiet)
+        used = self.variables[name] = {}
+        expansion = _Expansion(self.environ, self.found, quiet, used)
         for key in ("cwd", *_SCHEMES):
             if isinstance(form.get(key), str):
                 form[key] = expansion.text(form[key], (*path, key))
@@ -168,6 +171,7 @@ class _Expansion:
     environ: Mapping[str, str]
     found: Findings
     quiet: bool
+    used: dict[str, str] = attrs.field(repr=False)
 
     def text(self, text: str, path: Path) -> str:
         return self._expanded(text, path, " and counts as empty")[0]
@@ -202,6 +206,7 @@ class _Expansion:
 
     def _expanded(self, text: str, path: Path, then: str) -> tuple[str, bool]:
         result = expand(text, self.environ)
+        self.used.update(result.used)
         if not self.quiet:
             for variable in result.unset:
                 self.found.warn(

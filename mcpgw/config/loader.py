@@ -207,7 +207,8 @@ def _build(
             continue
         backend = _structured(form, BackendConfig, ("backends", name), found)
         if backend is not None:
-            backends[name] = backend
+            variables = MappingProxyType(forms.variables[name])
+            backends[name] = attrs.evolve(backend, variables=variables)
     _check_warm_start(config.meta_mcp.warm_start, raw_backends or {}, found)
     return attrs.evolve(config, backends=MappingProxyType(backends))
 

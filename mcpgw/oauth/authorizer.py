@@ -202,6 +202,16 @@ class OAuthAuthorizer:
         login = self._kept.login or self._kept.stored()
         return state_of(login, now=self.now(), link=self._link, problem=self._last_problem)
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return the tokens and the client secret in use now, which no text may show."""
+        login = self._kept.login
+        found = [self.config.client_secret]
+        if login is not None:
+            found.append(login.client.secret)
+            if login.tokens is not None:
+                found += [login.tokens.access_token, login.tokens.refresh_token]
+        return tuple(each for each in found if each)
+
     @property
     def _tokens(self) -> Tokens | None:
         return self._kept.login.tokens if self._kept.login is not None else None

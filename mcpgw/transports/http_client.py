@@ -15,6 +15,7 @@ import attrs
 import trio
 
 from mcpgw.observe.log import get_logger
+from mcpgw.observe.redactor import Redactor
 from mcpgw.protocol.channel import Arrived, Failed, Paused, Received
 from mcpgw.protocol.errors import METHOD_NOT_FOUND, ConnectionLost
 from mcpgw.protocol.header_params import HeaderParam, modern_headers
@@ -29,6 +30,7 @@ from mcpgw.transports.http_exchange import (
     described,
     read_messages,
     read_whole,
+    refusal_of,
 )
 from mcpgw.transports.http_legacy import has_legacy_path, may_be_legacy, read_legacy_stream
 from mcpgw.transports.sse_codec import Event
@@ -63,9 +65,9 @@ class HttpChannel:
       network: TLS and proxies.
       headers: further headers of every request.
       authorizer: provides credentials, if the server needs any.
-      limit: the largest message accepted, in bytes.
-      timeouts: the time limits.
+      limit, timeouts: the largest message accepted, in bytes, and the time limits.
       kind: the transport; `auto` detects it.
+      redactor: knows the secrets that an answer may repeat.
       tool_params: the parameters with headers, by tool; filled by the owner.
     """
 
@@ -77,6 +79,7 @@ class HttpChannel:
     limit: int = attrs.field(kw_only=True, default=10 * 1024 * 1024)
     timeouts: HttpTimeouts = attrs.field(kw_only=True, factory=HttpTimeouts)
     kind: Literal["auto", "streamable", "sse"] = attrs.field(kw_only=True, default="auto")
+    redactor: Redactor = attrs.field(kw_only=True, factory=Redactor)
     tool_params: dict[str, tuple[HeaderParam, ...]] = attrs.field(init=False, factory=dict)
     expired: bool = attrs.field(init=False, default=False)
     ending: str = attrs.field(init=False, default="")
@@ -237,8 +240,8 @@ class HttpChannel:
     def _lose(self, request: RequestId | None, lost: RequestLost) -> None:
         if request is None:
             log.debug("http.message_lost", server=self.name, reason=lost.reason)
-            return
-        self._deliver(Failed(request, ConnectionLost(self.name, lost.sent, lost.reason)))
+        else:
+            self._deliver(Failed(request, ConnectionLost(self.name, lost.sent, lost.reason)))
 
     async def _post(self, message: Message, request: RequestId | None, *, first: bool) -> None:
         params = message.get("params") or {}
@@ -276,8 +279,8 @@ class HttpChannel:
             for found in read_messages(await read_whole(response, self.limit)):
                 self._take(found, request, message)
         else:
-            reason = f"HTTP {status} with {kind or 'no content'} instead of a response"
-            raise RequestLost(reason)
+            shown = self.redactor.foreign(kind, 100) or "no content"
+            raise RequestLost(f"HTTP {status} with {shown} instead of a response")
 
     async def _process_error(
         self, response: httpx.Response, message: Message, request: RequestId | None, *, first: bool
@@ -300,9 +303,7 @@ class HttpChannel:
         if answers and request is not None:
             self._take({**answers[0], "id": request}, request, message)
             return
-        reason = f"HTTP {status} {response.reason_phrase}".rstrip()
-        line = body.decode("utf-8", "replace").strip().partition("\n")[0][:200]
-        reason += f": {line}" if line and not line.startswith("<") else ""
+        reason = refusal_of(response, body, self.redactor)
         if message.get("method") == "server/discover" and status < 500:
             fault = {"code": int(METHOD_NOT_FOUND), "message": reason}
             self._deliver({"jsonrpc": "2.0", "id": request, "error": fault})

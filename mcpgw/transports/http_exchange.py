@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from mcpgw.observe.log import get_logger
+from mcpgw.observe.redactor import ERROR_LIMIT
 from mcpgw.protocol.jsonrpc import Malformed, Message, decode
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from mcpgw.observe.redactor import Redactor
     from mcpgw.transports.authorization import Authorizer
     from mcpgw.transports.network import Network
 
@@ -252,6 +254,14 @@ async def read_bounded(response: httpx.Response, limit: int) -> bytes | None:
             else:
                 parts.append(chunk)
     return None if size > limit else b"".join(parts)
+
+
+def refusal_of(response: httpx.Response, body: bytes, redactor: Redactor) -> str:
+    """Return the status of a refused request, with the first line of a plain body."""
+    phrase = redactor.foreign(response.reason_phrase, 100)
+    line = body[:ERROR_LIMIT].decode("utf-8", "replace").strip().partition("\n")[0]
+    shown = redactor.foreign(line, 200) if line and not line.startswith("<") else ""
+    return f"HTTP {response.status_code} {phrase}".rstrip() + (f": {shown}" if shown else "")
 
 
 def described(url: str) -> str:
