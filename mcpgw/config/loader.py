@@ -220,7 +220,7 @@ def _structured(data: Any, of: type[Any], path: KeyPath, found: Findings) -> Any
         return structure(data, of)
     except ExceptionGroup as error:
         for key, fault in faults(error, path):
-            found.error(key, fault.message, fault.hint)
+            found.error(key, fault.message, fault.hint, discreet=fault.discreet)
     return None
 
 
@@ -257,7 +257,9 @@ class _Locations:
     def _located(self, finding: Finding, lines: Any) -> Problem:
         file, line = self._place(finding.path, lines)
         key = dotted(finding.path)
-        return Problem(file, line, key, finding.message, finding.hint, finding.level)
+        from_variable = file in self.overridden.variables.values()
+        message = (from_variable and finding.discreet) or finding.message
+        return Problem(file, line, key, message, finding.hint, finding.level)
 
     def _place(self, path: KeyPath, lines: Any) -> tuple[str, int | None]:
         variables = self.overridden.variables

@@ -117,7 +117,7 @@ def _each(
             yield key, converter.structure(item, of)
         except Exception as error:  # noqa: BLE001  # cattrs raises what the readers raise
             found += [
-                SettingError(fault.message, fault.hint, key=path)
+                SettingError(fault.message, fault.hint, key=path, discreet=fault.discreet)
                 for path, fault in faults(error, (key,))
             ]
     if found:

@@ -33,7 +33,7 @@ from mcpgw.gateway.reload import ConfigReloader
 from mcpgw.meta.context import GatewayContext
 from mcpgw.meta.invoke import call_for_capability
 from mcpgw.meta.registry import MetaToolRegistry
-from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import OwnWords, get_logger
 from mcpgw.pipeline.pipeline import Pipeline
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.state.file_watcher import FileWatcher
@@ -267,7 +267,7 @@ class Gateway:
         self.context.config_problem = problem
         if first and not self._attended:
             return
-        log.error("config.rejected", reason=problem)
+        log.error("config.rejected", reason=OwnWords(problem))
         if not first:
             message = {"level": "error", "data": problem}
             for session in self.session_registry:

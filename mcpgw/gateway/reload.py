@@ -12,7 +12,7 @@ import trio
 
 from mcpgw.config.schema import GatewayConfig
 from mcpgw.config.settings import Settings, Snapshot
-from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import OwnWords, get_logger
 from mcpgw.protocol.errors import INTERNAL_ERROR, RpcError
 from mcpgw.protocol.peer import Params
 from mcpgw.state.file_watcher import SETTLE
@@ -144,7 +144,7 @@ class ConfigReloader:
         self._previous = self.settings.config
         outcome = changes.diff(self._previous, fresh.config)
         for warning in fresh.warnings:
-            log.warning("config.warning", problem=str(warning))
+            log.warning("config.warning", problem=OwnWords(warning))
         watched = fresh.watched or places
         self._seen = {**_stamps(watched), **{p: self._seen[p] for p in watched if p in self._seen}}
         folder = path.parent if path else here

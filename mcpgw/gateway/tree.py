@@ -41,7 +41,7 @@ import attrs
 import trio
 
 from mcpgw.front.session import END_GRACE, Session
-from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import OwnWords, get_logger
 from mcpgw.transports.stdio import take_stdio
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class _Tree:
                 if not self.options.http:
                     await trio.sleep_forever()
                 if gateway.problem and self.session is None:
-                    log.error("gateway.start_failed", reason=gateway.problem)
+                    log.error("gateway.start_failed", reason=OwnWords(gateway.problem))
                 else:
                     listen_problem = await self._listen(gateway)
                     if self.session is not None and listen_problem:

@@ -66,6 +66,16 @@ def configure(*, level: str = "info", form: str = "text", output: IO[str] | None
     _settings.logger = None
 
 
+class OwnWords(str):
+    """A text in the gateway's own words, whose foreign parts were redacted before.
+
+    Its words may look like a credential (`GITHUB_TOKEN: the variable X is not set`), so the log
+    replaces only known secrets in it.
+    """
+
+    __slots__ = ()
+
+
 def protect(redactor: Redactor) -> None:
     """Keep the secrets that a redactor knows out of all log lines, as long as it is in use."""
     _settings.redactors.add(redactor)
@@ -188,8 +198,6 @@ def _safe_values(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str,
 
 
 def _safe(value: Any, depth: int = 5) -> Any:
-    from mcpgw.observe.redact import OwnWords
-
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, OwnWords):

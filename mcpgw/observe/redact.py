@@ -77,16 +77,6 @@ _COOKIE: Final = (
 _OPTION: Final = rf"--(?:[a-z0-9]{{1,16}}-){{0,3}}{_KEY}(?:[\"'],[ \t]{{0,3}}|[ \t]{{1,3}}){_VALUE}"
 
 
-class OwnWords(str):
-    """A text in the gateway's own words, whose foreign parts were redacted before.
-
-    Its words may look like a credential (`GITHUB_TOKEN: the variable X is not set`), so the log
-    replaces only known secrets in it.
-    """
-
-    __slots__ = ()
-
-
 def redact(text: str) -> str:
     """Replace credentials in a foreign text by `[redacted]`.
 

@@ -184,12 +184,15 @@ class Exchange:
             sent["Content-Type"] = "application/json"
         if self.authorizer is not None:
             sent |= await self.authorizer.headers()
-        request = self._client.build_request(
-            method,
-            url,
-            headers=[(name.encode(), value.encode()) for name, value in sent.items()],
-            content=body,
-        )
+        try:
+            request = self._client.build_request(
+                method,
+                url,
+                headers=[(name.encode(), value.encode()) for name, value in sent.items()],
+                content=body,
+            )
+        except httpx.InvalidURL:
+            raise Fatal("a URL that the server named is not valid", sent=False) from None
         where = described(url)
         try:
             limit = self.timeouts.first_byte
@@ -203,6 +206,10 @@ class Exchange:
             ) from None
         except (httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
             raise Fatal(f"cannot connect to {where}: {_cause(error)}", sent=False) from None
+        except httpx.LocalProtocolError:
+            # Its message would quote the value, which may be a token.
+            reason = "the request cannot be sent: a header holds a character that none may hold"
+            raise RequestLost(reason, sent=False) from None
         except httpx.TransportError as error:
             raise RequestLost(
                 f"the connection to {where} broke: {_cause(error)}",
