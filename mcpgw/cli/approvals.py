@@ -13,7 +13,7 @@ import click
 
 from mcpgw.cli.app import log_options, settle
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK
-from mcpgw.cli.output import format_option, print_json
+from mcpgw.cli.output import format_option, print_json, say, say_lines
 from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:
@@ -60,17 +60,18 @@ def list_command(
     for each in found:
         when = _when(each.pending_at if each.pending_hash else each.at)
         state = "CHANGED" if each.pending_hash else "accepted"
-        click.echo(f"{state}  {each.server}  {each.kind}  {each.name}  ({when})")
+        say(f"{state}  {each.server}  {each.kind}  {each.name}  ({when})")
     for file in files:
-        click.echo(f"QUARANTINED  {file.path}  ({_when(file.at)})\n  {file.reason}")
+        say(f"QUARANTINED  {file.path}  ({_when(file.at)})")
+        say(f"  {file.reason}")
     waiting = sum(bool(each.pending_hash) for each in found)
     if waiting:
-        click.echo(
+        say(
             f"\n{plural(waiting, 'pending change')}."
             " Review: mcp-gateway approvals show SERVER [NAME]"
         )
     elif not found and not files:
-        click.echo("No pending changes.")
+        say("No pending changes.")
     ctx.exit(OK)
 
 
@@ -94,16 +95,16 @@ def show_command(ctx: click.Context, /, server: str, name: str, form: str, **opt
     if not found:
         what = f"'{name}' of '{server}'" if name else f"'{server}'"
         known = "is not known" if name else "has no pending changes"
-        click.echo(f"Error: {what} {known}.", err=True)
+        say(f"Error: {what} {known}.", err=True)
         ctx.exit(NOT_FOUND)
     if form == "json":
         print_json([_row(each, whole=True) for each in found])
         ctx.exit(OK)
     for each in found:
-        click.echo(f"{each.kind} {each.name} of {each.server}")
+        say(f"{each.kind} {each.name} of {each.server}")
         for line in diff(each) if each.pending_hash else _lines(each.definition):
-            click.echo(_plain(line))
-        click.echo("")
+            say_lines(line)
+        say("")
     ctx.exit(OK)
 
 
@@ -132,14 +133,14 @@ def accept_command(
     missing = sorted(set(names) - {each.name for each in waiting})
     if missing or not waiting:
         what = ", ".join(missing) if missing else f"'{server}'"
-        click.echo(f"Error: no pending changes of {what}.", err=True)
+        say(f"Error: no pending changes of {what}.", err=True)
         ctx.exit(NOT_FOUND)
     accepted = store.accept((each.server, each.kind, each.name) for each in waiting)
     if form == "json":
         print_json([_row(each) for each in accepted])
     else:
         for each in accepted:
-            click.echo(f"Accepted {each.kind} {each.name} of {each.server}")
+            say(f"Accepted {each.kind} {each.name} of {each.server}")
     ctx.exit(OK)
 
 
@@ -158,13 +159,6 @@ def _lines(definition: str) -> list[str]:
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
 
 
-def _plain(line: str) -> str:
-    """Replace control and other invisible characters by escapes, since they may be malicious."""
-    return "".join(
-        sign if sign.isprintable() or sign == "\t" else f"\\u{ord(sign):04x}" for sign in line
-    )
-
-
 def _store() -> ApprovalStore:
     from mcpgw.state.folder import state_folder
     from mcpgw.trust.approvals import ApprovalStore
@@ -180,7 +174,7 @@ def _definitions(
     try:
         found = store.definitions(server)
     except StateError as error:
-        click.echo(f"Error: {error}", err=True)
+        say_lines(f"Error: {error}", err=True)
         ctx.exit(FAILED)
     return [found[key] for key in sorted(found)]
 

@@ -5,7 +5,6 @@ Links and notes go to stderr, results to stdout. Tokens are never printed.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from mcpgw.cli.app import log_options
 from mcpgw.cli.configuration import configured
 from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, NOT_FOUND, OK, UNAVAILABLE
 from mcpgw.cli.in_process import Stop
+from mcpgw.cli.output import print_json, say, say_lines
 from mcpgw.state.folder import state_folder
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def login_command(ctx: click.Context, /, name: str, no_browser: bool, **options:
             state = await authorizer.login()
         except AuthorizationFailed as failed:
             raise Stop(failed.reason, UNAVAILABLE) from failed
-        click.echo(f"Logged in to {name}. {_about(state)}")
+        say(f"Logged in to {name}. {_about(state)}")
         return OK
 
     ctx.exit(_run(run))
@@ -81,13 +81,13 @@ def status_command(ctx: click.Context, /, name: str | None, as_json: bool, **opt
         states = {each.name: servers.authorizer(each, None).status() for each in chosen}
         if as_json:
             rows = [_as_json(server, state) for server, state in states.items()]
-            click.echo(json.dumps(rows[0] if name else rows, indent=2))
+            print_json(rows[0] if name else rows)
         else:
             width = max(map(len, states), default=0)
             for server, state in states.items():
-                click.echo(f"{server:<{width}}  {state.state:<9}  {_about(state)}".rstrip())
+                say(f"{server:<{width}}  {state.state:<9}  {_about(state)}".rstrip())
             if not states:
-                click.echo("No network servers are configured.", err=True)
+                say("No network servers are configured.", err=True)
         usable = all(state.state in ("valid", "renewable") for state in states.values())
         return OK if usable or not name else FAILED
 
@@ -114,11 +114,11 @@ def logout_command(ctx: click.Context, /, name: str, **options: Any) -> None:
         except AuthorizationFailed as failed:
             raise Stop(failed.reason, FAILED) from failed
         if not result.found:
-            click.echo(f"No login to {name} found.")
+            say(f"No login to {name} found.")
         elif result.revoked == result.found:
-            click.echo(f"Logged out of {name}; the tokens were revoked.")
+            say(f"Logged out of {name}; the tokens were revoked.")
         else:
-            click.echo(f"Logged out of {name}. The tokens were deleted here but not revoked.")
+            say(f"Logged out of {name}. The tokens were deleted here but not revoked.")
         return OK
 
     ctx.exit(_run(run))
@@ -189,12 +189,12 @@ def _url(backend: BackendConfig) -> str:
 
 def _presenter(browser: bool) -> Callable[[str], Awaitable[None]]:
     async def present(link: str) -> None:
-        click.echo(f"Open this link to log in:\n\n  {link}\n", err=True)
+        say_lines(f"Open this link to log in:\n\n  {link}\n", err=True)
         if browser:
             from mcpgw.oauth.browser import open_browser
 
             if not await open_browser(link):
-                click.echo("No browser could be opened.", err=True)
+                say("No browser could be opened.", err=True)
 
     return present
 
@@ -208,7 +208,7 @@ def _run(run: Callable[[], Awaitable[int]]) -> int:
     except* Stop as stopped:
         stop = stopped.exceptions[0]
         assert isinstance(stop, Stop)
-        click.echo(f"Error: {stop.message}", err=True)
+        say_lines(f"Error: {stop.message}", err=True)
         status = stop.status
     return status
 

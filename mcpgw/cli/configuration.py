@@ -11,6 +11,7 @@ import click
 
 from mcpgw.cli.app import settle
 from mcpgw.cli.exit_codes import FAILED
+from mcpgw.cli.output import say_lines
 
 if TYPE_CHECKING:
     from mcpgw.config.loader import Loaded
@@ -30,6 +31,6 @@ def configured(ctx: click.Context, options: Mapping[str, Any]) -> tuple[Loaded, 
     try:
         loaded = loader.load(path, environ=os.environ)
     except ConfigError as error:
-        click.echo(f"Error: {error}", err=True)
+        say_lines(f"Error: {error}", err=True)
         ctx.exit(FAILED)
     return loaded, path.parent if path else Path.cwd()

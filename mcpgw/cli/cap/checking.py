@@ -12,7 +12,7 @@ from mcpgw.cli.app import log_options
 from mcpgw.cli.cap.common import files_of, scanned
 from mcpgw.cli.configuration import configured
 from mcpgw.cli.exit_codes import FAILED, OK
-from mcpgw.cli.output import format_option, print_json
+from mcpgw.cli.output import format_option, print_json, say, say_lines
 from mcpgw.text.plural import plural
 
 
@@ -30,18 +30,18 @@ def validate_command(ctx: click.Context, /, paths: tuple[Path, ...], form: str) 
         print_json(rows)
     for row in rows if form == "text" else ():
         if row["valid"]:
-            click.echo(f"{row['name']} - valid")
-            click.echo(f"  {row['description']}")
-            click.echo(f"  Provider: {row['provider']}")
+            say(f"{row['name']} - valid")
+            say(f"  {' '.join(row['description'].split())}")
+            say(f"  Provider: {row['provider']}")
             if row["url"]:
-                click.echo(f"  URL: {row['url']}")
-            click.echo(f"  Auth: {row['auth']}")
+                say(f"  URL: {row['url']}")
+            say(f"  Auth: {row['auth']}")
         for problem in row["problems"]:
             mark = "ERROR" if problem["severity"] == "error" else "WARN"
             where = row["file"] + (f":{problem['line']}" if problem["line"] else "")
-            click.echo(f"[{mark}] {problem['code']} {where}: {problem['message']}", err=True)
+            say_lines(f"[{mark}] {problem['code']} {where}: {problem['message']}", err=True)
     if not rows:
-        click.echo("No capability files found.", err=True)
+        say("No capability files found.", err=True)
     ctx.exit(OK if rows and all(row["valid"] for row in rows) else FAILED)
 
 
@@ -109,16 +109,16 @@ def pin_command(ctx: click.Context, /, paths: tuple[Path, ...], form: str) -> No
     for path in files_of(paths):
         row, message = _pinned(path)
         if message:
-            click.echo(f"Error: {message}", err=True)
+            say_lines(f"Error: {message}", err=True)
             status = FAILED
         else:
             rows.append(row)
             if form == "text":
-                click.echo(f"Pinned {row['file']}\n  sha256: {row['sha256']}")
+                say_lines(f"Pinned {row['file']}\n  sha256: {row['sha256']}")
     if form == "json":
         print_json(rows)
     if not rows and status == OK:
-        click.echo("No capability files found.", err=True)
+        say("No capability files found.", err=True)
         status = FAILED
     ctx.exit(status)
 
@@ -173,9 +173,9 @@ def verify_command(
         print_json(rows)
     else:
         for row in bad:
-            click.echo(f"{row['state'].upper()} {row['file']}\n  {row['reason']}", err=True)
+            say_lines(f"{row['state'].upper()} {row['file']}\n  {row['reason']}", err=True)
         unpinned = sum(row["state"] == "unpinned" for row in rows)
-        click.echo(f"{plural(len(rows), 'file')}: {len(bad)} invalid, {unpinned} without a pin.")
+        say(f"{plural(len(rows), 'file')}: {len(bad)} invalid, {unpinned} without a pin.")
     ctx.exit(FAILED if bad else OK)
 
 

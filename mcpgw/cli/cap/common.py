@@ -12,6 +12,7 @@ import click
 
 from mcpgw.cli.configuration import configured
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND
+from mcpgw.cli.output import say_lines
 
 if TYPE_CHECKING:
     from mcpgw.capabilities.entries import Entry
@@ -63,12 +64,12 @@ def named(ctx: click.Context, options: Mapping[str, Any], name: str) -> tuple[Pa
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
-            click.echo(f"Error: file not found: {path}", err=True)
+            say_lines(f"Error: file not found: {path}", err=True)
             ctx.exit(NOT_FOUND)
         library = Library()
         entry = library.look(path.resolve())
         if entry.problem:
-            click.echo(f"Error: {entry.problem}", err=True)
+            say_lines(f"Error: {entry.problem}", err=True)
             ctx.exit(FAILED)
         return path.resolve(), entry
     library, _ = library_of(ctx, options, None, builtin=True)
@@ -78,7 +79,7 @@ def named(ctx: click.Context, options: Mapping[str, Any], name: str) -> tuple[Pa
 
         reason = library.unavailable_reason(name)
         hint = did_you_mean(name, [entry.name for entry in library.entries()])
-        click.echo(f"Error: {reason or f'Capability {name!r} not found.{hint}'}", err=True)
+        say_lines(f"Error: {reason or f'Capability {name!r} not found.{hint}'}", err=True)
         ctx.exit(NOT_FOUND)
     return found.path, found
 

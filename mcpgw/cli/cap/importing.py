@@ -14,7 +14,7 @@ import trio
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exit_codes import FAILED, OK, UNAVAILABLE
-from mcpgw.cli.output import format_option, print_json
+from mcpgw.cli.output import format_option, print_json, say, say_lines
 from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def import_command(ctx: click.Context, /, spec: str, **options: Any) -> None:
     try:
         document = load(_document(ctx, spec, options), spec)
     except ImportProblem as problem:
-        click.echo(f"Error: Failed to parse OpenAPI spec: {problem}", err=True)
+        say_lines(f"Error: Failed to parse OpenAPI spec: {problem}", err=True)
         ctx.exit(FAILED)
     _convert_and_write(ctx, document, spec, options)
 
@@ -88,10 +88,10 @@ def _document(ctx: click.Context, spec: str, options: Mapping[str, Any]) -> str:
         try:
             answer = trio.run(lambda: fetch_response(spec, limit=LARGEST_SPEC, inside=inside))
         except CallProblem as problem:
-            click.echo(f"Error: OpenAPI spec fetch failed: {_with_hint(problem)}", err=True)
+            say_lines(f"Error: OpenAPI spec fetch failed: {_with_hint(problem)}", err=True)
             ctx.exit(UNAVAILABLE)
         if answer.status != 200:
-            click.echo(f"Error: OpenAPI spec fetch failed: HTTP {answer.status}", err=True)
+            say_lines(f"Error: OpenAPI spec fetch failed: HTTP {answer.status}", err=True)
             ctx.exit(UNAVAILABLE)
         return answer.text()
     try:
@@ -102,7 +102,7 @@ def _document(ctx: click.Context, spec: str, options: Mapping[str, Any]) -> str:
         return found.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        click.echo(f"Error: Failed to read OpenAPI spec {spec}: {reason}", err=True)
+        say_lines(f"Error: Failed to read OpenAPI spec {spec}: {reason}", err=True)
         ctx.exit(FAILED)
 
 
@@ -153,12 +153,12 @@ def _convert_and_write(
             conversion, output, dry_run=options["dry_run"], overwrite=options["overwrite"]
         )
     except ImportProblem as problem:
-        click.echo(f"Error: {problem}", err=True)
+        say_lines(f"Error: {problem}", err=True)
         ctx.exit(FAILED)
     try:
         _approve(written.files)
     except StateError as error:
-        click.echo(
+        say(
             f"Error: {plural(len(written.files), 'file')} written, but not approved: {error}",
             err=True,
         )
@@ -218,17 +218,17 @@ def _report(conversion: Conversion, written: Any, source: str, options: Mapping[
         return
     total = len(conversion.capabilities)
     verb = "Would import" if options["dry_run"] else "Imported"
-    click.echo(f"{verb} {plural(total, 'tool')} from {source}. Review {output}/ before loading.")
+    say(f"{verb} {plural(total, 'tool')} from {source}. Review {output}/ before loading.")
     for each in conversion.capabilities:
-        click.echo(f"  {each.name}  ({each.method} {each.path})")
+        say(f"  {each.name}  ({each.method} {each.path})")
         for note in each.notes:
-            click.echo(f"      {note}")
+            say(f"      {note}")
     for skipped in conversion.skipped:
-        click.echo(f"Skipped: {skipped.method} {skipped.path}: {skipped.reason}", err=True)
+        say(f"Skipped: {skipped.method} {skipped.path}: {skipped.reason}", err=True)
     for warning in conversion.warnings:
-        click.echo(f"Note: {warning}", err=True)
+        say(f"Note: {warning}", err=True)
     if written.files:
-        click.echo(f"Capabilities written to {output}/")
+        say(f"Capabilities written to {output}/")
 
 
 @click.command("import-url")
@@ -276,10 +276,10 @@ def import_url_command(
         found = trio.run(search)
         if found is None:
             more = f" {failures[0]}" if failures else ""
-            click.echo(f"Error: no OpenAPI document was found at {url}.{more}", err=True)
+            say_lines(f"Error: no OpenAPI document was found at {url}.{more}", err=True)
             ctx.exit(UNAVAILABLE)
         document = load(found[1], found[0])
     except ImportProblem as problem:
-        click.echo(f"Error: {problem}", err=True)
+        say_lines(f"Error: {problem}", err=True)
         ctx.exit(FAILED)
     _convert_and_write(ctx, document, found[0], options, most=max_endpoints)

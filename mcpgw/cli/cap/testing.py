@@ -15,7 +15,7 @@ from mcpgw.cli.app import log_options
 from mcpgw.cli.cap.common import named
 from mcpgw.cli.configuration import configured
 from mcpgw.cli.exit_codes import OK, TOOL_ERROR, USAGE
-from mcpgw.cli.output import format_option, print_json
+from mcpgw.cli.output import format_option, print_json, print_result, say, say_lines
 
 if TYPE_CHECKING:
     from mcpgw.capabilities.entries import Entry
@@ -64,17 +64,17 @@ def test_command(
         path, entry, arguments, loaded, here, record=record, replay=replay
     )
     if problem:
-        click.echo(f"Error: {problem}", err=True)
+        say_lines(f"Error: {problem}", err=True)
         ctx.exit(USAGE)
     failed = result.get("isError") is True
     if form == "json":
         print_json(result)
     else:
-        click.echo(f"{entry.name} {json.dumps(arguments, ensure_ascii=False)}")
-        click.echo("Execution failed:" if failed else "Success:", err=failed)
+        say(f"{entry.name} {json.dumps(arguments, ensure_ascii=False)}")
+        say("Execution failed:" if failed else "Success:", err=failed)
         for block in result["content"]:
             shown = block.get("text") or f"({block['type']}, {len(str(block))} bytes)"
-            click.echo(shown, err=failed)
+            print_result(shown, err=failed)
     ctx.exit(TOOL_ERROR if failed else OK)
 
 
