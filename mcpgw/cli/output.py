@@ -70,4 +70,5 @@ def print_json(value: Any) -> None:
 def print_result(text: str, *, err: bool = False) -> None:
     """Print a text of a result: as it is for a program, with escapes for a terminal."""
     stream = sys.stderr if err else sys.stdout
-    click.echo(printable_lines(text) if stream.isatty() else text, err=err)
+    # With `color` click strips nothing from what goes to a program.
+    click.echo(printable_lines(text) if stream.isatty() else text, err=err, color=True)
