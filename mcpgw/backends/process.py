@@ -19,6 +19,7 @@ import attrs
 import trio
 
 from mcpgw.backends.guardian import Guardian
+from mcpgw.config.secrets import has_password
 from mcpgw.observe.redactor import Redactor
 from mcpgw.text.plural import plural
 from mcpgw.transports.fd_stream import PipeReader, PipeWriter
@@ -42,10 +43,18 @@ _INHERITED: Final = (
     "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE",
     "VIRTUAL_ENV", "PYENV_ROOT", "PYENV_VERSION", "NVM_DIR", "NVM_BIN", "VOLTA_HOME",
     "NPM_CONFIG_REGISTRY", "npm_config_registry", "NPM_CONFIG_CACHE", "PIP_INDEX_URL",
-    "UV_INDEX_URL", "UV_CACHE_DIR", "DISPLAY", "WAYLAND_DISPLAY", "SSH_AUTH_SOCK",
-    "DBUS_SESSION_BUS_ADDRESS", "SYSTEMROOT",
+    "UV_INDEX_URL", "UV_CACHE_DIR", "DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS",
+    "SYSTEMROOT",
 )  # fmt: skip
-"""Environment variables that every child inherits; others must be named in its `env`."""
+"""Environment variables that every child inherits; others must be named in its `env`.
+
+The official SDKs pass HOME, LOGNAME, PATH, SHELL, TERM and USER. The others are what package runners
+and desktop programs need; none gives access to anything, as SSH_AUTH_SOCK would.
+"""
+_URLS: Final = frozenset(
+    name for name in _INHERITED if name.lower().endswith(("_proxy", "_url", "_registry"))
+)
+"""Those whose value is a URL. One with a user or password is not inherited."""
 
 
 @attrs.frozen
@@ -155,6 +164,15 @@ class ChildProcess:
             await self.exited.wait()
 
 
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that a child inherits, without URLs that have a password in them."""
+    return {
+        name: environ[name]
+        for name in _INHERITED
+        if name in environ and not (name in _URLS and has_password(environ[name]))
+    }
+
+
 @asynccontextmanager
 async def open_process(
     command: Sequence[str],
@@ -180,7 +198,7 @@ async def open_process(
     Raises:
       SpawnFailed: the command cannot be started.
     """
-    child_env = {name: environ[name] for name in _INHERITED if name in environ} | dict(env)
+    child_env = inherited(environ) | dict(env)
     popen = _spawn(command, child_env, cwd)
     guardian.add(popen.pid)
     writer = PipeWriter(_detach(popen.stdin))

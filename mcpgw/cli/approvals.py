@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcpgw.cli.app import log_options, settle
+from mcpgw.cli.configuration import usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK
 from mcpgw.cli.output import format_option, print_json, say, say_lines
 from mcpgw.text.plural import plural
@@ -160,10 +160,9 @@ def _lines(definition: str) -> list[str]:
 
 
 def _store() -> ApprovalStore:
-    from mcpgw.state.folder import state_folder
     from mcpgw.trust.approvals import ApprovalStore
 
-    return ApprovalStore.of(state_folder(os.environ))
+    return ApprovalStore.of(usable_state_folder())
 
 
 def _definitions(

@@ -5,9 +5,9 @@ Links and notes go to stderr, results to stdout. Tokens are never printed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,11 +15,10 @@ import click
 import trio
 
 from mcpgw.cli.app import log_options
-from mcpgw.cli.configuration import configured
+from mcpgw.cli.configuration import configured, usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, NOT_FOUND, OK, UNAVAILABLE
 from mcpgw.cli.in_process import Stop
 from mcpgw.cli.output import print_json, say, say_lines
-from mcpgw.state.folder import state_folder
 
 if TYPE_CHECKING:
     from mcpgw.config.schema import BackendConfig
@@ -130,12 +129,13 @@ class _Servers:
 
     backends: Mapping[str, BackendConfig]
     environ: Mapping[str, str] = attrs.field(repr=False)
+    folder: Path
 
     @classmethod
     def of(cls, ctx: click.Context, options: Mapping[str, Any]) -> _Servers:
         """Load the configuration; exit if it is not valid."""
         loaded, _ = configured(ctx, options)
-        return cls(loaded.config.backends, loaded.environ)
+        return cls(loaded.config.backends, loaded.environ, usable_state_folder())
 
     def network_servers(self) -> list[BackendConfig]:
         """Return the servers that support logins."""
@@ -177,7 +177,7 @@ class _Servers:
             server=backend.name,
             url=_url(backend),
             config=config,
-            store=TokenStore(state_folder(os.environ) / FOLDER, config.storage),
+            store=TokenStore(self.folder / FOLDER, config.storage),
             network=Network(self.environ),
             present=present,
         )

@@ -11,10 +11,29 @@ import click
 
 from mcpgw.cli.app import settle
 from mcpgw.cli.exit_codes import FAILED
-from mcpgw.cli.output import say_lines
+from mcpgw.cli.output import say, say_lines
+from mcpgw.observe.printable import printable
 
 if TYPE_CHECKING:
     from mcpgw.config.loader import Loaded
+
+
+def usable_state_folder() -> Path:
+    """Return the state folder, with its permissions corrected if others could write to it.
+
+    Raises:
+      click.ClickException: it belongs to another user.
+    """
+    from mcpgw.state.folder import state_folder
+    from mcpgw.state.permissions import UnsafeFolder, secure_folder
+
+    folder = state_folder(os.environ)
+    try:
+        for done in secure_folder(folder):
+            say(f"Warning: others could change the state folder; {done}", err=True)
+    except UnsafeFolder as error:
+        raise click.ClickException(printable(str(error))) from None
+    return folder
 
 
 def configured(ctx: click.Context, options: Mapping[str, Any]) -> tuple[Loaded, Path]:

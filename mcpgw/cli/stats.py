@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mcpgw.cli.app import log_options, settle
+from mcpgw.cli.configuration import usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, NOT_FOUND, OK
 from mcpgw.cli.output import form_option, print_json, say, say_lines
 from mcpgw.config.environment import NO_COLOR
-from mcpgw.state.folder import state_folder
 
 if TYPE_CHECKING:
     from mcpgw.cli.stats_table import Row
@@ -95,7 +95,7 @@ def _show(
     from mcpgw.usage.model import Counts
     from mcpgw.usage.store import FILE, UsageStore
 
-    path = state_folder(os.environ) / FILE
+    path = usable_state_folder() / FILE
     try:
         totals = UsageStore(path).read()
     except StateError as error:

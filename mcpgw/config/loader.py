@@ -18,6 +18,7 @@ from mcpgw.config.problems import ConfigError, Finding, Findings, Problem, dotte
 from mcpgw.config.problems import Path as KeyPath
 from mcpgw.config.schema import ALL_BACKENDS, BackendConfig, GatewayConfig
 from mcpgw.config.value_types import noun
+from mcpgw.state.permissions import exposure
 from mcpgw.text.did_you_mean import correction
 
 
@@ -57,7 +58,9 @@ def load(path: Path | None, *, environ: Mapping[str, str]) -> Loaded:
     overridden = apply_overrides(data, layered)
     found = Findings()
     config = _build(overridden.data, layered, found)
+    files = (*(() if path is None else (path,)), *env_files)
     problems = [
+        *(_exposed(file, fault) for file in files if (fault := exposure(file))),
         *env_problems,
         *overridden.problems,
         *_Locations(path, text, overridden).locate(found),
@@ -71,6 +74,11 @@ def load(path: Path | None, *, environ: Mapping[str, str]) -> Loaded:
         watched=(*(() if path is None else (path.absolute(),)), *env_files),
         environ=layered,
     )
+
+
+def _exposed(file: Path, fault: str) -> Problem:
+    hint = "It decides which programs run: make it yours, and run chmod go-w on it."
+    return Problem(str(file), None, "", f"the file {fault}", hint, "warning")
 
 
 def places(environ: Mapping[str, str], cwd: Path) -> tuple[Path, ...]:

@@ -40,6 +40,7 @@ _UUID: Final = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-
 _PATH: Final = re.compile(r"(?:/|~/|\./|\.\./|[A-Za-z]:[\\/])")
 _OPTION: Final = re.compile(r"(--?[A-Za-z][\w.-]*)(?:=(.*))?", re.DOTALL)
 _PAIR: Final = re.compile(r"([A-Za-z_][\w.-]*)=(.+)", re.DOTALL)
+_USER_IN_URL: Final = re.compile(r"(?:^|//|\s)[^/\s]*@")
 _IN_DSN: Final = re.compile(
     r"(?i)(?:password|passwd|pwd|secret|token|accountkey|accesskey|sig)\s*=\s*([^;&\s\"']+)"
 )
@@ -113,9 +114,8 @@ def secrets_of_proxies(environ: Mapping[str, str]) -> frozenset[str]:
 
 
 def has_password(url: str) -> bool:
-    """Return true if a URL has a user or password in it."""
-    parts = _split(url if "://" in url else f"//{url}")
-    return parts is not None and "@" in parts.netloc
+    """Return true if a text has a URL with a user or password; a scheme is not needed."""
+    return _USER_IN_URL.search(url) is not None
 
 
 @attrs.define

@@ -38,6 +38,7 @@ from mcpgw.pipeline.pipeline import Pipeline
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.state.file_watcher import FileWatcher
 from mcpgw.state.folder import state_folder
+from mcpgw.state.permissions import UnsafeFolder, secure_folder
 from mcpgw.trust.approvals import ApprovalStore
 from mcpgw.trust.vetting import Vetting
 from mcpgw.usage.recorder import Usage
@@ -184,6 +185,12 @@ class Gateway:
                 await nursery.start(self.files.run)
                 # The session may have ended meanwhile; then the configuration is not needed.
                 await trio.lowlevel.checkpoint_if_cancelled()
+                if not self._secure_folder():
+                    self.loaded.set()
+                    for session in self.session_registry:
+                        self.attach(session)
+                    task_status.started()
+                    await trio.sleep_forever()
                 self.reloader.load_first(self.given)
                 self.loaded.set()
                 for session in self.session_registry:
@@ -210,7 +217,18 @@ class Gateway:
             self.processes.guardian.close()
             # A session may be shorter than the interval between two checks.
             with trio.CancelScope(shield=True, deadline=trio.current_time() + SAVE_GRACE):
-                await self.vetting.check()
+                if not self.reloader.refused:
+                    await self.vetting.check()
+
+    def _secure_folder(self) -> bool:
+        """Correct the permissions of the state folder; return false if it must not be used."""
+        try:
+            for done in secure_folder(self.folder):
+                log.warning("state.permissions_corrected", done=done)
+        except UnsafeFolder as error:
+            self.reloader.refuse(str(error))
+            return False
+        return True
 
     @property
     def _attended(self) -> bool:

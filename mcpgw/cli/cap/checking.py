@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import click
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.cap.common import files_of, scanned
-from mcpgw.cli.configuration import configured
+from mcpgw.cli.configuration import configured, usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, OK
 from mcpgw.cli.output import format_option, print_json, say, say_lines
 from mcpgw.text.plural import plural
@@ -125,10 +124,9 @@ def pin_command(ctx: click.Context, /, paths: tuple[Path, ...], form: str) -> No
 
 def _pinned(path: Path) -> tuple[dict[str, Any], str]:
     from mcpgw.capabilities.pinning import pin_file
-    from mcpgw.state.folder import state_folder
 
     try:
-        digest = pin_file(path, state_folder(os.environ))
+        digest = pin_file(path, usable_state_folder())
     except ValueError as error:
         return {}, str(error)
     return {"file": str(path), "sha256": digest}, ""
@@ -180,8 +178,7 @@ def verify_command(
 
 
 def _quarantined() -> dict[str, str]:
-    from mcpgw.state.folder import state_folder
     from mcpgw.trust.approvals import ApprovalStore
 
-    _, quarantined = ApprovalStore.of(state_folder(os.environ)).files()
+    _, quarantined = ApprovalStore.of(usable_state_folder()).files()
     return {path: each.reason for path, each in quarantined.items()}

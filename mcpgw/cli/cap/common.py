@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from mcpgw.cli.configuration import configured
+from mcpgw.cli.configuration import configured, usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND
 from mcpgw.cli.output import say_lines
 
@@ -43,7 +42,6 @@ def library_of(
     """
     from mcpgw.capabilities.builtin import folders_of
     from mcpgw.capabilities.library import Library
-    from mcpgw.state.folder import state_folder
     from mcpgw.trust.approvals import ApprovalStore
 
     loaded, here = configured(ctx, options)
@@ -51,7 +49,7 @@ def library_of(
     if builtin:
         settings = attrs.evolve(settings, builtin=True)
     named, shipped = ((folder.resolve(),), ()) if folder else folders_of(settings, here)
-    library = Library(approvals=ApprovalStore.of(state_folder(os.environ)))
+    library = Library(approvals=ApprovalStore.of(usable_state_folder()))
     library.use(named, fixed=shipped)
     library.refresh()
     return library, str(folder or "the configured folders")

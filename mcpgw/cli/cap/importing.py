@@ -13,6 +13,7 @@ import click
 import trio
 
 from mcpgw.cli.app import log_options
+from mcpgw.cli.configuration import usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, OK, UNAVAILABLE
 from mcpgw.cli.output import format_option, print_json, say, say_lines
 from mcpgw.text.plural import plural
@@ -186,10 +187,9 @@ def _scan(text: str, document: Mapping[str, Any]) -> list[str]:
 def _approve(files: Iterable[Path]) -> None:
     """Pin the written files, so that they do not count as changed by others."""
     from mcpgw.capabilities.pins import content_hash
-    from mcpgw.state.folder import state_folder
     from mcpgw.trust.approvals import ApprovalStore, ApprovedFile
 
-    store = ApprovalStore.of(state_folder(os.environ))
+    store = ApprovalStore.of(usable_state_folder())
     for path in files:
         place = path.parent.resolve() / path.name
         digest = content_hash(path.read_bytes())

@@ -12,6 +12,7 @@ import trio
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.cap.common import library_of, scanned
+from mcpgw.cli.configuration import usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK
 from mcpgw.cli.output import format_option, print_json, say, say_lines
 
@@ -151,10 +152,9 @@ def _refusal(name: str, data: bytes) -> str:
 
 def _write(ctx: click.Context, target: Path, data: bytes) -> str:
     from mcpgw.capabilities.pinning import pin_file
-    from mcpgw.state.folder import state_folder
 
     try:
-        return pin_file(target, state_folder(os.environ), data=data)
+        return pin_file(target, usable_state_folder(), data=data)
     except ValueError as error:
         say_lines(f"Error: {error}", err=True)
         ctx.exit(FAILED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import trio
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.cap.common import named
-from mcpgw.cli.configuration import configured
+from mcpgw.cli.configuration import configured, usable_state_folder
 from mcpgw.cli.exit_codes import OK, TOOL_ERROR, USAGE
 from mcpgw.cli.output import format_option, print_json, print_result, say, say_lines
 
@@ -93,7 +92,6 @@ def try_capability(
     from mcpgw.capabilities.parsing import read_capability
     from mcpgw.capabilities.recording import RecordingSender, ReplayingSender, read_recording
     from mcpgw.protocol.arguments import InvalidArguments, compiled
-    from mcpgw.state.folder import state_folder
     from mcpgw.transports.network import Network
 
     capability, _ = read_capability(path, path.read_bytes())
@@ -112,12 +110,12 @@ def try_capability(
     except CallProblem as problem:
         return {}, str(problem)
 
+    folder = usable_state_folder()
+
     async def main() -> dict[str, Any]:
         from mcpgw.capabilities.service import executor_of
 
-        executor = executor_of(
-            loaded.config, sender, loaded.environ, here, state_folder(os.environ)
-        )
+        executor = executor_of(loaded.config, sender, loaded.environ, here, folder)
         try:
             result = await executor.call(capability, checked, content_hash=entry.hash, path=path)
         finally:
