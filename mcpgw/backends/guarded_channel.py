@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from mcpgw.backends.links import input_fault, required_fault, with_safe_images
 from mcpgw.config.schema import BackendConfig
 from mcpgw.config.secrets import secrets_of, secrets_of_proxies
 from mcpgw.observe.log import protect
 from mcpgw.observe.redactor import Redactor
 from mcpgw.protocol.channel import Arrived, Channel, Failed, Received
-from mcpgw.protocol.errors import URL_ELICITATION_REQUIRED, ConnectionLost
+from mcpgw.protocol.errors import INTERNAL_ERROR, URL_ELICITATION_REQUIRED, ConnectionLost
 from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId
 
 if TYPE_CHECKING:
     from mcpgw.transports.authorization import Authorizer
+
+REFUSED: Final = "the server's request to open a URL was refused"
 
 _PROTOCOL: Final = ("jsonrpc", "id", "method")
 _OPAQUE: Final = ("nextCursor", "progressToken", "requestId")
@@ -102,6 +105,13 @@ class GuardedChannel:
         self.channel.pause(request)
 
     def _message(self, message: Message) -> Message:
+        result = message.get("result")
+        if isinstance(result, dict):
+            if fault := input_fault(result.get("inputRequests")):
+                error = {"code": INTERNAL_ERROR, "message": f"{REFUSED}: {fault}"}
+                return {"jsonrpc": "2.0", "id": message.get("id"), "error": error}
+            if (safe := with_safe_images(result)) is not result:
+                message = {**message, "result": safe}
         redactor = self.redactor
         changed: Message = {}
         for key, value in message.items():
@@ -116,6 +126,8 @@ class GuardedChannel:
         if not isinstance(error, dict):
             return self.redactor.error(error)
         code = error.get("code")
+        if code == URL_ELICITATION_REQUIRED and (fault := required_fault(error.get("data"))):
+            return {"code": INTERNAL_ERROR, "message": f"{REFUSED}: {fault}"}
         # The links in this error carry states that look like tokens and must stay whole.
         whole = ("code", "data") if code == URL_ELICITATION_REQUIRED else ("code",)
         clean = self.redactor.error({k: v for k, v in error.items() if k not in whole})
