@@ -64,10 +64,9 @@ def input_fault(requests: object) -> str:
 def required_fault(data: object) -> str:
     """Return why the links of a URL-elicitation-required error must not reach a client, or ""."""
     listed = data.get("elicitations") if isinstance(data, Mapping) else None
-    entries = (
-        [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
-    )
-    return next(filter(None, (link_fault(each.get("url")) for each in entries)), "")
+    entries = listed if isinstance(listed, list) else ()
+    links = (each.get("url") for each in entries if isinstance(each, Mapping))
+    return next(filter(None, map(link_fault, links)), "")
 
 
 def with_safe_images(result: dict[str, Any]) -> dict[str, Any]:

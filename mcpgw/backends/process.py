@@ -48,8 +48,8 @@ _INHERITED: Final = (
 )  # fmt: skip
 """Environment variables that every child inherits; others must be named in its `env`.
 
-The official SDKs pass HOME, LOGNAME, PATH, SHELL, TERM and USER. The others are what package runners
-and desktop programs need; none gives access to anything, as SSH_AUTH_SOCK would.
+The official SDKs pass HOME, LOGNAME, PATH, SHELL, TERM and USER. The others are what package
+runners and desktop programs need; none lets a server act as the user, as SSH_AUTH_SOCK would.
 """
 _URLS: Final = frozenset(
     name for name in _INHERITED if name.lower().endswith(("_proxy", "_url", "_registry"))

@@ -69,6 +69,7 @@ class ServeOptions:
       host, port: the address to listen on; overrides the configuration.
       config: a configuration made by a command, instead of a file.
       only: the one server that clients see, as if they were connected to it (a bridge).
+      allow_unauthenticated: listen beyond this machine without a token.
     """
 
     config_path: Path | None
@@ -79,6 +80,7 @@ class ServeOptions:
     port: int | None = None
     config: GatewayConfig | None = None
     only: str | None = None
+    allow_unauthenticated: bool = False
 
 
 async def run(options: ServeOptions) -> int:
@@ -161,7 +163,12 @@ class _Tree:
 
         options = self.options
         why = await listen(
-            gateway, self._stop, host=options.host, port=options.port, only=options.only
+            gateway,
+            self._stop,
+            host=options.host,
+            port=options.port,
+            only=options.only,
+            allow_unauthenticated=options.allow_unauthenticated,
         )
         if why:
             log.error("http.listen_failed", reason=why)

@@ -98,7 +98,7 @@ async def test_good_links_pass_unchanged() -> None:
 
 
 def test_icons() -> None:
-    """Icons of the web and images in `data:` stay; others are left out, the rest of a tool stays."""
+    """Icons of the web and images in `data:` stay; others are left out of their tool."""
     good = [{"src": "https://a.example/i.png"}, {"src": "data:image/png;base64,AAAA"}]
     bad = [{"src": url} for url in ("javascript:x", "data:text/html,x", "file:///x", 3)]
     tool = {"name": "a", "icons": [*good, *bad]}
