@@ -19,11 +19,15 @@ from mcpgw.cli.configuration import configured, usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, NOT_FOUND, OK, UNAVAILABLE
 from mcpgw.cli.in_process import Stop
 from mcpgw.cli.output import print_json, say, say_lines
+from mcpgw.observe.log import get_logger
 
 if TYPE_CHECKING:
     from mcpgw.config.schema import BackendConfig
     from mcpgw.oauth.authorizer import OAuthAuthorizer
     from mcpgw.oauth.status import LoginState
+
+
+log = get_logger("mcpgw.oauth")
 
 
 @click.group("auth", context_settings={"help_option_names": ["-h", "--help"]})
@@ -210,6 +214,15 @@ def _run(run: Callable[[], Awaitable[int]]) -> int:
         assert isinstance(stop, Stop)
         say_lines(f"Error: {stop.message}", err=True)
         status = stop.status
+    except* Exception as group:
+        # A server's data may be odd in ways that nobody has thought of; a person is waiting.
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        log.debug("auth.crashed", exc_info=error)
+        about = f"{type(error).__name__} (--log-level debug shows where)"
+        say(f"Error: the login cannot go on with what the server sent: {about}", err=True)
+        status = UNAVAILABLE
     return status
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlunsplit
 
 import attrs
 
+from mcpgw.oauth.address_policy import split_url
 from mcpgw.oauth.errors import ErrorAnswer, Refused, origin_of, quoted
 from mcpgw.oauth.metadata import PKCE_METHOD, ServerMetadata
 from mcpgw.oauth.redirect import Redirect
@@ -43,7 +44,7 @@ class AuthorizationRequest:
                 f"{origin_of(endpoint)} does not support PKCE with S256, so others could use a"
                 " stolen code: refused"
             )
-        parts = urlsplit(endpoint)
+        parts = split_url(endpoint)
         own = {
             "response_type": "code",
             "client_id": client_id,

@@ -132,7 +132,13 @@ def same_issuer(one: str, other: str) -> bool:
     if one == other:
         return True
     short, long = sorted((one, other), key=len)
-    return long == f"{short}/" and urlsplit(short).path == "" and not urlsplit(short).query
+    if long != f"{short}/":
+        return False
+    try:
+        parts = urlsplit(short)
+    except ValueError:
+        return False
+    return parts.path == "" and not parts.query
 
 
 def covers(resource: str, url: str) -> bool:
@@ -159,7 +165,10 @@ def canonical(url: str) -> str:
 
 def without_query(url: str) -> str:
     """Return a URL for messages, without its query, which may contain a key."""
-    return f"{origin_of(url)}{urlsplit(url).path}"
+    try:
+        return f"{origin_of(url)}{urlsplit(url).path}"
+    except ValueError:
+        return origin_of(url)
 
 
 def origin(url: str) -> str:
