@@ -35,6 +35,10 @@ class Endpoint(Protocol):
         """Set when a child has exited; never set if only the channel shows the end."""
 
     @property
+    def closing(self) -> trio.Event:
+        """Set when nothing more can be sent, though requests in flight may still be answered."""
+
+    @property
     def pid(self) -> int | None:
         """The process id of a child; None for other endpoints."""
 
@@ -56,7 +60,11 @@ class NetworkEndpoint:
     channel: Any
     """A network channel; its `ending` describes why it has ended."""
     exited: trio.Event = attrs.field(factory=trio.Event)
+    closing: trio.Event = attrs.field(init=False)
     pid: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.closing = getattr(self.channel, "closing", trio.Event())
 
     @property
     def expired(self) -> bool:
@@ -79,6 +87,7 @@ class BuiltinEndpoint:
 
     channel: Channel
     exited: trio.Event = attrs.field(factory=trio.Event)
+    closing: trio.Event = attrs.field(factory=trio.Event)
     pid: int | None = None
     expired: bool = False
 

@@ -17,7 +17,7 @@ from mcpgw.config.secrets import secrets_of, secrets_of_proxies
 from mcpgw.observe.log import protect
 from mcpgw.observe.redactor import Redactor
 from mcpgw.protocol.channel import Arrived, Channel, Failed, Received
-from mcpgw.protocol.errors import INTERNAL_ERROR, URL_ELICITATION_REQUIRED, ConnectionLost
+from mcpgw.protocol.errors import INTERNAL_ERROR, URL_ELICITATION_REQUIRED
 from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId
 
 if TYPE_CHECKING:
@@ -76,9 +76,8 @@ class GuardedChannel:
         if isinstance(received, Arrived):
             return Arrived(self._message(received.message), received.about)
         if isinstance(received, Failed):
-            error = received.error
-            reason = self.redactor.known(error.reason)
-            return Failed(received.request, ConnectionLost(error.peer, error.sent, reason))
+            reason = self.redactor.known(received.error.reason)
+            return Failed(received.request, attrs.evolve(received.error, reason=reason))
         if isinstance(received, Malformed):
             return attrs.evolve(received, reason=self.redactor.foreign(received.reason))
         if isinstance(received, list):

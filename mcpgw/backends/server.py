@@ -77,7 +77,7 @@ class BackendServer:
     def __repr__(self) -> str:
         pid = f" pid={self.pid}" if self.pid else ""
         count = f" instances={len(self._own)}" if self._own else ""
-        failures = max(each.failures_in_a_row for each in self)
+        failures = max(each.restarts.in_a_row for each in self)
         pending = sum(each.pending for each in self)
         why = f" why={self.failure.reason!r:.120}" if self.failure else ""
         return (

@@ -112,12 +112,13 @@ async def _to_stdio(url: str, headers: Mapping[str, str]) -> int:
             present=present,
         )
     redactor = redactor_of(_network_backend(url, headers), os.environ, authorizer)
-    return await bridge_stdio(
-        lambda: network_channel(
+
+    async def open_server() -> Any:
+        return network_channel(
             url, network, headers=headers, authorizer=authorizer, redactor=redactor
-        ),
-        redactor,
-    )
+        )
+
+    return await bridge_stdio(open_server, redactor)
 
 
 def _serve_options(options: Mapping[str, Any]) -> ServeOptions:

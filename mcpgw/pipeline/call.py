@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
 import attrs
 import trio
 
+from mcpgw.backends.connection import Connection
 from mcpgw.backends.instance import BackendInstance
 from mcpgw.backends.server import BackendServer
 from mcpgw.pipeline.session_state import SessionState
@@ -108,8 +109,14 @@ class Call:
     tool: Mapping[str, Any] | None = None
     deadline: trio.CancelScope = attrs.field(default=None)  # set by the stage `deadline`
     sent: bool = False
-    connection: object = None
+    connection: Connection | None = None
     """The connection on which the call was sent."""
+    incarnation: Hashable = None
+    """The process that it was sent to; see `BackendInstance.incarnation`."""
+    sent_at: float = 0.0
+    """When it was sent, by Trio's clock."""
+    received: int = 0
+    """Messages that the backend had sent by then."""
     cached: bool = False
     """Answered without a request to the backend."""
     fault: Recovery | None = None

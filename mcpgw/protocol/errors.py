@@ -130,12 +130,14 @@ class ConnectionLost(Exception):
     """The conversation ended before a request was answered.
 
     `sent` is False only if the request certainly had no effect, because it never left this process
-    or was refused unread. Then repeating it is safe, whatever it does.
+    or was refused unread. Then repeating it is safe, whatever it does. `retry_after` is the time in
+    seconds after which the other side takes requests again, if it refused this one for now.
     """
 
     peer: str
     sent: bool
     reason: str = ""
+    retry_after: float | None = None
 
     def __str__(self) -> str:
         when = "before the answer arrived" if self.sent else "before the request was sent"

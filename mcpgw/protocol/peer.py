@@ -92,6 +92,8 @@ class Peer:
     _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _ended: bool = False
     _settled: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    received: int = 0
+    """Messages that the other side has sent."""
     noise: Noise = attrs.field(init=False)
     """What the other side sent that is not a message."""
     ending: trio.Event = attrs.field(factory=trio.Event)
@@ -163,6 +165,7 @@ class Peer:
         try:
             while True:
                 message = await receive()
+                self.received += 1
                 if message.__class__ is dict:
                     await self._dispatch(message)
                 else:
@@ -246,11 +249,7 @@ class Peer:
             )
             return error_response(request_id, fault)
         request = Request(self, request_id, message["method"], params, about=about)
-        meta = params.get("_meta")
-        if meta.__class__ is dict:
-            token = meta.get("progressToken")
-            if valid_id(token):
-                request.progress_token = token
+        request.read_progress_token()
         self._serving[request_id] = request
         return request
 

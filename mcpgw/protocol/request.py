@@ -10,7 +10,7 @@ import trio
 
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import METHOD_NOT_FOUND, RpcError
-from mcpgw.protocol.jsonrpc import RequestId
+from mcpgw.protocol.jsonrpc import RequestId, valid_id
 
 log = get_logger("mcpgw.peer")
 
@@ -103,6 +103,12 @@ class Request:
     """The client's latest request, if this one goes on over several (`input_required`)."""
     cancelled: bool = False
     scope: trio.CancelScope | None = attrs.field(default=None, repr=False)
+
+    def read_progress_token(self) -> None:
+        """Take the progress token from the params, if there is a valid one."""
+        meta = self.params.get("_meta")
+        if meta.__class__ is dict and valid_id(token := meta.get("progressToken")):
+            self.progress_token = token
 
     def cancel(self) -> None:
         """Cancel the handler; the request gets no answer (MCP, cancellation)."""

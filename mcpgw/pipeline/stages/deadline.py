@@ -27,6 +27,8 @@ async def deadline(call: Call, proceed: Proceed) -> Params:
     with call.deadline:
         return await proceed(call)
     if call.sent:
+        if call.connection is not None:
+            call.connection.doubt(call.received)
         raise CallFailed(
             Recovery.BACKEND_TIMEOUT,
             f"Server '{call.server}' did not answer '{call.name}' within {timeout:g} s;"

@@ -22,9 +22,14 @@ async def send(call: Call) -> Params:
     connection = instance.connection or await instance.connected()
     call.sent = True
     call.connection = connection
+    call.incarnation = instance.incarnation
+    call.sent_at = trio.current_time()
+    call.received = connection.peer.received
     instance.calls += 1
     try:
-        return await _ask(call, connection)
+        result = await _ask(call, connection)
+        instance.restarts.answers += 1
+        return result
     finally:
         instance.calls -= 1
         instance.last_used = trio.current_time()
@@ -38,7 +43,7 @@ async def _ask(call: Call, connection: Connection) -> Params:
 
     # Progress is requested even if the client does not want it: a server that reports some has
     # more time (MCP 2025-11-25, lifecycle, timeouts).
-    latest = trio.current_time() + call.timeout * CEILING
+    latest = call.sent_at + call.timeout * CEILING
 
     def progressed(params: Params) -> None:
         if not call.open_questions:
