@@ -19,7 +19,8 @@ import trio
 from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.processes import OutputTooLarge, run_program
 from mcpgw.config.json_path import resolve
-from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import get_logger, protect
+from mcpgw.observe.redactor import Redactor
 
 log = get_logger("mcpgw.capabilities")
 
@@ -63,9 +64,15 @@ class Credentials:
     post_form: PostForm | None = None
     seen: set[str] = attrs.field(factory=set, repr=False)
     """All secrets that have been looked up, for redaction."""
+    redactor: Redactor = attrs.field(init=False, repr=False)
+    """Keeps those secrets out of log lines."""
     _keychain: dict[str, str] = attrs.field(factory=dict, repr=False)
     _tokens: dict[str, tuple[str, float]] = attrs.field(factory=dict, repr=False)
     _renewing: dict[str, trio.Lock] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.redactor = Redactor(current=lambda: self.seen)
+        protect(self.redactor)
 
     async def look_up(self, reference: str, *, hint: str = "", token_endpoint: str = "") -> str:
         """Return the secret that a reference names.

@@ -27,7 +27,7 @@ from mcpgw.capabilities.errors import CallProblem, failure
 from mcpgw.capabilities.http_sender import HttpRequest, HttpResponse, Sender, retry_after
 from mcpgw.capabilities.model import REPEATABLE, SAFE_METHODS, Capability, Provider
 from mcpgw.capabilities.pagination import append_page, next_draft
-from mcpgw.capabilities.redaction import encodings_of, redacted
+from mcpgw.capabilities.redaction import forms_of
 from mcpgw.capabilities.response_cache import ResponseCache
 from mcpgw.capabilities.response_view import FULL, PLAIN, transformed, view_of
 from mcpgw.capabilities.responses import Blob, content_blocks, error_text, parse_response, pick
@@ -375,5 +375,4 @@ def with_defaults(schema: Mapping[str, Any] | None, arguments: Mapping[str, Any]
 
 def _redact(value: Any, secrets: set[str]) -> Any:
     """Redact secrets in all texts of a value, since an API may echo them."""
-    forms = encodings_of(secrets)
-    return redacted(value, forms) if forms else value
+    return forms_of(secrets).value(value)

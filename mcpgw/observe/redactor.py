@@ -15,7 +15,7 @@ ERROR_LIMIT: Final = 4_096
 """Characters of a foreign error text that are kept."""
 MOST_PARTS: Final = 1_000
 """Values in the data of an error that are kept."""
-REMEMBERED: Final = 64
+REMEMBERED: Final = 256
 """Earlier secrets of a source, such as tokens that were renewed, that are still replaced."""
 
 _MARGIN: Final = 512
