@@ -215,7 +215,7 @@ def _run(run: Callable[[], Awaitable[int]]) -> int:
         say_lines(f"Error: {stop.message}", err=True)
         status = stop.status
     except* Exception as group:
-        # A server's data may be odd in ways that nobody has thought of; a person is waiting.
+        # A server's data may be invalid in unforeseen ways; the user gets one line all the same.
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]

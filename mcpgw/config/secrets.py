@@ -1,4 +1,4 @@
-"""Which values of a backend's settings are secrets.
+"""Secrets among the settings of a backend.
 
 A name decides first: of a variable, header, option or query parameter. `GITHUB_TOKEN` names a
 secret, `AWS_REGION` does not. Where it says nothing, the look of the value decides.

@@ -25,7 +25,8 @@ from mcpgw.oauth.probe import probe
 from mcpgw.oauth.renewal import Renewal
 from mcpgw.oauth.status import LoginState, LogoutResult, state_of
 from mcpgw.oauth.step_up import StepUps
-from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import get_logger, protect
+from mcpgw.observe.redactor import Redactor
 from mcpgw.transports.authorization import AuthorizationFailed
 
 if TYPE_CHECKING:
@@ -109,12 +110,16 @@ class OAuthAuthorizer:
     _logged_in_at: float = attrs.field(default=-math.inf, init=False)
     _last_problem: str = attrs.field(default="", init=False)
     _step_ups: StepUps = attrs.field(factory=StepUps, init=False)
+    _redactor: Redactor = attrs.field(init=False, repr=False)
+    """Keeps the tokens out of log lines."""
 
     def __attrs_post_init__(self) -> None:
         fetcher = Fetcher(self.network, LoginAddressPolicy(self.url))
         self._flow = LoginFlow(self.server, self.url, self.config, fetcher, self.now)
         self._kept = CurrentLogin(self.server, self.url, self.config, self.store)
         self._renewal = Renewal(self._flow, self._kept)
+        self._redactor = Redactor(current=self.secrets)
+        protect(self._redactor)
 
     async def headers(self) -> Mapping[str, str]:
         """Return the `Authorization` header, with a token that is renewed before it expires.

@@ -96,7 +96,7 @@ class Redactor:
         window = limit + _MARGIN + self._all.longest
         cut = len(text) > window
         if cut:
-            # What is left of a secret at the cut could no longer be recognised.
+            # The start of a secret at the cut could no longer be recognised.
             text = self._all.cut_end(_LAST_WORD.sub("", text[:window]))
         text = redact(self._all.text(text))
         return text if len(text) <= limit and not cut else f"{text[: limit - 1]}…"

@@ -1,4 +1,4 @@
-"""Who may change a file or folder: checks of owner and mode, as ssh makes them.
+"""Checks of the owner and mode of files and folders, as ssh makes them.
 
 A state folder that others may write to lets them plant logins, approvals and skills; a gateway.yaml
 or env file lets them run programs. Windows has other rules; nothing is checked there.
@@ -43,7 +43,7 @@ def exposure(path: Path) -> str:
 
 
 def restrict(path: Path) -> str:
-    """Take the write permission of a file or folder from others; return what was done.
+    """Take the write permission of a file or folder from others; return the change.
 
     Raises:
       OSError: it belongs to another user, or the file system does not allow it.
@@ -57,7 +57,7 @@ def secure_folder(folder: Path) -> list[str]:
     """Take the write permission of the state folder and its entries from others.
 
     Returns:
-      What was done; empty if nothing was exposed or the folder does not exist.
+      The corrections; empty if nothing was exposed or the folder does not exist.
 
     Raises:
       UnsafeFolder: it belongs to another user, or its permissions cannot be changed.
@@ -72,7 +72,7 @@ def secure_folder(folder: Path) -> list[str]:
     done = []
     try:
         for path in _writable_by_others(folder):
-            done.append(restrict(path))  # noqa: PERF401 - what was done is kept if one fails
+            done.append(restrict(path))  # noqa: PERF401 - the corrections are kept if one fails
     except OSError as error:
         raise UnsafeFolder(
             f"The state folder {folder} can be changed by other users, and its permissions cannot"

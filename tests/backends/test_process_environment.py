@@ -9,7 +9,7 @@ from mcpgw.backends.process import inherited
 
 @pytest.mark.parametrize("name", ["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"])
 def test_the_variables_of_the_sdks(name: str) -> None:
-    """What the official SDKs pass to servers is passed."""
+    """The variables that the official SDKs pass to servers are passed."""
     assert {name: "x"} == inherited({name: "x"})
 
 

@@ -209,7 +209,7 @@ class TestHeaders:
 
     @pytest.mark.parametrize("value", ["tab\tinside", "", "Bearer x.y~z+/=", "a, b;q=0.5"])
     def test_valid_values(self, load_yaml: LoadYaml, value: str) -> None:
-        """What a header may hold is kept as it is."""
+        """Valid values of headers are kept unchanged."""
         text = "backends: {a: {http_url: 'https://h/x', headers: {X-A: '${K}'}}}"
         assert {"X-A": value} == load_yaml(text, {"K": value}).config.backends["a"].headers
 

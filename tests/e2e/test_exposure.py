@@ -50,7 +50,7 @@ def test_without_a_token_it_does_not_start(tmp_path: Path, host: str) -> None:
 
 
 def test_an_unset_token(tmp_path: Path) -> None:
-    """A token from a variable that is not set is none."""
+    """A token from an unset variable does not count."""
     with shell_in(tmp_path, {}) as shell:
         shell.configure({}, auth={"enabled": True, "bearer_token": "env:NO_SUCH_TOKEN"})
         done = serve(shell, "serve", "--mode", "http", "--port", "0", "--host", "0.0.0.0")

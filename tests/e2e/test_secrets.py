@@ -96,7 +96,7 @@ async def test_a_server_that_repeats_its_secret(name: str, where: str, tmp_path:
 
 @pytest.mark.parametrize("behaviour", ["refuse", "die"])
 async def test_a_server_that_does_not_start(behaviour: str, tmp_path: Path) -> None:
-    """The reason of the failure is told, without the secret."""
+    """The reason of the failure is reported, without the secret."""
     settings = backend(str, behaviour, "env")
     retry = {"retry": {"max_attempts": 1}}
     async with running({"leaky": settings}, folder=tmp_path, failsafe=retry) as gateway:

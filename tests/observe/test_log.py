@@ -90,13 +90,13 @@ def test_known_secrets(output: io.StringIO, wrap: Any) -> None:
     ],
 )
 def test_own_words_stay_whole(output: io.StringIO, words: str) -> None:
-    """Messages of ours that talk about secrets are not blotted out."""
+    """Our messages about secrets are not redacted."""
     _logger.warning("event", problem=log.OwnWords(words))
     assert json.dumps(words)[1:-1] in output.getvalue().replace("\\'", "'")
 
 
 def test_foreign_words_are_searched(output: io.StringIO) -> None:
-    """What looks like a credential is redacted in any other text."""
+    """Texts that look like a credential are redacted in all other values."""
     _logger.warning("event", reason="Authorization: Bearer words-of-something")
     assert "words-of-something" not in output.getvalue()
 

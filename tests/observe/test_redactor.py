@@ -116,7 +116,7 @@ class TestForms:
         assert {"a": ["x[redacted]y"], "[redacted]": {"b": 1}, "n": 1.5} == forms.value(value)
 
     def test_endless_depth(self) -> None:
-        """What is nested too deeply is replaced as a whole."""
+        """Values that are nested too deeply are replaced as a whole."""
         value: Any = "0123abcd4567"
         for _ in range(5_000):
             value = [value]
@@ -141,7 +141,7 @@ def _innermost(value: Any) -> Any:
 
 
 class TestWhatCounts:
-    """Which values are secrets."""
+    """Values that count as secrets, and others."""
 
     @pytest.mark.parametrize(
         "value",
@@ -176,7 +176,7 @@ class TestWhatCounts:
         assert "it is [redacted]" == Redactor((value,)).known(f"it is {value}")
 
     def test_suspects_stay_in_results(self) -> None:
-        """What may be no secret is replaced in errors, but not in results."""
+        """Suspected values are replaced in errors, but not in results."""
         redactor = Redactor(("certain-1234",), ("acme-corp",))
         assert ["[redacted]", "acme-corp"] == redactor.result(["certain-1234", "acme-corp"])
         assert "[redacted] [redacted]" == redactor.known("certain-1234 acme-corp")

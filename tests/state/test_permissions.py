@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 class TestExposure:
-    """Who may change a file."""
+    """Files that others can change."""
 
     @pytest.mark.parametrize("good", [0o600, 0o644, 0o400, 0o755, 0o700])
     def test_private(self, tmp_path: Path, good: int) -> None:
@@ -80,7 +80,7 @@ class TestExposure:
         assert "" == exposure(Path("/etc/passwd"))
 
     def test_missing(self, tmp_path: Path) -> None:
-        """What does not exist cannot be changed."""
+        """A missing file cannot be changed."""
         assert "" == exposure(tmp_path / "nothing")
 
 
@@ -105,7 +105,7 @@ class TestSecureFolder:
         assert [] == secure_folder(folder)
 
     def test_links_are_not_followed(self, folder: Path, tmp_path: Path) -> None:
-        """What a link points to is not ours to change."""
+        """The target of a link is left unchanged."""
         secure_folder(folder)
         assert 0o666 == mode(tmp_path / "outside")
 
