@@ -44,6 +44,7 @@ _USER_IN_URL: Final = re.compile(r"(?:^|//|\s)[^/\s]*@")
 _IN_DSN: Final = re.compile(
     r"(?i)(?:password|passwd|pwd|secret|token|accountkey|accesskey|sig)\s*=\s*([^;&\s\"']+)"
 )
+_HEADER_OPTIONS: Final = ("-H", "--header", "--headers")
 _HEADER: Final = re.compile(r"([A-Za-z][\w-]*):\s*(.+)", re.DOTALL)
 
 
@@ -142,7 +143,7 @@ class _Found:
         if names_secret(name) or (looks_generated(value) and not _UUID.fullmatch(value)):
             if not (_PATH.match(value) and "\n" not in value and value.count("/") > 1):
                 self.certain.add(value)
-        elif unknown and not harmless and not value.isdigit():
+        elif unknown and not harmless and not value.isdigit() and len(value.split()) < 3:
             self.certain.add(value)
         else:
             self.suspects.add(value)
@@ -233,7 +234,7 @@ class _Found:
             self.add_url(word[start:])
         if names_secret(option.lstrip("-")):
             self.certain.add(word)
-        elif header is not None and "://" not in word:
+        elif header is not None and (option in _HEADER_OPTIONS or names_secret(header[1])):
             self.add_header(header[1], header[2])
         elif pair is not None:
             self.add(pair[1], pair[2])
