@@ -27,6 +27,8 @@ _MOST_ESCAPED: Final = 4_096
 """Characters up to which a secret is also searched for in escaped form."""
 _SAFE: Final = ("", "/", "!*'()", "-_.!~*'()", ";,/?:@&=+$-_.!~*'()#")
 """Characters that common percent encoders leave as they are."""
+_ESCAPED_BY_OTHERS: Final = ("<>&", "<>&'+`", "<>&'/")
+"""Characters that the JSON encoders of Go, .NET and PHP also escape."""
 _BREAK: Final = re.compile(r"\n[ \t>|*#]*|\r\n?[ \t>|*#]*|\\[nr]|=\r?\n")
 """The end of a line, raw or escaped, with the marks that quotes and folds add to the next one. Each
 alternative starts with a literal, so that the search is fast."""
@@ -65,6 +67,10 @@ def _forms(secret: str) -> Iterator[str]:
     for ascii_only in (True, False):
         once = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
         yield from (once, once.replace("/", "\\/"), json.dumps(once)[1:-1])
+        for letters in _ESCAPED_BY_OTHERS:
+            lower = "".join(f"\\u{ord(c):04x}" if c in letters else c for c in once)
+            upper = "".join(f"\\u{ord(c):04X}" if c in letters else c for c in once)
+            yield from (lower, upper, lower.replace("\\", "\\\\"))
     yield repr(secret)[1:-1]
     yield from (html.escape(secret), html.escape(secret).replace("&#x27;", "&#39;"))
     yield secret.replace("'", "'\"'\"'")

@@ -69,6 +69,8 @@ def _command(backend: BackendConfig, environ: Mapping[str, str], here: Path) -> 
 
 
 async def _check_urls(backends: list[BackendConfig], environ: Mapping[str, str]) -> list[Check]:
+    from mcpgw.config.secrets import secrets_of
+    from mcpgw.observe.redactor import Redactor
     from mcpgw.transports.network import Network
 
     network = Network(environ)
@@ -89,6 +91,7 @@ async def _check_urls(backends: list[BackendConfig], environ: Mapping[str, str])
                     status = answer.status_code
         except (httpx.HTTPError, OSError, trio.TooSlowError) as error:
             reason = "timed out" if isinstance(error, trio.TooSlowError) else str(error)
+            reason = Redactor(tuple(secrets_of(backend).certain)).foreign(reason, 500)
             hint = "Check its URL, and that it is running. A proxy is set by HTTPS_PROXY."
             found[backend.name] = Check(*kind, "fail", reason or type(error).__name__, hint)
             return
