@@ -32,7 +32,7 @@ TERM_GRACE: Final = 2.0
 """Seconds between SIGTERM and SIGKILL to the group."""
 STDERR_TAIL: Final = 12
 """Lines of stderr kept for diagnosis."""
-LINE_KEPT: Final = 8_000
+LINE_KEPT: Final = 4_000
 LINE_SHOWN: Final = 2_000
 """The last bytes of a line that are kept, and those that are shown: a secret at the cut would not
 be recognised."""

@@ -40,7 +40,8 @@ class _Settings:
     json: bool = False
     output: IO[str] | None = None
     logger: Any = None
-    redactors: weakref.WeakSet[Redactor] = attrs.field(factory=weakref.WeakSet)
+    redactors: tuple[weakref.ref[Redactor], ...] = ()
+    """Replaced as a whole, because worker threads log too."""
 
 
 # Like every logging library, this module has process-wide settings.
@@ -78,7 +79,8 @@ class OwnWords(str):
 
 def protect(redactor: Redactor) -> None:
     """Keep the secrets that a redactor knows out of all log lines, as long as it is in use."""
-    _settings.redactors.add(redactor)
+    alive = tuple(known for known in _settings.redactors if known() is not None)
+    _settings.redactors = (*alive, weakref.ref(redactor))
 
 
 @attrs.frozen
@@ -220,8 +222,9 @@ def _redacted(text: str, limit: int) -> str:
 
 
 def _without_known(text: str) -> str:
-    for redactor in tuple(_settings.redactors):
-        text = redactor.known(text)
+    for known in _settings.redactors:
+        if (redactor := known()) is not None:
+            text = redactor.known(text)
     return text
 
 

@@ -71,6 +71,7 @@ def _forms(secret: str) -> Iterator[str]:
             lower = "".join(f"\\u{ord(c):04x}" if c in letters else c for c in once)
             upper = "".join(f"\\u{ord(c):04X}" if c in letters else c for c in once)
             yield from (lower, upper, lower.replace("\\", "\\\\"))
+            yield from (lower.replace('\\"', "\\u0022"), upper.replace('\\"', "\\u0022"))
     yield repr(secret)[1:-1]
     yield from (html.escape(secret), html.escape(secret).replace("&#x27;", "&#39;"))
     yield secret.replace("'", "'\"'\"'")
