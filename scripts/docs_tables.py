@@ -414,7 +414,10 @@ def deadlines() -> list[str]:
          seconds(all_of.server.shutdown_timeout), "`server.shutdown_timeout`"),
         (("Calls in flight after the client closed stdin, or `server.shutdown_timeout` if"
          " shorter"), seconds(session.END_GRACE), "fixed"),
-        ("Calls in flight after SIGTERM, SIGINT or SIGHUP", seconds(SIGNAL_GRACE), "fixed"),
+        ("Calls in flight of a stdio client after SIGTERM, SIGINT or SIGHUP",
+         seconds(SIGNAL_GRACE), "fixed"),
+        ("Calls in flight of HTTP clients after a signal",
+         seconds(all_of.server.shutdown_timeout), "`server.shutdown_timeout`"),
         ("Reading the remaining output of a child that exited", seconds(instance.EXIT_DRAIN),
          "fixed"),
         ("From closing a child's stdin to SIGTERM",

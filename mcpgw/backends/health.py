@@ -18,7 +18,7 @@ async def probe(connection: Connection, settings: HealthCheckConfig) -> str:
     """Ping a server at intervals; return the reason when it is considered dead.
 
     A server with a call in flight is not pinged, since it may be too busy to answer, until a call
-    has timed out during which it sent nothing at all. Whatever it sends proves that it lives.
+    has timed out during which it sent nothing at all. Any message proves that it is alive.
     """
     peer = connection.peer
     missed = 0

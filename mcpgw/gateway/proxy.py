@@ -341,7 +341,7 @@ async def serve_proxy(
     network = Network({**environ, "NO_PROXY": "*", "no_proxy": "*"})
 
     async def open_server() -> Any:
-        # Each time anew: a gateway that was restarted may have another port and token.
+        # Read again each time: a restarted gateway may have another port and token.
         found = await trio.to_thread.run_sync(gateway_address, config_path, environ, host, port)
         headers = {"Authorization": f"Bearer {found.token}"} if found.token else {}
         return network_channel(found.url, network, headers=headers, kind="streamable")

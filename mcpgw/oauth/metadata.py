@@ -59,7 +59,10 @@ class ResourceMetadata:
 
 @attrs.frozen
 class ServerMetadata:
-    """The metadata of an authorization server (RFC 8414, section 2)."""
+    """The metadata of an authorization server (RFC 8414, section 2).
+
+    `issuer` is "" for the endpoints of an API, if its issuer is not known.
+    """
 
     issuer: str
     token_endpoint: str
@@ -132,13 +135,11 @@ def same_issuer(one: str, other: str) -> bool:
     if one == other:
         return True
     short, long = sorted((one, other), key=len)
-    if long != f"{short}/":
-        return False
     try:
         parts = urlsplit(short)
     except ValueError:
         return False
-    return parts.path == "" and not parts.query
+    return long == f"{short}/" and parts.path == "" and not parts.query
 
 
 def covers(resource: str, url: str) -> bool:

@@ -116,7 +116,7 @@ class Call:
     sent_at: float = 0.0
     """When it was sent, by Trio's clock."""
     received: int = 0
-    """Messages that the backend had sent by then."""
+    """Messages that the backend had sent before the call."""
     cached: bool = False
     """Answered without a request to the backend."""
     fault: Recovery | None = None

@@ -14,7 +14,7 @@ from mcpgw.usage.model import ToolKey
 
 @attrs.frozen
 class _Outcome:
-    """How a call ended: when, whether it failed, and the process that stayed silent, if any."""
+    """End of a call: when, whether it failed, and the process that stayed silent, if any."""
 
     at: float
     failed: bool

@@ -6,7 +6,7 @@ The documentation generator reads the same table, so every code that is used is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -123,6 +123,13 @@ class RpcError(Exception):
         if not isinstance(message, str):
             message = "error without a message"
         return cls(code, message, error.get("data"))
+
+
+CUT_OFF: Final = RpcError(
+    BACKEND_UNAVAILABLE,
+    "the session ended before the answer; the call was cut off and may have taken effect",
+)
+"""The error of requests that the end of a session or of the gateway cuts off."""
 
 
 @attrs.frozen

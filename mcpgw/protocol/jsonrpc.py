@@ -232,7 +232,7 @@ def invalid(message: Message, fault: RpcError) -> Malformed:
 
 
 _NO_PARAMS: Final[tuple[Any, ...]] = (None, [])
-"""What stands for no parameters; PHP writes an empty object as `[]`."""
+"""Values that stand for no parameters; PHP writes an empty object as `[]`."""
 
 
 _ID_AT_END: Final = rb',\s*"id"\s*:\s*(-?\d{1,18}|"[^"\\]{0,256}")\s*}\s*$'

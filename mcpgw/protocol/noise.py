@@ -1,4 +1,4 @@
-"""Account of what a peer sends that is no message."""
+"""Account of a peer's output that is not a message."""
 
 from __future__ import annotations
 

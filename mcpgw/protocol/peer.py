@@ -33,7 +33,7 @@ from mcpgw.protocol.request import Client as Client
 from mcpgw.protocol.request import Params as Params
 from mcpgw.protocol.request import ProgressCallback as ProgressCallback
 from mcpgw.protocol.request import Request as Request
-from mcpgw.protocol.request import ignore, method_not_found, only_cancelled
+from mcpgw.protocol.request import cut_off, ignore, method_not_found, only_cancelled
 from mcpgw.protocol.task_pool import TaskPool
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Peer:
     received: int = 0
     """Messages that the other side has sent."""
     noise: Noise = attrs.field(init=False)
-    """What the other side sent that is not a message."""
+    """Lines of the other side that are not messages."""
     ending: trio.Event = attrs.field(factory=trio.Event)
     """Set when reading has ended: open-ended requests should end too."""
 
@@ -105,10 +105,8 @@ class Peer:
 
     def __repr__(self) -> str:
         state = "ENDED" if self._ended else "OPEN"
-        return (
-            f"<Peer {self.name!r} {state} pending={len(self._pending)}"
-            f" serving={len(self._serving)}>"
-        )
+        counts = f"pending={len(self._pending)} serving={len(self._serving)}"
+        return f"<Peer {self.name!r} {state} {counts}>"
 
     async def drained(self) -> None:
         """Wait until all requests of ours are answered, except long-lived ones."""
@@ -283,6 +281,9 @@ class Peer:
                 return error_response(request.id, fault)
         except BaseExceptionGroup as group:
             await only_cancelled(request, group)
+        except trio.Cancelled:
+            cut_off(self.channel, request)
+            raise
         finally:
             self._serving.pop(request.id, None)
         return None

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 import trio
 
 from mcpgw.observe.log import get_logger
-from mcpgw.protocol.errors import METHOD_NOT_FOUND, RpcError
-from mcpgw.protocol.jsonrpc import RequestId, valid_id
+from mcpgw.protocol.errors import CUT_OFF, METHOD_NOT_FOUND, RpcError
+from mcpgw.protocol.jsonrpc import RequestId, error_response, valid_id
+
+if TYPE_CHECKING:
+    from mcpgw.protocol.channel import Channel
 
 log = get_logger("mcpgw.peer")
 
@@ -142,3 +146,10 @@ async def only_cancelled(request: Request, group: BaseExceptionGroup[BaseExcepti
         raise group
     log.error("request.crashed", method=request.method, exc_info=crash)
     await trio.lowlevel.checkpoint()
+
+
+def cut_off(channel: Channel, request: Request) -> None:
+    """Answer a request whose handler is cancelled by the end of the conversation, if possible."""
+    if not request.cancelled:
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            channel.send_nowait(error_response(request.id, CUT_OFF))

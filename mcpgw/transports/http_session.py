@@ -65,8 +65,8 @@ class HttpSession:
         """Ask the server with a ping whether it still knows the session.
 
         Servers tell a lost session in many ways: with 400 and a JSON-RPC error (servers after the
-        TypeScript SDK's example), 400 and plain text, 401, or 200 and an error. What they all
-        have in common is that a ping in the session fails too.
+        TypeScript SDK's example), 400 and plain text, 401, or 200 and an error. In all of these
+        cases a ping in the session fails too.
         """
         if self.id is None:
             return False

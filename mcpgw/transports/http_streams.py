@@ -21,7 +21,7 @@ log = get_logger("mcpgw.http")
 MOST_RESUMES: Final = 6
 """Consecutive attempts to resume a stream without a new event before its request fails."""
 MOST_REFUSED: Final = 3
-"""The same, if nobody listens at the address: a process that ended has lost its streams."""
+"""The same, if the address refuses connections: a process that ended has lost its streams."""
 
 Headers = Callable[[], dict[str, str]]
 TakeEvent = Callable[[Event], bool]
