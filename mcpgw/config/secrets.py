@@ -143,7 +143,7 @@ class _Found:
         if names_secret(name) or (looks_generated(value) and not _UUID.fullmatch(value)):
             if not (_PATH.match(value) and "\n" not in value and value.count("/") > 1):
                 self.certain.add(value)
-        elif unknown and not harmless and not value.isdigit() and len(value.split()) < 3:
+        elif unknown and not harmless and not value.isdigit() and len(value.split()) == 1:
             self.certain.add(value)
         else:
             self.suspects.add(value)

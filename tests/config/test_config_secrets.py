@@ -139,7 +139,7 @@ def test_secrets_of_a_backend(load_yaml: LoadYaml, settings: str, secret: str) -
         "command: [npx, -y, '@acme/server-postgres@1.2.3', --region, eu-central-1, /srv/data]",
         "http_url: 'https://mcp.example.org/v1/acme-corp/mcp?profile=acme-corp'",
         "http_url: 'https://h/x', headers: {User-Agent: acme-agent, Accept-Language: en-GB}",
-        "http_url: 'https://h/x', headers: {X-Title: A title of words}",
+        "http_url: 'https://h/x', headers: {X-Title: A title}",
         "command: [x, --message, 'fatal: the key of the door was refused']",
     ],
 )
