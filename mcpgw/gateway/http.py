@@ -31,7 +31,8 @@ from mcpgw.front.session import END_GRACE, Session
 from mcpgw.gateway.gateway import Gateway
 from mcpgw.gateway.run_file import RunFile
 from mcpgw.gateway.tokens import bearer_token
-from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import get_logger, protect
+from mcpgw.observe.redactor import Redactor
 from mcpgw.pipeline.call import Call, CallFailed
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, RpcError
@@ -172,6 +173,8 @@ async def listen(
     allowed = allow_unauthenticated or config.server.allow_unauthenticated
     if not token and not allowed and not is_loopback(host):
         return EXPOSED.format(host=host or "all addresses")
+    redactor = Redactor((token,))
+    protect(redactor)
     settings = _settings(config, host, port, token)
     gateway_api = HttpGateway(gateway, only)
     app = make_app(gateway_api, settings, more_routes=openapi_routes(gateway, settings).routes())
