@@ -12,7 +12,7 @@ import trio
 from mcpgw.backends.process import open_process
 from mcpgw.backends.services import ProcessServices
 from mcpgw.config.schema import BackendConfig
-from mcpgw.observe.redact import redact
+from mcpgw.observe.redactor import Redactor
 from mcpgw.protocol.channel import Channel
 from mcpgw.protocol.memory import channel_pair
 
@@ -59,7 +59,6 @@ class NetworkEndpoint:
 
     channel: Any
     """A network channel; its `ending` describes why it has ended."""
-    secrets: tuple[str, ...]
     exited: trio.Event = attrs.field(factory=trio.Event)
     closing: trio.Event = attrs.field(init=False)
     pid: int | None = None
@@ -78,7 +77,7 @@ class NetworkEndpoint:
 
     def why(self, note: str) -> str:
         """Return `note`, the situation at its end, with the cause of the end."""
-        ending = redact(str(self.channel.ending), self.secrets)
+        ending = str(self.channel.ending)
         return f"{note}: {ending}" if ending else note
 
 
@@ -102,9 +101,18 @@ class BuiltinEndpoint:
 
 
 def open_endpoint(
-    config: BackendConfig, processes: ProcessServices, authorizer: Authorizer | None
+    config: BackendConfig,
+    processes: ProcessServices,
+    authorizer: Authorizer | None,
+    redactor: Redactor,
 ) -> AbstractAsyncContextManager[Endpoint]:
     """Open the endpoint that a backend's configuration names; close it when the block is left.
+
+    Args:
+      config: the settings of the backend.
+      processes: the gateway, as far as processes and connections need it.
+      authorizer: the source of credentials of a network backend.
+      redactor: knows the secrets of the backend.
 
     Raises:
       SpawnFailed: the command cannot be started.
@@ -117,10 +125,11 @@ def open_endpoint(
             cwd=config.cwd,
             limit=processes.message_limit,
             guardian=processes.guardian,
+            redactor=redactor,
         )
     if config.transport == "builtin":
         return _open_builtin(config, processes)
-    return _open_network(config, processes, authorizer)
+    return _open_network(config, processes, authorizer, redactor)
 
 
 @asynccontextmanager
@@ -139,14 +148,16 @@ async def _open_builtin(
 
 @asynccontextmanager
 async def _open_network(
-    config: BackendConfig, processes: ProcessServices, authorizer: Authorizer | None
+    config: BackendConfig,
+    processes: ProcessServices,
+    authorizer: Authorizer | None,
+    redactor: Redactor,
 ) -> AsyncIterator[Endpoint]:
-    channel = _channel(config, processes, authorizer)
-    secrets = tuple(config.headers.values())
+    channel = _channel(config, processes, authorizer, redactor)
     async with trio.open_nursery() as nursery:
         await nursery.start(channel.run)
         try:
-            yield NetworkEndpoint(channel, secrets)
+            yield NetworkEndpoint(channel)
         finally:
             with trio.move_on_after(CLOSE_GRACE, shield=True):
                 await channel.aclose()
@@ -154,7 +165,10 @@ async def _open_network(
 
 
 def _channel(
-    config: BackendConfig, processes: ProcessServices, authorizer: Authorizer | None
+    config: BackendConfig,
+    processes: ProcessServices,
+    authorizer: Authorizer | None,
+    redactor: Redactor,
 ) -> Any:
     from mcpgw.transports.http_client import HttpChannel
     from mcpgw.transports.http_exchange import HttpTimeouts
@@ -171,6 +185,7 @@ def _channel(
         "authorizer": authorizer,
         "limit": processes.message_limit,
         "timeouts": timeouts,
+        "redactor": redactor,
     }
     if config.transport == "websocket":
         from mcpgw.transports.websocket_client import WebSocketChannel

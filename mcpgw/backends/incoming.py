@@ -7,8 +7,11 @@ from typing import Any, Protocol
 import attrs
 
 from mcpgw.backends.call_context import context_of_notification, context_of_request
+from mcpgw.backends.guarded_channel import REFUSED
+from mcpgw.backends.links import elicitation_fault
 from mcpgw.backends.list_sync import ListSync
 from mcpgw.backends.services import BackendServices, Instance
+from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.jsonrpc import RequestId
 from mcpgw.protocol.peer import Params, Peer, Request
 
@@ -36,7 +39,13 @@ class IncomingMessages:
     peer: Peer = attrs.field(init=False)
 
     async def serve(self, request: Request) -> Params:
-        """Forward a request to the client of the call that it belongs to."""
+        """Forward a request to the client of the call that it belongs to.
+
+        Raises:
+          RpcError: the client refused, or the request is to open a URL that no client may open.
+        """
+        if fault := elicitation_fault(request.method, request.params):
+            raise RpcError(INVALID_PARAMS, f"{REFUSED}: {fault}")
         return await self.instance.services.clients.ask(
             self.instance,
             context_of_request(

@@ -13,6 +13,7 @@ import trio
 from mcpgw.backends.attendance import attend
 from mcpgw.backends.connection import Connection
 from mcpgw.backends.endpoint import Endpoint, open_endpoint
+from mcpgw.backends.guarded_channel import GuardedChannel, redactor_of
 from mcpgw.backends.handshake import HandshakeFailed, open_connection
 from mcpgw.backends.incoming import IncomingMessages
 from mcpgw.backends.list_sync import ListSync
@@ -26,6 +27,7 @@ from mcpgw.backends.tool_view import ToolView
 from mcpgw.config.failsafe import FailsafeConfig
 from mcpgw.config.schema import BackendConfig
 from mcpgw.observe.log import get_logger
+from mcpgw.observe.redactor import Redactor
 from mcpgw.protocol.errors import ConnectionLost
 from mcpgw.protocol.peer import Peer
 
@@ -76,6 +78,7 @@ class BackendInstance:
     _changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     _scope: trio.CancelScope | None = None
     _endpoint: Endpoint | None = None
+    _redactor: Redactor = attrs.field(factory=Redactor)
     _peer: Peer | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -306,15 +309,17 @@ class BackendInstance:
         ready = False
         note = ""
         processes = self.services.processes
+        authorizer = processes.authorizer(self)
+        self._redactor = redactor_of(self.config, processes.environ, authorizer)
         try:
             with trio.CancelScope() as self._scope:
                 async with open_endpoint(
-                    self.config, processes, processes.authorizer(self)
+                    self.config, processes, authorizer, self._redactor
                 ) as endpoint:
                     self._endpoint = endpoint
                     ready, note = await self._converse(endpoint)
         except SpawnFailed as error:
-            self.failure = Failure(error.reason, permanent=error.permanent)
+            self.failure = Failure(self._redactor.known(str(error)), permanent=error.permanent)
         finally:
             self.connection = self._endpoint = self._peer = None
             self._generation += 1
@@ -322,7 +327,7 @@ class BackendInstance:
         if note and endpoint.expired and self.restarts.stable:
             log.info("backend.session_expired", server=self.name)
         elif note:
-            self.failure = Failure(endpoint.why(note))
+            self.failure = Failure(self._redactor.known(endpoint.why(note)))
         return ready
 
     async def _converse(self, endpoint: Endpoint) -> tuple[bool, str]:
@@ -333,7 +338,7 @@ class BackendInstance:
         """
         incoming = IncomingMessages(self)
         incoming.peer = self._peer = peer = Peer(
-            endpoint.channel,
+            GuardedChannel(endpoint.channel, self._redactor),
             self.name,
             serve=incoming.serve,
             immediate={"ping": lambda _params: {}},

@@ -20,7 +20,8 @@ import trio
 
 from mcpgw.backends.guardian import Guardian
 from mcpgw.backends.process_exit import wait_for_exit
-from mcpgw.observe.redact import redact
+from mcpgw.config.secrets import has_password
+from mcpgw.observe.redactor import Redactor
 from mcpgw.text.plural import plural
 from mcpgw.transports.fd_stream import PipeReader, PipeWriter
 from mcpgw.transports.line_channel import LineChannel
@@ -31,6 +32,10 @@ TERM_GRACE: Final = 2.0
 """Seconds between SIGTERM and SIGKILL to the group."""
 STDERR_TAIL: Final = 12
 """Lines of stderr kept for diagnosis."""
+LINE_KEPT: Final = 4_000
+LINE_SHOWN: Final = 2_000
+"""The last bytes of a line that are kept, and those that are shown: a secret at the cut would not
+be recognised."""
 
 _INHERITED: Final = (
     "HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM",
@@ -39,10 +44,18 @@ _INHERITED: Final = (
     "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE",
     "VIRTUAL_ENV", "PYENV_ROOT", "PYENV_VERSION", "NVM_DIR", "NVM_BIN", "VOLTA_HOME",
     "NPM_CONFIG_REGISTRY", "npm_config_registry", "NPM_CONFIG_CACHE", "PIP_INDEX_URL",
-    "UV_INDEX_URL", "UV_CACHE_DIR", "DISPLAY", "WAYLAND_DISPLAY", "SSH_AUTH_SOCK",
-    "DBUS_SESSION_BUS_ADDRESS", "SYSTEMROOT",
+    "UV_INDEX_URL", "UV_CACHE_DIR", "DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS",
+    "SYSTEMROOT",
 )  # fmt: skip
-"""Environment variables that every child inherits; others must be named in its `env`."""
+"""Environment variables that every child inherits; others must be named in its `env`.
+
+The official SDKs pass HOME, LOGNAME, PATH, SHELL, TERM and USER. The others are what package
+runners and desktop programs need; none lets a server act as the user, as SSH_AUTH_SOCK would.
+"""
+_URLS: Final = frozenset(
+    name for name in _INHERITED if name.lower().endswith(("_proxy", "_url", "_registry"))
+)
+"""Those whose value is a URL. One with a user or password is not inherited."""
 
 
 @attrs.frozen
@@ -67,7 +80,7 @@ class ChildProcess:
     popen: subprocess.Popen[bytes]
     channel: LineChannel
     stderr: PipeReader
-    secrets: tuple[str, ...]
+    redactor: Redactor
     _tail: deque[str] = attrs.field(factory=lambda: deque(maxlen=STDERR_TAIL))
     exited: trio.Event = attrs.field(factory=trio.Event)
     closing: trio.Event = attrs.field(factory=trio.Event)
@@ -94,7 +107,8 @@ class ChildProcess:
 
     def stderr_tail(self) -> str:
         """Return the last lines of stderr, secrets redacted."""
-        return redact("\n".join(self._tail), self.secrets)
+        lines = self.redactor.foreign("\n".join(self._tail), STDERR_TAIL * LINE_KEPT).splitlines()
+        return "\n".join(line[-LINE_SHOWN:] for line in lines)
 
     def exit_description(self) -> str:
         """Describe the exit status in words."""
@@ -117,9 +131,9 @@ class ChildProcess:
         ):
             while data := await self.stderr.receive_some():
                 *lines, partial = (partial + data).split(b"\n")
-                partial = partial[-2000:]
+                partial = partial[-LINE_KEPT:]
                 for line in lines[-STDERR_TAIL:]:
-                    if text := line[-2000:].decode("utf-8", "replace").strip():
+                    if text := line[-LINE_KEPT:].decode("utf-8", "replace").strip():
                         self._tail.append(text)
         if text := partial.decode("utf-8", "replace").strip():
             self._tail.append(text)
@@ -152,6 +166,15 @@ class ChildProcess:
             await self.exited.wait()
 
 
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that a child inherits, without URLs that have a password in them."""
+    return {
+        name: environ[name]
+        for name in _INHERITED
+        if name in environ and not (name in _URLS and has_password(environ[name]))
+    }
+
+
 @asynccontextmanager
 async def open_process(
     command: Sequence[str],
@@ -161,6 +184,7 @@ async def open_process(
     cwd: str | None,
     limit: int,
     guardian: Guardian,
+    redactor: Redactor,
 ) -> AsyncIterator[ChildProcess]:
     """Start a command; end it, with all its children, when the block is left.
 
@@ -171,19 +195,20 @@ async def open_process(
       cwd: working folder; the gateway's own if None.
       limit: the largest message accepted, in bytes.
       guardian: kills the process group if this process is killed.
+      redactor: knows the secrets that its stderr may hold.
 
     Raises:
       SpawnFailed: the command cannot be started.
     """
-    child_env = {name: environ[name] for name in _INHERITED if name in environ} | dict(env)
+    child_env = inherited(environ) | dict(env)
     popen = _spawn(command, child_env, cwd)
     guardian.add(popen.pid)
     writer = PipeWriter(_detach(popen.stdin))
     channel = LineChannel(
         PipeReader(_detach(popen.stdout)), writer, limit, write_now=writer.write_now
     )
-    secrets = tuple(value for value in env.values() if not Path(value).is_absolute())
-    child = ChildProcess(tuple(command), popen, channel, PipeReader(_detach(popen.stderr)), secrets)
+    stderr = PipeReader(_detach(popen.stderr))
+    child = ChildProcess(tuple(command), popen, channel, stderr, redactor)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(child.watch)
         nursery.start_soon(child.drain_stderr)

@@ -21,7 +21,8 @@ from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.processes import OutputTooLarge, run_program
 from mcpgw.config.api_login import ApiLoginConfig
 from mcpgw.config.json_path import resolve
-from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import get_logger, protect
+from mcpgw.observe.redactor import Redactor
 from mcpgw.transports.address_policy import AllowedNetworks
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Credentials:
     post_form: PostForm | None = None
     seen: set[str] = attrs.field(factory=set, repr=False)
     """All secrets that have been looked up, for redaction."""
+    redactor: Redactor = attrs.field(init=False, repr=False)
+    """Keeps those secrets out of log lines."""
     clients: Mapping[str, ApiLoginConfig] = attrs.field(factory=dict, repr=False)
     """The configured OAuth clients by provider, `capabilities.logins`."""
     _keychain: dict[str, str] = attrs.field(factory=dict, repr=False)
@@ -71,6 +74,8 @@ class Credentials:
     _client_tokens: ClientTokens = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        self.redactor = Redactor(current=lambda: self.seen)
+        protect(self.redactor)
         self._logins = ApiLogins(self.folder, self.post_form, self.client_of, self.seen)
         self._client_tokens = ClientTokens(self.post_form, self._value_of, self.seen)
 

@@ -21,7 +21,7 @@ from mcpgw.capabilities.freshness import cacheable_seconds
 from mcpgw.capabilities.http_sender import HttpRequest, HttpResponse, Sender, origin_of
 from mcpgw.capabilities.model import REPEATABLE, SAFE_METHODS, Capability, Provider
 from mcpgw.capabilities.rate_limits import LIMITED, is_rate_limit, wait_of
-from mcpgw.capabilities.redaction import encodings_of, redacted
+from mcpgw.capabilities.redaction import forms_of
 from mcpgw.transports.address_policy import AllowedNetworks
 
 RETRIED: Final = frozenset({502, 503, 504})
@@ -54,8 +54,7 @@ class CallState:
 
     def redacted(self, value: Any) -> Any:
         """Return a value without the secrets of the call, since an API may echo them."""
-        forms = encodings_of(self.secrets)
-        return redacted(value, forms) if forms else value
+        return forms_of(self.secrets).value(value)
 
     def note(self, response: HttpResponse) -> None:
         """Record how long a response may be reused."""

@@ -17,7 +17,7 @@ import attrs
 
 from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.http_sender import HttpRequest, HttpResponse, Sender
-from mcpgw.capabilities.redaction import HIDDEN, encodings_of, redacted
+from mcpgw.capabilities.redaction import HIDDEN, forms_of
 from mcpgw.transports.address_policy import AllowedNetworks
 
 FORMAT: Final = 1
@@ -58,7 +58,7 @@ class RecordingSender(Sender):
         """Write the recording to a file, without these secrets."""
         from mcpgw.state.files import write_atomically
 
-        calls = redacted(self.recorded, encodings_of(secrets))
+        calls = forms_of(secrets).value(self.recorded)
         text = json.dumps({"format": FORMAT, "calls": calls}, indent=2, ensure_ascii=False)
         write_atomically(path, text.encode())
 

@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
-from urllib.parse import quote, quote_plus
+import functools
+from collections.abc import Iterable
+from typing import Final
 
 from mcpgw.capabilities.credentials import SHORTEST
+from mcpgw.observe.redact import PLACEHOLDER
+from mcpgw.observe.secret_forms import SecretForms
 
-HIDDEN: Final = "[redacted]"
+HIDDEN: Final = PLACEHOLDER
 
 
-def encodings_of(secrets: Iterable[str]) -> list[str]:
-    """Return the encodings of secrets in texts, URLs, forms and JSON, longest first.
+def forms_of(secrets: Iterable[str]) -> SecretForms:
+    """Return the forms of secrets in texts, URLs, forms and JSON.
 
     Secrets shorter than `SHORTEST` are left out: redacting them would cut words apart.
     """
-    found: set[str] = set()
-    for secret in secrets:
-        if len(secret) >= SHORTEST:
-            encoded = secret.encode("utf-8", "surrogatepass")
-            found |= {secret, quote(encoded, safe=""), quote(encoded), quote_plus(encoded)}
-            found |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-            found.add(base64.b64encode(encoded).decode())  # as in Basic authentication (RFC 7617)
-    return sorted(found, key=len, reverse=True)
+    return _forms(frozenset(secret for secret in secrets if len(secret) >= SHORTEST))
 
 
-def redacted(value: Any, forms: list[str]) -> Any:
-    """Return a JSON value with these forms redacted in all texts, including keys."""
-    if isinstance(value, str):
-        for form in forms:
-            if form in value:
-                value = value.replace(form, HIDDEN)
-        return value
-    if isinstance(value, Mapping):
-        return {redacted(key, forms): redacted(inner, forms) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [redacted(inner, forms) for inner in value]
-    return value
+@functools.lru_cache(maxsize=128)
+def _forms(secrets: frozenset[str]) -> SecretForms:
+    return SecretForms.of(secrets)

@@ -14,11 +14,11 @@ import click
 
 from mcpgw.backends.verdict import Cause
 from mcpgw.cli.app import log_options, settle
+from mcpgw.cli.configuration import usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK
-from mcpgw.cli.output import format_option, print_json
+from mcpgw.cli.output import format_option, print_json, say, say_lines
 from mcpgw.state.database import StateError
 from mcpgw.text.plural import plural
-from mcpgw.text.printable import printable
 
 if TYPE_CHECKING:
     from mcpgw.trust.approvals import ApprovalStore, ApprovedDefinition, QuarantinedFile
@@ -71,21 +71,21 @@ def list_command(
     for each in found:
         when = _when(each.pending_at if each.pending_hash else each.at)
         line = f"{_state(each)}  {each.server}  {each.kind}  {each.name}  ({when})"
-        click.echo(printable(line))
+        say(line)
         if each.pending_hash:
             why = f"{each.reason or each.cause or Cause.CHANGED.value}"
-            click.echo(printable(f"  hash {each.pending_hash[:HASH_SHOWN]}: {why}"))
+            say(f"  hash {each.pending_hash[:HASH_SHOWN]}: {why}")
     for file in files:
-        click.echo(printable(f"QUARANTINED  {file.path}  ({_when(file.at)})"))
-        click.echo(printable(f"  {file.reason}"))
+        say(f"QUARANTINED  {file.path}  ({_when(file.at)})")
+        say(f"  {file.reason}")
     waiting = sum(bool(each.pending_hash) for each in found)
     if waiting:
-        click.echo(
+        say(
             f"\n{plural(waiting, 'pending definition')}."
             " Review: mcp-gateway approvals show SERVER [NAME]"
         )
     elif not found and not files:
-        click.echo("No pending definitions.")
+        say("No pending definitions.")
     ctx.exit(OK)
 
 
@@ -112,21 +112,21 @@ def show_command(
     if not found:
         what = f"'{name or digest}' of '{server}'" if name or digest else f"'{server}'"
         known = "is not known" if name or digest else "has no pending definitions"
-        click.echo(printable(f"Error: {what} {known}."), err=True)
+        say(f"Error: {what} {known}.", err=True)
         ctx.exit(NOT_FOUND)
     if form == "json":
         print_json([_row(each, whole=True) for each in found])
         ctx.exit(OK)
     for each in found:
-        click.echo(printable(f"{each.kind} {each.name} of {each.server}"))
+        say(f"{each.kind} {each.name} of {each.server}")
         if each.pending_hash:
-            click.echo(f"hash {each.pending_hash}")
-            click.echo(printable(f"pending: {each.cause or Cause.CHANGED.value}"))
+            say(f"hash {each.pending_hash}")
+            say(f"pending: {each.cause or Cause.CHANGED.value}")
             if each.reason:
-                click.echo(printable(f"found: {each.reason}"))
+                say(f"found: {each.reason}")
         for line in diff(each) if each.pending_hash else _lines(each.definition):
-            click.echo(printable(line))
-        click.echo("")
+            say(line)
+        say("")
     ctx.exit(OK)
 
 
@@ -165,7 +165,7 @@ def accept_command(
     missing = sorted(set(names) - {each.name for each in waiting})
     if missing or not waiting:
         what = ", ".join(missing) if missing else f"'{server}'"
-        click.echo(printable(f"Error: nothing is pending of {what}."), err=True)
+        say(f"Error: nothing is pending of {what}.", err=True)
         ctx.exit(NOT_FOUND)
     severe = [each for each in waiting if each.cause in SEVERE and not (names or digest)]
     for each in severe:
@@ -173,18 +173,18 @@ def accept_command(
         text = (
             f"Not accepted: {each.kind} {each.name}: {each.cause}. If it is legitimate: {command}"
         )
-        click.echo(printable(text), err=True)
+        say(text, err=True)
     wanted = {_key(each): each.pending_hash for each in waiting if each not in severe}
     try:
         accepted = store.accept(wanted) if wanted else []
     except StateError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         ctx.exit(FAILED)
     if form == "json":
         print_json([_row(each) for each in accepted])
     else:
         for each in accepted:
-            click.echo(printable(f"Accepted {each.kind} {each.name} of {each.server}"))
+            say(f"Accepted {each.kind} {each.name} of {each.server}")
     ctx.exit(OK if accepted and len(accepted) == len(waiting) else FAILED)
 
 
@@ -204,19 +204,19 @@ def accept_file_command(ctx: click.Context, /, path: Path, **options: Any) -> No
     try:
         pinned = read_pin(path.read_bytes())
     except (OSError, PinProblem) as error:
-        click.echo(printable(f"Error: {path}: {getattr(error, 'strerror', '') or error}"), err=True)
+        say(f"Error: {path}: {getattr(error, 'strerror', '') or error}", err=True)
         ctx.exit(FAILED)
     if pinned.pin and not pinned.holds:
-        click.echo(f"Error: {path} does not match its pin; see mcp-gateway cap pin.", err=True)
+        say(f"Error: {path} does not match its pin; see mcp-gateway cap pin.", err=True)
         ctx.exit(FAILED)
     place = path.parent.resolve() / path.name
     file = ApprovedFile(str(place), path.stem, pinned.actual, bool(pinned.pin), reviewed=True)
     try:
         _store().pin_file(file)
     except StateError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         ctx.exit(FAILED)
-    click.echo(printable(f"Accepted {place} ({pinned.actual})"))
+    say(f"Accepted {place} ({pinned.actual})")
     ctx.exit(OK)
 
 
@@ -251,14 +251,14 @@ def forget_command(
     elif names:
         found = [each for each in found if each.name in names]
     if not found and not files:
-        click.echo("Error: there are no such entries.", err=True)
+        say("Error: there are no such entries.", err=True)
         ctx.exit(NOT_FOUND)
     try:
         store.forget([_key(each) for each in found], files)
     except StateError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         ctx.exit(FAILED)
-    click.echo(f"Removed {plural(len(found), 'definition')} and {plural(len(files), 'file')}.")
+    say(f"Removed {plural(len(found), 'definition')} and {plural(len(files), 'file')}.")
     ctx.exit(OK)
 
 
@@ -270,7 +270,7 @@ def _servers(ctx: click.Context, path: str | None) -> frozenset[str]:
         chosen = Path(path).expanduser() if path else loader.find(os.environ, Path.cwd())
         return frozenset(loader.load(chosen, environ=os.environ).config.backends)
     except ConfigError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         ctx.exit(FAILED)
 
 
@@ -286,7 +286,7 @@ def _files(ctx: click.Context, store: ApprovalStore, everything: bool) -> list[Q
     try:
         quarantined = store.files()[1].values()
     except StateError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         ctx.exit(FAILED)
     found = sorted(quarantined, key=lambda each: each.path)
     return [each for each in found if everything or Path(each.path).exists()]
@@ -334,10 +334,9 @@ def _value(definition: str) -> Any:
 
 
 def _store() -> ApprovalStore:
-    from mcpgw.state.folder import state_folder
     from mcpgw.trust.approvals import ApprovalStore
 
-    return ApprovalStore.of(state_folder(os.environ))
+    return ApprovalStore.of(usable_state_folder())
 
 
 def _definitions(
@@ -346,7 +345,7 @@ def _definitions(
     try:
         found = store.definitions(server)
     except StateError as error:
-        click.echo(f"Error: {error}", err=True)
+        say_lines(f"Error: {error}", err=True)
         ctx.exit(FAILED)
     return [found[key] for key in sorted(found)]
 

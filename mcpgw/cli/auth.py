@@ -5,10 +5,9 @@ Links and notes go to stderr, results to stdout. Tokens are never printed.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -17,15 +16,19 @@ import trio
 
 from mcpgw.cli.api_logins import PREFIX, ApiLoginCommands
 from mcpgw.cli.app import log_options
-from mcpgw.cli.configuration import configured
+from mcpgw.cli.configuration import configured, usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, NOT_FOUND, OK, UNAVAILABLE
 from mcpgw.cli.in_process import Stop
-from mcpgw.state.folder import state_folder
+from mcpgw.cli.output import print_json, say, say_lines
+from mcpgw.observe.log import get_logger
 
 if TYPE_CHECKING:
     from mcpgw.config.schema import BackendConfig
     from mcpgw.oauth.authorizer import OAuthAuthorizer
     from mcpgw.oauth.status import LoginState
+
+
+log = get_logger("mcpgw.oauth")
 
 
 @click.group("auth", context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,7 +76,7 @@ def login_command(
                 _presenter(not no_browser, lambda: ""),
                 _show_code if device else None,
             )
-            click.echo(f"Logged in to {_with_details(provider, state)}")
+            say(f"Logged in to {_with_details(provider, state)}")
             return OK
         backend = servers.network_server(name)
         oauth = servers.oauth_of(backend)
@@ -94,7 +97,7 @@ def login_command(
             state = await authorizer.login()
         except AuthorizationFailed as failed:
             raise Stop(failed.reason, UNAVAILABLE) from failed
-        click.echo(f"Logged in to {_with_details(name, state)}")
+        say(f"Logged in to {_with_details(name, state)}")
         return OK
 
     ctx.exit(_run(run))
@@ -117,13 +120,13 @@ def status_command(ctx: click.Context, /, name: str | None, as_json: bool, **opt
         states = servers.states(name)
         if as_json:
             rows = [_as_json(server, state) for server, state in states.items()]
-            click.echo(json.dumps(rows[0] if name else rows, indent=2))
+            print_json(rows[0] if name else rows)
         else:
             width = max(map(len, states), default=0)
             for server, state in states.items():
-                click.echo(f"{server:<{width}}  {state.state:<9}  {_about(state)}".rstrip())
+                say(f"{server:<{width}}  {state.state:<9}  {_about(state)}".rstrip())
             if not states:
-                click.echo("No network servers are configured, and no API is used.", err=True)
+                say("No network servers are configured, and no API is used.", err=True)
         usable = all(state.state in ("valid", "renewable") for state in states.values())
         return OK if usable or not name else FAILED
 
@@ -155,11 +158,11 @@ def logout_command(ctx: click.Context, /, name: str, **options: Any) -> None:
                 raise Stop(failed.reason, FAILED) from failed
             found, revoked = bool(result.found), result.revoked == result.found
         if not found:
-            click.echo(f"No login to {name} found.")
+            say(f"No login to {name} found.")
         elif revoked:
-            click.echo(f"Logged out of {name}; the tokens were revoked.")
+            say(f"Logged out of {name}; the tokens were revoked.")
         else:
-            click.echo(f"Logged out of {name}. The tokens were deleted here but not revoked.")
+            say(f"Logged out of {name}. The tokens were deleted here but not revoked.")
         return OK
 
     ctx.exit(_run(run))
@@ -171,6 +174,7 @@ class _Servers:
 
     backends: Mapping[str, BackendConfig]
     environ: Mapping[str, str] = attrs.field(repr=False)
+    folder: Path
     apis: ApiLoginCommands
 
     @classmethod
@@ -178,7 +182,7 @@ class _Servers:
         """Load the configuration; exit if it is not valid."""
         loaded, here = configured(ctx, options)
         apis = ApiLoginCommands(loaded.config.capabilities, loaded.environ, here)
-        return cls(loaded.config.backends, loaded.environ, apis)
+        return cls(loaded.config.backends, loaded.environ, usable_state_folder(), apis)
 
     def api(self, name: str) -> str | None:
         """Return the provider that a name means, None if it means a server, or nothing."""
@@ -244,7 +248,7 @@ class _Servers:
             server=backend.name,
             url=_url(backend),
             config=config,
-            store=TokenStore(state_folder(os.environ) / FOLDER, config.storage),
+            store=TokenStore(self.folder / FOLDER, config.storage),
             network=Network(self.environ),
             present=present,
         )
@@ -256,20 +260,20 @@ def _url(backend: BackendConfig) -> str:
 
 def _presenter(browser: bool, advice: Callable[[], str]) -> Callable[[str], Awaitable[None]]:
     async def present(link: str) -> None:
-        click.echo(f"Open this link to log in:\n\n  {link}\n", err=True)
+        say_lines(f"Open this link to log in:\n\n  {link}\n", err=True)
         if text := advice():
-            click.echo(f"{text}\n", err=True)
+            say_lines(f"{text}\n", err=True)
         if browser:
             from mcpgw.oauth.browser import open_browser
 
             if not await open_browser(link):
-                click.echo("No browser could be opened.", err=True)
+                say("No browser could be opened.", err=True)
 
     return present
 
 
 async def _show_code(page: str, code: str) -> None:
-    click.echo(f"Open this page on any device:\n\n  {page}\n\nCode: {code}\n", err=True)
+    say_lines(f"Open this page on any device:\n\n  {page}\n\nCode: {code}\n", err=True)
 
 
 def _run(run: Callable[[], Awaitable[int]]) -> int:
@@ -281,8 +285,17 @@ def _run(run: Callable[[], Awaitable[int]]) -> int:
     except* Stop as stopped:
         stop = stopped.exceptions[0]
         assert isinstance(stop, Stop)
-        click.echo(f"Error: {stop.message}", err=True)
+        say_lines(f"Error: {stop.message}", err=True)
         status = stop.status
+    except* Exception as group:
+        # A server's data may be invalid in unforeseen ways; the user gets one line all the same.
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        log.debug("auth.crashed", exc_info=error)
+        about = f"{type(error).__name__} (--log-level debug shows where)"
+        say(f"Error: the login cannot go on with what the server sent: {about}", err=True)
+        status = UNAVAILABLE
     return status
 
 

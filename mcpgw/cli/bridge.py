@@ -55,6 +55,11 @@ SERVER: Final = "server"
 @click.option(
     "-p", "--port", type=click.IntRange(0, 65535), default=None, help="Port to listen on (39400)."
 )
+@click.option(
+    "--allow-unauthenticated",
+    is_flag=True,
+    help="Listen beyond this machine; something else must guard the address.",
+)
 @log_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
@@ -82,6 +87,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 
 async def _to_stdio(url: str, headers: Mapping[str, str]) -> int:
+    from mcpgw.backends.guarded_channel import redactor_of
     from mcpgw.config.oauth import OAuthConfig
     from mcpgw.gateway.proxy import bridge_stdio, network_channel
     from mcpgw.oauth.authorizer import OAuthAuthorizer
@@ -105,11 +111,14 @@ async def _to_stdio(url: str, headers: Mapping[str, str]) -> int:
             network=network,
             present=present,
         )
+    redactor = redactor_of(_network_backend(url, headers), os.environ, authorizer)
 
     async def open_server() -> Any:
-        return network_channel(url, network, headers=headers, authorizer=authorizer)
+        return network_channel(
+            url, network, headers=headers, authorizer=authorizer, redactor=redactor
+        )
 
-    return await bridge_stdio(open_server)
+    return await bridge_stdio(open_server, redactor)
 
 
 def _serve_options(options: Mapping[str, Any]) -> ServeOptions:
@@ -133,6 +142,7 @@ def _serve_options(options: Mapping[str, Any]) -> ServeOptions:
         port=options["port"],
         config=config,
         only=SERVER,
+        allow_unauthenticated=options["allow_unauthenticated"],
     )
 
 
@@ -144,9 +154,7 @@ def _backend(options: Mapping[str, Any]) -> BackendConfig:
     if url:
         if not url.startswith(("http://", "https://", "ws://", "wss://")):
             raise click.UsageError(f"--url must start with http, https, ws or wss, not {url!r:.60}")
-        if url.startswith("ws"):
-            return BackendConfig(name=SERVER, ws_url=url, headers=_headers(options["headers"]))
-        return BackendConfig(name=SERVER, http_url=url, headers=_headers(options["headers"]))
+        return _network_backend(url, _headers(options["headers"]))
     try:
         words = split_command(options["stdio_command"])
     except ValueError as error:
@@ -158,11 +166,29 @@ def _backend(options: Mapping[str, Any]) -> BackendConfig:
     )
 
 
+def _network_backend(url: str, headers: Mapping[str, str]) -> BackendConfig:
+    from mcpgw.config.schema import BackendConfig
+
+    if url.startswith("ws"):
+        return BackendConfig(name=SERVER, ws_url=url, headers=headers)
+    return BackendConfig(name=SERVER, http_url=url, headers=headers)
+
+
 def _headers(texts: tuple[str, ...]) -> dict[str, str]:
     from mcpgw.config.expansion import expand
+    from mcpgw.config.wire_values import header_fault, header_name_fault, without_line_end
+    from mcpgw.observe.printable import printable
 
-    found = _pairs(texts, ":", "--header")
-    return {name: expand(value.strip(), os.environ).text for name, value in found.items()}
+    found = {
+        name: without_line_end(expand(value, os.environ).text)
+        for name, value in _pairs(texts, ":", "--header").items()
+    }
+    for name, value in found.items():
+        if fault := header_name_fault(name):
+            raise click.UsageError(f"--header: {printable(name)!r} {fault}")
+        if fault := header_fault(value):
+            raise click.UsageError(f"--header {name}: the value {fault}")
+    return found
 
 
 def _pairs(texts: tuple[str, ...], separator: str, option: str) -> dict[str, str]:

@@ -11,9 +11,29 @@ import click
 
 from mcpgw.cli.app import settle
 from mcpgw.cli.exit_codes import FAILED
+from mcpgw.cli.output import say, say_lines
+from mcpgw.observe.printable import printable
 
 if TYPE_CHECKING:
     from mcpgw.config.loader import Loaded
+
+
+def usable_state_folder() -> Path:
+    """Return the state folder, with its permissions corrected if others could write to it.
+
+    Raises:
+      click.ClickException: it belongs to another user.
+    """
+    from mcpgw.state.folder import state_folder
+    from mcpgw.state.permissions import UnsafeFolder, secure_folder
+
+    folder = state_folder(os.environ)
+    try:
+        for done in secure_folder(folder):
+            say(f"Warning: others could change the state folder; {done}", err=True)
+    except UnsafeFolder as error:
+        raise click.ClickException(printable(str(error))) from None
+    return folder
 
 
 def configured(ctx: click.Context, options: Mapping[str, Any]) -> tuple[Loaded, Path]:
@@ -30,6 +50,6 @@ def configured(ctx: click.Context, options: Mapping[str, Any]) -> tuple[Loaded, 
     try:
         loaded = loader.load(path, environ=os.environ)
     except ConfigError as error:
-        click.echo(f"Error: {error}", err=True)
+        say_lines(f"Error: {error}", err=True)
         ctx.exit(FAILED)
     return loaded, path.parent if path else Path.cwd()

@@ -12,6 +12,7 @@ import trio
 
 from mcpgw.cli.app import settle
 from mcpgw.cli.exit_codes import FAILED, INTERRUPTED
+from mcpgw.cli.output import say_lines
 from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.pipeline.session_state import SessionState
 
@@ -35,11 +36,11 @@ def with_context(
             await nursery.start(gateway.run)
             try:
                 if gateway.problem:
-                    click.echo(f"Error: {gateway.problem}", err=True)
+                    say_lines(f"Error: {gateway.problem}", err=True)
                     return FAILED
                 return await run(gateway.context)
             except Stop as stop:
-                click.echo(f"Error: {stop.message}", err=True)
+                say_lines(f"Error: {stop.message}", err=True)
                 return stop.status
             finally:
                 nursery.cancel_scope.cancel()

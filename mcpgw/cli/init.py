@@ -9,6 +9,7 @@ import click
 
 from mcpgw.cli.app import log_options, settle
 from mcpgw.cli.exit_codes import FAILED
+from mcpgw.cli.output import say, say_lines
 
 EXAMPLES: Final = ("knowledge/weather_current.yaml", "knowledge/public_holidays.yaml")
 """Capability files to copy, relative to the folder of the built-in ones."""
@@ -74,11 +75,11 @@ def command(
     try:
         written = write_first(target, profile, examples=with_examples)
     except OSError as error:
-        click.echo(f"Error: {_reason(error)}", err=True)
+        say(f"Error: {_reason(error)}", err=True)
         ctx.exit(FAILED)
     for path in written:
-        click.echo(f"Created {path}")
-    click.echo(_next_steps(target, profile == "local"))
+        say(f"Created {path}")
+    say_lines(_next_steps(target, profile == "local"))
 
 
 def write_first(target: Path, profile: str, *, examples: bool) -> tuple[Path, ...]:

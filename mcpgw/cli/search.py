@@ -11,8 +11,9 @@ import click
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exit_codes import NOT_FOUND, OK
 from mcpgw.cli.in_process import LEARNING, ask, with_context
-from mcpgw.cli.output import form_option, print_json
+from mcpgw.cli.output import form_option, print_json, say
 from mcpgw.meta.context import GatewayContext
+from mcpgw.observe.printable import printable
 
 
 @click.command("search")
@@ -63,22 +64,22 @@ def command(
 
 
 def _print(found: Mapping[str, Any], *, plain: bool) -> None:
-    names = [f"{match['server']}:{match['tool']}" for match in found["matches"]]
+    names = [printable(f"{match['server']}:{match['tool']}") for match in found["matches"]]
     if plain:
         for name in names:
-            click.echo(name)
+            say(name)
         return
     for word, used in (found.get("corrections") or {}).items():
-        click.echo(f"Searched for '{used}' instead of '{word}'.", err=True)
+        say(f"Searched for '{used}' instead of '{word}'.", err=True)
     width = max(map(len, names), default=0)
     room = max(20, shutil.get_terminal_size().columns - width - 10)
     for name, match in zip(names, found["matches"], strict=True):
-        text = " ".join(match["description"].split())
+        text = printable(" ".join(match["description"].split()))
         if match.get("status") == "disabled":
             text = f"(disabled) {text}"
         shown = text if len(text) <= room else text[: room - 1].rstrip() + "…"
-        click.echo(f"{match['score']:6.2f}  {name:<{width}}  {shown}".rstrip())
+        say(f"{match['score']:6.2f}  {name:<{width}}  {shown}".rstrip())
         for reason in (match.get("ranking") or {}).get("reasons", ()):
-            click.echo(f"{'':6}  {'':<{width}}  {reason}")
+            say(f"{'':6}  {'':<{width}}  {reason}")
     if hint := found.get("hint"):
-        click.echo(hint, err=True)
+        say(hint, err=True)

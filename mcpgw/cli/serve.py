@@ -29,6 +29,11 @@ from mcpgw.cli.fast_path import default_mode
 @click.option(
     "-p", "--port", type=click.IntRange(0, 65535), default=None, help="Port to listen on (39400)."
 )
+@click.option(
+    "--allow-unauthenticated",
+    is_flag=True,
+    help="Listen beyond this machine without a token; something else must guard the address.",
+)
 @log_options
 @click.pass_context
 def command(
@@ -38,6 +43,7 @@ def command(
     http: bool,
     host: str | None,
     port: int | None,
+    allow_unauthenticated: bool,
     config: str | None,
     log_level: str | None,
     log_format: str | None,
@@ -73,6 +79,7 @@ def command(
         http=http or mode == "http",
         host=host,
         port=port,
+        allow_unauthenticated=allow_unauthenticated,
     )
     ctx.exit(_run(tree.run, serving))
 

@@ -5,7 +5,6 @@ Skills are never executed, and their text is printed without control characters.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,11 +17,11 @@ import trio
 from mcpgw.cli.app import log_options, settle
 from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, OK
 from mcpgw.cli.in_process import Stop
-from mcpgw.cli.output import format_option
+from mcpgw.cli.output import format_option, print_json, say, say_lines
 from mcpgw.skills import registry as registries
 from mcpgw.skills.builtin import builtin_folder
 from mcpgw.skills.library import SkillLibrary, uri_of
-from mcpgw.skills.model import Skill, SkillError, shown, shown_line
+from mcpgw.skills.model import Skill, SkillError, shown_line
 from mcpgw.skills.registry import VARIABLE, RegistryError, registry_path
 from mcpgw.text.plural import plural
 
@@ -90,14 +89,14 @@ def import_command(
                 good.append(skill)
         known = registries.add_skills(path, tuple(good)) if good else ()
         if form == "json":
-            _print_json(_imported_json(path, good, known, warnings, faults))
+            print_json(_imported_json(path, good, known, warnings, faults))
         else:
             for skill in good:
                 _print_imported(skill, path, updated=skill.name in known)
             for note in (note for notes in warnings.values() for note in notes):
-                click.echo(f"Warning: {note}", err=True)
+                say(f"Warning: {note}", err=True)
             for fault in faults:
-                click.echo(f"Error: {shown_line(fault)}", err=True)
+                say(f"Error: {shown_line(fault)}", err=True)
         return FAILED if faults else OK
 
     ctx.exit(_guarded(run))
@@ -117,15 +116,15 @@ def list_command(ctx: click.Context, /, form: str, registry: str | None, **optio
         builtin = [skill for skill in library.all() if library.is_builtin(skill.name)]
         if form == "json":
             rows = [library.summary(skill) for skill in imported + builtin]
-            _print_json({"registry": str(library.registry_path), "skills": rows})
+            print_json({"registry": str(library.registry_path), "skills": rows})
             return OK
         if imported:
-            click.echo(f"{len(imported)} skill(s) in {library.registry_path}:")
+            say(f"{len(imported)} skill(s) in {library.registry_path}:")
             _print_rows(imported)
         else:
-            click.echo("No skills imported. Use mcp-gateway skills import <path>")
+            say("No skills imported. Use mcp-gateway skills import <path>")
         if builtin:
-            click.echo(f"\n{plural(len(builtin), 'built-in skill')}:")
+            say_lines(f"\n{plural(len(builtin), 'built-in skill')}:")
             _print_rows(builtin)
         return OK
 
@@ -161,14 +160,14 @@ def search_command(
         hits = library.search(query, limit)
         if form == "json":
             rows = [{**library.summary(hit.skill), "score": hit.score} for hit in hits]
-            _print_json({"query": query, "matches": rows})
+            print_json({"query": query, "matches": rows})
         elif hits:
-            click.echo(f"{len(hits)} match(es) for '{shown_line(query)}':")
+            say(f"{len(hits)} match(es) for '{shown_line(query)}':")
             for hit in hits:
                 name = shown_line(hit.skill.name)
-                click.echo(f"  {name:<{_NAME}} {_cut(hit.skill.description)}".rstrip())
+                say(f"  {name:<{_NAME}} {_cut(hit.skill.description)}".rstrip())
         else:
-            click.echo(f"No skills matched '{shown_line(query)}'.")
+            say(f"No skills matched '{shown_line(query)}'.")
         return OK
 
     ctx.exit(_guarded(run))
@@ -191,7 +190,7 @@ def show_command(
         if skill is None:
             raise _unknown(name, [each.name for each in library.all()])
         if form == "json":
-            _print_json(
+            print_json(
                 {
                     **library.summary(skill),
                     "body": skill.body,
@@ -230,9 +229,9 @@ def remove_command(
             own = [each.name for each in library.all() if not library.is_builtin(each.name)]
             raise _unknown(name, own)
         if form == "json":
-            _print_json({"registry": str(path), "removed": name})
+            print_json({"registry": str(path), "removed": name})
         else:
-            click.echo(f"Removed '{shown_line(name)}' from {path}")
+            say(f"Removed '{shown_line(name)}' from {path}")
         return OK
 
     ctx.exit(_guarded(run))
@@ -242,10 +241,10 @@ def _guarded(run: Callable[[], int]) -> int:
     try:
         return run()
     except Stop as stop:
-        click.echo(f"Error: {shown_line(stop.message)}", err=True)
+        say_lines(f"Error: {shown_line(stop.message)}", err=True)
         return stop.status
     except (SkillError, RegistryError) as error:
-        click.echo(f"Error: {shown_line(str(error))}", err=True)
+        say(f"Error: {shown_line(str(error))}", err=True)
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -261,7 +260,7 @@ def _library(registry: str | None) -> SkillLibrary:
     library = SkillLibrary(path, builtin_folder())
     library.refresh()
     for problem in library.problems:
-        click.echo(f"Warning: {shown_line(problem)}", err=True)
+        say(f"Warning: {shown_line(problem)}", err=True)
     return library
 
 
@@ -328,22 +327,22 @@ def _unknown(name: str, names: list[str]) -> Stop:
 def _print_imported(skill: Skill, path: Path, *, updated: bool) -> None:
     name = shown_line(skill.name)
     done = "Updated" if updated else "Imported"
-    click.echo(f"{done} skill '{name}' {'in' if updated else 'into'} {path}")
-    click.echo(f"  Description: {_cut(skill.description)}")
+    say(f"{done} skill '{name}' {'in' if updated else 'into'} {path}")
+    say(f"  Description: {_cut(skill.description)}")
     if skill.version:
-        click.echo(f"  Version: {shown_line(skill.version)}")
+        say(f"  Version: {shown_line(skill.version)}")
     if skill.files:
-        click.echo(f"  Auxiliary files: {shown_line(', '.join(skill.files))}")
-    click.echo(f"  Content: {skill.content_hash}")
+        say(f"  Auxiliary files: {shown_line(', '.join(skill.files))}")
+    say(f"  Content: {skill.content_hash}")
     if skill.code_blocks:
-        click.echo(f"  {plural(len(skill.code_blocks), 'code block')} stored read-only; never run.")
+        say(f"  {plural(len(skill.code_blocks), 'code block')} stored read-only; never run.")
 
 
 def _print_rows(skills: list[Skill]) -> None:
     for skill in skills:
         name, version = shown_line(skill.name), shown_line(skill.version) or "-"
         row = f"  {name:<{_NAME}} {version:<{_VERSION}} {_cut(skill.description)}"
-        click.echo(row.rstrip())
+        say(row.rstrip())
 
 
 def _print_skill(skill: Skill, *, builtin: bool) -> None:
@@ -362,16 +361,16 @@ def _print_skill(skill: Skill, *, builtin: bool) -> None:
     }
     for label, value in fields.items():
         if value:
-            click.echo(f"{label}: {shown_line(value)}")
+            say(f"{label}: {shown_line(value)}")
     if builtin:
-        click.echo("Built-in skill.")
+        say("Built-in skill.")
     if skill.code_blocks:
-        click.echo(f"Code blocks: {len(skill.code_blocks)} (read-only; never run)")
+        say(f"Code blocks: {len(skill.code_blocks)} (read-only; never run)")
         for index, block in enumerate(skill.code_blocks):
             size = len(block.content.encode())
-            click.echo(f"  [{index}] lang={shown_line(block.lang)} ({size} bytes)")
-    click.echo("\n--- Body ---")
-    click.echo(shown(skill.body), nl=not skill.body.endswith("\n"))
+            say(f"  [{index}] lang={shown_line(block.lang)} ({size} bytes)")
+    say_lines("\n--- Body ---")
+    say_lines(skill.body, nl=not skill.body.endswith("\n"))
 
 
 def _imported_json(
@@ -395,11 +394,6 @@ def _imported_json(
         ],
         "errors": faults,
     }
-
-
-def _print_json(document: Mapping[str, Any]) -> None:
-    # Escapes remove terminal control characters from foreign text, including DEL.
-    click.echo(json.dumps(document, indent=2).replace("\x7f", "\\u007f"))
 
 
 def _cut(text: str) -> str:

@@ -5,7 +5,6 @@ Reads the state file; no gateway needs to run.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -17,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mcpgw.cli.app import log_options, settle
+from mcpgw.cli.configuration import usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, NOT_FOUND, OK
-from mcpgw.cli.output import form_option
+from mcpgw.cli.output import form_option, print_json, say, say_lines
 from mcpgw.config.environment import NO_COLOR
-from mcpgw.state.folder import state_folder
 
 if TYPE_CHECKING:
     from mcpgw.cli.stats_table import Row
@@ -96,11 +95,11 @@ def _show(
     from mcpgw.usage.model import Counts
     from mcpgw.usage.store import FILE, UsageStore
 
-    path = state_folder(os.environ) / FILE
+    path = usable_state_folder() / FILE
     try:
         totals = UsageStore(path).read()
     except StateError as error:
-        click.echo(f"Error: {error}", err=True)
+        say_lines(f"Error: {error}", err=True)
         return FAILED
     counts = totals.counts if totals is not None else Counts()
     if server is not None and counts.tools and all(server != key[0] for key in counts.tools):
@@ -108,7 +107,7 @@ def _show(
 
         called = sorted({key[0] for key in counts.tools})
         hint = did_you_mean(server, called) or f" Servers with calls: {', '.join(called)}."
-        click.echo(f"Error: No calls of server '{server}' recorded.{hint}", err=True)
+        say(f"Error: No calls of server '{server}' recorded.{hint}", err=True)
         return NOT_FOUND
     now = time.time()
     rows = [
@@ -119,9 +118,9 @@ def _show(
     rows = [row for row in rows if row.calls]
     rows.sort(key=lambda row: (_SORTS[sort](row), row.server, row.tool))
     if form == "json":
-        click.echo(json.dumps(_as_json(rows, counts, since, limit, now), indent=2))
+        print_json(_as_json(rows, counts, since, limit, now))
     elif not rows:
-        click.echo(_no_calls(bool(counts.tools), since, str(path)))
+        say_lines(_no_calls(bool(counts.tools), since, str(path)))
     else:
         counters = counts.counters if server is None else {}
         _print_table(rows, counters, since, limit, plain)
@@ -231,6 +230,7 @@ def _print_table(
         period = "the current UTC day" if days == 1 else f"{days} UTC days, including today"
         lines += ["", f"P50 and P95 cover all calls; COST covers {period}."]
     text = "\n".join(lines)
+    # Names were made printable; the colours are ours.
     click.echo(text.encode(encoding, "replace").decode(encoding), color=coloured)
 
 

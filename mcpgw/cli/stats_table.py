@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 import click
 
+from mcpgw.observe.printable import printable
 from mcpgw.text.plural import plural
 from mcpgw.usage.model import ToolUsage, Trend
 
@@ -112,8 +113,8 @@ def table(rows: Sequence[Row], style: Style) -> list[str]:
 def _columns(rows: Sequence[Row], style: Style) -> list[_Column]:
     most = max(row.calls for row in rows)
     return [
-        _Column("SERVER", tuple(_printable(row.server) for row in rows)),
-        _Column("TOOL", tuple(_printable(row.tool) for row in rows)),
+        _Column("SERVER", tuple(printable(row.server) for row in rows)),
+        _Column("TOOL", tuple(printable(row.tool) for row in rows)),
         _Column("CALLS", tuple(f"{row.calls:,}" for row in rows), right=True),
         _Column("BAR", tuple(bar(row.calls / most, blocks=style.blocks) for row in rows)),
         _Column("ERRORS", tuple(_share(row.error_rate) for row in rows), right=True),
@@ -193,11 +194,6 @@ def _coloured(column: _Column, number: int, rows: Sequence[Row], style: Style) -
     if column.title in ("BAR", "24 HOURS"):
         return click.style(text, fg="cyan")
     return text
-
-
-def _printable(name: str) -> str:
-    """Return a name without characters that control a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def _share(share: float) -> str:

@@ -17,8 +17,9 @@ from mcpgw.backends.verdict import refused
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
 from mcpgw.cli.in_process import LEARNING, Stop, ask, with_context
-from mcpgw.cli.output import form_option
+from mcpgw.cli.output import form_option, print_json, print_result, say, say_lines
 from mcpgw.meta.context import GatewayContext
+from mcpgw.observe.printable import printable
 
 if TYPE_CHECKING:
     from mcpgw.backends.server import BackendServer
@@ -69,11 +70,11 @@ def list_command(ctx: click.Context, /, server: str | None, form: str, **options
         ]
         if not len(context.pool):
             hint = "Add one under `backends` in gateway.yaml."
-            click.echo(f"Warning: no servers are configured. {hint}", err=True)
+            say(f"Warning: no servers are configured. {hint}", err=True)
         _print_list(rows, form)
         silent = [b for b in context.pool if not b.known and server in (None, b.name)]
         for backend in silent:
-            click.echo(f"Warning: {backend.situation()}", err=True)
+            say_lines(f"Warning: {backend.situation()}", err=True)
         for backend in context.pool:
             if server in (None, backend.name):
                 _warn_of_lists(backend)
@@ -96,7 +97,7 @@ def inspect_command(ctx: click.Context, /, tool: str, form: str, **options: Any)
     async def run(context: GatewayContext) -> int:
         server, definition = await _find(context, tool)
         if form == "json":
-            click.echo(_pretty({"server": server, **definition}))
+            print_json({"server": server, **definition})
         else:
             _print_definition(server, definition)
         return OK
@@ -157,7 +158,7 @@ def _warn_of_lists(backend: BackendServer) -> None:
     from mcpgw.text.plural import plural
 
     if backend.known and backend.lists.problem:
-        click.echo(f"Warning: server '{backend.name}': {backend.lists.problem}", err=True)
+        say_lines(f"Warning: server '{backend.name}': {backend.lists.problem}", err=True)
     verdict = backend.lists.verdict
     if verdict is not None and not verdict.clean:
         what = plural(len(verdict.withheld), "definition")
@@ -274,13 +275,13 @@ def _json_or_text(value: str) -> Any:
 
 def _print_result(result: Mapping[str, Any], form: str) -> int:
     if form == "json":
-        click.echo(_pretty(result))
+        print_json(result)
     else:
         for block in result.get("content", ()):
             if isinstance(block, Mapping) and block.get("type") == "text":
-                click.echo(block.get("text", ""))
+                print_result(str(block.get("text", "")))
             elif isinstance(block, Mapping):
-                click.echo(f"[{block.get('type')} {block.get('mimeType', '')}]".replace(" ]", "]"))
+                say(f"[{block.get('type')} {block.get('mimeType', '')}]".replace(" ]", "]"))
     if not result.get("isError"):
         return OK
     meta = result.get("_meta")
@@ -293,37 +294,34 @@ def _print_result(result: Mapping[str, Any], form: str) -> int:
 
 def _print_list(rows: list[dict[str, str]], form: str) -> None:
     if form == "json":
-        click.echo(_pretty(rows))
+        print_json(rows)
     elif form == "plain":
         for row in rows:
-            click.echo(f"{row['server']}:{row['name']}")
+            say(f"{row['server']}:{row['name']}")
     elif rows:
+        rows = [{key: printable(value) for key, value in row.items()} for row in rows]
         server = max(len("SERVER"), *(len(row["server"]) for row in rows))
         name = max(len("TOOL"), *(len(row["name"]) for row in rows))
-        click.echo(f"{'SERVER':{server}}  {'TOOL':{name}}  DESCRIPTION")
+        say(f"{'SERVER':{server}}  {'TOOL':{name}}  DESCRIPTION")
         for row in rows:
             text = row["description"]
             text = text if len(text) <= 60 else text[:59] + "…"
-            click.echo(f"{row['server']:{server}}  {row['name']:{name}}  {text}".rstrip())
+            say(f"{row['server']:{server}}  {row['name']:{name}}  {text}".rstrip())
 
 
 def _print_definition(server: str, definition: Mapping[str, Any]) -> None:
     from mcpgw.catalog.summary import input_summary
 
-    click.echo(f"Server:       {server}")
-    click.echo(f"Tool:         {definition['name']}")
+    say(f"Server:       {server}")
+    say(f"Tool:         {definition['name']}")
     if definition.get("title"):
-        click.echo(f"Title:        {definition['title']}")
-    click.echo(f"Description:  {_one_line(definition)}")
-    click.echo(f"Arguments:    {input_summary(definition.get('inputSchema'))}")
-    click.echo("Input schema:")
-    click.echo(_pretty(definition.get("inputSchema")))
+        say(f"Title:        {definition['title']}")
+    say(f"Description:  {_one_line(definition)}")
+    say(f"Arguments:    {input_summary(definition.get('inputSchema'))}")
+    say("Input schema:")
+    print_json(definition.get("inputSchema"))
 
 
 def _one_line(tool: Mapping[str, Any]) -> str:
     text = tool.get("description") or tool.get("title") or ""
     return " ".join(text.split()) if isinstance(text, str) else ""
-
-
-def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)

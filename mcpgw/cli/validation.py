@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import cast
@@ -10,7 +9,7 @@ from typing import cast
 import click
 
 from mcpgw.cli.exit_codes import FAILED, OK, USAGE
-from mcpgw.cli.output import form_option
+from mcpgw.cli.output import form_option, print_json, say, say_lines
 from mcpgw.validation.model import Severity
 
 
@@ -61,10 +60,10 @@ def command(
             if form == "json"
             else output_formats.as_sarif(found, least)
         )
-        click.echo(json.dumps(made, indent=2, ensure_ascii=False))
+        print_json(made)
     if found.broken or not (found.tools or found.notes):
         if not (found.tools or found.broken):
-            click.echo("No tools found.", err=True)
+            say("No tools found.", err=True)
         ctx.exit(USAGE)
     ctx.exit(FAILED if found.failed or unfixed else OK)
 
@@ -84,11 +83,11 @@ def _fix(paths: tuple[Path, ...], *, dry_run: bool, repin: bool) -> bool:
             if fix is None:
                 continue
             if dry_run:
-                click.echo(fix.diff())
+                say_lines(fix.diff())
                 continue
             apply(fix)
-            click.echo(f"Fixed {fix.target}: {'; '.join(fix.done)}", err=True)
+            say(f"Fixed {fix.target}: {'; '.join(fix.done)}", err=True)
         except CannotFix as error:
             unfixed = True
-            click.echo(f"Not fixed: {error}", err=True)
+            say_lines(f"Not fixed: {error}", err=True)
     return unfixed

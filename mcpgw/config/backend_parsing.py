@@ -9,16 +9,23 @@ from typing import Any
 
 import attrs
 
-from mcpgw.config.expansion import expand, expand_home, malformed, split_command
+from mcpgw.config.expansion import REFERENCE, expand, expand_home, malformed, split_command
 from mcpgw.config.failsafe import FailsafeConfig
 from mcpgw.config.problems import Findings, Path
 from mcpgw.config.schema import BACKEND_FORM_KEYS
 from mcpgw.config.value_types import noun
+from mcpgw.config.wire_values import (
+    header_fault,
+    header_name_fault,
+    url_fault,
+    without_line_end,
+)
 
 _NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-_.")
 _LONGEST_NAME = 128
 _SCHEMES = {"http_url": ("http", "https"), "ws_url": ("ws", "wss"), "a2a_url": ("http", "https")}
 _TRANSPORTS = ("command", *_SCHEMES)
+_WIRE_HINT = "Correct it where it is set; the value is not shown here, since it may be a secret."
 _ENV_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -29,6 +36,8 @@ class BackendForms:
     environ: Mapping[str, str] = attrs.field(repr=False)
     failsafe: FailsafeConfig
     found: Findings
+    variables: dict[str, dict[str, str]] = attrs.field(factory=dict, repr=False)
+    """The variables that each backend refers to, with their values."""
 
     def prepare(self, name: str, raw: object) -> dict[str, object] | None:
         """Return the expanded settings of one backend, or None if they are not a map.
@@ -49,23 +58,11 @@ class BackendForms:
         form: dict[str, Any] = {key: item for key, item in (raw or {}).items() if item is not None}
         quiet = form.get("enabled") is False
         self._check_transport(form, path, quiet=quiet)
-        expansion = _Expansion(self.environ, self.found, quiet)
-        for key in ("cwd", *_SCHEMES):
-            if isinstance(form.get(key), str):
-                form[key] = expansion.text(form[key], (*path, key))
-        if isinstance(form.get("cwd"), str):
-            form["cwd"] = expand_home(form["cwd"], self.environ)
-        for key in ("env", "headers"):
-            if isinstance(form.get(key), dict):
-                form[key] = expansion.map(form[key], (*path, key), drop=key == "env")
-        if isinstance(form.get("oauth"), dict):
-            form["oauth"] = {
-                key: expansion.secret(value, (*path, "oauth", str(key)))
-                if isinstance(value, str)
-                else value
-                for key, value in form["oauth"].items()
-            }
-        self._check_urls(form, path)
+        used = self.variables[name] = {}
+        expansion = _Expansion(self.environ, self.found, quiet, used)
+        written: Mapping[Any, Any] = raw or {}
+        self._expand(form, written, path, expansion)
+        self._check_urls(form, written, path)
         if "command" in form:
             form["command"] = self._words(form, path, expansion)
         for field in attrs.fields(FailsafeConfig):
@@ -77,6 +74,31 @@ class BackendForms:
         for form_key in BACKEND_FORM_KEYS:
             form.pop(form_key.name, None)
         return {**form, "name": name}
+
+    def _expand(
+        self, form: dict[str, Any], written: Mapping[Any, Any], path: Path, expansion: _Expansion
+    ) -> None:
+        """Expand the references in the settings, and check the headers."""
+        for key in ("cwd", *_SCHEMES):
+            if isinstance(form.get(key), str):
+                form[key] = expansion.text(form[key], (*path, key))
+        for key in _SCHEMES:
+            if isinstance(form.get(key), str):
+                form[key] = without_line_end(form[key])
+        if isinstance(form.get("cwd"), str):
+            form["cwd"] = expand_home(form["cwd"], self.environ)
+        for key in ("env", "headers"):
+            if isinstance(form.get(key), dict):
+                form[key] = expansion.map(form[key], (*path, key), drop=key == "env")
+        if isinstance(form.get("headers"), dict):
+            form["headers"] = self._headers(form["headers"], written["headers"], path)
+        if isinstance(form.get("oauth"), dict):
+            form["oauth"] = {
+                key: without_line_end(expansion.secret(value, (*path, "oauth", str(key))))
+                if isinstance(value, str)
+                else value
+                for key, value in form["oauth"].items()
+            }
 
     def _check_name(self, name: str, path: Path) -> None:
         hint = f"Use 1 to {_LONGEST_NAME} letters (a-z, A-Z), digits, '-', '_' or '.'."
@@ -121,10 +143,28 @@ class BackendForms:
                 "Remove the key.",
             )
 
-    def _check_urls(self, form: Mapping[str, Any], path: Path) -> None:
+    def _headers(
+        self, headers: Mapping[Any, Any], written: Mapping[Any, Any], path: Path
+    ) -> dict[Any, Any]:
+        """Return the headers without line breaks at the ends of their values; check the rest."""
+        path = (*path, "headers")
+        kept = dict(headers)
+        for name, value in headers.items():
+            if not isinstance(name, str) or not isinstance(value, str) or "\0" in value:
+                continue
+            kept[name] = without_line_end(value)
+            if fault := header_name_fault(name):
+                self.found.error((*path, name), fault, "Use letters, digits and '-'.")
+            elif fault := header_fault(kept[name]):
+                self.found.error((*path, name), f"{_source(written[name])} {fault}", _WIRE_HINT)
+        return kept
+
+    def _check_urls(self, form: Mapping[str, Any], raw: Mapping[Any, Any], path: Path) -> None:
         for key, schemes in _SCHEMES.items():
             url = form.get(key)
-            if isinstance(url, str) and url and not _is_url(url, schemes):
+            if isinstance(url, str) and "\0" not in url and (fault := url_fault(url)):
+                self.found.error((*path, key), f"{_source(raw[key])} {fault}", _WIRE_HINT)
+            elif isinstance(url, str) and url and not _is_url(url, schemes):
                 hint = f"It must start with {' or '.join(f'{scheme}://' for scheme in schemes)}"
                 self.found.error((*path, key), "is not a valid URL", f"{hint}, followed by a host.")
 
@@ -168,6 +208,7 @@ class _Expansion:
     environ: Mapping[str, str]
     found: Findings
     quiet: bool
+    used: dict[str, str] = attrs.field(repr=False)
 
     def text(self, text: str, path: Path) -> str:
         return self._expanded(text, path, " and counts as empty")[0]
@@ -202,6 +243,7 @@ class _Expansion:
 
     def _expanded(self, text: str, path: Path, then: str) -> tuple[str, bool]:
         result = expand(text, self.environ)
+        self.used.update(result.used)
         if not self.quiet:
             for variable in result.unset:
                 self.found.warn(
@@ -215,6 +257,12 @@ class _Expansion:
                 )
                 self.found.warn(path, message)
         return result.text, not result.unset
+
+
+def _source(written: str) -> str:
+    """Return where a value comes from, in words that do not show it."""
+    names = dict.fromkeys(match[1] for match in REFERENCE.finditer(written))
+    return f"the value (with the variable {', '.join(names)})" if names else "the value"
 
 
 def _is_url(url: str, schemes: tuple[str, ...]) -> bool:

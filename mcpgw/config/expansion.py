@@ -16,10 +16,11 @@ _MARK = "\0"
 
 @attrs.frozen
 class Expanded:
-    """Text with its references replaced, and the names of the unset variables."""
+    """Text with its references replaced, the unset variables, and the used ones with values."""
 
     text: str
     unset: tuple[str, ...] = ()
+    used: Mapping[str, str] = attrs.field(factory=dict, repr=False, eq=False)
 
 
 def expand(text: str, environ: Mapping[str, str]) -> Expanded:
@@ -31,16 +32,18 @@ def expand(text: str, environ: Mapping[str, str]) -> Expanded:
     if "${" not in text:
         return Expanded(text)
     unset: dict[str, None] = {}
+    used: dict[str, str] = {}
 
     def value_of(match: re.Match[str]) -> str:
         name, default = match[1], match[2]
         if name in environ:
+            used[name] = environ[name]
             return environ[name]
         if default is None:
             unset[name] = None
         return default or ""
 
-    return Expanded(REFERENCE.sub(value_of, text), tuple(unset))
+    return Expanded(REFERENCE.sub(value_of, text), tuple(unset), used)
 
 
 def malformed(text: str) -> bool:

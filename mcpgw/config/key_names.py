@@ -111,6 +111,8 @@ def _get(tree: Tree, name: str) -> Tree:
 def _used(of: type[attrs.AttrsInstance]) -> dict[str, Tree]:
     tree: dict[str, Tree] = {}
     for field in attrs.fields(of):
+        if "computed" in field.metadata:
+            continue
         part = field.metadata.get("section")
         each = field.metadata.get("each")
         if part is not None:

@@ -18,6 +18,7 @@ from mcpgw.config.problems import ConfigError, Finding, Findings, Problem, dotte
 from mcpgw.config.problems import Path as KeyPath
 from mcpgw.config.schema import ALL_BACKENDS, BackendConfig, GatewayConfig
 from mcpgw.config.value_types import noun
+from mcpgw.state.permissions import exposure
 from mcpgw.text.did_you_mean import correction
 
 
@@ -57,7 +58,9 @@ def load(path: Path | None, *, environ: Mapping[str, str]) -> Loaded:
     overridden = apply_overrides(data, layered)
     found = Findings()
     config = _build(overridden.data, layered, found)
+    files = (*(() if path is None else (path,)), *env_files)
     problems = [
+        *(_exposed(file, fault) for file in files if (fault := exposure(file))),
         *env_problems,
         *overridden.problems,
         *_Locations(path, text, overridden).locate(found),
@@ -71,6 +74,11 @@ def load(path: Path | None, *, environ: Mapping[str, str]) -> Loaded:
         watched=(*(() if path is None else (path.absolute(),)), *env_files),
         environ=layered,
     )
+
+
+def _exposed(file: Path, fault: str) -> Problem:
+    hint = "It decides which programs run: make it yours, and run chmod go-w on it."
+    return Problem(str(file), None, "", f"the file {fault}", hint, "warning")
 
 
 def places(environ: Mapping[str, str], cwd: Path) -> tuple[Path, ...]:
@@ -207,7 +215,8 @@ def _build(
             continue
         backend = _structured(form, BackendConfig, ("backends", name), found)
         if backend is not None:
-            backends[name] = backend
+            variables = MappingProxyType(forms.variables[name])
+            backends[name] = attrs.evolve(backend, variables=variables)
     _check_warm_start(config.meta_mcp.warm_start, raw_backends or {}, found)
     return attrs.evolve(config, backends=MappingProxyType(backends))
 
@@ -219,7 +228,7 @@ def _structured(data: Any, of: type[Any], path: KeyPath, found: Findings) -> Any
         return structure(data, of)
     except ExceptionGroup as error:
         for key, fault in faults(error, path):
-            found.error(key, fault.message, fault.hint)
+            found.error(key, fault.message, fault.hint, discreet=fault.discreet)
     return None
 
 
@@ -256,7 +265,9 @@ class _Locations:
     def _located(self, finding: Finding, lines: Any) -> Problem:
         file, line = self._place(finding.path, lines)
         key = dotted(finding.path)
-        return Problem(file, line, key, finding.message, finding.hint, finding.level)
+        from_variable = file in self.overridden.variables.values()
+        message = (from_variable and finding.discreet) or finding.message
+        return Problem(file, line, key, message, finding.hint, finding.level)
 
     def _place(self, path: KeyPath, lines: Any) -> tuple[str, int | None]:
         variables = self.overridden.variables

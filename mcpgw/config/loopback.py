@@ -17,6 +17,8 @@ def is_loopback(host: str) -> bool:
     import ipaddress
 
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return address.is_loopback if mapped is None else bool(mapped.is_loopback)

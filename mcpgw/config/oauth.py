@@ -31,8 +31,9 @@ def read_callback_host(value: object) -> str:
     host = TEXT.read(value).lower()
     if is_loopback(host):
         return host
-    raise SettingError(
-        f"must be a loopback address, not {host[:40]!r}",
+    raise SettingError.mismatch(
+        "must be a loopback address",
+        host,
         "Use localhost, 127.0.0.1 or ::1: a code sent elsewhere could be intercepted.",
     )
 

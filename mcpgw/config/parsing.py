@@ -26,10 +26,7 @@ class Faults:
         try:
             yield
         except (SettingError, ExceptionGroup) as error:
-            self.found += [
-                SettingError(fault.message, fault.hint, key=(*key, *fault.key))
-                for fault in _each_fault(error)
-            ]
+            self.found += [fault.below(*key) for fault in _each_fault(error)]
 
     def check(self) -> None:
         """Raise the collected faults, if any."""

@@ -75,6 +75,8 @@ class Finding:
     message: str
     hint: str
     level: Level
+    discreet: str = ""
+    """The message without the value, if the message has it."""
 
 
 @attrs.define
@@ -87,9 +89,9 @@ class Findings:
         """Iterate over the findings, in the order in which they were added."""
         return iter(self._found)
 
-    def error(self, path: Path, message: str, hint: str = "") -> None:
+    def error(self, path: Path, message: str, hint: str = "", *, discreet: str = "") -> None:
         """Add an error, which makes the configuration invalid."""
-        self._found[Finding(path, message, hint, "error")] = None
+        self._found[Finding(path, message, hint, "error", discreet)] = None
 
     def warn(self, path: Path, message: str, hint: str = "") -> None:
         """Add a warning, which does not prevent loading."""

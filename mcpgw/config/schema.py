@@ -262,6 +262,11 @@ class BackendConfig:
         default=None, metadata=section(HealthCheckConfig, "Health checks of this backend.")
     )
 
+    variables: Mapping[str, str] = attrs.field(
+        default=NOTHING, repr=False, eq=False, metadata={"computed": True}
+    )
+    """The variables that its settings refer to, with their values."""
+
     @property
     def transport(self) -> Transport:
         """The transport of the server."""

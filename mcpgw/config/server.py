@@ -59,6 +59,13 @@ class ServerConfig:
         TEXT,
         reload="restart",
     )
+    allow_unauthenticated: bool = setting(
+        False,
+        "Listen beyond this machine without a token, because something else guards the address."
+        " Otherwise such a gateway does not start.",
+        FLAG,
+        reload="restart",
+    )
     allowed_hosts: tuple[str, ...] = setting(
         (),
         "Hosts accepted in the `Host` header of requests, in addition to the loopback names.",

@@ -61,7 +61,8 @@ def _converter() -> Converter:
         for field in attrs.fields(cls):
             read = _reader(field.metadata, converter)
             overrides[field.name] = override(
-                omit=True if "each" in field.metadata else None, struct_hook=read
+                omit=True if {"each", "computed"} & field.metadata.keys() else None,
+                struct_hook=read,
             )
         fill = make_dict_structure_fn(cls, converter, **overrides)
 
@@ -116,7 +117,7 @@ def _each(
             yield key, converter.structure(item, of)
         except Exception as error:  # noqa: BLE001  # cattrs raises what the readers raise
             found += [
-                SettingError(fault.message, fault.hint, key=path)
+                SettingError(fault.message, fault.hint, key=path, discreet=fault.discreet)
                 for path, fault in faults(error, (key,))
             ]
     if found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -22,13 +23,33 @@ class SettingError(ValueError):
       message: what is wrong, as a predicate of the setting ("must be a list, not a string").
       hint: how to correct it.
       key: the path from the setting to the invalid part.
+      discreet: the message without the value, for a value from a variable.
     """
 
-    def __init__(self, message: str, hint: str = "", *, key: tuple[str | int, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        key: tuple[str | int, ...] = (),
+        discreet: str = "",
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.key = key
+        self.discreet = discreet or message
+
+    def below(self, *keys: str | int) -> SettingError:
+        """Return the same error of a setting that is below these keys."""
+        return SettingError(self.message, self.hint, key=(*keys, *self.key), discreet=self.discreet)
+
+    @classmethod
+    def mismatch(cls, expected: str, value: object, hint: str = "") -> SettingError:
+        """Return the error of a value that is not what a setting expects."""
+        return cls(
+            f"{expected}, not {_quoted(value)}", hint, discreet=f"{expected}, not {noun(value)}"
+        )
 
 
 @attrs.frozen
@@ -73,12 +94,11 @@ def duration(*, above_zero: bool = True, whole_seconds: bool = False) -> Kind[fl
         try:
             seconds = parse_duration(value)
         except ValueError as error:
-            raise SettingError(
-                f"{error}, not {_quoted(value)}", "Write it as 500ms, 30s, 5m, 2h or 1m30s."
-            ) from None
+            hint = "Write it as 500ms, 30s, 5m, 2h or 1m30s."
+            raise SettingError.mismatch(str(error), value, hint) from None
         if seconds < 0 or (above_zero and seconds == 0):
             bound = "greater than 0" if above_zero else "at least 0"
-            raise SettingError(f"must be {bound}, not {_quoted(value)}")
+            raise SettingError.mismatch(f"must be {bound}", value)
         return seconds
 
     return Kind("duration", read, format_duration)
@@ -89,9 +109,9 @@ def whole(*, minimum: int, words: str = "whole number") -> Kind[int]:
 
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise SettingError(f"must be a whole number without quotes, not {_quoted(value)}")
+            raise SettingError.mismatch("must be a whole number without quotes", value)
         if value < minimum:
-            raise SettingError(f"must be at least {minimum}, not {_quoted(value)}")
+            raise SettingError.mismatch(f"must be at least {minimum}", value)
         return value
 
     return Kind(words, read, str)
@@ -102,12 +122,12 @@ def number(*, minimum: float, above: bool = False) -> Kind[float]:
 
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise SettingError(f"must be a number without quotes, not {_quoted(value)}")
+            raise SettingError.mismatch("must be a number without quotes", value)
         if not abs(value) <= 1e12:
             raise SettingError("must be a finite number of at most 1e12")
         if value < minimum or (above and value == minimum):
             bound = f"greater than {minimum:g}" if above else f"at least {minimum:g}"
-            raise SettingError(f"must be {bound}, not {_quoted(value)}")
+            raise SettingError.mismatch(f"must be {bound}", value)
         return float(value)
 
     return Kind("number", read, lambda value: f"{value:g}")
@@ -115,8 +135,9 @@ def number(*, minimum: float, above: bool = False) -> Kind[float]:
 
 def _read_flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise SettingError(
-            f"must be true or false without quotes, not {_quoted(value)}",
+        raise SettingError.mismatch(
+            "must be true or false without quotes",
+            value,
             "In YAML 1.2, yes, no, on and off are strings.",
         )
     return value
@@ -124,7 +145,8 @@ def _read_flag(value: object) -> bool:
 
 def _read_text(value: object) -> str:
     if not isinstance(value, str):
-        raise SettingError(f"must be a string, not {_quoted(value)}", "Put it in quotes.")
+        # A number without quotes may be a token or a PIN.
+        raise SettingError(f"must be a string, not {noun(value)}", "Put it in quotes.")
     if "\0" in value:
         raise SettingError("must not contain NUL")
     return value
@@ -168,14 +190,23 @@ def _item_fault(item: object, key: str | int) -> SettingError | None:
 
 
 def _quoted(value: object) -> str:
-    """Return a short plain value as written, and the type of any other value."""
+    """Return a short plain value as written, and the type of any other value.
+
+    A string is shown only if it looks like a number, duration, flag or word: a secret that was
+    written at the wrong key must not be shown.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) and abs(value) >= 10**18:
         return "a huge number"
-    if isinstance(value, str | int | float) and len(text := repr(value)) <= 40:
-        return text
-    return noun(value)
+    if isinstance(value, int | float):
+        return repr(value)
+    return repr(value) if isinstance(value, str) and _SHOWN.fullmatch(value) else noun(value)
+
+
+_SHOWN = re.compile(
+    r"[+-]?\d{0,9}(?:[.,]\d{0,6})?\s?[A-Za-z]{0,12}|[A-Za-z]{1,12}(?:[_-][A-Za-z]{1,12})?"
+)
 
 
 def optional(kind: Kind[T]) -> Kind[T | None]:
@@ -189,7 +220,7 @@ def choice(*words: str) -> Kind[str]:
     def read(value: object) -> str:
         if isinstance(value, str) and value.lower() in words:
             return value.lower()
-        raise SettingError(f"must be one of {', '.join(words)}, not {_quoted(value)}")
+        raise SettingError.mismatch(f"must be one of {', '.join(words)}", value)
 
     return Kind(f"one of {', '.join(words)}", read, str)
 
@@ -211,7 +242,7 @@ def map_of(kind: Kind[T]) -> Kind[Mapping[str, T]]:
             try:
                 result[name] = kind.read(item)
             except SettingError as fault:
-                faults.append(SettingError(fault.message, fault.hint, key=(name, *fault.key)))
+                faults.append(fault.below(name))
         if faults:
             raise ExceptionGroup("invalid entries", faults)
         return MappingProxyType(result)

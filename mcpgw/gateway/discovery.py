@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import OwnWords, get_logger
 from mcpgw.state.folder import state_folder
 
 log = get_logger("mcpgw.bridge")
@@ -67,7 +67,7 @@ def gateway_address(
         loaded = loader.load(path if path and path.exists() else None, environ=environ)
         config, environment = loaded.config, loaded.environ
     except ConfigError as error:
-        log.warning("config.rejected", reason=str(error))
+        log.warning("config.rejected", reason=OwnWords(error))
         config = GatewayConfig()
     address = host or config.server.host
     if address in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound

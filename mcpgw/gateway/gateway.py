@@ -33,11 +33,12 @@ from mcpgw.gateway.reload import ConfigReloader
 from mcpgw.meta.context import GatewayContext
 from mcpgw.meta.invoke import call_for_capability
 from mcpgw.meta.registry import MetaToolRegistry
-from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import OwnWords, get_logger
 from mcpgw.pipeline.pipeline import Pipeline
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.state.file_watcher import FileWatcher
 from mcpgw.state.folder import state_folder
+from mcpgw.state.permissions import UnsafeFolder, secure_folder
 from mcpgw.trust.approvals import ApprovalStore
 from mcpgw.trust.vetting import Vetting
 from mcpgw.usage.recorder import Usage
@@ -176,13 +177,19 @@ class Gateway:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = self.processes.nursery = nursery
-                nursery.start_soon(self.vetting.save_at_end)
                 await nursery.start(self.pool.run)
                 await nursery.start(self.parked_calls.run)
                 await nursery.start(self.resource_subscriptions.run, self.pool)
                 await nursery.start(self.files.run)
                 # The session may have ended meanwhile; then the configuration is not needed.
                 await trio.lowlevel.checkpoint_if_cancelled()
+                if not self._secure_folder():
+                    self.loaded.set()
+                    for session in self.session_registry:
+                        self.attach(session)
+                    task_status.started()
+                    await trio.sleep_forever()
+                nursery.start_soon(self.vetting.save_at_end)
                 self.reloader.load_first(self.given)
                 self.loaded.set()
                 for session in self.session_registry:
@@ -208,6 +215,16 @@ class Gateway:
                     nursery.start_soon(supervised, "skills", skills)
         finally:
             self.processes.guardian.close()
+
+    def _secure_folder(self) -> bool:
+        """Correct the permissions of the state folder; return false if it must not be used."""
+        try:
+            for done in secure_folder(self.folder):
+                log.warning("state.permissions_corrected", done=done)
+        except UnsafeFolder as error:
+            self.reloader.refuse(str(error))
+            return False
+        return True
 
     @property
     def _attended(self) -> bool:
@@ -264,7 +281,7 @@ class Gateway:
         self.context.config_problem = problem
         if first and not self._attended:
             return
-        log.error("config.rejected", reason=problem)
+        log.error("config.rejected", reason=OwnWords(problem))
         if not first:
             message = {"level": "error", "data": problem}
             for session in self.session_registry:

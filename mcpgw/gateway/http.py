@@ -6,7 +6,7 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import attrs
@@ -31,7 +31,8 @@ from mcpgw.front.session import END_GRACE, Session
 from mcpgw.gateway.gateway import Gateway
 from mcpgw.gateway.run_file import RunFile
 from mcpgw.gateway.tokens import bearer_token
-from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import get_logger, protect
+from mcpgw.observe.redactor import Redactor
 from mcpgw.pipeline.call import Call, CallFailed
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, RpcError
@@ -42,6 +43,14 @@ if TYPE_CHECKING:
     from mcpgw.front.http.server import Address
 
 log = get_logger("mcpgw.gateway")
+
+EXPOSED: Final = (
+    "{host} can be reached from other machines, and without a token everyone there could use every"
+    " tool. Set auth.enabled and auth.bearer_token (`auto` generates a token), or listen on"
+    " 127.0.0.1. If something else guards this address, set server.allow_unauthenticated: true, or"
+    " use --allow-unauthenticated"
+)
+"""Why the gateway does not listen beyond this machine without authentication."""
 
 
 @attrs.define(eq=False)
@@ -135,6 +144,7 @@ async def listen(
     host: str | None = None,
     port: int | None = None,
     only: str | None = None,
+    allow_unauthenticated: bool = False,
 ) -> str:
     """Serve clients by HTTP until `stop` is set; return why that failed, or "".
 
@@ -145,6 +155,7 @@ async def listen(
       stop: set to end.
       host, port: the address to listen on; overrides the configuration.
       only: the one server that `/mcp` itself shows (a bridge).
+      allow_unauthenticated: like the setting `server.allow_unauthenticated`.
     """
     from mcpgw.front.http.app import make_app
     from mcpgw.front.http.server import CannotListen, serve
@@ -159,6 +170,11 @@ async def listen(
         token = f"mcp_{secrets.token_urlsafe(32)}"
     if config.auth.enabled and not token:
         return "auth.enabled is true, but auth.bearer_token is not set; set a token, or `auto`"
+    allowed = allow_unauthenticated or config.server.allow_unauthenticated
+    if not token and not allowed and not is_loopback(host):
+        return EXPOSED.format(host=host or "all addresses")
+    redactor = Redactor((token,))
+    protect(redactor)
     settings = _settings(config, host, port, token)
     gateway_api = HttpGateway(gateway, only)
     app = make_app(gateway_api, settings, more_routes=openapi_routes(gateway, settings).routes())

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 import trio
 
+from mcpgw.backends.guarded_channel import GuardedChannel
 from mcpgw.observe.log import get_logger
-from mcpgw.protocol.channel import Arrived, Channel, Failed
+from mcpgw.observe.redactor import Redactor
+from mcpgw.protocol.channel import Arrived, Channel, Failed, Received
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_REQUEST, PARSE_ERROR
 from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, valid_id
 from mcpgw.transports.stdio import take_stdio
@@ -51,10 +53,12 @@ class Proxy:
     Args:
       client: the channel of the client; the caller runs and closes it.
       open_server: opens a channel to the server; the proxy runs and closes it.
+      redactor: knows the secrets that are sent to the server; None if it is a gateway of this user.
     """
 
     client: Channel
     open_server: OpenServer
+    redactor: Redactor | None = None
     _server: Any = None
     """The channel of the live session; None if there is none."""
     _initialize: Message | None = None
@@ -178,7 +182,8 @@ class Proxy:
                 with trio.move_on_after(2, shield=True):
                     await server.aclose()
             nursery.cancel_scope.cancel()
-        return received, refused or str(server.ending) or "the server ended the connection"
+        why = refused or str(server.ending) or "the server ended the connection"
+        return received, why if self.redactor is None else self.redactor.known(why)
 
     async def _fail_sent(self, why: str) -> None:
         """Answer sent requests with an error: they may have had an effect, so none is repeated."""
@@ -207,7 +212,7 @@ class Proxy:
             return ""
         await server.send({**self._initialize, "id": _REOPEN_ID})
         while True:
-            received = await server.receive()
+            received = await self._receive(server)
             if isinstance(received, Failed):
                 return str(received.error) if received.error.reason else ""
             message = received.message if isinstance(received, Arrived) else received
@@ -220,12 +225,19 @@ class Proxy:
             await server.send(self._initialized)
         return ""
 
+    async def _receive(self, server: Any) -> Received:
+        """Return the next message of the server, without the secrets that it was sent."""
+        if self.redactor is None:
+            received: Received = await server.receive()
+            return received
+        return await GuardedChannel(server, self.redactor).receive()
+
     async def _from_server(self, server: Any) -> bool:
         """Forward the server's messages until it ends; return whether there were any."""
         received_any = False
         while True:
             try:
-                received = await server.receive()
+                received = await self._receive(server)
             except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
                 return received_any
             if isinstance(received, Failed):
@@ -252,15 +264,20 @@ class Proxy:
         # Otherwise the whole connection has ended, and its `ending` gives the reason.
 
 
-async def bridge_stdio(open_server: OpenServer) -> int:
-    """Bridge the process's stdin and stdout to a server; return the exit status."""
+async def bridge_stdio(open_server: OpenServer, redactor: Redactor | None = None) -> int:
+    """Bridge the process's stdin and stdout to a server; return the exit status.
+
+    Args:
+      open_server: opens the channel to the server.
+      redactor: knows the secrets that are sent to it; None if it is a gateway of this user.
+    """
     channel = take_stdio(limit=MESSAGE_LIMIT)
     why = ""
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(channel.run)
             nursery.start_soon(_end_on_signal, nursery.cancel_scope)
-            why = await Proxy(channel, open_server).run()
+            why = await Proxy(channel, open_server, redactor).run()
             with trio.move_on_after(1):
                 await channel.flush()
             nursery.cancel_scope.cancel()
@@ -285,6 +302,7 @@ def network_channel(
     headers: Mapping[str, str],
     authorizer: Authorizer | None = None,
     kind: Literal["auto", "streamable", "sse"] = "auto",
+    redactor: Redactor | None = None,
 ) -> Any:
     """Return a new channel to a server at an http, https, ws or wss URL."""
     from mcpgw.transports.http_client import HttpChannel
@@ -298,6 +316,7 @@ def network_channel(
         "authorizer": authorizer,
         "limit": MESSAGE_LIMIT,
         "timeouts": HttpTimeouts(),
+        "redactor": redactor or Redactor(),
     }
     if url.startswith(("ws://", "wss://")):
         from mcpgw.transports.websocket_client import WebSocketChannel

@@ -12,7 +12,7 @@ import trio
 
 from mcpgw.config.schema import GatewayConfig
 from mcpgw.config.settings import Settings, Snapshot
-from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import OwnWords, get_logger
 from mcpgw.protocol.errors import INTERNAL_ERROR, RpcError
 from mcpgw.protocol.peer import Params
 from mcpgw.state.file_watcher import SETTLE
@@ -53,6 +53,8 @@ class ConfigReloader:
     reloaded: Callable[[], None] = attrs.field(kw_only=True)
     problem: str = ""
     """Why the configuration could not be loaded at the start; empty if it was."""
+    refused: str = ""
+    """Why none may be loaded in this run; empty if one may."""
     _previous: GatewayConfig = attrs.field(factory=GatewayConfig)
     _file: Path | None = None
     """The file in use; None for the defaults."""
@@ -75,6 +77,11 @@ class ConfigReloader:
         except ConfigError as error:
             self.problem = f"The configuration could not be loaded:\n{error}"
             self.broken(self.problem, first=True)
+
+    def refuse(self, reason: str) -> None:
+        """Load no configuration in this run, for a reason outside of it."""
+        self.problem = self.refused = reason
+        self.broken(reason, first=True)
 
     def reload(self) -> Params:
         """Load the configuration again and apply the changes.
@@ -128,6 +135,8 @@ class ConfigReloader:
         from mcpgw.config import changes, loader
         from mcpgw.config.problems import ConfigError, Problem
 
+        if self.refused:
+            raise ConfigError([Problem("", None, "", self.refused)])
         if self._file is not None and not self._file.exists():
             # An editor or a sync program may replace it; what it protects must not fall away.
             hint = "The configuration in use stays in use until the file is back."
@@ -144,7 +153,7 @@ class ConfigReloader:
         self._previous = self.settings.config
         outcome = changes.diff(self._previous, fresh.config)
         for warning in fresh.warnings:
-            log.warning("config.warning", problem=str(warning))
+            log.warning("config.warning", problem=OwnWords(warning))
         watched = fresh.watched or places
         self._seen = {**_stamps(watched), **{p: self._seen[p] for p in watched if p in self._seen}}
         folder = path.parent if path else here

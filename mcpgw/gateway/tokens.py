@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from mcpgw.config.expansion import expand
 from mcpgw.config.server import AuthConfig
+from mcpgw.config.wire_values import without_line_end
 
 
 def bearer_token(auth: AuthConfig, environ: Mapping[str, str]) -> str:
@@ -15,5 +16,5 @@ def bearer_token(auth: AuthConfig, environ: Mapping[str, str]) -> str:
         return ""
     reference = re.fullmatch(r"env:([A-Za-z_][A-Za-z0-9_]*)", auth.bearer_token)
     if reference is not None:
-        return environ.get(reference[1], "")
-    return expand(auth.bearer_token, environ).text
+        return without_line_end(environ.get(reference[1], ""))
+    return without_line_end(expand(auth.bearer_token, environ).text)

@@ -41,7 +41,7 @@ import attrs
 import trio
 
 from mcpgw.front.session import END_GRACE, Session
-from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import OwnWords, get_logger
 from mcpgw.transports.stdio import take_stdio
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class ServeOptions:
       host, port: the address to listen on; overrides the configuration.
       config: a configuration made by a command, instead of a file.
       only: the one server that clients see, as if they were connected to it (a bridge).
+      allow_unauthenticated: listen beyond this machine without a token.
     """
 
     config_path: Path | None
@@ -79,6 +80,7 @@ class ServeOptions:
     port: int | None = None
     config: GatewayConfig | None = None
     only: str | None = None
+    allow_unauthenticated: bool = False
 
 
 async def run(options: ServeOptions) -> int:
@@ -145,7 +147,7 @@ class _Tree:
                 if not self.options.http:
                     await trio.sleep_forever()
                 if gateway.problem and self.session is None:
-                    log.error("gateway.start_failed", reason=gateway.problem)
+                    log.error("gateway.start_failed", reason=OwnWords(gateway.problem))
                 else:
                     listen_problem = await self._listen(gateway)
                     if self.session is not None and listen_problem:
@@ -161,7 +163,12 @@ class _Tree:
 
         options = self.options
         why = await listen(
-            gateway, self._stop, host=options.host, port=options.port, only=options.only
+            gateway,
+            self._stop,
+            host=options.host,
+            port=options.port,
+            only=options.only,
+            allow_unauthenticated=options.allow_unauthenticated,
         )
         if why:
             log.error("http.listen_failed", reason=why)

@@ -25,7 +25,8 @@ from mcpgw.oauth.probe import probe
 from mcpgw.oauth.renewal import Renewal
 from mcpgw.oauth.status import LoginState, LogoutResult, state_of
 from mcpgw.oauth.step_up import StepUps
-from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import get_logger, protect
+from mcpgw.observe.redactor import Redactor
 from mcpgw.transports.authorization import AuthorizationFailed
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ class OAuthAuthorizer:
     _logged_in_at: float = attrs.field(default=-math.inf, init=False)
     _last_problem: str = attrs.field(default="", init=False)
     _step_ups: StepUps = attrs.field(factory=StepUps, init=False)
+    _redactor: Redactor = attrs.field(init=False, repr=False)
+    """Keeps the tokens out of log lines."""
     _reused: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -116,6 +119,8 @@ class OAuthAuthorizer:
         self._flow = LoginFlow(self.server, self.url, self.config, fetcher, self.now)
         self._kept = CurrentLogin(self.server, self.url, self.config, self.store)
         self._renewal = Renewal(self._flow, self._kept)
+        self._redactor = Redactor(current=self.secrets)
+        protect(self._redactor)
 
     async def headers(self) -> Mapping[str, str]:
         """Return the `Authorization` header, with a token that is renewed before it expires.
@@ -205,6 +210,16 @@ class OAuthAuthorizer:
         """Return the state of the login, without secrets and without any request."""
         login = self._kept.login or self._kept.stored()
         return state_of(login, now=self.now(), link=self._link, problem=self._last_problem)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the tokens and the client secret in use now, which no text may show."""
+        login = self._kept.login
+        found = [self.config.client_secret]
+        if login is not None:
+            found.append(login.client.secret)
+            if login.tokens is not None:
+                found += [login.tokens.access_token, login.tokens.refresh_token]
+        return tuple(each for each in found if each)
 
     @property
     def advice(self) -> str:

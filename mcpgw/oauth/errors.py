@@ -90,10 +90,10 @@ def quoted(text: object, *, secrets: Iterable[str | None] = ()) -> str:
     if not isinstance(text, str):
         return ""
     from mcpgw.observe.redact import redact
+    from mcpgw.observe.secret_forms import SecretForms
 
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "[redacted]")
+    # Cut first, so that an endless answer costs nothing, but not within a secret that is shown.
+    text = SecretForms.of(filter(None, secrets)).text(text[: 16 * _LONGEST])
     plain = "".join(letter if letter.isprintable() else " " for letter in text)
     plain = " ".join(redact(plain).split())
     return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"

@@ -166,7 +166,10 @@ def canonical(url: str) -> str:
 
 def without_query(url: str) -> str:
     """Return a URL for messages, without its query, which may contain a key."""
-    return f"{origin_of(url)}{urlsplit(url).path}"
+    try:
+        return f"{origin_of(url)}{urlsplit(url).path}"
+    except ValueError:
+        return origin_of(url)
 
 
 def origin(url: str) -> str:

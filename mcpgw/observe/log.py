@@ -2,6 +2,9 @@
 
 `get_logger` returns a light wrapper of structlog, which is imported when the first line is written.
 Lines below the level cost one comparison.
+
+Every value is cut, redacted and made printable, whatever it is: known secrets are replaced in all
+texts, what looks like a credential in foreign ones (all but `OwnWords`).
 """
 
 from __future__ import annotations
@@ -9,13 +12,26 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-from typing import IO, Any, Final, TextIO, cast
+import weakref
+from typing import IO, TYPE_CHECKING, Any, Final, TextIO, cast
 
 import attrs
+
+if TYPE_CHECKING:
+    from mcpgw.observe.redactor import Redactor
 
 LEVELS: Final = {"trace": 5, "debug": 10, "info": 20, "warning": 30, "warn": 30, "error": 40}
 
 FORMS: Final = ("text", "json")
+
+
+_QUOTED_BY_CONSOLE: Final = frozenset(" \t=\r\n\"'")
+MOST_TEXT: Final = 4_096
+"""Characters of one value that are logged."""
+MOST_TRACEBACK: Final = 16_384
+"""Characters of a traceback that are logged, from its end."""
+MOST_ITEMS: Final = 100
+"""Items of a list or map that are logged."""
 
 
 @attrs.define
@@ -24,6 +40,8 @@ class _Settings:
     json: bool = False
     output: IO[str] | None = None
     logger: Any = None
+    redactors: tuple[weakref.ref[Redactor], ...] = ()
+    """Replaced as a whole, because worker threads log too."""
 
 
 # Like every logging library, this module has process-wide settings.
@@ -47,6 +65,22 @@ def configure(*, level: str = "info", form: str = "text", output: IO[str] | None
     _settings.json = form == "json"
     _settings.output = output
     _settings.logger = None
+
+
+class OwnWords(str):
+    """A text in the gateway's own words, whose foreign parts were redacted before.
+
+    Its words may look like a credential (`GITHUB_TOKEN: the variable X is not set`), so the log
+    replaces only known secrets in it.
+    """
+
+    __slots__ = ()
+
+
+def protect(redactor: Redactor) -> None:
+    """Keep the secrets that a redactor knows out of all log lines, as long as it is in use."""
+    alive = tuple(known for known in _settings.redactors if known() is not None)
+    _settings.redactors = (*alive, weakref.ref(redactor))
 
 
 @attrs.frozen
@@ -125,26 +159,28 @@ def _structlog() -> Any:
 
 
 def _make() -> Any:
-    from mcpgw.observe.redact import redact
-
     structlog = _structlog()
-
-    def redact_values(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-        return {k: redact(v) if isinstance(v, str) else v for k, v in event.items()}
-
-    renderer: Any = (
-        structlog.processors.JSONRenderer(default=repr)
-        if _settings.json
-        else structlog.dev.ConsoleRenderer(
+    renderer: Any
+    if _settings.json:
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        console = structlog.dev.ConsoleRenderer(
             colors=False, exception_formatter=structlog.dev.plain_traceback, pad_event_to=28
         )
-    )
+
+        def renderer(logger: Any, method: str, event: dict[str, Any]) -> str:
+            from mcpgw.observe.printable import printable_lines
+
+            trace = event.pop("exception", "")
+            line = console(logger, method, {key: _shown(value) for key, value in event.items()})
+            return f"{line}\n{printable_lines(trace)}" if trace else line
+
     chain = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        redact_values,
+        _safe_values,
         renderer,
     ]
     return structlog.wrap_logger(
@@ -152,3 +188,51 @@ def _make() -> Any:
         processors=chain,
         wrapper_class=structlog.BoundLogger,
     )
+
+
+def _safe_values(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a line, cut and redacted."""
+    safe = {key: _safe(value) for key, value in event.items() if key != "exception"}
+    if "exception" in event:
+        text = str(event["exception"])
+        safe["exception"] = _redacted(text[-MOST_TRACEBACK:], MOST_TRACEBACK)
+    return safe
+
+
+def _safe(value: Any, depth: int = 5) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, OwnWords):
+        return _without_known(value)[:MOST_TEXT]
+    if isinstance(value, str):
+        return _redacted(value, MOST_TEXT)
+    if depth and isinstance(value, list | tuple | set | frozenset):
+        return [_safe(each, depth - 1) for each in list(value)[:MOST_ITEMS]]
+    if depth and isinstance(value, dict):
+        items = list(value.items())[:MOST_ITEMS]
+        return {_redacted(str(key), MOST_TEXT): _safe(each, depth - 1) for key, each in items}
+    return _redacted(repr(value), MOST_TEXT)
+
+
+def _redacted(text: str, limit: int) -> str:
+    from mcpgw.observe.redactor import Redactor
+
+    # Twice the limit, so that a known secret at the limit is seen whole.
+    return Redactor().foreign(_without_known(text[: 2 * limit]), limit)
+
+
+def _without_known(text: str) -> str:
+    for known in _settings.redactors:
+        if (redactor := known()) is not None:
+            text = redactor.known(text)
+    return text
+
+
+def _shown(value: Any) -> Any:
+    """Return a value for the console, which quotes texts with blanks by repr()."""
+    from mcpgw.observe.printable import printable
+
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    return text if _QUOTED_BY_CONSOLE & set(text) else printable(text)

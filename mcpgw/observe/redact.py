@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Final
+
+from mcpgw.observe.token_formats import SECRET_URLS, TOKENS
 
 PLACEHOLDER: Final = "[redacted]"
 
@@ -18,24 +20,14 @@ PLACEHOLDER: Final = "[redacted]"
 _START: Final = r"(?:(?<![\w-])|(?<=\\[nrt]))"
 """The start of a word, also right after an escaped line end."""
 
-_TOKEN: Final = "|".join(
-    (
-        r"sk-(?=[\w-]*\d)[\w-]{16,}",  # OpenAI, Anthropic and others
-        r"[sr]k_(?:live|test)_\w{16,}[\w-]*",  # Stripe
-        r"gh[pousr]_\w{16,}[\w-]*|github_pat_\w{16,}[\w-]*",
-        r"glpat-[\w-]{16,}",
-        r"(?:AKIA|ASIA)[0-9A-Z]{16}[\w-]*",  # AWS
-        r"AIza[\w-]{30,}",  # Google
-        r"xox[a-z]-[\w-]{8,}|xapp-[\w-]{8,}",  # Slack
-        r"npm_\w{30,}[\w-]*|pypi-[\w-]{30,}|hf_\w{20,}[\w-]*",
-        r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*){1,4}",  # JWT
-    )
-)
+_TOKEN: Final = rf"(?:{'|'.join(TOKENS)})[\w-]*"
 _KEY: Final = (
     r"(?:passw(?:or)?d|passphrase|passcode|secret|token"
-    r"|(?:api|access|private|signing|encryption)[_-]?key)"
+    r"|(?:api|access|private|signing|encryption|account|shared[_-]?access|subscription|master|auth)"
+    r"[_-]?key)"
     # `API_KEY_PROD`, `SECRET_ACCESS_KEY`; not `TOKEN_COUNT`, `tokens`, `secretary`.
-    r"(?:[_-](?!count|limit|type|name|ur[il]|file|path|endpoint|expir)[a-z0-9]{1,16}){0,2}"
+    r"(?:[_-](?!count|limit|type|name|ur[il]|file|path|endpoint|expir|santa|manager|store|version"
+    r"|provider|length|size|budget|usage|scope|id\b)[a-z0-9]{1,16}){0,2}"
 )
 _PLAIN_WORD: Final = (
     r"(?:null|none|true|false|undefined|missing|required|invalid|expired|not|is|must|to|and|or"
@@ -69,28 +61,34 @@ _JSON_IN_A_STRING: Final = (
     rf"{_KEY}\\{{1,3}}\"[ \t]{{0,4}}:[ \t]{{0,4}}\\{{1,3}}\"(?P<secret>[^\"\\\n]+)"
 )
 _ASSIGNMENT: Final = rf"{_KEY}[\"']?[ \t]{{0,4}}(?:=>|[=:])[ \t]{{0,4}}{_VALUE}"
+_SHORT_NAME: Final = (
+    # `PWD` is also the working folder. `pass: 3` is the result of a test.
+    r"(?:(?<![a-z])pwd[\"']?[ \t]{0,4}[=:]|(?<![a-z])(?:pass|pw)[\"']?=)"
+    rf"[ \t]{{0,4}}(?![\"']?(?:[/~.]|[a-z]:[\\/])){_VALUE}"
+)
+_SIGNED_URL: Final = (
+    r"[?&;](?:sig|signature|x-(?:amz|goog)-(?:signature|credential)|auth|code|key)="
+    r"(?P<secret>[^\s&\"'<>#\\]{8,})"
+)
+_COOKIE: Final = (
+    r"(?:set-)?cookie\\{0,3}[\"']?[ \t]{0,4}[=:][ \t]{0,4}\\{0,3}[\"']?"
+    rf"(?!{_REFERENCE})(?P<secret>[^\s=;,\"'\\]{{1,100}}=[^\r\n\"'\\]+)"
+)
 _OPTION: Final = rf"--(?:[a-z0-9]{{1,16}}-){{0,3}}{_KEY}(?:[\"'],[ \t]{{0,3}}|[ \t]{{1,3}}){_VALUE}"
 
 
-def redact(text: str, secrets: Collection[str] = ()) -> str:
-    """Replace credentials in a text by `[redacted]`.
+def redact(text: str) -> str:
+    """Replace credentials in a foreign text by `[redacted]`.
 
-    Credentials are the given values, and text that looks like one: bearer tokens and other
-    `Authorization` headers, tokens of well-known services, JSON Web Tokens, private keys in PEM
-    format, user and password in URLs, and values assigned to a password, secret, token or API key
-    (`key=value`, `key: value`, `"key": "value"`, `--key value`).
+    Credentials are recognised by what they look like: bearer tokens and other
+    `Authorization` headers, cookies, tokens of well-known services, JSON Web Tokens, private keys
+    in PEM format, user and password in URLs, signatures in URLs, and values assigned to a password,
+    secret, token or API key (`key=value`, `key: value`, `"key": "value"`, `--key value`).
 
-    This is a second line of defence: a credential of unknown form is found only if it is given.
+    This is a second line of defence: `Redactor` knows the configured secrets.
     A second pass changes nothing, and the time is linear in the length of the text.
-
-    Args:
-      text: any text.
-      secrets: values to replace everywhere. To keep the text readable, only values of at least 8
-        characters are replaced, or 6 if they have both letters and digits.
     """
     pieces = text.split(PLACEHOLDER)
-    for secret in sorted({value for value in secrets if _is_secret(value)}, key=len, reverse=True):
-        pieces = [part for piece in pieces for part in piece.split(secret)]
     for pattern in _patterns():
         pieces = [part for piece in pieces for part in _without_secrets(pattern, piece)]
     return PLACEHOLDER.join(pieces)
@@ -99,19 +97,15 @@ def redact(text: str, secrets: Collection[str] = ()) -> str:
 @functools.cache
 def _patterns() -> tuple[re.Pattern[str], ...]:
     """Return the patterns, compiled on first use, because that would slow down the start."""
-    exact = (_PRIVATE_KEY, _USER_OF_URL, rf"{_START}(?P<secret>{_TOKEN})")
-    any_case = (_AUTHORIZATION, _BEARER, _JSON_IN_A_STRING, _ASSIGNMENT, _OPTION)
+    exact = (_PRIVATE_KEY, _USER_OF_URL, *SECRET_URLS, rf"{_START}(?P<secret>{_TOKEN})")
+    any_case = (
+        *(_COOKIE, _AUTHORIZATION, _BEARER, _JSON_IN_A_STRING, _ASSIGNMENT, _OPTION),
+        *(_SHORT_NAME, _SIGNED_URL),
+    )
     return (
         *(re.compile(pattern, re.ASCII) for pattern in exact),
         *(re.compile(pattern, re.ASCII | re.IGNORECASE) for pattern in any_case),
     )
-
-
-def _is_secret(value: str) -> bool:
-    """Return true if a value is too long to be just a number, flag or word."""
-    if len(value) >= 8:
-        return True
-    return len(value) >= 6 and any(map(str.isalpha, value)) and any(map(str.isdigit, value))
 
 
 def _without_secrets(pattern: re.Pattern[str], text: str) -> Iterator[str]:

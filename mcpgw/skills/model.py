@@ -7,6 +7,8 @@ from typing import Final
 
 import attrs
 
+from mcpgw.observe.printable import printable, printable_lines
+
 FILE: Final = "SKILL.md"
 """The file that makes a folder a skill."""
 
@@ -107,14 +109,9 @@ def shown(text: str) -> str:
     Control characters, invisible characters and direction marks are written as escapes; line
     ends, tabs and spaces of all widths stay.
     """
-    return "".join(
-        letter
-        if letter.isprintable() or letter in "\n\t" or (letter.isspace() and letter > "\x9f")
-        else letter.encode("unicode_escape").decode("ascii")
-        for letter in text
-    )
+    return printable_lines(text)
 
 
 def shown_line(text: str) -> str:
     """Return untrusted text as `shown` does, on one line."""
-    return shown(" ".join(text.split()))
+    return printable(" ".join(text.split()))

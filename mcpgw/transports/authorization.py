@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import attrs
@@ -27,6 +27,9 @@ class Authorizer(Protocol):
         Raises:
           AuthorizationFailed: there are no credentials that the server would accept.
         """
+
+    def secrets(self) -> Collection[str]:
+        """Return the tokens and other secrets in use now, which no text may show."""
 
     async def challenged(self, status: int, headers: Mapping[str, str]) -> bool:
         """Handle a refused request; return whether to send it again.

@@ -15,6 +15,7 @@ import attrs
 import trio
 
 from mcpgw.observe.log import get_logger
+from mcpgw.observe.redactor import Redactor
 from mcpgw.protocol.channel import Failed, Received
 from mcpgw.protocol.errors import ConnectionLost
 from mcpgw.protocol.header_params import HeaderParam, modern_headers
@@ -60,6 +61,7 @@ class HttpChannel:
       limit: the largest message accepted, in bytes.
       timeouts: the time limits.
       kind: the transport; `auto` detects it.
+      redactor: knows the secrets that a response may repeat.
       tool_params: the parameters with headers, by tool; filled by the owner.
     """
 
@@ -71,6 +73,7 @@ class HttpChannel:
     limit: int = attrs.field(kw_only=True, default=10 * 1024 * 1024)
     timeouts: HttpTimeouts = attrs.field(kw_only=True, factory=HttpTimeouts)
     kind: Literal["auto", "streamable", "sse"] = attrs.field(kw_only=True, default="auto")
+    redactor: Redactor = attrs.field(kw_only=True, factory=Redactor)
     tool_params: dict[str, tuple[HeaderParam, ...]] = attrs.field(init=False, factory=dict)
     expired: bool = attrs.field(init=False, default=False)
     ending: str = attrs.field(init=False, default="")
@@ -97,7 +100,13 @@ class HttpChannel:
         self._ordered.set()
         self._exchange = Exchange(self.network, self.headers, self.authorizer, self.timeouts)
         self._responses = HttpResponses(
-            self.name, self.url, self.limit, self._exchange, self._session, self._deliver
+            self.name,
+            self.url,
+            self.limit,
+            self._exchange,
+            self._session,
+            self._deliver,
+            self.redactor,
         )
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ import attrs
 import trio
 
 from mcpgw.observe.log import get_logger
+from mcpgw.observe.redactor import ERROR_LIMIT
 from mcpgw.protocol.jsonrpc import Malformed, Message, decode
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from mcpgw.observe.redactor import Redactor
     from mcpgw.transports.authorization import Authorizer
     from mcpgw.transports.network import Network
 
@@ -210,12 +212,15 @@ class Exchange:
             sent["Content-Type"] = "application/json"
         if self.authorizer is not None:
             sent |= await self.authorizer.headers()
-        request = self._client.build_request(
-            method,
-            url,
-            headers=[(name.encode(), value.encode()) for name, value in sent.items()],
-            content=body,
-        )
+        try:
+            request = self._client.build_request(
+                method,
+                url,
+                headers=[(name.encode(), value.encode()) for name, value in sent.items()],
+                content=body,
+            )
+        except httpx.InvalidURL:
+            raise Fatal("a URL that the server named is not valid", sent=False) from None
         where = described(url)
         try:
             limit = self.timeouts.first_byte
@@ -229,6 +234,10 @@ class Exchange:
             ) from None
         except (httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
             raise Fatal(f"cannot connect to {where}: {_cause(error)}", sent=False) from None
+        except httpx.LocalProtocolError:
+            # Its message would quote the value, which may be a token.
+            reason = "the request cannot be sent: a header holds a character that none may hold"
+            raise RequestLost(reason, sent=False) from None
         except httpx.TransportError as error:
             raise RequestLost(
                 f"the connection to {where} broke: {_cause(error)}",
@@ -280,6 +289,14 @@ async def read_bounded(response: httpx.Response, limit: int) -> bytes | None:
             else:
                 parts.append(chunk)
     return None if size > limit else b"".join(parts)
+
+
+def refusal_of(response: httpx.Response, body: bytes, redactor: Redactor) -> str:
+    """Return the status of a refused request, with the first line of a plain body."""
+    phrase = redactor.foreign(response.reason_phrase, 100)
+    line = body[:ERROR_LIMIT].decode("utf-8", "replace").strip().partition("\n")[0]
+    shown = redactor.foreign(line, 200) if line and not line.startswith("<") else ""
+    return f"HTTP {response.status_code} {phrase}".rstrip() + (f": {shown}" if shown else "")
 
 
 def described(url: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from mcpgw.observe.redactor import Redactor
 from mcpgw.protocol.channel import Arrived, Paused, Received
 from mcpgw.protocol.errors import METHOD_NOT_FOUND
 from mcpgw.protocol.jsonrpc import (
@@ -22,6 +23,7 @@ from mcpgw.transports.http_exchange import (
     RequestLost,
     read_messages,
     read_whole,
+    refusal_of,
     retry_after,
 )
 from mcpgw.transports.http_session import (
@@ -69,6 +71,7 @@ class HttpResponses:
       exchange: sends requests.
       session: the session of the conversation.
       deliver: takes what is received.
+      redactor: knows the secrets that a response may repeat.
     """
 
     name: str
@@ -77,6 +80,7 @@ class HttpResponses:
     exchange: Exchange
     session: HttpSession
     deliver: Callable[[Received], None]
+    redactor: Redactor = attrs.field(factory=Redactor)
 
     async def check_session(self) -> None:
         """Raise SessionForgotten if the server no longer knows the session."""
@@ -115,8 +119,8 @@ class HttpResponses:
         elif kind == "application/json":
             await self._take_body(await read_whole(response, self.limit), request, message)
         else:
-            reason = f"HTTP {response.status_code} with {kind or 'no content'}"
-            raise RequestLost(f"{reason} instead of a response")
+            shown = self.redactor.foreign(kind, 100) or "no content"
+            raise RequestLost(f"HTTP {response.status_code} with {shown} instead of a response")
 
     async def read_refusal(self, response: httpx.Response, message: Message) -> Refusal:
         """Read a response with an error status.
@@ -133,9 +137,7 @@ class HttpResponses:
             if (status < 500 and status != 429) or mentions_session(body):
                 await self.check_session()
         found = [each for each in read_messages(body) if isinstance(each, dict)]
-        reason = f"HTTP {status} {response.reason_phrase}".rstrip()
-        line = body.decode("utf-8", "replace").strip().partition("\n")[0][:200]
-        reason += f": {line}" if line and not line.startswith("<") else ""
+        reason = refusal_of(response, body, self.redactor)
         wait = retry_after(response)
         if status == 429 and wait is None:
             wait = BUSY_PAUSE

@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from mcpgw.observe.log import get_logger
+from mcpgw.observe.redactor import Redactor
 from mcpgw.protocol.channel import Failed, Received
 from mcpgw.protocol.errors import ConnectionLost
 from mcpgw.protocol.jsonrpc import Message, RequestId, decode, encode
@@ -38,6 +39,8 @@ CLOSE_GRACE: Final = 2.0
 PING_PAUSE: Final = 20.0
 """Seconds without data before a ping, or a third of the `idle` time if that is less. Proxies
 commonly cut connections that are silent for a minute."""
+LONGEST_ENDING: Final = 1_000
+"""Characters of the reason of the end that are kept."""
 
 _NORMAL: Final = 1000
 _NOT_TEXT: Final = 1003
@@ -109,6 +112,7 @@ class WebSocketChannel:
       authorizer: provides credentials, if the server needs any.
       limit: the largest message accepted, in bytes; a larger one ends the connection (1009).
       timeouts: the time limits.
+      redactor: knows the secrets that a refusal or close reason may repeat.
     """
 
     name: str
@@ -118,6 +122,7 @@ class WebSocketChannel:
     authorizer: Authorizer | None = None
     limit: int
     timeouts: Timeouts = attrs.field(factory=WebSocketTimeouts)
+    redactor: Redactor = attrs.field(factory=Redactor)
     ending: str = attrs.field(default="", init=False)
     """The reason of the end, for people; empty before it."""
     _code: int | None = attrs.field(default=None, init=False)
@@ -234,7 +239,7 @@ class WebSocketChannel:
         """End the conversation with a reason and our close code; only the first call counts."""
         if self._stopped.is_set():
             return
-        self._code, self.ending = code, ending
+        self._code, self.ending = code, self.redactor.foreign(ending, LONGEST_ENDING)
         self._stopped.set()
         self._room.unpark_all()
         if not self._open:
@@ -397,4 +402,4 @@ def _closed(reason: CloseReason | None) -> str:
         return "the connection broke without a closing handshake"
     name = _CODE_NAMES.get(reason.code)
     words = f"the WebSocket was closed with code {reason.code}" + (f" ({name})" if name else "")
-    return f"{words}: {reason.reason:.200}" if reason.reason else words
+    return f"{words}: {reason.reason}" if reason.reason else words

@@ -224,7 +224,7 @@ async def _tunnel(proxy: Target, target: Target, network: Network) -> trio.abc.S
     if head is not None and 200 <= head.status < 300:
         return stream
     await trio.aclose_forcefully(stream)
-    answer = "invalid HTTP" if head is None else f"{head.status} {head.reason:.100}".strip()
+    answer = "invalid HTTP" if head is None else f"{head.status} {head.reason:.1000}".strip()
     raise Unreachable(f"the proxy {proxy.place} answered CONNECT {target.place} with {answer}")
 
 

@@ -250,7 +250,7 @@ def _root(failure: BaseException) -> BaseException:
 
 def refusal_words(head: Head) -> str:
     """Return an explanation of a refused handshake, with advice."""
-    words = f"the server refused the handshake with {head.status} {head.reason:.100}".rstrip()
+    words = f"the server refused the handshake with {head.status} {head.reason:.1000}".rstrip()
     if 300 <= head.status < 400:
         return f"{words}: redirects are not followed; set ws_url to the final URL"
     advice = _ADVICE.get(head.status)

@@ -24,7 +24,7 @@ from mcpgw.backends.verdict import INSTRUCTIONS, SERVER_INFO, Cause, Doubt, Verd
 from mcpgw.config.settings import Snapshot
 from mcpgw.config.trust import SecurityConfig
 from mcpgw.observe.log import get_logger
-from mcpgw.text.printable import printable
+from mcpgw.observe.printable import printable
 from mcpgw.trust.approval_changes import Key
 from mcpgw.trust.approval_mirror import ApprovalMirror
 from mcpgw.trust.examination import (

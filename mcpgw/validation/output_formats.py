@@ -28,14 +28,14 @@ def as_text(report: Report, least: Severity, *, colour: bool = False) -> str:
             mark = result.severity
             if colour:
                 mark = f"\033[{_COLOURS[mark]}m{mark}\033[0m"  # type: ignore[assignment]
-            place = tool.tool.file + (f":{result.line}" if result.line else "")
+            place = printable(tool.tool.file) + (f":{result.line}" if result.line else "")
             lines.append(f"  [{mark}] {result.code} {RULES[result.code][0]} {place}")
             lines += [f"      {printable(issue)}" for issue in result.issues]
             if result.hint:
-                lines.append(f"      {result.hint}")
+                lines.append(f"      {printable(result.hint)}")
     for kind, found in (("ERROR", report.broken), ("WARN", report.notes)):
         for each in found if kind == "ERROR" or ORDER[least] <= ORDER["WARN"] else ():
-            place = each.file + (f":{each.line}" if each.line else "")
+            place = printable(each.file) + (f":{each.line}" if each.line else "")
             lines.append(f"[{kind}] {each.code} {place}: {printable(each.message)}")
     count = len(report.tools)
     total = f"{report.grade} ({report.score:.2f})" if count else "none"

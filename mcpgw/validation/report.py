@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import attrs
 
+from mcpgw.observe.printable import printable as escaped
 from mcpgw.validation.model import ORDER, Key, Result, Severity, ToolView, graded
 from mcpgw.validation.rules import SINGLE, style_of, words_of
 
@@ -232,5 +233,4 @@ def _across(views: Sequence[ToolView]) -> dict[int, list[Result]]:
 
 def printable(text: str) -> str:
     """Return a text in one line, with terminal control characters escaped."""
-    plain = re.sub(r"\s+", " ", text)
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in plain)
+    return escaped(re.sub(r"\s+", " ", text))

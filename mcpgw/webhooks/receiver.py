@@ -16,6 +16,8 @@ import attrs
 import trio
 
 from mcpgw.observe.log import get_logger
+from mcpgw.observe.redactor import counts
+from mcpgw.observe.secret_forms import SecretForms
 from mcpgw.state.database import StateError
 from mcpgw.webhooks.deduplication import delivery_keys
 from mcpgw.webhooks.definition import Endpoint
@@ -217,8 +219,11 @@ class Receiver:
         statistics.last_received_at = now
         if not endpoint.notify:
             return _received()
-        event, mapped = _event(endpoint, payload, plain, now)
         keys = delivery_keys(endpoint, plain, payload, body)
+        if endpoint.secret and counts(endpoint.secret):
+            # Some services repeat the secret in the payload, which goes to a model.
+            payload = SecretForms.of([endpoint.secret]).value(payload)
+        event, mapped = _event(endpoint, payload, plain, now)
         with trio.move_on_after(LONGEST, shield=True):
             return await self._hand_over(route, event, keys, mapped=mapped)
         return _try_again()

@@ -95,6 +95,7 @@ def test_what_we_use_is_known_or_ours() -> None:
     assert {
         "failsafe.concurrency",
         "backends.*.start_timeout",
+        "server.allow_unauthenticated",
         "backends.*.ws_url",
         "backends.*.connect_timeout",
         "backends.*.first_byte_timeout",

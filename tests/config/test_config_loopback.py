@@ -7,7 +7,9 @@ import pytest
 from mcpgw.config.loopback import LOOPBACK_HOSTS, is_loopback
 
 
-@pytest.mark.parametrize("host", [*sorted(LOOPBACK_HOSTS), "LocalHost", "127.8.9.10"])
+@pytest.mark.parametrize(
+    "host", [*sorted(LOOPBACK_HOSTS), "LocalHost", "127.8.9.10", "127.0.0.2", "::ffff:127.0.0.1"]
+)
 def test_names_and_addresses_of_this_machine(host: str) -> None:
     """The whole network 127.0.0.0/8 counts, and case does not."""
     assert is_loopback(host)

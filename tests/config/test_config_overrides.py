@@ -77,7 +77,7 @@ def test_data_of_the_file_is_left_as_it_is() -> None:
             "soon",
             (
                 "MCP_GATEWAY_SERVER__SHUTDOWN_TIMEOUT: server.shutdown_timeout: must be a"
-                " duration, not 'soon'. Write it as 500ms, 30s, 5m, 2h or 1m30s."
+                " duration, not a string. Write it as 500ms, 30s, 5m, 2h or 1m30s."
             ),
         ),
         (

@@ -230,3 +230,54 @@ async def test_a_running_gateway(tmp_path: Path) -> None:
     assert 4 == len(told)
     assert any("tool 'bad' is withheld: tool poisoning" in text for text in told)
     assert all("id_rsa" in text for text in told)
+
+
+class TestPermissions:
+    """Files and folders that others could change."""
+
+    @pytest.mark.parametrize("name", ["gateway.yaml", "secrets.env", "home"])
+    def test_writable_by_others(self, tmp_path: Path, name: str) -> None:
+        """It is reported with its mode, and --fix corrects it."""
+        (tmp_path / "home").mkdir(mode=0o700)
+        (tmp_path / "secrets.env").write_text("A=1\n")
+        config = {"env_files": [str(tmp_path / "secrets.env")], "backends": {}}
+        (tmp_path / "gateway.yaml").write_text(json.dumps(config))
+        (tmp_path / name).chmod(0o777)
+        bad = [row for row in checks(doctor(tmp_path, "-f", "json")) if row["status"] == "fail"]
+        assert 1 == len(bad)
+        assert f"{name} can be changed by all users (mode 0777)" in bad[0]["detail"]
+        assert 0 == doctor(tmp_path, "--fix").returncode
+        assert 0o755 == stat.S_IMODE((tmp_path / name).stat().st_mode)
+
+    @pytest.mark.skipif(os.getuid() != 0, reason="only root can chown")
+    def test_another_owner(self, tmp_path: Path) -> None:
+        """A state folder of another user fails here, and every command refuses it."""
+        (tmp_path / "home").mkdir(mode=0o700)
+        os.chown(tmp_path / "home", 54321, 54321)
+        rows = checks(doctor(tmp_path, "-f", "json", config={"backends": {}}))
+        assert any("belongs to another user" in row["detail"] for row in rows)
+        for words in (["stats"], ["tool", "list"], ["approvals", "list"], ["auth", "status"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "mcpgw", *words],
+                capture_output=True,
+                text=True,
+                cwd=tmp_path,
+                env={**os.environ, "MCP_GATEWAY_HOME": str(tmp_path / "home")},
+                timeout=PATIENCE,
+                check=False,
+            )
+            assert done.returncode == 1, words
+            assert "belongs to another user" in done.stderr
+            assert "Traceback" not in done.stderr
+        served = subprocess.run(
+            [sys.executable, "-m", "mcpgw", "serve", "--mode", "http", "--port", "0"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "MCP_GATEWAY_HOME": str(tmp_path / "home")},
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert 1 == served.returncode
+        assert "belongs to another user" in served.stderr
+        assert [] == list((tmp_path / "home").iterdir())

@@ -147,3 +147,39 @@ async def test_without_a_screen_no_text_browser_is_started(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
     assert not await open_browser("https://example.org/")
+
+
+ODD_URLS = (
+    "https://[::1",
+    "https://",
+    "https://[v1.x]/authorize",
+    "https://a.example:99999/x",
+    "https://a.example:port/x",
+    "https://user:pass@a.example/x",
+    "https://a.example/\x1b[2J",
+    "https://\u202ea.example/x",
+    "javascript:alert(1)",
+    "//a.example/x",
+    "not a url",
+    "",
+    7,
+    ["https://a.example/x"],
+    {"url": "x"},
+)
+
+
+@pytest.mark.parametrize("url", ODD_URLS, ids=repr)
+@pytest.mark.parametrize("name", ["authorization_endpoint", "issuer"])
+def test_odd_urls_of_an_authorization_server(
+    shell: Shell, place: AuthorizationPlace, name: str, url: object
+) -> None:
+    """A login fails in words, without a traceback and without control characters."""
+    place.metadata[name] = url
+    done = shell("login", "notes", "--no-browser")
+    assert done.exit_code != OK
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert "Error: " in done.stderr
+    assert "Traceback" not in done.output
+    assert "\x1b" not in done.output
+    assert "\u202e" not in done.output
+    assert "(--log-level debug" not in done.stderr, "the reason is known"

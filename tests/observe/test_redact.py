@@ -42,34 +42,6 @@ PRIVATE_KEY = (
 hostile_text = st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join)
 
 
-class TestGivenSecrets:
-    """Values that the caller names."""
-
-    def test_every_occurrence(self) -> None:
-        """A given value is redacted everywhere."""
-        assert "a[redacted]b [redacted]" == redact("acorrecthorseb correcthorse", ["correcthorse"])
-
-    def test_longest_first(self) -> None:
-        """Of two values of which one contains the other, nothing of the longer one is left."""
-        assert "[redacted]!" == redact("abcdefgh-more!", {"abcdefgh", "abcdefgh-more"})
-
-    @pytest.mark.parametrize(
-        "value", ["", "1", "true", "8080", "debug", "utf-8", "123456", "secure"]
-    )
-    def test_short_values_do_not_blank_text(self, value: str) -> None:
-        """Flags, numbers and short words are not redacted, even if given as secrets."""
-        text = "debug = true on 8080, 123456 times, utf-8, secure 1"
-        assert text == redact(text, [value])
-
-    def test_six_characters_with_letters_and_digits(self) -> None:
-        """A short value counts where it has both letters and digits."""
-        assert "it is [redacted]" == redact("it is hunter2", ["hunter2"])
-
-    def test_characters_with_a_meaning_in_patterns(self) -> None:
-        """A given value is text, not a pattern."""
-        assert "a [redacted] b.c*d(efg" == redact("a b.c*d(e] b.c*d(efg", ["b.c*d(e]"])
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -130,22 +102,13 @@ def test_plain_text_is_kept(text: str) -> None:
 class TestAnyText:
     """Rules that hold for every text."""
 
-    @given(hostile_text, st.sets(st.sampled_from(["S3CRET-VALUE", "0123456789", "[redacted]x"])))
-    @example("AKIA0123456789ABCDEFsk-0123456789abcdef", frozenset())
-    @example("S3CRET-VALUEsk-0123456789abcdef", frozenset({"S3CRET-VALUE"}))
-    @example("k=0123456789[redacted]x", frozenset({"0123456789", "[redacted]x"}))
-    @example(
-        "-----BEGIN PRIVATE KEY-----a-----END PRIVATE KEY-----sk-0123456789abcdef", frozenset()
-    )
-    def test_a_second_pass_changes_nothing(self, text: str, secrets: frozenset[str]) -> None:
+    @given(hostile_text)
+    @example("AKIA0123456789ABCDEFsk-0123456789abcdef")
+    @example("-----BEGIN PRIVATE KEY-----a-----END PRIVATE KEY-----sk-0123456789abcdef")
+    def test_a_second_pass_changes_nothing(self, text: str) -> None:
         """Redacted text stays as it is."""
-        once = redact(text, secrets)
-        assert once == redact(once, secrets)
-
-    @given(hostile_text, st.text(min_size=8).filter(lambda s: not set(s) & set(PLACEHOLDER)))
-    def test_no_given_secret_is_left(self, text: str, secret: str) -> None:
-        """A secret value does not appear in the result, whatever surrounds it."""
-        assert secret not in redact(f"{text}{secret}{text}", [secret])
+        once = redact(text)
+        assert once == redact(once)
 
     @pytest.mark.parametrize(
         "unit",

@@ -185,7 +185,7 @@ async def scripted_pool(
 ) -> AsyncIterator[BackendPool]:
     """Run a pool whose servers live by their scripts; `settings` go to each BackendConfig."""
 
-    def open_endpoint(config: BackendConfig, processes: Any, authorizer: Any) -> Any:
+    def open_endpoint(config: BackendConfig, *_services: Any) -> Any:
         return scripts[Path(config.command[0]).name].open(config.command)
 
     monkeypatch.setattr(instance_module, "open_endpoint", open_endpoint)

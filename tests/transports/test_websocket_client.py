@@ -26,6 +26,7 @@ from trio_websocket import (
     wrap_server_stream,
 )
 
+from mcpgw.observe.redactor import Redactor
 from mcpgw.protocol.channel import Failed
 from mcpgw.protocol.jsonrpc import Malformed
 from mcpgw.transports import websocket_handshake
@@ -289,6 +290,30 @@ class TestConversation:
                 assert messages == [await channel.receive() for _ in messages]
 
         trio.run(there_and_back)
+
+
+class TestSecrets:
+    """Servers and proxies that repeat the key of a header in their refusal."""
+
+    redactor = Redactor(("words-of-a-key-1",))
+
+    async def test_close_reason(self) -> None:
+        """The reason of a close frame is shown without the key."""
+
+        async def close(connection: WebSocketConnection) -> None:
+            await connection.aclose(1008, "bad key words-of-a-key-1")
+
+        async with serving(serving_once(close)) as url:
+            ending = await ending_of(url, redactor=self.redactor)
+        assert ending.endswith("(policy violation): bad key [redacted]")
+
+    async def test_refused_handshake(self) -> None:
+        """So is the status line of a refused handshake, however long it is."""
+        head = b"HTTP/1.1 403 " + b"x" * 90 + b" words-of-a-key-1 no\r\ncontent-length: 0\r\n\r\n"
+        async with answering(head) as url:
+            ending = await ending_of(url, redactor=self.redactor)
+        assert "x [redacted] no" in ending
+        assert "words-of" not in ending
 
 
 class TestEndings:

@@ -141,6 +141,16 @@ class TestEvents:
             Event("demo", "github.issues.opened", {"n": 7}, "2023-11-14T22:13:20.000Z")
         ] == sessions.events
 
+    async def test_a_payload_with_the_secret(self, tmp_path: Path) -> None:
+        """A service that repeats the secret does not tell it to sessions or the queue."""
+        sessions = Sessions()
+        to = receiver(tmp_path, made(), sessions=sessions)
+        body = json.dumps({"config": {"secret": SECRET}, "text": f"it is {SECRET}"}).encode()
+        assert 200 == (await to.receive("POST", PATH, github(body), body)).status
+        assert SECRET not in str(sessions.events)
+        assert "it is [redacted]" in str(sessions.events)
+        assert [] == files_with(tmp_path, SECRET)
+
     async def test_ping(self, tmp_path: Path) -> None:
         """A delivery that lacks what the type is made of has the endpoint's type."""
         sessions = Sessions()

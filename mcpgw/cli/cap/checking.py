@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,9 @@ import click
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.cap.common import files_of, scanned
-from mcpgw.cli.configuration import configured
+from mcpgw.cli.configuration import configured, usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, OK
-from mcpgw.cli.output import format_option, print_json
+from mcpgw.cli.output import format_option, print_json, say, say_lines
 from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:
@@ -33,18 +32,18 @@ def validate_command(ctx: click.Context, /, paths: tuple[Path, ...], form: str) 
         print_json(rows)
     for row in rows if form == "text" else ():
         if row["valid"]:
-            click.echo(f"{row['name']} - valid")
-            click.echo(f"  {row['description']}")
-            click.echo(f"  Provider: {row['provider']}")
+            say(f"{row['name']} - valid")
+            say(f"  {' '.join(row['description'].split())}")
+            say(f"  Provider: {row['provider']}")
             if row["url"]:
-                click.echo(f"  URL: {row['url']}")
-            click.echo(f"  Auth: {row['auth']}")
+                say(f"  URL: {row['url']}")
+            say(f"  Auth: {row['auth']}")
         for problem in row["problems"]:
             mark = "ERROR" if problem["severity"] == "error" else "WARN"
             where = row["file"] + (f":{problem['line']}" if problem["line"] else "")
-            click.echo(f"[{mark}] {problem['code']} {where}: {problem['message']}", err=True)
+            say_lines(f"[{mark}] {problem['code']} {where}: {problem['message']}", err=True)
     if not rows:
-        click.echo("No capability files found.", err=True)
+        say("No capability files found.", err=True)
     ctx.exit(OK if rows and all(row["valid"] for row in rows) else FAILED)
 
 
@@ -124,26 +123,25 @@ def pin_command(ctx: click.Context, /, paths: tuple[Path, ...], form: str) -> No
     for path in files_of(paths):
         row, message = _pinned(path)
         if message:
-            click.echo(f"Error: {message}", err=True)
+            say_lines(f"Error: {message}", err=True)
             status = FAILED
         else:
             rows.append(row)
             if form == "text":
-                click.echo(f"Pinned {row['file']}\n  sha256: {row['sha256']}")
+                say_lines(f"Pinned {row['file']}\n  sha256: {row['sha256']}")
     if form == "json":
         print_json(rows)
     if not rows and status == OK:
-        click.echo("No capability files found.", err=True)
+        say("No capability files found.", err=True)
         status = FAILED
     ctx.exit(status)
 
 
 def _pinned(path: Path) -> tuple[dict[str, Any], str]:
     from mcpgw.capabilities.pinning import pin_file
-    from mcpgw.state.folder import state_folder
 
     try:
-        digest = pin_file(path, state_folder(os.environ))
+        digest = pin_file(path, usable_state_folder())
     except ValueError as error:
         return {}, str(error)
     return {"file": str(path), "sha256": digest}, ""
@@ -188,15 +186,14 @@ def verify_command(
         print_json(rows)
     else:
         for row in bad:
-            click.echo(f"{row['state'].upper()} {row['file']}\n  {row['reason']}", err=True)
+            say_lines(f"{row['state'].upper()} {row['file']}\n  {row['reason']}", err=True)
         unpinned = sum(row["state"] == "unpinned" for row in rows)
-        click.echo(f"{plural(len(rows), 'file')}: {len(bad)} invalid, {unpinned} without a pin.")
+        say(f"{plural(len(rows), 'file')}: {len(bad)} invalid, {unpinned} without a pin.")
     ctx.exit(FAILED if bad else OK)
 
 
 def _quarantined() -> dict[str, str]:
-    from mcpgw.state.folder import state_folder
     from mcpgw.trust.approvals import ApprovalStore
 
-    _, quarantined = ApprovalStore.of(state_folder(os.environ)).files()
+    _, quarantined = ApprovalStore.of(usable_state_folder()).files()
     return {path: each.reason for path, each in quarantined.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from mcpgw.cli.configuration import configured
+from mcpgw.cli.configuration import configured, usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND
+from mcpgw.cli.output import say_lines
 
 if TYPE_CHECKING:
     from mcpgw.capabilities.entries import Entry
@@ -42,7 +42,6 @@ def library_of(
     """
     from mcpgw.capabilities.builtin import folders_of
     from mcpgw.capabilities.library import Library
-    from mcpgw.state.folder import state_folder
     from mcpgw.trust.approvals import ApprovalStore
 
     loaded, here = configured(ctx, options)
@@ -50,7 +49,7 @@ def library_of(
     if builtin:
         settings = attrs.evolve(settings, builtin=True)
     named, shipped = ((folder.resolve(),), ()) if folder else folders_of(settings, here)
-    library = Library(approvals=ApprovalStore.of(state_folder(os.environ)))
+    library = Library(approvals=ApprovalStore.of(usable_state_folder()))
     library.use(named, fixed=shipped)
     library.refresh()
     return library, str(folder or "the configured folders")
@@ -63,12 +62,12 @@ def named(ctx: click.Context, options: Mapping[str, Any], name: str) -> tuple[Pa
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
-            click.echo(f"Error: file not found: {path}", err=True)
+            say_lines(f"Error: file not found: {path}", err=True)
             ctx.exit(NOT_FOUND)
         library = Library()
         entry = library.look(path.resolve())
         if entry.problem:
-            click.echo(f"Error: {entry.problem}", err=True)
+            say_lines(f"Error: {entry.problem}", err=True)
             ctx.exit(FAILED)
         return path.resolve(), entry
     library, _ = library_of(ctx, options, None, builtin=True)
@@ -78,7 +77,7 @@ def named(ctx: click.Context, options: Mapping[str, Any], name: str) -> tuple[Pa
 
         reason = library.unavailable_reason(name)
         hint = did_you_mean(name, [entry.name for entry in library.entries()])
-        click.echo(f"Error: {reason or f'Capability {name!r} not found.{hint}'}", err=True)
+        say_lines(f"Error: {reason or f'Capability {name!r} not found.{hint}'}", err=True)
         ctx.exit(NOT_FOUND)
     return found.path, found
 

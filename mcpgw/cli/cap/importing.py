@@ -13,8 +13,9 @@ import click
 import trio
 
 from mcpgw.cli.app import log_options, settle
+from mcpgw.cli.configuration import usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, OK, UNAVAILABLE
-from mcpgw.cli.output import format_option, print_json
+from mcpgw.cli.output import format_option, print_json, say, say_lines
 from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def import_command(ctx: click.Context, /, spec: str, **options: Any) -> None:
     try:
         document = load(_document(ctx, spec, options), spec)
     except ImportProblem as problem:
-        click.echo(f"Error: Failed to parse OpenAPI spec: {problem}", err=True)
+        say_lines(f"Error: Failed to parse OpenAPI spec: {problem}", err=True)
         ctx.exit(FAILED)
     _convert_and_write(ctx, document, spec, options)
 
@@ -99,10 +100,10 @@ def _document(ctx: click.Context, spec: str, options: Mapping[str, Any]) -> str:
         try:
             answer = trio.run(lambda: fetch_response(spec, limit=LARGEST_SPEC, inside=inside))
         except CallProblem as problem:
-            click.echo(f"Error: OpenAPI spec fetch failed: {_with_hint(problem)}", err=True)
+            say_lines(f"Error: OpenAPI spec fetch failed: {_with_hint(problem)}", err=True)
             ctx.exit(UNAVAILABLE)
         if answer.status != 200:
-            click.echo(f"Error: OpenAPI spec fetch failed: HTTP {answer.status}", err=True)
+            say_lines(f"Error: OpenAPI spec fetch failed: HTTP {answer.status}", err=True)
             ctx.exit(UNAVAILABLE)
         return answer.text()
     try:
@@ -113,7 +114,7 @@ def _document(ctx: click.Context, spec: str, options: Mapping[str, Any]) -> str:
         return found.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        click.echo(f"Error: Failed to read OpenAPI spec {spec}: {reason}", err=True)
+        say_lines(f"Error: Failed to read OpenAPI spec {spec}: {reason}", err=True)
         ctx.exit(FAILED)
 
 
@@ -215,13 +216,13 @@ def _convert_and_write(
             conversion, output, dry_run=options["dry_run"], overwrite=options["overwrite"]
         )
     except ImportProblem as problem:
-        click.echo(f"Error: {problem}", err=True)
+        say_lines(f"Error: {problem}", err=True)
         ctx.exit(FAILED)
     try:
         allowed = {each.name for each in conversion.capabilities if each.suspicious}
         _approve(written.files, allowed & set(options["allow"]))
     except StateError as error:
-        click.echo(
+        say(
             f"Error: {plural(len(written.files), 'file')} written, but not approved: {error}",
             err=True,
         )
@@ -269,7 +270,6 @@ def _approve(files: Iterable[Path], reviewed: Collection[str]) -> None:
     Those in `reviewed`, by name, were accepted by a person in spite of findings.
     """
     from mcpgw.capabilities.pins import content_hash
-    from mcpgw.state.folder import state_folder
     from mcpgw.trust.approvals import ApprovalStore, ApprovedFile
 
     found = []
@@ -279,7 +279,7 @@ def _approve(files: Iterable[Path], reviewed: Collection[str]) -> None:
         by_person = path.stem in reviewed
         found.append(ApprovedFile(str(place), path.stem, digest, True, by_person))
     if found:
-        ApprovalStore.of(state_folder(os.environ)).pin_files(found)
+        ApprovalStore.of(usable_state_folder()).pin_files(found)
 
 
 def _base_url(text: str) -> str:
@@ -348,10 +348,10 @@ def import_url_command(
         found = trio.run(search)
         if found is None:
             more = f" {failures[0]}" if failures else ""
-            click.echo(f"Error: no OpenAPI document was found at {url}.{more}", err=True)
+            say_lines(f"Error: no OpenAPI document was found at {url}.{more}", err=True)
             ctx.exit(UNAVAILABLE)
         document = load(found[1], found[0])
     except ImportProblem as problem:
-        click.echo(f"Error: {problem}", err=True)
+        say_lines(f"Error: {problem}", err=True)
         ctx.exit(FAILED)
     _convert_and_write(ctx, document, found[0], options, most=max_endpoints, headers=headers)

@@ -12,8 +12,9 @@ import trio
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.cap.common import library_of, scanned
+from mcpgw.cli.configuration import usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK
-from mcpgw.cli.output import format_option, print_json
+from mcpgw.cli.output import format_option, print_json, say, say_lines
 
 REPOSITORY: Final = "mcpgw/capabilities"
 RAW: Final = "https://raw.githubusercontent.com"
@@ -66,26 +67,26 @@ def install_command(
         library, _ = library_of(ctx, options, None, builtin=True)
         entry = library.get(name)
         if entry is None:
-            click.echo(f"Error: built-in capability '{name}' not found.", err=True)
+            say_lines(f"Error: built-in capability '{name}' not found.", err=True)
             ctx.exit(NOT_FOUND)
         data, category = entry.path.read_bytes(), entry.path.parent.name
     problem = _refusal(name, data)
     if problem:
-        click.echo(f"Error: {problem}", err=True)
+        say_lines(f"Error: {problem}", err=True)
         ctx.exit(FAILED)
     if from_github and not yes:
-        click.echo(data.decode("utf-8", "replace"), err=True)
+        say_lines(data.decode("utf-8", "replace"), err=True)
         if not click.confirm("Write this file?", err=True):
             ctx.exit(FAILED)
     target = output / category / f"{name}.yaml"
     if target.exists():
-        click.echo(f"Error: {target} already exists.", err=True)
+        say_lines(f"Error: {target} already exists.", err=True)
         ctx.exit(FAILED)
     digest = _write(ctx, target, data)
     if form == "json":
         print_json({"file": str(target), "sha256": digest})
     else:
-        click.echo(f"Installed {target}\n  sha256: {digest}")
+        say_lines(f"Installed {target}\n  sha256: {digest}")
     ctx.exit(OK)
 
 
@@ -121,7 +122,7 @@ def _from_github(ctx: click.Context, name: str, repo: str, branch: str) -> tuple
 
     found = trio.run(search)
     if found is None:
-        click.echo(
+        say(
             f"Error: Capability '{name}' not found in repository {repo}:{branch}."
             f" Last error: {last}",
             err=True,
@@ -151,10 +152,9 @@ def _refusal(name: str, data: bytes) -> str:
 
 def _write(ctx: click.Context, target: Path, data: bytes) -> str:
     from mcpgw.capabilities.pinning import pin_file
-    from mcpgw.state.folder import state_folder
 
     try:
-        return pin_file(target, state_folder(os.environ), data=data)
+        return pin_file(target, usable_state_folder(), data=data)
     except ValueError as error:
-        click.echo(f"Error: {error}", err=True)
+        say_lines(f"Error: {error}", err=True)
         ctx.exit(FAILED)

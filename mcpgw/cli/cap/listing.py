@@ -12,7 +12,7 @@ import click
 from mcpgw.cli.app import log_options
 from mcpgw.cli.cap.common import library_of, named
 from mcpgw.cli.exit_codes import OK
-from mcpgw.cli.output import format_option, print_json
+from mcpgw.cli.output import format_option, print_json, say, say_lines
 from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ def list_command(
     if form == "json":
         print_json([_row(entry) for entry in entries])
     elif not entries:
-        click.echo(f"No capabilities found in {name}")
+        say(f"No capabilities found in {name}")
     else:
-        click.echo(f"Found {plural(len(entries), 'capability', 'capabilities')} in {name}:")
+        say(f"Found {plural(len(entries), 'capability', 'capabilities')} in {name}:")
         for entry in entries:
             auth = f" [{entry.facts.get('auth') or 'key'}]" if entry.facts.get("key") else ""
-            click.echo(f"  {entry.name} - {_short(entry)}{auth}")
+            say(f"  {entry.name} - {_short(entry)}{auth}")
     for path, why in library.refused.items():
-        click.echo(f"Not used: {path}: {why}", err=True)
+        say_lines(f"Not used: {path}: {why}", err=True)
     ctx.exit(OK)
 
 
@@ -70,7 +70,7 @@ def registry_list_command(
     if form == "json":
         print_json({"version": "2.0", "capabilities": [_row(entry) for entry in entries]})
         return
-    click.echo(f"Available capabilities ({len(entries)}):")
+    say(f"Available capabilities ({len(entries)}):")
     _print_entries(entries)
 
 
@@ -103,9 +103,9 @@ def search_command(
     if form == "json":
         print_json([_row(entry) for entry in found])
     elif not found:
-        click.echo(f"No capabilities match '{query}'.")
+        say(f"No capabilities match '{query}'.")
     else:
-        click.echo(f"Found {len(found)} capability(ies) matching '{query}':")
+        say(f"Found {len(found)} capability(ies) matching '{query}':")
         _print_entries(found)
     ctx.exit(OK)
 
@@ -170,12 +170,12 @@ def show_command(ctx: click.Context, /, name: str, form: str, **options: Any) ->
     for key, value in shown.items():
         if key not in ("tool", "examples") and value not in (None, "", []):
             text = ", ".join(value) if isinstance(value, list) else value
-            click.echo(f"{key.replace('_', ' ').capitalize() + ':':<16}{text}")
-    click.echo("Input:")
-    click.echo(json.dumps(entry.definition.get("inputSchema"), indent=2, ensure_ascii=False))
+            say_lines(f"{key.replace('_', ' ').capitalize() + ':':<16}{text}")
+    say("Input:")
+    print_json(entry.definition.get("inputSchema"))
     for example in shown["examples"]:
-        click.echo(f"Example: {example['description']}")
-        click.echo(f"  mcp-gateway cap test {name} -a '{json.dumps(example['arguments'])}'")
+        say(f"Example: {example['description']}")
+        say(f"  mcp-gateway cap test {name} -a '{json.dumps(example['arguments'])}'")
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -197,11 +197,11 @@ def _row(entry: Entry) -> dict[str, Any]:
 def _print_entries(entries: Iterable[Entry]) -> None:
     for entry in entries:
         mark = KEY_MARK if entry.facts.get("required") else ""
-        click.echo(f"  {entry.name} - {_short(entry)}{mark}")
+        say(f"  {entry.name} - {_short(entry)}{mark}")
         if tags := entry.facts.get("tags"):
-            click.echo(f"    Tags: {', '.join(tags)}")
+            say(f"    Tags: {', '.join(tags)}")
 
 
 def _short(entry: Entry) -> str:
-    text = str(entry.facts.get("description", ""))
+    text = " ".join(str(entry.facts.get("description", "")).split())
     return text if len(text) <= 100 else f"{text[:99].rstrip()}…"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,9 @@ import trio
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.cap.common import named
-from mcpgw.cli.configuration import configured
+from mcpgw.cli.configuration import configured, usable_state_folder
 from mcpgw.cli.exit_codes import OK, TOOL_ERROR, USAGE
-from mcpgw.cli.output import format_option, print_json
+from mcpgw.cli.output import format_option, print_json, print_result, say, say_lines
 
 if TYPE_CHECKING:
     from mcpgw.capabilities.entries import Entry
@@ -64,17 +63,17 @@ def test_command(
         path, entry, arguments, loaded, here, record=record, replay=replay
     )
     if problem:
-        click.echo(f"Error: {problem}", err=True)
+        say_lines(f"Error: {problem}", err=True)
         ctx.exit(USAGE)
     failed = result.get("isError") is True
     if form == "json":
         print_json(result)
     else:
-        click.echo(f"{entry.name} {json.dumps(arguments, ensure_ascii=False)}")
-        click.echo("Execution failed:" if failed else "Success:", err=failed)
+        say(f"{entry.name} {json.dumps(arguments, ensure_ascii=False)}")
+        say("Execution failed:" if failed else "Success:", err=failed)
         for block in result["content"]:
             shown = block.get("text") or f"({block['type']}, {len(str(block))} bytes)"
-            click.echo(shown, err=failed)
+            print_result(shown, err=failed)
     ctx.exit(TOOL_ERROR if failed else OK)
 
 
@@ -93,7 +92,6 @@ def try_capability(
     from mcpgw.capabilities.parsing import read_capability
     from mcpgw.capabilities.recording import RecordingSender, ReplayingSender, read_recording
     from mcpgw.protocol.arguments import InvalidArguments, compiled
-    from mcpgw.state.folder import state_folder
     from mcpgw.transports.network import Network
 
     capability, _ = read_capability(path, path.read_bytes())
@@ -112,12 +110,12 @@ def try_capability(
     except CallProblem as problem:
         return {}, str(problem)
 
+    folder = usable_state_folder()
+
     async def main() -> dict[str, Any]:
         from mcpgw.capabilities.service import executor_of
 
-        executor = executor_of(
-            loaded.config, sender, loaded.environ, here, state_folder(os.environ)
-        )
+        executor = executor_of(loaded.config, sender, loaded.environ, here, folder)
         try:
             result = await executor.call(capability, checked, content_hash=entry.hash, path=path)
         finally:

@@ -11,7 +11,7 @@ import click
 
 from mcpgw.cli.app import log_options, settle
 from mcpgw.cli.exit_codes import FAILED, OK
-from mcpgw.cli.output import form_option, print_json
+from mcpgw.cli.output import form_option, one_line, print_json, say, say_lines
 from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def command(ctx: click.Context, /, fix: bool, form: str, **options: Any) -> None
         print_json(report(checks))
     elif form == "plain":
         for each in checks:
-            click.echo(f"{each.status}\t{each.category}\t{each.label}\t{each.detail}")
+            words = (each.status, each.category, each.label, each.detail)
+            say_lines("\t".join(map(one_line, words)))
     else:
         _print(checks)
     ctx.exit(FAILED if failed else OK)
@@ -75,21 +76,21 @@ def run_checks(path: Path | None, environ: Mapping[str, str]) -> Iterator[Check]
 
 def _print(checks: list[Check]) -> None:
     colours = {"pass": "green", "fail": "red", "warn": "yellow"}
-    click.echo("MCP Gateway doctor\n")
+    say_lines("MCP Gateway doctor\n")
     for each in checks:
         mark = click.style(f"[{each.status.upper()}]", fg=colours[each.status])
-        click.echo(f"{mark} {each.label}: {each.detail}")
+        click.echo(f"{mark} {one_line(each.label)}: {one_line(each.detail)}")
         if each.applied:
-            click.echo(f"       Fixed: {each.applied}")
+            say(f"       Fixed: {each.applied}")
             continue
         if each.hint and each.status != "pass":
-            click.echo(f"       Hint: {each.hint}")
+            say(f"       Hint: {one_line(each.hint)}")
         if each.command and each.status != "pass":
-            click.echo(f"       {each.command}")
+            say(f"       {each.command}")
     counts = {s: sum(each.status == s for each in checks) for s in ("pass", "fail", "warn")}
     summary = [f"{plural(counts['pass'], 'check')} passed"]
     summary += [f"{counts['fail']} failed"] if counts["fail"] else []
     summary += [plural(counts["warn"], "warning")] if counts["warn"] else []
-    click.echo(f"\n{', '.join(summary)}")
+    say_lines(f"\n{', '.join(summary)}")
     if any(each.repair is not None and each.status != "pass" for each in checks):
-        click.echo("Some problems can be fixed automatically: mcp-gateway doctor --fix")
+        say("Some problems can be fixed automatically: mcp-gateway doctor --fix")

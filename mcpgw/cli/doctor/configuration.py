@@ -11,6 +11,7 @@ from pathlib import Path
 from mcpgw.cli.doctor.check import Check
 from mcpgw.config.loader import Loaded, find, load, places
 from mcpgw.config.problems import ConfigError
+from mcpgw.state.permissions import UnsafeFolder, exposure, restrict, secure_folder
 from mcpgw.text.plural import plural
 
 INIT = "mcp-gateway init --profile local"
@@ -44,8 +45,24 @@ def check_config(
         ], None
     enabled = sum(each.enabled for each in loaded.config.backends.values())
     checks = [Check(*kind, "pass", f"{path}: {plural(enabled, 'server')}")]
-    checks += [Check(*kind, "warn", str(problem)) for problem in loaded.warnings]
+    files = (*loaded.watched,)
+    exposed = [file for file in files if exposure(file)]
+    checks += [_exposed(file) for file in exposed]
+    checks += [
+        Check(*kind, "warn", str(problem))
+        for problem in loaded.warnings
+        if problem.message != f"the file {exposure(Path(problem.file))}"
+    ]
     return checks, loaded
+
+
+def _exposed(file: Path) -> Check:
+    return Check(
+        *("Configuration", "config", "fail", f"{file} {exposure(file)}"),
+        "It decides which programs run. Make it yours, and take the write permission from others.",
+        f"chmod go-w {file}",
+        partial(restrict, file),
+    )
 
 
 def _make_config(cwd: Path) -> str:
@@ -68,6 +85,18 @@ def check_state(folder: Path) -> Iterator[Check]:
         hint = "No state is kept between runs. Check its owner and permissions."
         yield Check(*kind, "fail", f"{folder} is not a writable folder", hint)
         return
+    if fault := exposure(folder):
+        foreign = "another user" in fault
+        yield Check(
+            *(*kind, "fail", f"{folder} {fault}"),
+            "The gateway does not start with it; use a folder of your own (MCP_GATEWAY_HOME)."
+            if foreign
+            else "Others can plant logins, approvals and skills; the gateway corrects this at its"
+            " start.",
+            f"chown -R $(id -u) {folder}" if foreign else f"chmod -R go-w {folder}",
+            None if foreign else partial(_secure, folder),
+        )
+        return
     try:
         UsageStore(folder / FILE).read()
     except StateError as error:
@@ -84,6 +113,13 @@ def check_state(folder: Path) -> Iterator[Check]:
         )
     if not exposed:
         yield Check(*kind, "pass", f"{folder} is usable, and its tokens are private")
+
+
+def _secure(folder: Path) -> str:
+    try:
+        return "; ".join(secure_folder(folder))
+    except UnsafeFolder as error:
+        raise OSError(str(error)) from error
 
 
 def _readable_by_others(folder: Path) -> Iterator[Path]:

@@ -69,6 +69,8 @@ def _command(backend: BackendConfig, environ: Mapping[str, str], here: Path) -> 
 
 
 async def _check_urls(backends: list[BackendConfig], environ: Mapping[str, str]) -> list[Check]:
+    from mcpgw.config.secrets import secrets_of
+    from mcpgw.observe.redactor import Redactor
     from mcpgw.transports.network import Network
 
     network = Network(environ)
@@ -89,6 +91,7 @@ async def _check_urls(backends: list[BackendConfig], environ: Mapping[str, str])
                     status = answer.status_code
         except (httpx.HTTPError, OSError, trio.TooSlowError) as error:
             reason = "timed out" if isinstance(error, trio.TooSlowError) else str(error)
+            reason = Redactor(tuple(secrets_of(backend).certain)).foreign(reason, 500)
             hint = "Check its URL, and that it is running. A proxy is set by HTTPS_PROXY."
             found[backend.name] = Check(*kind, "fail", reason or type(error).__name__, hint)
             return
@@ -108,6 +111,7 @@ def check_front(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Check]:
     """Check the port of the HTTP front, and the gateway that listens there."""
     from mcpgw.gateway.discovery import find_running_gateway
 
+    yield from _check_exposure(loaded)
     running = find_running_gateway(loaded.path, environ)
     if running is not None:
         yield Check("Port", "port", "pass", f"a gateway is listening at {running.url}")
@@ -124,6 +128,24 @@ def check_front(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Check]:
     yield Check(
         *("Port", "port", "pass"),
         f"{server.host}:{server.port} is free; no gateway is listening",
+    )
+
+
+def _check_exposure(loaded: Loaded) -> Iterator[Check]:
+    """Check that a front that other machines reach needs a token."""
+    from mcpgw.config.loopback import is_loopback
+    from mcpgw.gateway.tokens import bearer_token
+
+    server = loaded.config.server
+    if is_loopback(server.host) or bearer_token(loaded.config.auth, loaded.environ):
+        return
+    yield Check(
+        *("Exposure", "port", "warn" if server.allow_unauthenticated else "fail"),
+        f"server.host is {server.host}, which other machines reach, and no token is required",
+        "Everyone there can use every tool; something else must guard the address."
+        if server.allow_unauthenticated
+        else "`serve` does not listen there. Set auth.enabled and auth.bearer_token, or"
+        " server.allow_unauthenticated if something else guards the address.",
     )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mcpgw.cli.doctor.check import Check
+from mcpgw.observe.printable import printable
 from mcpgw.text.plural import plural
-from mcpgw.text.printable import printable
 
 if TYPE_CHECKING:
     from mcpgw.config.loader import Loaded

@@ -79,6 +79,8 @@ class AccessChecks:
     app: App
     settings: HttpSettings
     _checks_hosts: bool = attrs.field(init=False)
+    _numeric: bool = attrs.field(init=False)
+    """True if every IP address is accepted as `Host`: a page cannot rebind one."""
     _hosts: frozenset[tuple[str, str]] = attrs.field(init=False)
     _origins: frozenset[str] = attrs.field(init=False)
     _public: frozenset[str] = attrs.field(init=False)
@@ -87,7 +89,11 @@ class AccessChecks:
 
     def __attrs_post_init__(self) -> None:
         settings = self.settings
-        self._checks_hosts = is_loopback(settings.host) or bool(settings.allowed_hosts)
+        local = is_loopback(settings.host)
+        # A page that rebinds its name to this address has no token.
+        exposed = not local and settings.bearer_token is None
+        self._checks_hosts = local or exposed or bool(settings.allowed_hosts)
+        self._numeric = exposed
         self._hosts = frozenset(split_host(host) for host in settings.allowed_hosts)
         self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
         public = set(settings.public_paths)
@@ -148,6 +154,7 @@ class AccessChecks:
             or name == self.settings.host.lower()
             or (name, "") in self._hosts
             or (name, port) in self._hosts
+            or (self._numeric and _is_address(name))
         )
         if not known or (port and not _is_port(port)):
             raise Refusal(
@@ -181,13 +188,7 @@ class AccessChecks:
 
         A name that passed the host check is safe, and so is an IP address.
         """
-        if self._checks_hosts:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
+        return self._checks_hosts or _is_address(name)
 
     def _principal(self, path: str, headers: Headers) -> str:
         if self._token is None:
@@ -209,6 +210,14 @@ class AccessChecks:
                 headers=[(b"www-authenticate", b'Bearer error="invalid_token"')],
             )
         return BEARER
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_port(port: str) -> bool:
