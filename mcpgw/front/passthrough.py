@@ -6,12 +6,13 @@ level and subscriptions are handled by the gateway, since other sessions may use
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
 import trio
 
+from mcpgw.backends.connection import Connection
 from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Unavailable
 from mcpgw.front import aggregation, methods, tasks
@@ -46,7 +47,32 @@ async def profile_of(backend: BackendServer, session: str) -> ServerProfile:
     Raises:
       Unavailable: it cannot be started.
     """
-    connection = await backend.instance(session).connected()
+    return _profile(backend, await backend.instance(session).connected())
+
+
+def current_profile_of(context: GatewayContext, session: Session) -> Callable[[], ServerProfile]:
+    """Return a function that returns the profile of a session's one server.
+
+    The profile is that of its live connection, or of the latest one while there is none: a session
+    that carries requests of many clients outlives restarts and reloads of the server. The session
+    must be attached.
+    """
+    connection: Connection | None = None
+
+    def current() -> ServerProfile:
+        nonlocal connection
+        backend = context.pool.get(session.target or "")
+        if backend is not None:
+            live = backend.instance(session.state.instance_id).connection
+            if live is not None and live is not connection:
+                connection = live
+                return _profile(backend, live)
+        return session.server_profile
+
+    return current
+
+
+def _profile(backend: BackendServer, connection: Connection) -> ServerProfile:
     return ServerProfile(
         connection.server_info or _DEFAULT_INFO,
         tasks.declared(connection.capabilities),
@@ -75,7 +101,7 @@ async def _call_tool(session: Session, context: GatewayContext, request: Request
             raise RpcError(INVALID_PARAMS, "'arguments' must be an object")
         params = {**params, "arguments": {}}
     backend = _backend(session, context)
-    instance = backend.instance(session.state.id)
+    instance = backend.instance(session.state.instance_id)
     params = await tasks.prepared(instance, request, _without_progress_token(params))
     call = Call(backend.name, "tools/call", name, params, request, session.state)
     call.transparent = True
@@ -95,7 +121,7 @@ async def _forward(session: Session, context: GatewayContext, request: Request) 
     """Forward any request to the server."""
     backend = _backend(session, context)
     try:
-        await backend.instance(session.state.id).connected()
+        await backend.instance(session.state.instance_id).connected()
     except Unavailable as error:
         raise RpcError(BACKEND_UNAVAILABLE, f"{error}.") from error
     params = _without_progress_token(request.params)
@@ -125,7 +151,7 @@ async def _task(session: Session, context: GatewayContext, request: Request, met
     task = known.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
     modern = request.client is not None and request.client.supports_input_required
-    if tasks.lost(task, backend.instance(session.state.id)):
+    if tasks.lost(task, backend.instance(session.state.instance_id)):
         return {} if modern and method == "tasks/cancel" else tasks.gone(task, modern=modern)
     params = {**_without_progress_token(request.params), "taskId": task.own_id}
 
@@ -157,7 +183,7 @@ async def _task_result(session: Session, context: GatewayContext, request: Reque
     """Wait for the end of a task, and return the result of its call."""
     task = session.services.tasks.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
-    if tasks.lost(task, backend.instance(session.state.id)):
+    if tasks.lost(task, backend.instance(session.state.instance_id)):
         raise RpcError(BACKEND_UNAVAILABLE, str(tasks.gone(task, modern=False)["statusMessage"]))
     params = {**_without_progress_token(request.params), "taskId": task.own_id}
     if task.modern:
@@ -197,7 +223,7 @@ async def _task_update(session: Session, context: GatewayContext, request: Reque
     """Forward answers to a task's questions (only the extension has this)."""
     task = session.services.tasks.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
-    if not task.modern or tasks.lost(task, backend.instance(session.state.id)):
+    if not task.modern or tasks.lost(task, backend.instance(session.state.instance_id)):
         raise RpcError(INVALID_PARAMS, "this task is not waiting for input")
     params = {**_without_progress_token(request.params), "taskId": task.own_id}
     return await aggregation.ask(

@@ -6,7 +6,7 @@ stateless era are translated by `mcpgw.front.stateless`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -18,7 +18,7 @@ from mcpgw.front.client_capabilities import (
     with_logger,
 )
 from mcpgw.front.server_profile import GATEWAY_PROFILE, ServerProfile
-from mcpgw.front.services import Listener, SessionServices
+from mcpgw.front.services import Listener, SessionServices, answer
 from mcpgw.protocol.errors import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -82,6 +82,9 @@ class Session:
     profile: str | None = None
     """The routing profile that the client asked for in `initialize`."""
     log_level: str | None = None
+    current_profile: Callable[[], ServerProfile] | None = None
+    """Returns the profile for the next request, if the session outlives connections of its one
+    server; otherwise None."""
     listeners: set[Listener] = attrs.field(factory=set)
     """Open subscriptions of the stateless era."""
     _services: SessionServices | None = None
@@ -176,6 +179,7 @@ class Session:
     def _discover(self, params: Params) -> Params:
         from mcpgw.front import stateless
 
+        self._update_profile()
         result = stateless.discover(self, params)
         self.greeted.set()
         return result
@@ -186,6 +190,7 @@ class Session:
         if self.shared or is_modern(request.params):
             from mcpgw.front import stateless
 
+            self._update_profile()
             return await stateless.serve(self, request)
         if not self.protocol_version:
             raise RpcError(INVALID_REQUEST, f"{request.method} was sent before initialize")
@@ -198,6 +203,10 @@ class Session:
             raise
         return _without_stateless_fields(result) if "resultType" in result else result
 
+    def _update_profile(self) -> None:
+        if self.current_profile is not None:
+            self.server_profile = self.current_profile()
+
     async def attached(self) -> None:
         """Wait until the gateway is ready."""
         if self._services is None:
@@ -209,13 +218,7 @@ class Session:
         Raises:
           RpcError: there is no such method, or the method raised it.
         """
-        if self._services is None:
-            await self.attached()
-        services = self.services
-        method = services.methods.get(request.method)
-        if method is None:
-            raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
-        return await method(self, services.context, request)
+        return await answer(self, request)
 
     # -- notifications -------------------------------------------------------------------
 

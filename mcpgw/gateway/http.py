@@ -6,7 +6,7 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import attrs
@@ -25,7 +25,7 @@ from mcpgw.front.http.gateway_api import (
     NoSuchTarget,
 )
 from mcpgw.front.http.settings import HttpSettings
-from mcpgw.front.passthrough import no_such_server, profile_of
+from mcpgw.front.passthrough import current_profile_of, no_such_server, profile_of
 from mcpgw.front.server_profile import GATEWAY_PROFILE
 from mcpgw.front.session import END_GRACE, Session
 from mcpgw.gateway.gateway import Gateway
@@ -35,6 +35,7 @@ from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.call import Call, CallFailed
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, RpcError
+from mcpgw.shaping.pages import ResultPages
 from mcpgw.state.folder import state_folder
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
     from mcpgw.front.http.server import Address
 
 log = get_logger("mcpgw.gateway")
+
+MOST_RESULTS_OF_MANY: Final = 256
+"""Long results that are kept for all clients of one identity that have no session."""
+MOST_CHARACTERS_OF_MANY: Final = 32_000_000
+"""Characters of these results together."""
 
 
 @attrs.define(eq=False)
@@ -76,6 +82,10 @@ class HttpGateway:
         await self.core.loaded.wait()
         caller = "" if principal == ANONYMOUS else principal
         state = SessionState(caller=caller)
+        if stateless:
+            state.pages = ResultPages(
+                MOST_RESULTS_OF_MANY, MOST_CHARACTERS_OF_MANY, unguessable=True
+            )
         target = target or self.only
         server_profile = GATEWAY_PROFILE
         if target is not None:
@@ -93,6 +103,8 @@ class HttpGateway:
             channel, END_GRACE, server_profile=server_profile, principal=caller, shared=stateless
         )
         self.core.begin(session, state)
+        if stateless and server_profile.target is not None:
+            session.current_profile = current_profile_of(self.core.context, session)
         await self._nursery.start(self._serve, session, channel)
 
     async def _serve(

@@ -27,7 +27,7 @@ class Resolve:
             backend = self.pool.get(call.server)
             if backend is None:
                 raise self._no_server(call)
-            call.backend, call.instance = backend, backend.instance(call.session.id)
+            call.backend, call.instance = backend, backend.instance(call.session.instance_id)
             try:
                 return await proceed(call)
             except Replaced as error:
