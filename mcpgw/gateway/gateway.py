@@ -185,6 +185,8 @@ class Gateway:
                 # The session may have ended meanwhile; then the configuration is not needed.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 self.reloader.load_first(self.given)
+                if self.config.tool_profiles.enabled:
+                    self.context.usage.expect_totals()
                 self.loaded.set()
                 for session in self.session_registry:
                     self.attach(session)

@@ -6,10 +6,13 @@ from typing import Any
 
 import attrs
 
+from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.call import Call, Proceed
 from mcpgw.pipeline.prices import MILLION
 from mcpgw.pipeline.spending import Spending
 from mcpgw.protocol.peer import Params
+
+log = get_logger("mcpgw.cost")
 
 
 @attrs.frozen
@@ -21,12 +24,15 @@ class Budget:
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
         """Refuse a call that exceeds a budget; add warnings to the results of other calls.
 
-        Tools without a price are not checked. The price of a call in flight counts as spent.
+        Tools without a price are not checked. The price of a call in flight counts as spent. The
+        first call of a gateway waits until the spending of earlier runs is known.
         """
         spending = self.spending
         price = spending.prices.per_call(call.backend, call.name)
         if not price and spending.prices.per_million_tokens(call.server, call.name) is None:
             return await proceed(call)
+        if not await spending.usage.totals():
+            log.warning("cost.totals_unknown", hint="budgets count only the calls of this gateway")
         alerts = spending.check(call, price)
         spending.reserve(call, price)
         try:
