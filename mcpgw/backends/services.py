@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -88,9 +88,12 @@ class ClientRequests(Protocol):
         """
 
     def notified(
-        self, instance: Instance, context: CallContext | None, method: str, params: Params
+        self, instance: Instance, contexts: Sequence[CallContext], method: str, params: Params
     ) -> None:
-        """Forward a notification that does not concern the backend's lists."""
+        """Forward a notification that does not concern the backend's lists.
+
+        `contexts` are the calls that it may belong to.
+        """
 
     def subscribed_resources(self, instance: Instance) -> Iterable[str]:
         """Return the URIs of the resources that clients are subscribed to."""

@@ -226,7 +226,7 @@ class Session:
         if method == "notifications/initialized":
             self.initialized.set()
         elif method == "notifications/roots/list_changed" and self._services is not None:
-            self._services.context.roots_changed(self.server_profile.target)
+            self._services.context.roots_changed(self.state, self.server_profile.target)
 
     # -- requests and notifications to the client (protocol.peer.Client) -------------------
 

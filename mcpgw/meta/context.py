@@ -145,11 +145,19 @@ class GatewayContext:
             return sum(1 for _ in self.tools(session))
         return sum(len(backend.tools) for backend in self.pool)
 
-    def roots_changed(self, server: str | None = None) -> None:
-        """Notify all backends, or one server's instances, that the client's roots have changed."""
+    def roots_changed(self, session: SessionState, server: str | None = None) -> None:
+        """Notify the instances that a session uses that the client's roots have changed.
+
+        Args:
+          session: the session of the client.
+          server: the one server that the session shows; None for all.
+        """
         for backend in self.pool:
             for instance in backend if server in (None, backend.name) else ():
-                if instance.connection is not None:
+                if instance.connection is not None and instance.session in (
+                    "",
+                    session.instance_id,
+                ):
                     instance.connection.roots_changed()
 
     def log_level_changed(self) -> None:

@@ -91,6 +91,8 @@ class Usage:
     """Unix hour of the last removal of old counts."""
     _first_exchange: trio.Event | None = attrs.field(default=None, init=False)
     """Set after the first exchange with the state file; None if there is none to wait for."""
+    _totals_read: bool = attrs.field(default=False, init=False)
+    """Whether the state file was ever read."""
     _number: int = attrs.field(default=0, init=False)
     _writer: str = attrs.field(factory=lambda: os.urandom(12).hex(), init=False)
 
@@ -109,15 +111,16 @@ class Usage:
         """Wait until the totals of earlier runs and other gateways are included.
 
         Returns:
-          False if the state file was not read within `patience` seconds: only what is known by
-          then is counted. It returns at once after the first exchange, even if that failed.
+          False if the state file could not be read, or not within `patience` seconds: only the
+          counts of this gateway are known.
         """
         event = self._first_exchange
-        if event is None or event.is_set():
+        if event is None:
             return True
-        with trio.move_on_after(patience):
-            await event.wait()
-        return event.is_set()
+        if not event.is_set():
+            with trio.move_on_after(patience):
+                await event.wait()
+        return self._totals_read
 
     # -- recording -------------------------------------------------------------------------
 
@@ -308,6 +311,7 @@ class Usage:
     def settle(self, delta: Delta, totals: Totals) -> None:
         """Record that a delta was written, and adopt the totals read after it."""
         self._following.clear()
+        self._totals_read = True
         if self._sent is delta:
             self._written.add(delta.counts)
             self._sent = None

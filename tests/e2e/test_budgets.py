@@ -101,6 +101,7 @@ async def test_a_locked_state_file_delays_the_first_call_for_a_bounded_time(
 
     lock = sqlite3.connect(tmp_path / "home" / "state.db", isolation_level=None)
     try:
+        lock.execute("PRAGMA locking_mode = EXCLUSIVE")
         lock.execute("BEGIN EXCLUSIVE")
         async with running({"one": echo_command()}, env=env, cost_governance=GOVERNANCE) as gateway:
             result = await gateway.invoke("one", "echo", {"text": "x"})

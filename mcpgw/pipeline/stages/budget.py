@@ -6,13 +6,10 @@ from typing import Any
 
 import attrs
 
-from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.call import Call, Proceed
 from mcpgw.pipeline.prices import MILLION
 from mcpgw.pipeline.spending import Spending
 from mcpgw.protocol.peer import Params
-
-log = get_logger("mcpgw.cost")
 
 
 @attrs.frozen
@@ -31,8 +28,7 @@ class Budget:
         price = spending.prices.per_call(call.backend, call.name)
         if not price and spending.prices.per_million_tokens(call.server, call.name) is None:
             return await proceed(call)
-        if not await spending.usage.totals():
-            log.warning("cost.totals_unknown", hint="budgets count only the calls of this gateway")
+        await spending.know_totals()
         alerts = spending.check(call, price)
         spending.reserve(call, price)
         try:
