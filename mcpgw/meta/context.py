@@ -43,6 +43,9 @@ class MetaTools(Protocol):
     def __contains__(self, name: object) -> bool:
         """Tell whether a tool of this name is one of the gateway's own."""
 
+    def properties(self, name: str) -> Mapping[str, Any] | None:
+        """Return the arguments of one of the gateway's own tools; None if there is none."""
+
     def definitions(self, context: GatewayContext, session: SessionState) -> list[dict[str, Any]]:
         """Return the answer of `tools/list`."""
 

@@ -356,6 +356,7 @@ TOOLS = (
             "role": {"type": "string", "enum": list(ROLES)},
         },
         result_keys=("tools",),
+        unlisted=("backend", "offset"),
     ),
     MetaTool(
         name="gateway_search_tools",
@@ -373,5 +374,6 @@ TOOLS = (
         },
         required=("query",),
         result_keys=("matches",),
+        unlisted=("q",),
     ),
 )

@@ -224,6 +224,7 @@ TOOLS = (
         properties={"server": {"type": "string"}},
         required=("server",),
         result_keys=("server", "status"),
+        unlisted=("backend",),
     ),
     MetaTool(
         name="gateway_revive_server",
@@ -236,6 +237,7 @@ TOOLS = (
         properties={"server": {"type": "string"}},
         required=("server",),
         result_keys=("server", "status"),
+        unlisted=("backend",),
     ),
     MetaTool(
         name="gateway_restart_server",
@@ -249,6 +251,7 @@ TOOLS = (
         required=("server",),
         result_keys=("server", "state"),
         listed=_operators,
+        unlisted=("backend",),
     ),
     MetaTool(
         name="gateway_reload_config",

@@ -49,6 +49,12 @@ class MetaToolRegistry:
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
 
+    def properties(self, name: str) -> Mapping[str, Any] | None:
+        """Return the arguments of a meta-tool by name; None if there is no such tool, or if its
+        arguments may be another tool's."""
+        tool = self._by_name.get(name)
+        return None if tool is None or tool.takes_others else tool.properties
+
     def listed(self, context: GatewayContext) -> list[MetaTool]:
         """Return the meta-tools of a configuration: in code mode its two, otherwise the others."""
         if context.config.code_mode.enabled:
@@ -76,6 +82,7 @@ class MetaToolRegistry:
             return await invoke.invoke_tool(
                 tool_request, server, name, tool_request.arguments, direct=True
             )
+        tool.check_names(tool_request.arguments)
         return await tool.call(tool_request)
 
     def _unknown(self, tool_request: ToolRequest, name: str) -> RpcError:

@@ -139,6 +139,7 @@ TOOLS = (
         properties={"profile": {"type": "string"}},
         required=("profile",),
         result_keys=("profile", "description"),
+        unlisted=("name",),
     ),
     MetaTool(
         name="gateway_get_profile",
