@@ -54,6 +54,9 @@ class ProcessServices(Protocol):
     def network(self) -> Network:
         """TLS context and proxies, shared by all network backends."""
 
+    def chain(self, server: str) -> str:
+        """Return the chain of gateways to pass on to a server (`mcpgw.config.chain`)."""
+
     async def serve_builtin(
         self, server: str, channel: Channel, *, task_status: trio.TaskStatus[None]
     ) -> None:

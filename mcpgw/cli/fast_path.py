@@ -9,11 +9,13 @@ from __future__ import annotations
 import gc
 import os
 import stat
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from mcpgw import __version__
-from mcpgw.config.environment import CONFIG, LOG_FORMAT, LOG_LEVEL
+from mcpgw.config.environment import CHAIN, CONFIG, LOG_FORMAT, LOG_LEVEL
 from mcpgw.observe import log
 
 _WITH_VALUE: Final = {
@@ -54,7 +56,20 @@ def serve(*, config: str) -> int:
     gc.freeze()
     gc.enable()
     path = Path(config).expanduser() if config else None
+    if problem := loop_problem(path, os.environ):
+        sys.stderr.write(f"Error: {problem}\n")
+        return 1
     return trio.run(tree.run, tree.ServeOptions(path, dict(os.environ)))
+
+
+def loop_problem(config_path: Path | None, environ: Mapping[str, str]) -> str:
+    """Return why a gateway that was started by another one must not start; "" if it may."""
+    if CHAIN not in environ:
+        return ""
+    from mcpgw.config import loader
+    from mcpgw.config.chain import problem_of_start
+
+    return problem_of_start(config_path or loader.find(environ, Path.cwd()), environ)
 
 
 def default_mode() -> str:

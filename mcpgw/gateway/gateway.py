@@ -16,6 +16,8 @@ from mcpgw.backends.server import BackendServer
 from mcpgw.backends.services import BackendServices, Instance
 from mcpgw.capabilities.service import CapabilityService
 from mcpgw.catalog.index import ToolIndex
+from mcpgw.config.chain import read_chain
+from mcpgw.config.environment import CHAIN
 from mcpgw.config.schema import GatewayConfig
 from mcpgw.config.settings import Settings, Snapshot
 from mcpgw.front import methods
@@ -104,6 +106,7 @@ class Gateway:
         for session in self.sessions:
             sessions.add(session)
         self.processes = GatewayProcessServices(folder, settings, sessions, self.many_clients)
+        self.processes.gateway_chain.above = read_chain(self.process_environ.get(CHAIN, ""))
         self.vetting = Vetting(ApprovalStore.of(folder), self._rescan)
         clients = GatewayClientRequests(
             sessions, self.tasks, self.resource_subscriptions, self.many_clients

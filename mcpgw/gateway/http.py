@@ -15,6 +15,7 @@ import trio
 from mcpgw import __version__
 from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Unavailable
+from mcpgw.config.chain import read_chain
 from mcpgw.config.loopback import is_loopback
 from mcpgw.config.schema import GatewayConfig
 from mcpgw.config.server import AUTO_TOKEN
@@ -127,6 +128,17 @@ class HttpGateway:
             return None  # the meta-tools have no header parameters
         backend = self.core.pool.get(target)
         return backend.tools.get(name) if backend is not None else None
+
+    def loop(self, chain: str, target: str | None) -> str:
+        """Return why a client is this gateway itself, by the chain that it passed on; "" if not."""
+        processes, names = self.core.processes, self.core.pool.names
+        server = processes.gateway_chain.loop(read_chain(chain), target or self.only, names)
+        if not server:
+            return ""
+        return (
+            f"the gateway is among its own servers: '{server}' leads back to it. Remove that server"
+            " from `backends`, or connect it to another address"
+        )
 
     def health(self) -> HealthReport:
         """Return the health of the gateway; failing servers do not make the gateway unready."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 import trio
 
+from mcpgw.config.chain import HEADER, read_chain
+from mcpgw.config.environment import CHAIN
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.channel import Arrived, Channel, Failed
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_REQUEST, PARSE_ERROR
@@ -279,6 +281,8 @@ async def serve_proxy(
 
     found = gateway_address(config_path, environ, host, port)
     headers = {"Authorization": f"Bearer {found.token}"} if found.token else {}
+    if CHAIN in environ:
+        headers[HEADER] = ",".join(read_chain(environ[CHAIN]))
     # A gateway on this machine is never reached through a proxy.
     network = Network({**environ, "NO_PROXY": "*", "no_proxy": "*"})
     return await bridge_stdio(

@@ -148,7 +148,8 @@ class ConfigReloader:
         watched = fresh.watched or places
         self._seen = {**_stamps(watched), **{p: self._seen[p] for p in watched if p in self._seen}}
         folder = path.parent if path else here
-        self.settings.update(Snapshot(fresh.config, fresh.environ, folder))
+        file = here / path if path else None
+        self.settings.update(Snapshot(fresh.config, fresh.environ, folder, file))
         self.problem, self._file = "", path
         restart = [change.name for change in outcome.sections if change.outcome == "restart"]
         return {

@@ -110,9 +110,9 @@ async def test_a_call_with_flat_arguments_reaches_the_tool() -> None:
         flat = {"server": "one", "tool": "echo", "text": "hi"}
         assert "hi" == text(await gateway.call("gateway_invoke", flat))
         assert "hi" == text(await gateway.call("gateway_invoke", flat))  # its schema is known now
-        with pytest.raises(Exception, match="did you mean .*text"):
+        with pytest.raises(Exception, match=r"did you mean .*text"):
             await gateway.call("gateway_invoke", {"server": "one", "tool": "echo", "txt": "hi"})
-        with pytest.raises(Exception, match="did you mean .*server"):
+        with pytest.raises(Exception, match=r"did you mean .*server"):
             await gateway.call("gateway_list_tools", {"servr": "one"})
 
     async with running({"one": fake("--tools", "echo")}, code_mode={"enabled": True}) as gateway:
