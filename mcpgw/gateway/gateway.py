@@ -134,6 +134,7 @@ class Gateway:
             sessions=sessions,
             settings=settings,
         )
+        sessions.tools_of = partial(self.context.meta_tools.definitions, self.context)
         self.capability_service = self.context.capability_service = CapabilityService(
             folder,
             lambda: settings.environ,

@@ -8,7 +8,7 @@ from typing import Any, Final
 import trio
 
 from mcpgw.backends.server import BackendServer
-from mcpgw.backends.states import Unavailable
+from mcpgw.backends.states import State, Unavailable
 from mcpgw.catalog.index import Hit, SearchResult
 from mcpgw.catalog.siblings import differential
 from mcpgw.catalog.summary import input_summary
@@ -173,12 +173,18 @@ async def _learn_one(backend: BackendServer) -> str:
     """Wait briefly for a server whose lists are unknown; return why there are none, or ""."""
     if backend.known or backend.killed:
         return ""
-    with trio.move_on_after(min(backend.config.timeout, 2 * LEARNING_PATIENCE)):
+    patience = min(backend.config.timeout, 2 * LEARNING_PATIENCE)
+    with trio.move_on_after(patience):
         try:
             await backend.learned()
         except Unavailable as error:
             return str(error)
         return ""
+    if backend.state is State.READY:
+        return (
+            f"Server '{backend.name}' has not answered `tools/list` within {patience:g} s;"
+            " call again later"
+        )
     return backend.situation()
 
 
@@ -326,8 +332,22 @@ def _has_role(tool: Mapping[str, Any], role: str) -> bool:
 
 
 def counts(context: GatewayContext) -> str:
-    """Return the number of tools and servers, such as `12 tools on 3 servers`."""
-    return f"{plural(context.count_tools(), 'tool')} on {plural(len(context.pool), 'server')}"
+    """Return the number of tools and servers, such as `12 tools on 3 servers and APIs`.
+
+    Clients keep definitions in their prompt caches, so the text must not change while a gateway
+    starts: the tools are counted once those of all servers are known, and those of the built-in
+    server, which is loaded later, are not counted.
+    """
+    service = context.capability_service
+    builtin = service.name if service is not None else ""
+    servers = [backend for backend in context.pool if backend.name != builtin]
+    apis = len(servers) < len(context.pool)
+    if not servers and apis:
+        return "tools for APIs"
+    known = all(backend.known for backend in servers)
+    number = sum(len(backend.tools) for backend in servers)
+    text = f"{plural(number, 'tool')} on" if known else "tools of"
+    return f"{text} {plural(len(servers), 'server')}{' and APIs' if apis else ''}"
 
 
 TOOLS = (

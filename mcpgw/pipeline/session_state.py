@@ -55,6 +55,8 @@ class SessionState:
     promoted: dict[ToolKey, None] = attrs.field(factory=dict)
     """Tools added to this session's `tools/list` when they were used, oldest first."""
     costs: dict[ToolKey, ToolCost] = attrs.field(factory=dict)
+    listed_tools: object = None
+    """The definitions that the client has listed; None if it has listed none."""
     pages: ResultPages = attrs.field(factory=ResultPages)
     _cache_key: str = ""
 
