@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,8 +14,6 @@ from mcpgw.config.problems import Findings, Path
 from mcpgw.config.schema import BACKEND_FORM_KEYS
 from mcpgw.config.value_types import noun
 
-_NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-_.")
-_LONGEST_NAME = 128
 _SCHEMES = {"http_url": ("http", "https"), "ws_url": ("ws", "wss"), "a2a_url": ("http", "https")}
 _TRANSPORTS = ("command", *_SCHEMES)
 _ENV_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
@@ -38,7 +35,6 @@ class BackendForms:
         the settings are read.
         """
         path: Path = ("backends", name)
-        self._check_name(name, path)
         if raw is not None and not isinstance(raw, Mapping):
             self.found.error(
                 path,
@@ -77,21 +73,6 @@ class BackendForms:
         for form_key in BACKEND_FORM_KEYS:
             form.pop(form_key.name, None)
         return {**form, "name": name}
-
-    def _check_name(self, name: str, path: Path) -> None:
-        hint = f"Use 1 to {_LONGEST_NAME} letters (a-z, A-Z), digits, '-', '_' or '.'."
-        invalid = dict.fromkeys(letter for letter in name if letter not in _NAME_CHARACTERS)
-        if not name:
-            self.found.error(path, "the name of a backend must not be empty", hint)
-        elif len(name) > _LONGEST_NAME:
-            self.found.error(
-                path,
-                f"the name has {len(name)} characters; at most {_LONGEST_NAME} are allowed",
-                hint,
-            )
-        elif invalid:
-            letters = ", ".join(map(repr, invalid))
-            self.found.error(path, f"the name must not contain {letters}", hint)
 
     def _check_transport(self, form: Mapping[str, Any], path: Path, *, quiet: bool) -> None:
         given = [key for key in _TRANSPORTS if form.get(key) not in (None, "", [])]
