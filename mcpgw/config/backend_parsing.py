@@ -127,6 +127,10 @@ class BackendForms:
             self.found.error(at, f"must be a string or a list of strings, not {noun(command)}")
             return []
         words = expansion.words(command, at)
+        if isinstance(form["command"], str):  # as a shell does
+            words = [self._at_home(word) for word in words]
+        elif words:
+            words[0] = self._at_home(words[0])
         if words and isinstance(words[0], str) and not words[0].strip():
             self.found.error(at, "the program to start must not be blank")
         args = form.get("args", [])
@@ -140,6 +144,12 @@ class BackendForms:
                 self.found.error((*path, "args", index), message, "Put it in quotes.")
         texts = [item for item in args if isinstance(item, str)]
         return [*words, *expansion.words(texts, (*path, "args"))]
+
+    def _at_home(self, word: object) -> object:
+        """Expand `~/` at the beginning of a word of a command."""
+        if isinstance(word, str) and word.startswith("~/"):
+            return expand_home(word, self.environ)
+        return word
 
 
 @attrs.frozen

@@ -328,3 +328,18 @@ def test_the_fingerprint_covers_what_is_offered() -> None:
     assert len(offering) + 1 == len({backend.fingerprint() for backend in [base, *offering]})
     assert {base.fingerprint()} == {backend.fingerprint() for backend in same}
     assert 64 == len(base.fingerprint())
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("~/srv --root ~/data", ["/home/ann/srv", "--root", "/home/ann/data"]),
+        ("'\"~/my srv\" x~/y'", ["/home/ann/my srv", "x~/y"]),
+        ("[~/srv, ~/data]", ["/home/ann/srv", "~/data"]),
+        ("python ~", ["python", "~"]),
+    ],
+)
+def test_the_home_folder_in_a_command(load_yaml: LoadYaml, command: str, words: list[str]) -> None:
+    """`~/` is expanded as a shell would: in each word of a text, in the program of a list."""
+    loaded = load_yaml(f"backends: {{a: {{command: {command}}}}}", {"HOME": "/home/ann"})
+    assert words == list(loaded.config.backends["a"].command)
