@@ -108,6 +108,8 @@ class Call:
     tool: Mapping[str, Any] | None = None
     deadline: trio.CancelScope = attrs.field(default=None)  # set by the stage `deadline`
     sent: bool = False
+    sent_at: float = 0.0
+    """When it was last sent, by Trio's clock."""
     connection: object = None
     """The connection on which the call was sent."""
     cached: bool = False

@@ -96,33 +96,24 @@ class ErrorBudgets:
     def record(self, server: str, tool: str, *, failed: bool) -> Sequence[str]:
         """Record an outcome; return what it disabled: the tool, the server, both or neither."""
         now = self._clock()
-        window = self._windows.get((server, tool))
-        if window is None:
-            window = self._windows[server, tool] = _Window()
+        window, whole = self._window(server, tool), self._window(server, "")
         window.add(now, failed, self._most)
+        whole.add(now, failed, self._most)
         if not failed:
             return ()
         disabled: list[str] = []
         if window.spent(now, self.config.tool):
             disabled.append(tool)
-        if self._server_window(server).spent(now, self.config.server):
+        if whole.spent(now, self.config.server):
             disabled.append(server)
         self._any = self._any or bool(disabled)
         return disabled
 
-    def _server_window(self, server: str) -> _Window:
-        """Return the window of a whole server: the latest outcomes of all its tools."""
-        whole = self._windows.setdefault((server, ""), _Window())
-        ended = [
-            outcome
-            for key, window in self._windows.items()
-            if key[0] == server and key[1]
-            for outcome in window.outcomes
-            if outcome[0] > whole.since
-        ]
-        ended.sort()
-        whole.outcomes = deque(ended)
-        return whole
+    def _window(self, server: str, tool: str) -> _Window:
+        window = self._windows.get((server, tool))
+        if window is None:
+            window = self._windows[server, tool] = _Window()
+        return window
 
     def disabled(self) -> list[Disabled]:
         """Return the tools and servers disabled now."""
@@ -137,7 +128,10 @@ class ErrorBudgets:
 
     def window(self, server: str) -> tuple[int, int]:
         """Return the numbers of successes and failures in the current window of a server."""
-        recent = self._server_window(server).recent(self._clock(), self.config.server)
+        whole = self._windows.get((server, ""))
+        if whole is None:
+            return 0, 0
+        recent = whole.recent(self._clock(), self.config.server)
         return len(recent) - sum(recent), sum(recent)
 
     def forget(self, server: str) -> int:

@@ -20,7 +20,7 @@ async def send(call: Call) -> Params:
     """
     instance = call.instance
     connection = instance.connection or await instance.connected()
-    call.sent = True
+    call.sent, call.sent_at = True, trio.current_time()
     call.connection = connection
     instance.deadlines.add(call.deadline)
     try:
