@@ -11,7 +11,7 @@ import trio
 
 from mcpgw.cli.app import log_options, settle
 from mcpgw.cli.exit_codes import FAILED, INTERRUPTED
-from mcpgw.cli.fast_path import default_mode, loop_problem
+from mcpgw.cli.fast_path import closed_problem, default_mode, loop_problem
 
 
 @click.command("serve")
@@ -56,7 +56,8 @@ def command(
     path = settle(ctx, config, log_level, log_format, level="info")
     config_path = Path(path).expanduser() if path else None
     environ = dict(os.environ)
-    if problem := loop_problem(config_path, environ):
+    closed = closed_problem() if mode != "http" else ""
+    if problem := closed or loop_problem(config_path, environ):
         click.echo(f"Error: {problem}", err=True)
         ctx.exit(FAILED)
     if mode in ("proxy", "auto"):

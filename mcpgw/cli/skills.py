@@ -16,7 +16,7 @@ import click
 import trio
 
 from mcpgw.cli.app import log_options, settle
-from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, OK
+from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, NOT_FOUND, OK
 from mcpgw.cli.in_process import Stop
 from mcpgw.cli.output import format_option
 from mcpgw.skills import registry as registries
@@ -169,7 +169,7 @@ def search_command(
                 click.echo(f"  {name:<{_NAME}} {_cut(hit.skill.description)}".rstrip())
         else:
             click.echo(f"No skills matched '{shown_line(query)}'.")
-        return OK
+        return OK if hits else NOT_FOUND
 
     ctx.exit(_guarded(run))
 
@@ -319,7 +319,7 @@ def _unknown(name: str, names: list[str]) -> Stop:
 
     near = correction(name, names)
     hint = f"Did you mean '{near}'?" if near else "`mcp-gateway skills list` lists all skills."
-    return Stop(f"Skill '{name}' not found. {hint}", FAILED)
+    return Stop(f"Skill '{name}' not found. {hint}", NOT_FOUND)
 
 
 def _print_imported(skill: Skill, path: Path, *, updated: bool) -> None:

@@ -24,6 +24,7 @@ from mcpgw.meta.context import GatewayContext
 from mcpgw.pipeline.call import Call, CallFailed, Recovery
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params, Request
+from mcpgw.text.sentences import sentence
 
 _DEFAULT_INFO: Final = {
     "name": "mcp-gateway",
@@ -123,7 +124,7 @@ async def _forward(session: Session, context: GatewayContext, request: Request) 
     try:
         await backend.instance(session.state.instance_id).connected()
     except Unavailable as error:
-        raise RpcError(BACKEND_UNAVAILABLE, f"{error}.") from error
+        raise RpcError(BACKEND_UNAVAILABLE, sentence(str(error))) from error
     params = _without_progress_token(request.params)
     result = await aggregation.ask(
         context, session.state, backend, request.method, params, request, transparent=True

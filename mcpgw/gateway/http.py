@@ -38,6 +38,7 @@ from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, RpcError
 from mcpgw.shaping.pages import ResultPages
 from mcpgw.state.folder import state_folder
+from mcpgw.text.sentences import sentence
 
 if TYPE_CHECKING:
     from mcpgw.front.http.openapi.routes import OpenApiRoutes
@@ -99,7 +100,7 @@ class HttpGateway:
             except (Unavailable, trio.TooSlowError) as error:
                 self.core.pool.end_session(state.id)
                 why = str(error) or backend.situation()
-                raise RpcError(BACKEND_UNAVAILABLE, f"{why}.") from error
+                raise RpcError(BACKEND_UNAVAILABLE, sentence(why)) from error
         session = Session(
             channel, END_GRACE, server_profile=server_profile, principal=caller, shared=stateless
         )
@@ -270,7 +271,7 @@ def openapi_routes(gateway: Gateway, settings: HttpSettings) -> OpenApiRoutes:
                 with trio.fail_after(backend.config.start_timeout):
                     await backend.learned()
             except (Unavailable, trio.TooSlowError) as error:
-                raise RpcError(BACKEND_UNAVAILABLE, f"{backend.situation()}.") from error
+                raise RpcError(BACKEND_UNAVAILABLE, sentence(backend.situation())) from error
         return tuple(backend.tools.values())
 
     def info(server: str) -> Mapping[str, Any]:

@@ -56,6 +56,8 @@ class ConfigReloader:
     _previous: GatewayConfig = attrs.field(factory=GatewayConfig)
     _file: Path | None = None
     """The file in use; None for the defaults."""
+    _told: bool = False
+    """Whether the log has the file in use."""
     _seen: dict[Path, Stamp] = attrs.field(factory=dict)
     """The watched files as they were at the last check."""
 
@@ -124,6 +126,15 @@ class ConfigReloader:
         config = self.settings.config
         return any(getattr(self._previous, name) != getattr(config, name) for name in sections)
 
+    def _tell_file(self, file: Path | None, places: Iterable[Path]) -> None:
+        """Log which configuration is in use: it depends on the working folder."""
+        self._told = True
+        if file is not None:
+            log.preface("config.used", path=str(file))
+        else:
+            looked = ", ".join(map(str, places))
+            log.preface("config.used", path="none", hint=f"the defaults are used; tried: {looked}")
+
     def _load(self) -> Params:
         from mcpgw.config import changes, loader
         from mcpgw.config.problems import ConfigError, Problem
@@ -150,6 +161,8 @@ class ConfigReloader:
         folder = path.parent if path else here
         file = here / path if path else None
         self.settings.update(Snapshot(fresh.config, fresh.environ, folder, file))
+        if path != self._file or not self._told:
+            self._tell_file(file, places)
         self.problem, self._file = "", path
         restart = [change.name for change in outcome.sections if change.outcome == "restart"]
         return {

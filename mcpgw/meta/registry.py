@@ -19,9 +19,12 @@ from mcpgw.meta import (
 )
 from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.meta.tool import MetaTool
+from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params
+
+log = get_logger("mcpgw.call")
 
 META_TOOLS: Final[tuple[MetaTool, ...]] = (
     *discovery.TOOLS,
@@ -83,6 +86,7 @@ class MetaToolRegistry:
                 tool_request, server, name, tool_request.arguments, direct=True
             )
         tool.check_names(tool_request.arguments)
+        log.debug("meta_tool.called", tool=name, session=tool_request.session.id)
         return await tool.call(tool_request)
 
     def _unknown(self, tool_request: ToolRequest, name: str) -> RpcError:

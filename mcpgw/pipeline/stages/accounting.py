@@ -56,10 +56,20 @@ class Accounting:
         tokens = count_tokens(result)
         cost = self.prices.of(call, tokens)
         key = (call.server, call.name)
+        seconds = trio.current_time() - call.sent_at if call.sent else None
+        if log.enabled("debug"):
+            log.debug(
+                "call.finished",
+                server=call.server,
+                tool=call.name,
+                outcome=fault or ("CACHED" if call.cached else "OK"),
+                seconds=None if seconds is None else round(seconds, 3),
+                trace_id=call.trace_id,
+            )
         self.usage.record(
             call.server,
             call.name,
-            seconds=trio.current_time() - call.sent_at if call.sent else None,
+            seconds=seconds,
             error=fault,
             cached=call.cached,
             tokens=tokens.total,
