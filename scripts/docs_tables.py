@@ -414,7 +414,10 @@ def deadlines() -> list[str]:
          seconds(all_of.server.shutdown_timeout), "`server.shutdown_timeout`"),
         (("Calls in flight after the client closed stdin, or `server.shutdown_timeout` if"
          " shorter"), seconds(session.END_GRACE), "fixed"),
-        ("Calls in flight after SIGTERM, SIGINT or SIGHUP", seconds(SIGNAL_GRACE), "fixed"),
+        (("Calls in flight of a client at stdin after SIGTERM, SIGINT or SIGHUP; a second signal"
+         " ends the gateway at once"), seconds(SIGNAL_GRACE), "fixed"),
+        (("Calls in flight by HTTP after such a signal, or `server.shutdown_timeout` if shorter"),
+         seconds(session.END_GRACE), "fixed"),
         ("Reading the remaining output of a child that exited", seconds(instance.EXIT_DRAIN),
          "fixed"),
         ("From closing a child's stdin to SIGTERM",

@@ -289,11 +289,19 @@ class Session:
         )
 
     def send(self, method: str, params: Params) -> bool:
-        """Send a notification outside of any request; return False if it was dropped."""
+        """Send a notification outside of any request.
+
+        Returns:
+          False if it was dropped: the client has left, or does not read. It is sent to a client
+          that is not ready for notifications yet, too.
+        """
         return self.peer.notify(method, params)
 
     def notify_change(self, method: str, params: Params | None = None) -> bool:
         """Notify the client of a change, directly and through its open subscriptions.
+
+        A client that has not sent `notifications/initialized` is not notified: it may not have
+        listed anything yet (MCP 2025-11-25, lifecycle).
 
         Returns:
           False if it must be notified again later because it does not read.

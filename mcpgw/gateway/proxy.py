@@ -151,8 +151,9 @@ class Proxy:
         """Answer sent requests with an error: they may have had an effect, so none is repeated."""
         kept = {message["id"] for message in self._unsent}
         for request in [each for each in self._waiting if each not in kept]:
-            del self._waiting[request]
-            await self.client.send(_error(request, BACKEND_UNAVAILABLE, why))
+            # It may have been cancelled while another answer was sent.
+            if self._waiting.pop(request, None) is not None:
+                await self.client.send(_error(request, BACKEND_UNAVAILABLE, why))
         self._answered.unpark_all()
 
     async def _repeat_initialize(self, server: Any) -> str:

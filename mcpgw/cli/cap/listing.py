@@ -47,7 +47,7 @@ def list_command(
             click.echo(f"  {entry.name} - {_short(entry)}{auth}")
     for path, why in library.refused.items():
         click.echo(f"Not used: {path}: {why}", err=True)
-    ctx.exit(OK if entries or folder is None else NOT_FOUND)
+    ctx.exit(OK if folder is None or folder.exists() else NOT_FOUND)
 
 
 @click.command("registry-list")

@@ -265,7 +265,7 @@ class Endpoint:
                 opened = True
         finally:
             if not opened:
-                session.session_channel.drop()
+                self.sessions.give_up(session)
         await send_whole(send, 200, answer, [(SESSION, session.id.encode())] if opened else None)
 
     async def _open(self, session: HttpSession, message: Message) -> None:
