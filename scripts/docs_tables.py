@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from mcpgw.backends import connection, handshake, instance, process
+from mcpgw.backends import connection, handshake, instance, process, restarts
 from mcpgw.backends.breaker import JITTER
 from mcpgw.capabilities.model import Provider
 from mcpgw.capabilities.service import LONGEST_CALL
@@ -409,15 +409,15 @@ def deadlines() -> list[str]:
         ("Window in which list changes are combined into one notification", seconds(SETTLE),
          "fixed"),
         ("Uptime after which a crashed server restarts without delay",
-         seconds(instance.STABLE_AFTER), "fixed"),
+         seconds(restarts.STABLE_AFTER), "fixed"),
         ("Calls in flight of a server that was changed or removed in gateway.yaml",
          seconds(all_of.server.shutdown_timeout), "`server.shutdown_timeout`"),
         (("Calls in flight after the client closed stdin, or `server.shutdown_timeout` if"
          " shorter"), seconds(session.END_GRACE), "fixed"),
-        (("Calls in flight of a client at stdin after SIGTERM, SIGINT or SIGHUP; a second signal"
-         " ends the gateway at once"), seconds(SIGNAL_GRACE), "fixed"),
-        (("Calls in flight by HTTP after such a signal, or `server.shutdown_timeout` if shorter"),
-         seconds(session.END_GRACE), "fixed"),
+        ("Calls in flight of a stdio client after SIGTERM, SIGINT or SIGHUP",
+         seconds(SIGNAL_GRACE), "fixed"),
+        ("Calls in flight of HTTP clients after a signal",
+         seconds(all_of.server.shutdown_timeout), "`server.shutdown_timeout`"),
         ("Reading the remaining output of a child that exited", seconds(instance.EXIT_DRAIN),
          "fixed"),
         ("From closing a child's stdin to SIGTERM",

@@ -23,7 +23,7 @@ class ReadyInstance(Instance, Protocol):
     """An instance with a live connection."""
 
     lists: ListSync
-    deadlines: set[trio.CancelScope]
+    calls: int
     last_used: float
 
     @property
@@ -67,7 +67,7 @@ async def _idle(instance: ReadyInstance, connection: Connection) -> str:
     allowed = instance.config.stop_when_idle_for or 0.0
     while True:
         await trio.sleep_until(instance.last_used + allowed)
-        if instance.deadlines:
+        if instance.calls:
             await connection.peer.drained()
             instance.last_used = trio.current_time()
         elif trio.current_time() - instance.last_used >= allowed:

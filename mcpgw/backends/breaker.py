@@ -153,6 +153,11 @@ class CircuitBreaker:
         if self._shared is not None or self.state is BreakerState.HALF_OPEN:
             self._count_failure(reason)
 
+    def allow_probe(self) -> None:
+        """Become half open now if it is open: the backend has been reached again."""
+        if self._until is not None:
+            self._until = self._clock()
+
     def reset(self) -> None:
         """Close by hand. Calls that were admitted before do not count any more."""
         self._close()

@@ -37,6 +37,12 @@ class CallContext(Protocol):
     last_question_at: float
     """When the latest of them was sent, by Trio's clock."""
 
+    def question_sent(self, patience: float) -> None:
+        """Note that the backend waits for the client, which has `patience` seconds to answer."""
+
+    def question_answered(self) -> None:
+        """Note that the backend has the client's answer, or never gets one."""
+
 
 def context_of_request(peer: Peer, about: RequestId | None, method: str) -> CallContext | None:
     """Return the call that a server's request belongs to; None if no client has a call there.

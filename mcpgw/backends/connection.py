@@ -42,7 +42,8 @@ _CAPABILITY: Final = {"resource_templates": "resources"}
 class Connection:
     """A connection to a backend of the handshake revisions, ready for requests.
 
-    `listed` is set when the lists were read for the first time on this connection.
+    `listed` is set when the lists were read for the first time on this connection. `doubted` is set
+    while there is a reason to ping the backend at once.
     """
 
     peer: Peer
@@ -51,6 +52,12 @@ class Connection:
     capabilities: Mapping[str, Any]
     instructions: str
     listed: trio.Event = attrs.field(factory=trio.Event)
+    doubted: trio.Event = attrs.field(factory=trio.Event)
+
+    def doubt(self, received: int) -> None:
+        """Have the backend pinged at once if it has sent nothing since `received` messages."""
+        if self.peer.received == received:
+            self.doubted.set()
 
     async def request(
         self,

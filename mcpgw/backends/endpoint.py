@@ -37,6 +37,10 @@ class Endpoint(Protocol):
         """Set when a child has exited; never set if only the channel shows the end."""
 
     @property
+    def closing(self) -> trio.Event:
+        """Set when nothing more can be sent, though requests in flight may still be answered."""
+
+    @property
     def pid(self) -> int | None:
         """The process id of a child; None for other endpoints."""
 
@@ -59,7 +63,11 @@ class NetworkEndpoint:
     """A network channel; its `ending` describes why it has ended."""
     secrets: tuple[str, ...]
     exited: trio.Event = attrs.field(factory=trio.Event)
+    closing: trio.Event = attrs.field(init=False)
     pid: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.closing = getattr(self.channel, "closing", trio.Event())
 
     @property
     def expired(self) -> bool:
@@ -82,6 +90,7 @@ class BuiltinEndpoint:
 
     channel: Channel
     exited: trio.Event = attrs.field(factory=trio.Event)
+    closing: trio.Event = attrs.field(factory=trio.Event)
     pid: int | None = None
     expired: bool = False
 

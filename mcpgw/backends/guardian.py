@@ -2,9 +2,10 @@
 
 A small shell process outside the gateway's process group keeps the list of the children's
 process groups. Its stdin is a pipe that only the gateway holds: when the gateway dies, in
-whatever way, the pipe ends and the guardian kills the groups that are still listed. It works
-on every POSIX system and reaches whole trees (`npx`, `uvx`), unlike a parent-death signal, which
-reaches the direct child only. If the guardian is killed too, only that signal is left (Linux).
+whatever way, the pipe ends and the guardian ends the groups that are still listed. The children
+have as much time as in an orderly end: many remove their own children and temporary files when
+their stdin ends. It works on every POSIX system and reaches whole trees (`npx`, `uvx`), unlike a
+parent-death signal, which reaches the direct child only, and before it can clean up.
 """
 
 from __future__ import annotations
@@ -12,9 +13,20 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+from typing import Final
 
 import attrs
+import trio
 
+from mcpgw.backends.process_exit import wait_for_exit
+from mcpgw.observe.log import get_logger
+
+log = get_logger("mcpgw.backend")
+
+RESTART_PAUSE: Final = 1.0
+"""Seconds until a guardian that has ended is started again."""
+
+# The loops wait for a second each, in tenths where `sleep` takes fractions.
 _SCRIPT = """
 trap '' HUP INT TERM PIPE
 groups=' '
@@ -24,9 +36,17 @@ while read -r word group; do
     drop) groups="${groups%% $group *} ${groups#* $group }" ;;
   esac
 done
-for group in $groups; do kill -s TERM -- "-$group" 2>/dev/null; done
-[ "$groups" = ' ' ] || sleep 1
-for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
+for signal in TERM KILL; do
+  step=0
+  while [ $step -lt 10 ]; do
+    alive=
+    for group in $groups; do kill -s 0 -- "-$group" 2>/dev/null && alive=1; done
+    [ "$alive" ] || exit 0
+    sleep 0.1 2>/dev/null || { sleep 1; step=10; }
+    step=$((step + 1))
+  done
+  for group in $groups; do kill -s $signal -- "-$group" 2>/dev/null; done
+done
 """
 
 
@@ -40,6 +60,7 @@ class Guardian:
 
     _process: subprocess.Popen[bytes] | None = None
     _groups: set[int] = attrs.field(factory=set)
+    _started: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
 
     def add(self, group: int) -> None:
         """List a process group."""
@@ -53,6 +74,22 @@ class Guardian:
         """Remove a process group that has ended, before its number can be used again."""
         self._groups.discard(group)
         self._write(f"drop {group}\n")
+
+    async def watch(self) -> None:
+        """Start the guardian again whenever it has ended, until cancelled."""
+        while True:
+            if self._process is None:
+                await self._started.park()
+                continue
+            process = self._process
+            await wait_for_exit(process)
+            log.warning("guardian.ended", status=process.returncode)
+            if process.stdin is not None:
+                process.stdin.close()
+            self._process = None
+            await trio.sleep(RESTART_PAUSE)
+            if self._groups and self._process is None:
+                self._start()
 
     def close(self) -> None:
         """End the guardian. Groups that are still listed are killed."""
@@ -78,6 +115,7 @@ class Guardian:
             return
         for group in self._groups:
             self._write(f"add {group}\n")
+        self._started.unpark_all()
 
     def _write(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:

@@ -17,19 +17,29 @@ MISSED: Final = 2
 async def probe(connection: Connection, settings: HealthCheckConfig) -> str:
     """Ping a server at intervals; return the reason when it is considered dead.
 
-    A server with a call in flight is not pinged: it may be too busy to answer.
+    A server with a call in flight is not pinged, since it may be too busy to answer, until a call
+    has timed out during which it sent nothing at all. Any message proves that it is alive.
     """
+    peer = connection.peer
     missed = 0
     while missed < MISSED:
-        await trio.sleep(settings.timeout if missed else settings.interval)
-        if connection.peer.pending:
+        with trio.move_on_after(settings.interval if not missed else 0):
+            await connection.doubted.wait()
+        doubted = connection.doubted.is_set()
+        if peer.pending and not doubted and not missed:
             continue
-        with trio.move_on_after(settings.timeout) as waiting:
+        received = peer.received
+        with trio.move_on_after(settings.timeout):
             try:
                 await connection.request("ping")
             except RpcError:
                 pass  # an error is an answer, too
             except ConnectionLost:
                 await trio.sleep_forever()  # the instance handles the end and cancels this
-        missed = missed + 1 if waiting.cancelled_caught else 0
+        if peer.received == received:
+            missed += 1
+        else:
+            missed = 0
+            if doubted:
+                connection.doubted = trio.Event()
     return f"it did not answer {MISSED} pings within {settings.timeout:g} s each"

@@ -10,14 +10,15 @@ import attrs
 import trio
 
 from mcpgw.backends.attendance import attend
-from mcpgw.backends.backoff import delay
 from mcpgw.backends.connection import Connection
 from mcpgw.backends.endpoint import Endpoint, open_endpoint
 from mcpgw.backends.handshake import HandshakeFailed, open_connection
 from mcpgw.backends.incoming import IncomingMessages
 from mcpgw.backends.list_sync import ListSync
 from mcpgw.backends.process import SpawnFailed
+from mcpgw.backends.restarts import Restarts
 from mcpgw.backends.services import BackendServices
+from mcpgw.backends.situation import situation
 from mcpgw.backends.states import Failure, Replaced, State, Unavailable
 from mcpgw.backends.supervisor import Supervisor
 from mcpgw.backends.tool_view import ToolView
@@ -31,8 +32,6 @@ log = get_logger("mcpgw.backend")
 
 EXIT_DRAIN: Final = 0.25
 """Seconds to read what a child wrote before it exited."""
-STABLE_AFTER: Final = 10.0
-"""Seconds after which a ready connection resets the count of failures in a row."""
 
 
 @attrs.define(eq=False)
@@ -61,24 +60,22 @@ class BackendInstance:
     writes: int = 0
     """Calls so far that may have changed the server's state."""
     starts: int = 0
-    failures_in_a_row: int = 0
-    """Failures since it was last stable."""
-    deadlines: set[trio.CancelScope] = attrs.field(factory=set)
-    """The scopes of the calls in flight."""
+    restarts: Restarts = attrs.field(factory=Restarts)
+    calls: int = 0
+    """The number of calls in flight."""
     last_used: float = 0.0
     """When the last call began or ended, by Trio's clock."""
     retired: bool = False
     _restarting: bool = False
     _phase: State = State.IDLE
     _since: float = 0.0
-    _ready_at: float = 0.0
     _wanted: bool = False
-    _failed_starts: int = 0
     _generation: int = 0
     """Counts the connections that have ended."""
     _changed: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     _scope: trio.CancelScope | None = None
     _endpoint: Endpoint | None = None
+    _peer: Peer | None = None
 
     def __attrs_post_init__(self) -> None:
         config, services = self.server.config, self.server.services
@@ -101,7 +98,7 @@ class BackendInstance:
         why = f" why={self.failure.reason!r:.120}" if self.failure else ""
         return (
             f"<BackendInstance {self.name!r}{of} {self.state.name}{pid} pending={self.pending}"
-            f" failures={self.failures_in_a_row} starts={self.starts}{why}>"
+            f" failures={self.restarts.in_a_row} starts={self.starts}{why}>"
         )
 
     @property
@@ -141,27 +138,30 @@ class BackendInstance:
         return self.connection.peer.pending if self.connection else 0
 
     @property
+    def incarnation(self) -> tuple[object, int]:
+        """Stands for the live connection, or else for the one that the next start opens."""
+        return self.token, self.starts + (self.connection is None)
+
+    @property
     def pid(self) -> int | None:
         """The process id of the running child."""
         return self._endpoint.pid if self._endpoint else None
 
     def situation(self) -> str:
         """Describe the state and its cause in one sentence."""
-        for_seconds = trio.current_time() - self._since
-        if self.server.killed:
-            return f"Server '{self.name}' is disabled by the operator's kill switch"
-        starting = self._phase is State.STARTING
-        text = f"Server '{self.name}' {'has been' if starting else 'is'} {self.state.value}"
-        if starting:
-            text += f" for {for_seconds:.0f} s and has not answered `initialize` yet"
-            if tail := self._endpoint.stderr_tail() if self._endpoint else "":
-                text += f"; its stderr ends: {tail}"
-        if self.failure is not None:
-            text += f": {self.failure.reason}"
-        return text
+        return situation(
+            self.name,
+            self._phase if self._phase is State.STARTING else self.state,
+            killed=self.server.killed,
+            since=self._since,
+            endpoint=self._endpoint,
+            peer=self._peer,
+            failure=self.failure,
+        )
 
     def want(self) -> None:
         """Request a start; it happens now or after the backoff."""
+        self.restarts.wanted_at = trio.current_time()
         if not self._wanted:
             self._wanted = True
             self._notify_waiters()
@@ -176,7 +176,7 @@ class BackendInstance:
           Replaced: the configuration has changed; there may be a successor.
           Unavailable: it is stopped, its breaker opened, or it failed to start too often.
         """
-        failed_before = self._failed_starts
+        failed_before = self.restarts.failed_starts
         retry = self.failsafe.retry
         patience = max(1, retry.max_attempts) if retry.enabled else 1
         while True:
@@ -184,7 +184,7 @@ class BackendInstance:
                 return self.connection
             if self.retired:
                 raise Replaced(f"Server '{self.name}' has changed in gateway.yaml meanwhile")
-            failed = self._failed_starts - failed_before
+            failed = self.restarts.failed_starts - failed_before
             breaker_open = self.server.breaker_open
             if self.state is State.STOPPED or failed >= patience or (failed and breaker_open):
                 raise Unavailable(self.situation())
@@ -212,11 +212,6 @@ class BackendInstance:
         while self._endpoint is not None and self._generation == generation:
             await self._changed.park()
 
-    def extend_deadlines(self, seconds: float) -> None:
-        """Give the calls in flight that many seconds from now."""
-        for scope in self.deadlines:
-            scope.deadline = trio.current_time() + seconds
-
     def stop(self) -> None:
         """End the process or connection; it starts again at the next demand."""
         self._wanted = False
@@ -225,7 +220,7 @@ class BackendInstance:
 
     def forget_failures(self) -> None:
         """Allow starts again after failures."""
-        self.failure, self.failures_in_a_row = None, 0
+        self.failure, self.restarts.in_a_row = None, 0
         self._notify_waiters()
 
     def restart(self) -> int:
@@ -236,12 +231,6 @@ class BackendInstance:
         self._end_connection()
         self._notify_waiters()
         return interrupted
-
-    def give_up(self, reason: str) -> None:
-        """Refuse all further calls with this reason, until failures are forgotten."""
-        self.failure = Failure(reason, permanent=True)
-        self.connection = None
-        self._notify_waiters()
 
     async def retire(self, grace: float) -> None:
         """Take no new calls, let those in flight finish for up to `grace` seconds, then end."""
@@ -269,43 +258,39 @@ class BackendInstance:
                 continue
             if self.failure.permanent:
                 log.error("backend.stopped", server=self.name, reason=self.failure.reason)
-                self._failed_starts += 1
+                self.restarts.failed_starts += 1
                 self._wanted = False
                 continue
             await self._back_off(was_ready)
 
+    async def recover(self, reason: str) -> None:
+        """Handle an internal error that ended `run`, as the loss of a connection."""
+        self.failure = Failure(reason)
+        self.connection = None
+        await self._back_off(was_ready=False)
+
     async def _back_off(self, was_ready: bool) -> None:
         """Count the failure, and wait before the next start."""
         assert self.failure is not None
-        if was_ready and trio.current_time() - self._ready_at > STABLE_AFTER:
-            self.failures_in_a_row = 0
-        self.failures_in_a_row += 1
-        if not was_ready:
-            self._failed_starts += 1
+        self.restarts.count(was_ready=was_ready)
         self.server.breaker.record_failure(self.failure.reason)
         log.warning(
             "backend.failed",
             server=self.name,
             reason=self.failure.reason,
-            failures=self.failures_in_a_row,
+            failures=self.restarts.in_a_row,
         )
-        if self.server.breaker_open:
+        remote = self.config.transport not in ("stdio", "builtin")
+        if self.server.breaker_open and not (remote and self.restarts.recently_wanted):
             # The first call after the breaker's time starts it again.
             self._wanted = False
             self._enter(State.IDLE)
             return
-        retry = self.failsafe.retry
         self._enter(State.BACKING_OFF)
-        if self.failures_in_a_row > 1 or not was_ready:
-            seconds = delay(
-                self.failures_in_a_row + 1,
-                initial=retry.initial_backoff,
-                maximum=retry.max_backoff,
-                multiplier=retry.multiplier,
-            )
-            with trio.move_on_after(seconds):
-                while not self.retired and not self.server.killed and not self._restarting:
-                    await self._changed.park()
+        seconds = self.restarts.pause(self.failsafe.retry, was_ready=was_ready)
+        with trio.move_on_after(seconds):
+            while seconds and not (self.retired or self.server.killed or self._restarting):
+                await self._changed.park()
 
     async def _live(self) -> bool:
         """Start the server and serve it until it ends; return whether it was ready."""
@@ -325,10 +310,10 @@ class BackendInstance:
         except SpawnFailed as error:
             self.failure = Failure(error.reason, permanent=error.permanent)
         finally:
-            self.connection = self._endpoint = None
+            self.connection = self._endpoint = self._peer = None
             self._generation += 1
             self._notify_waiters()
-        if note and endpoint.expired:
+        if note and endpoint.expired and self.restarts.stable:
             log.info("backend.session_expired", server=self.name)
         elif note:
             self.failure = Failure(endpoint.why(note))
@@ -341,7 +326,7 @@ class BackendInstance:
           Whether it was ready, and the cause of the end ("" if it was not a failure).
         """
         incoming = IncomingMessages(self)
-        incoming.peer = peer = Peer(
+        incoming.peer = self._peer = peer = Peer(
             endpoint.channel,
             self.name,
             serve=incoming.serve,
@@ -357,6 +342,10 @@ class BackendInstance:
             self._lose()
             nursery.cancel_scope.cancel()
 
+        async def stop_handing_out() -> None:
+            await endpoint.closing.wait()
+            self._lose()
+
         async def watch() -> None:
             await endpoint.exited.wait()
             await trio.sleep(EXIT_DRAIN)
@@ -367,6 +356,7 @@ class BackendInstance:
             self._scope = nursery.cancel_scope
             nursery.start_soon(talk)
             nursery.start_soon(watch)
+            nursery.start_soon(stop_handing_out)
             try:
                 with trio.move_on_after(self.config.start_timeout) as start:
                     manifest = self.lists.manifest
@@ -378,6 +368,8 @@ class BackendInstance:
                     )
                 if start.cancelled_caught:
                     note = f"it did not answer `initialize` within {self.config.start_timeout:g} s"
+                    if noise := peer.noise.described():
+                        note += f"; {noise}"
                     nursery.cancel_scope.cancel()
                 else:
                     ready = True
@@ -410,7 +402,9 @@ class BackendInstance:
         clients = self.services.clients
         connection.settle(partial(clients.ask, self), frozenset(clients.subscribed_resources(self)))
         self.failure = None
-        self.last_used = self._ready_at = trio.current_time()
+        self.last_used = trio.current_time()
+        self.restarts.ready()
+        self.server.breaker.allow_probe()
         self.connection = connection
         log.info(
             "backend.ready",

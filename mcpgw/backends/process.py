@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ import attrs
 import trio
 
 from mcpgw.backends.guardian import Guardian
+from mcpgw.backends.process_exit import wait_for_exit
 from mcpgw.observe.redact import redact
 from mcpgw.text.plural import plural
 from mcpgw.transports.fd_stream import PipeReader, PipeWriter
@@ -73,6 +74,7 @@ class ChildProcess:
     secrets: tuple[str, ...]
     _tail: deque[str] = attrs.field(factory=lambda: deque(maxlen=STDERR_TAIL))
     exited: trio.Event = attrs.field(factory=trio.Event)
+    closing: trio.Event = attrs.field(factory=trio.Event)
 
     def __repr__(self) -> str:
         state = "RUNNING" if self.popen.returncode is None else self.exit_description()
@@ -130,7 +132,7 @@ class ChildProcess:
         """Wait for the end of the process and reap it."""
         # Shielded, because `end` is shielded and waits for this event. The exit always comes.
         with trio.CancelScope(shield=True):
-            await _wait_for_exit(self.popen)
+            await wait_for_exit(self.popen)
         self.exited.set()
 
     async def end(self) -> None:
@@ -211,16 +213,19 @@ def _detach(stream: object) -> int:
 def _spawn(
     command: Sequence[str], env: Mapping[str, str], cwd: str | None
 ) -> subprocess.Popen[bytes]:
-    if cwd is not None and not Path(cwd).is_dir():
-        raise SpawnFailed(f"the working folder {cwd!r} does not exist", permanent=True)
-    program = shutil.which(command[0], path=env.get("PATH", os.defpath))
-    if program is None and os.sep in command[0] and cwd is not None:
-        program = shutil.which(Path(cwd, command[0]).absolute())
-    if program is None:
-        raise SpawnFailed(_not_found(command, env), permanent=True)
     try:
-        # In this thread, not in a worker: the parent-death signal is bound to the thread that
-        # forks, and idle workers end.
+        if cwd is not None and not Path(cwd).is_dir():
+            raise SpawnFailed(f"the working folder {cwd!r} does not exist", permanent=True)
+        program = shutil.which(command[0], path=env.get("PATH", os.defpath))
+        if program is None and os.sep in command[0] and cwd is not None:
+            program = shutil.which(Path(cwd, command[0]).absolute())
+        if program is None:
+            raise SpawnFailed(_not_found(command, env), permanent=True)
+    except OSError as error:  # such as a folder that this user may not enter
+        raise SpawnFailed(
+            f"cannot start {command[0]!r}: {error.strerror}: {error.filename!r}", permanent=False
+        ) from error
+    try:
         return subprocess.Popen(
             [program, *command[1:]],
             stdin=subprocess.PIPE,
@@ -229,7 +234,6 @@ def _spawn(
             env=dict(env),
             cwd=cwd,
             start_new_session=True,
-            preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
         )
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         number = getattr(error, "errno", None)
@@ -284,43 +288,6 @@ def _not_found(command: Sequence[str], env: Mapping[str, str]) -> str:
     folders = len([folder for folder in env.get("PATH", "").split(os.pathsep) if folder])
     searched = plural(folders, "folder")
     return f"command not found: {program!r} is not on PATH ({searched} searched); {hint}"
-
-
-def _die_with_parent() -> Callable[[], object] | None:
-    """Return a function to run in the child before exec: the kernel kills it with its parent.
-
-    None if the system has no prctl(2).
-    """
-    import ctypes
-
-    try:
-        prctl = ctypes.CDLL(None).prctl
-    except (OSError, AttributeError):
-        return None
-    parent = os.getpid()
-
-    def arm() -> None:
-        prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG, see prctl(2)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return arm
-
-
-async def _wait_for_exit(popen: subprocess.Popen[bytes]) -> None:
-    if popen.poll() is not None:
-        return
-    try:
-        descriptor = os.pidfd_open(popen.pid)
-    except (AttributeError, OSError):
-        await trio.to_thread.run_sync(popen.wait, abandon_on_cancel=True)
-        return
-    try:
-        await trio.lowlevel.wait_readable(descriptor)
-        popen.wait()
-    finally:
-        trio.lowlevel.notify_closing(descriptor)
-        os.close(descriptor)
 
 
 def _group_alive(group: int) -> bool:

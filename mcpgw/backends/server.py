@@ -77,7 +77,7 @@ class BackendServer:
     def __repr__(self) -> str:
         pid = f" pid={self.pid}" if self.pid else ""
         count = f" instances={len(self._own)}" if self._own else ""
-        failures = max(each.failures_in_a_row for each in self)
+        failures = max(each.restarts.in_a_row for each in self)
         pending = sum(each.pending for each in self)
         why = f" why={self.failure.reason!r:.120}" if self.failure else ""
         return (
@@ -276,10 +276,10 @@ class BackendServer:
 
 
 async def _run(instance: BackendInstance) -> None:
-    """Run an instance; an internal error stops this instance until it is revived."""
+    """Run an instance; an internal error is a failure like any other."""
     while not instance.retired:
         try:
             await instance.run()
         except Exception as error:
             log.error("backend.crashed", server=instance.name, exc_info=error)
-            instance.give_up("an internal gateway error ended its task (see the log)")
+            await instance.recover("an internal gateway error ended its task (see the log)")

@@ -36,9 +36,6 @@ class Instance(Protocol):
     def config(self) -> BackendConfig:
         """The settings of its server."""
 
-    def extend_deadlines(self, seconds: float) -> None:
-        """Give the calls in flight that many seconds from now."""
-
 
 class ProcessServices(Protocol):
     """Processes, network access and credentials."""

@@ -8,35 +8,36 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
 
+from mcpgw.capabilities.api_logins import ApiClient, ApiLogin, ApiLogins
+from mcpgw.capabilities.client_tokens import ClientTokens
 from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.processes import OutputTooLarge, run_program
+from mcpgw.config.api_login import ApiLoginConfig
 from mcpgw.config.json_path import resolve
 from mcpgw.observe.log import get_logger
+from mcpgw.transports.address_policy import AllowedNetworks
+
+if TYPE_CHECKING:
+    from mcpgw.capabilities.model import Auth
+    from mcpgw.capabilities.token_requests import PostForm
 
 log = get_logger("mcpgw.capabilities")
 
 SHORTEST: Final = 6
 """Length of the shortest secret that is redacted; shorter ones would cut words apart."""
-RENEW_BEFORE: Final = 60.0
-"""Seconds before its expiry at which a token is renewed."""
 LARGEST_FILE: Final = 1024 * 1024
 """Bytes."""
 KEYCHAIN_TIMEOUT: Final = 20.0
 """Seconds that a tool of the system gets to answer, such as for asking its user."""
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UPPER: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _BRACED: Final = re.compile(r"\{(env|keychain)\.([^{}]+)\}")
-
-PostForm = Callable[[str, Mapping[str, str]], Awaitable[Mapping[str, Any]]]
-"""Posts a form to a token endpoint; returns the JSON object of the response."""
 
 
 def is_reference(key: str) -> bool:
@@ -55,7 +56,7 @@ class Credentials:
     Args:
       environ: gives the current environment, overlaid with the files of `env_files`.
       folder: the state folder; OAuth logins of providers are `logins/PROVIDER.json` in it.
-      post_form: renews OAuth tokens; without it, expired tokens are errors.
+      post_form: requests OAuth tokens; without it, expired tokens are errors.
     """
 
     environ: Callable[[], Mapping[str, str]]
@@ -63,11 +64,77 @@ class Credentials:
     post_form: PostForm | None = None
     seen: set[str] = attrs.field(factory=set, repr=False)
     """All secrets that have been looked up, for redaction."""
+    clients: Mapping[str, ApiLoginConfig] = attrs.field(factory=dict, repr=False)
+    """The configured OAuth clients by provider, `capabilities.logins`."""
     _keychain: dict[str, str] = attrs.field(factory=dict, repr=False)
-    _tokens: dict[str, tuple[str, float]] = attrs.field(factory=dict, repr=False)
-    _renewing: dict[str, trio.Lock] = attrs.field(factory=dict)
+    _logins: ApiLogins = attrs.field(init=False, repr=False)
+    _client_tokens: ClientTokens = attrs.field(init=False, repr=False)
 
-    async def look_up(self, reference: str, *, hint: str = "", token_endpoint: str = "") -> str:
+    def __attrs_post_init__(self) -> None:
+        self._logins = ApiLogins(self.folder, self.post_form, self.client_of, self.seen)
+        self._client_tokens = ClientTokens(self.post_form, self._value_of, self.seen)
+
+    async def of(self, auth: Auth, networks: AllowedNetworks, *, rejected: str = "") -> str:
+        """Return the credential of a capability.
+
+        Args:
+          auth: its `auth` section.
+          networks: the addresses that the token endpoint of the file may have.
+          rejected: the credential that the API refused. It is looked up where it is stored, and a
+            token is renewed.
+
+        Raises:
+          CallProblem: there is none; the message says what to do.
+        """
+        if auth.own:
+            return await self._client_tokens.token(auth, networks, rejected=rejected)
+        if rejected:
+            self._keychain.clear()
+        return await self.look_up(
+            auth.key, hint=auth.description, token_endpoint=auth.token_endpoint, rejected=rejected
+        )
+
+    async def client_of(self, provider: str, login: ApiLogin | None = None) -> ApiClient | None:
+        """Return the user's OAuth client at a provider, None without one.
+
+        It is configured under `capabilities.logins`, or by the environment variables
+        `PROVIDER_CLIENT_ID` and `PROVIDER_CLIENT_SECRET`. The secret may also be the keychain's
+        entry `PROVIDER-client-secret`.
+
+        Args:
+          provider: the provider's name.
+          login: the stored login, whose client is used if none is configured.
+
+        Raises:
+          CallProblem: a configured reference leads nowhere.
+        """
+        config = self.clients.get(provider, ApiLoginConfig())
+        environ, variable = self.environ(), re.sub(r"[^A-Z0-9]", "_", provider.upper())
+        client_id = config.client_id
+        if client_id.startswith(("env:", "keychain:", "file:")):
+            client_id = await self.look_up(client_id)
+        client_id = (
+            client_id
+            or environ.get(f"{variable}_CLIENT_ID", "")
+            or (login.client_id if login else "")
+        )
+        if config.client_secret:
+            return ApiClient(client_id, await self.look_up(config.client_secret))
+        if secret := environ.get(f"{variable}_CLIENT_SECRET", ""):
+            self.seen.add(secret)
+            return ApiClient(client_id, secret, stored=True)
+        if login is not None and login.client_secret:
+            return None
+        secret = await _keychain(f"{provider}-client-secret") or ""
+        self.seen |= {secret} if secret else set()
+        return ApiClient(client_id, secret) if client_id or secret else None
+
+    async def _value_of(self, reference: str, hint: str) -> str:
+        return await self.look_up(reference, hint=hint)
+
+    async def look_up(
+        self, reference: str, *, hint: str = "", token_endpoint: str = "", rejected: str = ""
+    ) -> str:
         """Return the secret that a reference names.
 
         Args:
@@ -75,15 +142,16 @@ class Credentials:
             `keychain.NAME`, `oauth:PROVIDER`, or `file:PATH:FIELD.SUB`.
           hint: how a person gets the secret, for the error message.
           token_endpoint: URL at which an OAuth token is renewed.
+          rejected: an OAuth token that the API refused, which must be renewed.
 
         Raises:
           CallProblem: there is no such secret; the message says what to do.
         """
-        found = await self._resolve(reference, hint, token_endpoint)
+        found = await self._resolve(reference, hint, token_endpoint, rejected)
         self.seen.add(found)
         return found
 
-    async def _resolve(self, reference: str, hint: str, token_endpoint: str) -> str:
+    async def _resolve(self, reference: str, hint: str, token_endpoint: str, rejected: str) -> str:
         braced = _BRACED.fullmatch(reference)
         if braced:
             reference = f"{braced[1]}:{braced[2]}"
@@ -95,7 +163,9 @@ class Credentials:
         if kind == "keychain":
             return await self._from_keychain(name, hint)
         if kind == "oauth":
-            return await self._login(name, hint, token_endpoint)
+            return await self._logins.token(
+                name, hint=hint, token_endpoint=token_endpoint, rejected=rejected
+            )
         if kind == "file":
             return await trio.to_thread.run_sync(self._from_file, name, hint)
         raise CallProblem(
@@ -157,91 +227,6 @@ class Credentials:
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             raise CallProblem(f"{file} has no string or number at '{field}'.{_more(hint)}")
         return str(value)
-
-    # -- OAuth logins of providers ---------------------------------------------------------------
-
-    async def _login(self, provider: str, hint: str, token_endpoint: str) -> str:
-        if not _NAME.fullmatch(provider.replace("-", "_")):
-            raise CallProblem(f"{provider[:40]!r} is not a valid name of an OAuth provider.")
-        lock = self._renewing.setdefault(provider, trio.Lock())
-        async with lock:
-            token, until = self._tokens.get(provider, ("", 0.0))
-            if token and time.time() < until - RENEW_BEFORE:
-                return token
-            return await self._stored_login(provider, hint, token_endpoint)
-
-    async def _stored_login(self, provider: str, hint: str, token_endpoint: str) -> str:
-        from mcpgw.state.files import read_json
-
-        path = self.folder / "logins" / f"{provider}.json"
-        stored = await trio.to_thread.run_sync(read_json, path)
-        if not isinstance(stored, dict) or not (
-            stored.get("access_token") or stored.get("refresh_token")
-        ):
-            raise CallProblem(
-                f"no login for '{provider}': write its tokens to {path} as"
-                ' {"access_token": ..., "refresh_token": ..., "client_id": ...}.' + _more(hint)
-            )
-        if (token := self._valid_token(provider, stored)) is not None:
-            return token
-        endpoint = str(stored.get("token_endpoint") or token_endpoint)
-        if not (stored.get("refresh_token") and endpoint and self.post_form):
-            raise CallProblem(f"the login for '{provider}' has expired; log in again.{_more(hint)}")
-        form = {"grant_type": "refresh_token", "refresh_token": str(stored["refresh_token"])}
-        for name in ("client_id", "client_secret"):
-            if stored.get(name):
-                form[name] = str(stored[name])
-        if "client_secret" not in form:
-            secret = await _keychain(f"{provider}-client-secret")
-            form |= {"client_secret": secret} if secret else {}
-        self.seen.update(form[name] for name in ("refresh_token", "client_secret") if name in form)
-        try:
-            response = await self.post_form(endpoint, form)
-        except CallProblem:
-            # Another gateway may just have renewed it, which often revokes the refresh token.
-            current = await trio.to_thread.run_sync(read_json, path)
-            other = self._valid_token(provider, current) if isinstance(current, dict) else None
-            if other is None or current == stored:
-                raise
-            return other
-        return await self._renewed(provider, path, stored, response)
-
-    def _valid_token(self, provider: str, stored: Mapping[str, Any]) -> str | None:
-        """Return the access token of a stored login, None if it has expired."""
-        until = stored.get("expires_at")
-        ends = float(until) if isinstance(until, (int, float)) else float("inf")
-        token = stored.get("access_token")
-        if not isinstance(token, str) or not token or time.time() >= ends - RENEW_BEFORE:
-            return None
-        self._tokens[provider] = (token, ends)
-        return token
-
-    async def _renewed(
-        self, provider: str, path: Path, stored: Mapping[str, Any], response: Mapping[str, Any]
-    ) -> str:
-        """Store the response of a token endpoint and return its access token."""
-        from mcpgw.state.files import write_atomically
-
-        token = response.get("access_token")
-        if not isinstance(token, str) or not token:
-            raise CallProblem(f"the login for '{provider}' could not be renewed; log in again.")
-        seconds = response.get("expires_in")
-        ends = time.time() + (float(seconds) if isinstance(seconds, (int, float)) else 3600.0)
-        fresh = {
-            **stored,
-            "access_token": token,
-            "refresh_token": response.get("refresh_token") or stored["refresh_token"],
-            "expires_at": ends,
-        }
-        text = json.dumps(fresh, indent=2).encode()
-        try:
-            await trio.to_thread.run_sync(write_atomically, path, text)
-        except OSError as error:
-            hint = "a new login may be needed after the next start"
-            log.warning("token.write_failed", provider=provider, reason=str(error), hint=hint)
-        self._tokens[provider] = (token, ends)
-        log.info("token.renewed", provider=provider)
-        return token
 
 
 def _more(hint: str) -> str:

@@ -145,7 +145,7 @@ def facts_of(capability: Capability) -> dict[str, Any]:
         "service": primary.service if primary else "webhook",
         "method": primary.config.method if primary else "",
         "host": _host(capability),
-        "key": auth.key if auth.used else "",
+        "key": (auth.client_secret if auth.own else auth.key) if auth.used else "",
         "auth": auth.type if auth.used else "",
         "required": auth.required,
         "cost": primary.cost_per_call if primary else 0.0,

@@ -16,12 +16,14 @@ class CallProblem(Exception):
       again: whether another provider, or a retry, may succeed.
       sent: whether the request may have had an effect.
       inside: whether the request was refused because of a private address.
+      unauthorized: whether the API refused the credential.
     """
 
     message: str
     again: bool = False
     sent: bool = False
     inside: bool = False
+    unauthorized: bool = False
 
     def __str__(self) -> str:
         return self.message

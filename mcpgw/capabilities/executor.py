@@ -171,22 +171,44 @@ class Executor:
         if provider.service == "mcp":
             return await self._tool(provider, inputs, values)
         credential = await self._credential(capability, used)
-        return await self._over_http(capability, provider, inputs, values, credential, used)
+        try:
+            return await self._over_http(capability, provider, inputs, values, credential, used)
+        except CallProblem as problem:
+            if not (problem.unauthorized and credential):
+                raise
+            # A refused request had no effect. The credential may have been renewed or replaced.
+            renewed = await self._renewed(capability, credential, used)
+            if renewed in ("", credential):
+                raise
+        return await self._over_http(capability, provider, inputs, values, renewed, used)
 
-    async def _credential(self, capability: Capability, used: set[str]) -> str:
+    async def _credential(
+        self, capability: Capability, used: set[str], *, rejected: str = ""
+    ) -> str:
         auth = capability.auth
         if not auth.used:
             return ""
+        networks = self._networks(capability)
         try:
-            found = await self.credentials.look_up(
-                auth.key, hint=auth.description, token_endpoint=auth.token_endpoint
-            )
+            found = await self.credentials.of(auth, networks, rejected=rejected)
         except CallProblem:
             if auth.required:
                 raise
             return ""
         used.add(found)
         return found
+
+    async def _renewed(self, capability: Capability, rejected: str, used: set[str]) -> str:
+        """Return the credential that replaces a refused one, "" if there is none."""
+        try:
+            return await self._credential(capability, used, rejected=rejected)
+        except CallProblem as problem:
+            log.info("credential.not_renewed", capability=capability.name, reason=str(problem))
+            return ""
+
+    def _networks(self, capability: Capability) -> AllowedNetworks:
+        inside = self.inside if capability.network.allow_private else ()
+        return AllowedNetworks(inside)
 
     async def _tool(self, provider: Provider, inputs: Mapping[str, Any], values: Inputs) -> Any:
         config = provider.config
@@ -214,9 +236,7 @@ class Executor:
         credential: str,
         used: set[str],
     ) -> Any:
-        address_policy = (
-            AllowedNetworks(self.inside) if capability.network.allow_private else AllowedNetworks()
-        )
+        address_policy = self._networks(capability)
         draft = request_draft(capability, provider, inputs, values, credential)
         # A value in the host of the URL is an address, not a secret.
         used -= {each for each in used if each in urlsplit(draft.url).netloc}
@@ -359,7 +379,8 @@ def _refusal(outgoing: HttpRequest, response: HttpResponse, wait: float | None) 
     return CallProblem(
         text,
         again=response.status in FAILING,
-        sent=response.status not in (429, 503),
+        sent=response.status not in (401, 429, 503),
+        unauthorized=response.status == 401,
     )
 
 

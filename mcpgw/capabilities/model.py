@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from mcpgw.config.api_login import ENDPOINT, SECRET_METHODS
 from mcpgw.config.parsing import read_keys, read_some_text
 from mcpgw.config.setting import listed, named, section, setting
 from mcpgw.config.transforms import RESPONSE, ResponseTransform
@@ -34,6 +35,9 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Safe methods (RFC 9110, section 9.2.1)."""
 REPEATABLE: Final = frozenset({*SAFE_METHODS, "PUT", "DELETE"})
 """Idempotent methods (RFC 9110, section 9.2.2)."""
+CLIENT_CREDENTIALS: Final = "client_credentials"
+GRANTS: Final = ("authorization_code", CLIENT_CREDENTIALS)
+"""OAuth grants (RFC 6749, section 1.3)."""
 LARGEST_RESPONSE: Final = 10 * 1024 * 1024
 """Default of `max_bytes`."""
 
@@ -207,13 +211,42 @@ class Auth:
     param: str = setting("", "The query parameter that carries it instead of a header.", TEXT)
     scopes: tuple[str, ...] = setting((), "Scopes that a login must request.", TEXTS)
     description: str = setting("", "How to get the credential.", TEXT)
-    token_endpoint: str = setting("", "URL at which an OAuth token is renewed.", TEXT)
+    grant: str = setting(
+        "",
+        "OAuth grant: `client_credentials` for a token of the client itself, instead of `key`;"
+        " `authorization_code` for the login that `key: oauth:PROVIDER` names.",
+        choice("", *GRANTS),
+    )
+    token_endpoint: str = setting("", "URL at which OAuth tokens are issued and renewed.", ENDPOINT)
+    authorization_endpoint: str = setting(
+        "", "URL at which a user logs in, for `key: oauth:PROVIDER`.", ENDPOINT
+    )
+    client_id: str = setting(
+        "", "Client ID for `grant: client_credentials`, or a reference to it.", TEXT
+    )
+    client_secret: str = setting(
+        "", "Reference to the client secret for `grant: client_credentials`.", TEXT
+    )
+    token_endpoint_auth_method: str = setting(
+        "",
+        "How the client secret is sent; if unset, by `client_secret_basic`, and by"
+        " `client_secret_post` if that is refused.",
+        choice("", *SECRET_METHODS),
+    )
+    audience: str = setting(
+        "", "The `audience` parameter that some providers require, such as Auth0.", TEXT
+    )
     shared_account: bool = setting(False, "Whether several people may share one login.", FLAG)
 
     @property
     def used(self) -> bool:
         """True if a credential is sent."""
-        return bool(self.key) and self.type != "none"
+        return bool(self.key or self.own) and self.type != "none"
+
+    @property
+    def own(self) -> bool:
+        """True if the token is issued to the client itself, without a login of a user."""
+        return self.grant == CLIENT_CREDENTIALS
 
 
 @attrs.frozen

@@ -1,17 +1,18 @@
-"""Credentials that renew OAuth tokens with the guarded client of the API requests."""
+"""Credentials that request OAuth tokens with the guarded client of the API requests."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from mcpgw.capabilities.credentials import Credentials
-from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.http_sender import HttpRequest, Sender
 from mcpgw.transports.address_policy import AllowedNetworks
+
+if TYPE_CHECKING:
+    from mcpgw.oauth.fetch import Answer
 
 LARGEST: Final = 256 * 1024
 """Bytes of a response."""
@@ -22,7 +23,7 @@ TIMEOUT: Final = 20.0
 def credentials(
     environ: Callable[[], Mapping[str, str]], folder: Path, sender: Sender
 ) -> Credentials:
-    """Return credentials that can renew OAuth logins.
+    """Return credentials that can request and renew OAuth tokens.
 
     Args:
       environ: returns the current environment.
@@ -30,26 +31,20 @@ def credentials(
       sender: sends the requests to token endpoints.
     """
 
-    async def post_form(url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
-        headers = {
+    async def post_form(
+        url: str, form: Mapping[str, str], headers: Mapping[str, str], networks: AllowedNetworks
+    ) -> Answer:
+        from mcpgw.oauth.fetch import answer_of
+
+        sent = {
             "content-type": "application/x-www-form-urlencoded",
             "accept": "application/json",
+            **headers,
         }
-        outgoing = HttpRequest("POST", url, headers, urlencode(form).encode())
+        outgoing = HttpRequest("POST", url, sent, urlencode(form).encode())
         response = await sender.send(
-            outgoing, address_policy=AllowedNetworks(), timeout=TIMEOUT, limit=LARGEST
+            outgoing, address_policy=networks, timeout=TIMEOUT, limit=LARGEST
         )
-        try:
-            found = json.loads(response.content)
-        except (ValueError, RecursionError):
-            found = None
-        if response.status != 200 or not isinstance(found, dict):
-            reason = found.get("error") if isinstance(found, dict) else None
-            more = f" ({reason})" if isinstance(reason, str) else ""
-            raise CallProblem(
-                f"{outgoing.host} did not renew the login: HTTP {response.status}{more}."
-                " Log in again."
-            )
-        return found
+        return answer_of(response.status, response.content)
 
     return Credentials(environ, folder, post_form)

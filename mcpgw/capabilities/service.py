@@ -206,6 +206,7 @@ class CapabilityService:
             library.poisoning = self.config.security.tool_poisoning
         if self._executor is not None:
             self._executor.inside = settings.allow_private
+            self._executor.credentials.clients = settings.logins
             self._executor.commands_allowed = commands_rule(settings.allow_commands, self._here)
             self._executor.sender.network = self.network()
 
@@ -272,9 +273,11 @@ def executor_of(
     from mcpgw.capabilities.oauth_credentials import credentials
 
     settings = config.capabilities
+    found = credentials(lambda: environ, folder, sender)
+    found.clients = settings.logins
     return Executor(
         sender,
-        credentials(lambda: environ, folder, sender),
+        found,
         inside=settings.allow_private,
         commands_allowed=commands_rule(settings.allow_commands, here),
     )

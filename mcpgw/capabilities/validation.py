@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from mcpgw.capabilities.credentials import is_reference
-from mcpgw.capabilities.model import METHODS, Capability, Provider
+from mcpgw.capabilities.model import METHODS, Auth, Capability, Provider
 from mcpgw.capabilities.templating import Placeholder, parse, placeholders
 from mcpgw.config.problems import Findings
 from mcpgw.text.did_you_mean import correction
@@ -233,10 +233,36 @@ def _selector(
 
 def _auth(capability: Capability, found: Findings) -> None:
     auth = capability.auth
-    if auth.required and not auth.key:
+    if auth.grant:
+        _grant(auth, found)
+    if auth.required and not auth.key and not auth.own:
         found.error(("auth", "key"), "CAP-005: is missing, but required", "Example: env:MY_API_KEY")
     if auth.key and not is_reference(auth.key):
         raw = len(auth.key) > 20 or _SECRET_KEY.search(auth.key)
         message = "looks like a secret itself" if raw else "must be a reference to a secret"
         hint = "Write env:NAME, keychain:NAME, oauth:PROVIDER or file:PATH:FIELD."
         found.error(("auth", "key"), f"CAP-005: {message}", hint)
+
+
+def _grant(auth: Auth, found: Findings) -> None:
+    """Report settings that are missing for an OAuth grant, or contradict it."""
+    if not auth.own:
+        if not auth.key.startswith("oauth:"):
+            message = f"CAP-005: `grant: {auth.grant}` requires the login of a user"
+            found.error(("auth", "key"), message, "Write oauth:PROVIDER.")
+        return
+    if auth.key:
+        message = f"CAP-005: `key` and `grant: {auth.grant}` exclude each other"
+        found.error(("auth", "key"), message, "Remove one of the two.")
+    for name, example in (
+        ("token_endpoint", "https://login.example.com/oauth/token"),
+        ("client_id", "env:MY_CLIENT_ID"),
+        ("client_secret", "env:MY_CLIENT_SECRET"),
+    ):
+        if not getattr(auth, name):
+            message = f"CAP-005: is missing, but `grant: {auth.grant}` requires it"
+            found.error(("auth", name), message, f"Example: {example}")
+    secret = auth.client_secret
+    if secret and (not is_reference(secret) or secret.startswith("oauth:")):
+        hint = "Write env:NAME, keychain:NAME or file:PATH:FIELD."
+        found.error(("auth", "client_secret"), "CAP-005: must be a reference to a secret", hint)

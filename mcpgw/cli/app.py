@@ -19,7 +19,7 @@ from mcpgw.observe import log
 
 _COMMANDS: Final = {
     "approvals": ("mcpgw.cli.approvals", "Review and accept changed definitions of servers."),
-    "auth": ("mcpgw.cli.auth", "Log in to and out of servers that require OAuth."),
+    "auth": ("mcpgw.cli.auth", "Log in to and out of servers and APIs that require OAuth."),
     "bridge": ("mcpgw.cli.bridge", "Serve one MCP server over another transport."),
     "cap": ("mcpgw.cli.cap", "Manage capabilities: APIs as tools, in YAML files."),
     "doctor": ("mcpgw.cli.doctor", "Diagnose configuration, servers and state."),

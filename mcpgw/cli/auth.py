@@ -1,4 +1,4 @@
-"""`mcp-gateway auth`: OAuth logins to network servers.
+"""`mcp-gateway auth`: OAuth logins to network servers and APIs.
 
 Links and notes go to stderr, results to stdout. Tokens are never printed.
 """
@@ -15,6 +15,7 @@ import attrs
 import click
 import trio
 
+from mcpgw.cli.api_logins import PREFIX, ApiLoginCommands
 from mcpgw.cli.app import log_options
 from mcpgw.cli.configuration import configured
 from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, NOT_FOUND, OK, UNAVAILABLE
@@ -29,16 +30,32 @@ if TYPE_CHECKING:
 
 @click.group("auth", context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Log in to and out of servers that require OAuth."""
+    """Log in to and out of servers and APIs that require OAuth."""
 
 
 @command.command("login")
 @click.argument("name")
 @click.option("--no-browser", is_flag=True, help="Only print the link.")
+@click.option("--scope", "scopes", multiple=True, help="Scope to request from an API (repeatable).")
+@click.option(
+    "--device", is_flag=True, help="Log in to an API with a code, in a browser of any device."
+)
 @log_options
 @click.pass_context
-def login_command(ctx: click.Context, /, name: str, no_browser: bool, **options: Any) -> None:
-    """Log in to a server in the browser.
+def login_command(
+    ctx: click.Context,
+    /,
+    name: str,
+    no_browser: bool,
+    scopes: tuple[str, ...],
+    device: bool,
+    **options: Any,
+) -> None:
+    """Log in to a server or an API in the browser.
+
+    NAME is a server of gateway.yaml, or the provider of an API: the NAME of `oauth:NAME` in
+    capability files, such as google. For an API, the scopes that all enabled capabilities need are
+    requested, unless --scope is given.
 
     The link is also printed, in case no browser opens. It must be opened on this machine, within
     ten minutes.
@@ -48,16 +65,36 @@ def login_command(ctx: click.Context, /, name: str, no_browser: bool, **options:
     async def run() -> int:
         from mcpgw.transports.authorization import AuthorizationFailed
 
+        provider = servers.api(name)
+        if provider is not None:
+            state = await servers.apis.log_in(
+                provider,
+                scopes,
+                _presenter(not no_browser, lambda: ""),
+                _show_code if device else None,
+            )
+            click.echo(f"Logged in to {_with_details(provider, state)}")
+            return OK
         backend = servers.network_server(name)
         oauth = servers.oauth_of(backend)
         if not oauth.enabled:
             raise Stop(f"`oauth.enabled` is false for '{name}' in the configuration.", FAILED)
-        authorizer = servers.authorizer(backend, _presenter(oauth.open_browser and not no_browser))
+        if device:
+            raise Stop("--device is for APIs.", FAILED)
+        if scopes:
+            raise Stop(
+                f"--scope is for APIs. Set `scopes` under `backends.{name}.oauth` instead.", FAILED
+            )
+
+        authorizer = servers.authorizer(
+            backend,
+            _presenter(oauth.open_browser and not no_browser, lambda: authorizer.advice),
+        )
         try:
             state = await authorizer.login()
         except AuthorizationFailed as failed:
             raise Stop(failed.reason, UNAVAILABLE) from failed
-        click.echo(f"Logged in to {name}. {_about(state)}")
+        click.echo(f"Logged in to {_with_details(name, state)}")
         return OK
 
     ctx.exit(_run(run))
@@ -69,16 +106,15 @@ def login_command(ctx: click.Context, /, name: str, no_browser: bool, **options:
 @log_options
 @click.pass_context
 def status_command(ctx: click.Context, /, name: str | None, as_json: bool, **options: Any) -> None:
-    """Show the logins to network servers.
+    """Show the logins to network servers and APIs.
 
-    No server is contacted. With NAME, only that server is shown, and the exit status is 1 if
-    there is no valid login.
+    No server is contacted. With NAME, only that server or API is shown, and the exit status is 1
+    if there is no valid login.
     """
     servers = _Servers.of(ctx, options)
 
     async def run() -> int:
-        chosen = [servers.network_server(name)] if name else servers.network_servers()
-        states = {each.name: servers.authorizer(each, None).status() for each in chosen}
+        states = servers.states(name)
         if as_json:
             rows = [_as_json(server, state) for server, state in states.items()]
             click.echo(json.dumps(rows[0] if name else rows, indent=2))
@@ -87,7 +123,7 @@ def status_command(ctx: click.Context, /, name: str | None, as_json: bool, **opt
             for server, state in states.items():
                 click.echo(f"{server:<{width}}  {state.state:<9}  {_about(state)}".rstrip())
             if not states:
-                click.echo("No network servers are configured.", err=True)
+                click.echo("No network servers are configured, and no API is used.", err=True)
         usable = all(state.state in ("valid", "renewable") for state in states.values())
         return OK if usable or not name else FAILED
 
@@ -99,7 +135,7 @@ def status_command(ctx: click.Context, /, name: str | None, as_json: bool, **opt
 @log_options
 @click.pass_context
 def logout_command(ctx: click.Context, /, name: str, **options: Any) -> None:
-    """Log out of a server.
+    """Log out of a server or an API.
 
     The tokens are revoked if the authorization server supports it, and deleted here.
     """
@@ -108,14 +144,19 @@ def logout_command(ctx: click.Context, /, name: str, **options: Any) -> None:
     async def run() -> int:
         from mcpgw.transports.authorization import AuthorizationFailed
 
-        authorizer = servers.authorizer(servers.network_server(name), None)
-        try:
-            result = await authorizer.logout()
-        except AuthorizationFailed as failed:
-            raise Stop(failed.reason, FAILED) from failed
-        if not result.found:
+        provider = servers.api(name)
+        if provider is not None:
+            found, revoked = await servers.apis.log_out(provider)
+        else:
+            authorizer = servers.authorizer(servers.network_server(name), None)
+            try:
+                result = await authorizer.logout()
+            except AuthorizationFailed as failed:
+                raise Stop(failed.reason, FAILED) from failed
+            found, revoked = bool(result.found), result.revoked == result.found
+        if not found:
             click.echo(f"No login to {name} found.")
-        elif result.revoked == result.found:
+        elif revoked:
             click.echo(f"Logged out of {name}; the tokens were revoked.")
         else:
             click.echo(f"Logged out of {name}. The tokens were deleted here but not revoked.")
@@ -126,16 +167,38 @@ def logout_command(ctx: click.Context, /, name: str, **options: Any) -> None:
 
 @attrs.frozen
 class _Servers:
-    """The configured servers, and how to log in to them."""
+    """The configured servers and APIs, and how to log in to them."""
 
     backends: Mapping[str, BackendConfig]
     environ: Mapping[str, str] = attrs.field(repr=False)
+    apis: ApiLoginCommands
 
     @classmethod
     def of(cls, ctx: click.Context, options: Mapping[str, Any]) -> _Servers:
         """Load the configuration; exit if it is not valid."""
-        loaded, _ = configured(ctx, options)
-        return cls(loaded.config.backends, loaded.environ)
+        loaded, here = configured(ctx, options)
+        apis = ApiLoginCommands(loaded.config.capabilities, loaded.environ, here)
+        return cls(loaded.config.backends, loaded.environ, apis)
+
+    def api(self, name: str) -> str | None:
+        """Return the provider that a name means, None if it means a server, or nothing."""
+        provider = name.removeprefix(PREFIX)
+        if provider == name and name in self.backends:
+            return None
+        return provider if self.apis.knows(provider) else None
+
+    def states(self, name: str | None) -> dict[str, LoginState]:
+        """Return the states of all logins, or of one, by name."""
+        provider = self.api(name) if name else None
+        if provider is not None:
+            return {provider: self.apis.status(provider)}
+        chosen = [self.network_server(name)] if name else self.network_servers()
+        states = {each.name: self.authorizer(each, None).status() for each in chosen}
+        if not name:
+            for each in self.apis.shown():
+                label = f"{PREFIX}{each}" if each in self.backends else each
+                states[label] = self.apis.status(each)
+        return states
 
     def network_servers(self) -> list[BackendConfig]:
         """Return the servers that support logins."""
@@ -151,9 +214,13 @@ class _Servers:
         if backend is None:
             from mcpgw.text.did_you_mean import did_you_mean
 
-            names = [each.name for each in self.network_servers()]
-            hint = did_you_mean(name, names) or f" Configured: {', '.join(names) or 'none'}."
-            raise Stop(f"Server '{name}' not found.{hint}", NOT_FOUND)
+            servers = [each.name for each in self.network_servers()]
+            apis = self.apis.names()
+            hint = did_you_mean(name, [*servers, *apis])
+            if not hint:
+                hint = f" Network servers: {', '.join(servers) or 'none'}."
+                hint += f" APIs: {', '.join(apis) or 'none'}."
+            raise Stop(f"Server or API '{name}' not found.{hint}", NOT_FOUND)
         if not _url(backend):
             raise Stop(f"'{name}' is a program on this machine, which needs no login.", FAILED)
         return backend
@@ -187,9 +254,11 @@ def _url(backend: BackendConfig) -> str:
     return backend.http_url or backend.ws_url
 
 
-def _presenter(browser: bool) -> Callable[[str], Awaitable[None]]:
+def _presenter(browser: bool, advice: Callable[[], str]) -> Callable[[str], Awaitable[None]]:
     async def present(link: str) -> None:
         click.echo(f"Open this link to log in:\n\n  {link}\n", err=True)
+        if text := advice():
+            click.echo(f"{text}\n", err=True)
         if browser:
             from mcpgw.oauth.browser import open_browser
 
@@ -197,6 +266,10 @@ def _presenter(browser: bool) -> Callable[[str], Awaitable[None]]:
                 click.echo("No browser could be opened.", err=True)
 
     return present
+
+
+async def _show_code(page: str, code: str) -> None:
+    click.echo(f"Open this page on any device:\n\n  {page}\n\nCode: {code}\n", err=True)
 
 
 def _run(run: Callable[[], Awaitable[int]]) -> int:
@@ -211,6 +284,11 @@ def _run(run: Callable[[], Awaitable[int]]) -> int:
         click.echo(f"Error: {stop.message}", err=True)
         status = stop.status
     return status
+
+
+def _with_details(name: str, state: LoginState) -> str:
+    details = _about(state)
+    return f"{name} {details}." if details else f"{name}."
 
 
 def _about(state: LoginState) -> str:

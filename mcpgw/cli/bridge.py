@@ -105,9 +105,11 @@ async def _to_stdio(url: str, headers: Mapping[str, str]) -> int:
             network=network,
             present=present,
         )
-    return await bridge_stdio(
-        lambda: network_channel(url, network, headers=headers, authorizer=authorizer)
-    )
+
+    async def open_server() -> Any:
+        return network_channel(url, network, headers=headers, authorizer=authorizer)
+
+    return await bridge_stdio(open_server)
 
 
 def _serve_options(options: Mapping[str, Any]) -> ServeOptions:

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 import attrs
 
+from mcpgw.config.failsafe import FailsafeConfig
 from mcpgw.config.schema import BACKEND_FORM_KEYS, GatewayConfig
 
 _EACH_NAME = "<name>"
+_GLOBAL_SECTIONS = frozenset(field.name for field in attrs.fields(FailsafeConfig))
+"""Sections of a backend that default to those of `failsafe`, and are listed there."""
 
 
 @attrs.frozen
@@ -37,7 +40,7 @@ def _rows(of: type[attrs.AttrsInstance], prefix: str) -> Iterator[Row]:
             for form in BACKEND_FORM_KEYS:
                 shown = form.kind.show(form.kind.read(form.default))
                 yield Row(f"{below}{form.name}", form.kind.words, shown, form.doc, "live")
-        elif "section" in metadata and field.default is None:
+        elif "section" in metadata and field.default is None and field.name in _GLOBAL_SECTIONS:
             default = f"as failsafe.{field.name}"
             yield Row(key, "map", default, doc, "live")
         elif "section" in metadata:

@@ -169,7 +169,7 @@ class BackendConfig:
         None, "Working directory of the program; `~` is expanded.", optional(TEXT)
     )
     enabled: bool = setting(True, "If false, the backend is ignored.", FLAG)
-    timeout: float = setting(30.0, "Timeout of one request.", duration())
+    timeout: float = setting(60.0, "Timeout of one request.", duration())
     start_timeout: float = setting(
         60.0, "Timeout of the start, until `initialize` is answered.", duration()
     )

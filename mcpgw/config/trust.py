@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
 import attrs
 
-from mcpgw.config.setting import setting
+from mcpgw.config.api_login import ApiLoginConfig
+from mcpgw.config.setting import named, setting
 from mcpgw.config.transforms import TRANSFORMS, Transform
 from mcpgw.config.value_types import FLAG, TEXT, TEXTS, choice, optional, whole
+
+_NOTHING: Final[Mapping[str, ApiLoginConfig]] = MappingProxyType({})
 
 
 @attrs.frozen
@@ -37,6 +44,10 @@ class CapabilitiesConfig:
         (),
         "Folders, files and pins (`sha256:...`) of files whose capabilities may run commands.",
         TEXTS,
+    )
+    logins: Mapping[str, ApiLoginConfig] = attrs.field(
+        default=_NOTHING,
+        metadata=named(ApiLoginConfig, "OAuth logins to APIs, by the name in `oauth:NAME`."),
     )
     transform: tuple[Transform, ...] = setting(
         (),

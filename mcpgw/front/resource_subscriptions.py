@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakValueDictionary
 
 import attrs
 import trio
@@ -46,6 +48,9 @@ class ResourceSubscriptions:
 
     _subscribers: dict[Key, dict[Subscriber, str]] = attrs.field(factory=dict)
     """The subscribers of a resource, each with the URI by which it knows the resource."""
+    _subscribed: set[Key] = attrs.field(factory=set)
+    """The resources that the instances are subscribed to."""
+    _locks: WeakValueDictionary[Key, trio.Lock] = attrs.field(factory=WeakValueDictionary)
     _pool: BackendPool | None = None
     _nursery: trio.Nursery | None = None
 
@@ -78,9 +83,14 @@ class ResourceSubscriptions:
         """
         instance, own = await _find(context, session, uri)
         key = instance.name, instance.session, own
-        if key not in self._subscribers:
-            await _ask(context, session, instance, "resources/subscribe", own, request)
+        before = self._subscribers.get(key, {}).get(subscriber)
         self._subscribers.setdefault(key, {})[subscriber] = str(uri)
+        try:
+            await self._settle(key, partial(_ask, context, session, instance, request))
+        except BaseException:
+            if before is None:
+                self._forget(key, subscriber)
+            raise
 
     async def try_subscribe(
         self,
@@ -109,27 +119,46 @@ class ResourceSubscriptions:
         """Unsubscribe from a resource; does nothing if there is no subscription."""
         instance, own = await _find(context, session, uri)
         key = instance.name, instance.session, own
+        self._forget(key, subscriber)
+        await self._settle(key, partial(_ask, context, session, instance, request))
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """Remove all subscriptions of a subscriber that disconnected."""
+        for key in [key for key, known in self._subscribers.items() if subscriber in known]:
+            self._forget(key, subscriber)
+            if self._nursery is not None and key not in self._subscribers:
+                self._nursery.start_soon(self._settle, key, partial(self._tell, key))
+
+    def _forget(self, key: Key, subscriber: Subscriber) -> None:
         subscribers = self._subscribers.get(key, {})
         subscribers.pop(subscriber, None)
         if not subscribers:
             self._subscribers.pop(key, None)
-            await _ask(context, session, instance, "resources/unsubscribe", own, request)
 
-    def remove(self, subscriber: Subscriber) -> None:
-        """Remove all subscriptions of a subscriber that disconnected."""
-        for key, subscribers in list(self._subscribers.items()):
-            if subscribers.pop(subscriber, None) is not None and not subscribers:
-                del self._subscribers[key]
-                if self._nursery is not None:
-                    self._nursery.start_soon(self._unsubscribe, *key)
+    async def _settle(self, key: Key, ask: Callable[[str, str], Awaitable[None]]) -> None:
+        """Subscribe or unsubscribe an instance, if its state is not the wanted one.
 
-    async def _unsubscribe(self, name: str, session: str, uri: str) -> None:
+        While one request is on its way, subscribers may come and go, so the wanted state is read
+        when the request before has ended.
+        """
+        lock = self._locks.setdefault(key, trio.Lock())
+        async with lock:
+            if key in self._subscribers and key not in self._subscribed:
+                await ask("resources/subscribe", key[2])
+                self._subscribed.add(key)
+            elif key not in self._subscribers and key in self._subscribed:
+                self._subscribed.discard(key)
+                await ask("resources/unsubscribe", key[2])
+
+    async def _tell(self, key: Key, method: str, uri: str) -> None:
+        """Send a request to a running instance on behalf of a client that has disconnected."""
+        name, session, _ = key
         server = self._pool.get(name) if self._pool is not None else None
         instance = server.existing_instance(session) if server is not None else None
         connection = instance.connection if instance is not None else None
         if connection is not None:
             try:
-                await connection.request("resources/unsubscribe", {"uri": uri})
+                await connection.request(method, {"uri": uri})
             except (RpcError, ConnectionLost) as error:
                 log.debug("resource.unsubscribe_failed", server=name, reason=str(error))
 
@@ -144,9 +173,9 @@ async def _ask(
     context: GatewayContext,
     session: ClientSession,
     instance: BackendInstance,
+    request: Request,
     method: str,
     uri: str,
-    request: Request,
 ) -> None:
     server = context.pool.get(instance.name)
     if server is not None:

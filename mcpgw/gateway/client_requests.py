@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
-import trio
 
 from mcpgw.backends.call_context import CallContext
 from mcpgw.backends.services import Instance
@@ -23,8 +22,8 @@ from mcpgw.protocol.peer import Client, Params, ProgressCallback
 log = get_logger("mcpgw.gateway")
 
 CLIENT_PATIENCE: Final = 600.0
-"""Seconds that calls in flight have at least while their server waits for an answer of the
-client: a person may have to answer."""
+"""Seconds that a call has at least while its server waits for an answer of the client: a person
+may have to answer."""
 ALL_CAPABILITIES: Final[Params] = {
     "roots": {"listChanged": True},
     "sampling": {"tools": {}, "context": {}},
@@ -94,18 +93,15 @@ class GatewayClientRequests:
             while len(self._elicited) > MAX_ELICITATIONS:
                 del self._elicited[next(iter(self._elicited))]
         _task, params = self.tasks.named(instance, params)
-        instance.extend_deadlines(CLIENT_PATIENCE)
         if context is not None:
-            context.open_questions += 1
-            context.last_question_at = trio.current_time()
+            context.question_sent(CLIENT_PATIENCE)
         try:
             return await client.ask(request, method, params, key=key, on_progress=on_progress)
         except ConnectionLost as error:
             raise RpcError(INTERNAL_ERROR, "the client disconnected") from error
         finally:
             if context is not None:
-                context.open_questions -= 1
-            instance.extend_deadlines(instance.config.timeout)
+                context.question_answered()
 
     def _only_client(self, instance: Instance, method: str) -> Session:
         clients = list(self.sessions.clients_of(instance))

@@ -196,6 +196,7 @@ class Gateway:
                     self.attach(session)
                 task_status.started()
                 self._register_watches()
+                nursery.start_soon(supervised, "guardian", self.processes.guardian.watch)
                 nursery.start_soon(supervised, "webhooks", self.webhook_service.deliver_queued)
                 nursery.start_soon(supervised, "notifications", self.session_registry.notify)
                 if self.config.tool_profiles.enabled:

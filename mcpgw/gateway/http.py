@@ -230,7 +230,7 @@ def _settings(config: GatewayConfig, host: str, port: int, token: str) -> HttpSe
         session_ttl=config.streaming.session_ttl,
         max_sessions=config.streaming.max_sessions,
         keep_alive=config.streaming.keep_alive_interval,
-        shutdown_grace=min(END_GRACE, config.server.shutdown_timeout),
+        shutdown_grace=config.server.shutdown_timeout,
         replay_messages=config.streaming.buffer_size,
         allowed_hosts=hosts,
         allowed_origins=origins,

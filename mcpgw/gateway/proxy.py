@@ -1,13 +1,14 @@
 """Thin proxy: forwards messages between a client at stdin and stdout and a remote server.
 
 Messages are not inspected, except to restore a lost session: the client's `initialize` is kept
-and repeated if the server has dropped the session, without the client noticing.
+and repeated if the server has dropped the session or was restarted, without the client noticing.
 """
 
 from __future__ import annotations
 
+import math
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -32,17 +33,22 @@ MESSAGE_LIMIT: Final = 64 * 1024 * 1024
 """Largest message that is forwarded, in bytes; the server has a limit of its own."""
 END_GRACE: Final = 10.0
 """Seconds that requests in flight have after the end of input."""
-REOPEN_LIMIT: Final = 3
-"""Lost sessions in a row after which the bridge gives up."""
+HOLD: Final = 30.0
+"""Seconds that a request waits for a server that is away, for example while it restarts."""
+RETRY: Final = (0.1, 2.0)
+"""Seconds until a lost server is tried again: at first, and at most."""
 _REOPEN_ID: Final = "mcp-gateway-reopen"
 
-OpenServer = Callable[[], Any]
+OpenServer = Callable[[], Awaitable[Any]]
 """Opens a new network channel to the server."""
 
 
 @attrs.define(eq=False)
 class Proxy:
-    """Forwards messages between a client and a server until one of them ends.
+    """Forwards messages between a client and a server until the client ends.
+
+    Once the server has answered, the proxy outlives it: it connects again, holds requests that were
+    not sent, and answers those that may have had an effect with an error.
 
     Args:
       client: the channel of the client; the caller runs and closes it.
@@ -52,17 +58,23 @@ class Proxy:
     client: Channel
     open_server: OpenServer
     _server: Any = None
+    """The channel of the live session; None if there is none."""
     _initialize: Message | None = None
     _initialized: Message | None = None
     _waiting: dict[RequestId, Message] = attrs.field(factory=dict)
     """The client's requests that have not been answered yet."""
-    _unsent: list[Message] = attrs.field(factory=list)
-    """Those of them that a lost session certainly did not receive."""
+    _unsent: dict[RequestId, float] = attrs.field(factory=dict)
+    """Those that no server has received, and since when they wait."""
     _answered: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
-    _ready: trio.Event = attrs.field(factory=trio.Event)
+    _opened: trio.Event = attrs.field(factory=trio.Event)
+    """Set when the first session is open."""
 
     async def run(self) -> str:
-        """Forward messages until the client ends; return why the server ended, if it was first."""
+        """Forward messages until the client ends.
+
+        Returns:
+          Why there was never a connection to the server, or "".
+        """
         ending: list[str] = []
 
         async def serve() -> None:
@@ -105,56 +117,88 @@ class Proxy:
             cancelled = params.get("requestId") if isinstance(params, dict) else None
             if isinstance(cancelled, (str, int)):
                 self._waiting.pop(cancelled, None)
-        await self._ready.wait()
+                if self._unsent.pop(cancelled, None) is not None:
+                    return
+        await self._opened.wait()
         if is_request:
             self._waiting[message["id"]] = message
+            self._unsent[message["id"]] = trio.current_time()
+        server = self._server
+        if server is None:
+            return  # a new session begins with `initialized`, and other notifications are void
         try:
-            await self._server.send(message)
+            await server.send(message)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            if is_request:
-                self._unsent.append(message)
+            return
+        if is_request:
+            self._unsent.pop(message["id"], None)
 
     async def _keep_server(self) -> str:
-        """Keep a session with the server open; return why that is no longer possible."""
-        lost = 0
-        while lost < REOPEN_LIMIT:
-            self._server = server = self.open_server()
-            refused = ""
-            async with trio.open_nursery() as nursery:
-                await nursery.start(server.run)
-                try:
-                    refused = await self._repeat_initialize(server)
-                    if not refused:
-                        self._ready.set()
-                        unsent, self._unsent = self._unsent, []
-                        for message in unsent:
-                            await server.send(message)
-                        lost = 0 if await self._from_server(server) else lost
-                except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
-                    log.debug("bridge.connection_closed", reason=str(server.ending))
-                finally:
-                    self._ready = trio.Event()
-                    with trio.move_on_after(2, shield=True):
-                        await server.aclose()
-                nursery.cancel_scope.cancel()
-            if not server.expired:
-                break
-            lost += 1
-            log.info("bridge.session_expired", in_a_row=lost)
-            await self._fail_sent("the server dropped the session before it answered")
-        why = refused or str(server.ending) or "the server ended the connection"
-        self._unsent.clear()
-        await self._fail_sent(why)
-        return why
+        """Keep a session with the server open; return why there never was one."""
+        pause = RETRY[0]
+        known = False
+        while True:
+            server = await self.open_server()
+            received, why = await self._converse(server)
+            known = known or received
+            if not known:
+                for request in self._unsent:
+                    self._unsent[request] = -math.inf
+                await self._fail_sent(why)
+                await self._fail_unsent(why)
+                return why
+            log.info("bridge.connection_lost", reason=why, expired=bool(server.expired))
+            if server.expired:
+                why = f"the server dropped the session before it answered ({why})"
+            await self._fail_sent(why)
+            await self._fail_unsent(why)
+            pause = RETRY[0] if received else min(RETRY[1], 2 * pause)
+            await trio.sleep(pause)
+
+    async def _converse(self, server: Any) -> tuple[bool, str]:
+        """Open a session over a channel and forward messages until it ends.
+
+        Returns:
+          Whether the server sent anything, and the cause of the end.
+        """
+        received, refused = False, ""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.run)
+            try:
+                refused = await self._repeat_initialize(server)
+                if not refused:
+                    self._server = server
+                    self._opened.set()
+                    for request in list(self._unsent):
+                        await server.send(self._waiting[request])
+                        self._unsent.pop(request, None)
+                    received = await self._from_server(server)
+            except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
+                log.debug("bridge.connection_closed", reason=str(server.ending))
+            finally:
+                self._server = None
+                with trio.move_on_after(2, shield=True):
+                    await server.aclose()
+            nursery.cancel_scope.cancel()
+        return received, refused or str(server.ending) or "the server ended the connection"
 
     async def _fail_sent(self, why: str) -> None:
         """Answer sent requests with an error: they may have had an effect, so none is repeated."""
-        kept = {message["id"] for message in self._unsent}
-        for request in [each for each in self._waiting if each not in kept]:
-            # It may have been cancelled while another answer was sent.
-            if self._waiting.pop(request, None) is not None:
-                await self.client.send(_error(request, BACKEND_UNAVAILABLE, why))
+        for request in [each for each in self._waiting if each not in self._unsent]:
+            await self._fail(request, f"{why}; the request may have had an effect")
+
+    async def _fail_unsent(self, why: str) -> None:
+        """Answer requests that have waited too long for a server."""
+        latest = trio.current_time() - HOLD
+        for request in [each for each, since in self._unsent.items() if since <= latest]:
+            del self._unsent[request]
+            await self._fail(request, why)
+
+    async def _fail(self, request: RequestId, why: str) -> None:
+        if self._waiting.pop(request, None) is None:
+            return  # cancelled while another answer was sent
         self._answered.unpark_all()
+        await self.client.send(_error(request, BACKEND_UNAVAILABLE, why))
 
     async def _repeat_initialize(self, server: Any) -> str:
         """Repeat the client's `initialize` for a new session; return why it was refused, or "".
@@ -188,7 +232,7 @@ class Proxy:
             except (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError):
                 return received_any
             if isinstance(received, Failed):
-                await self._failed(received, server)
+                await self._failed(received)
                 continue
             message = received.message if isinstance(received, Arrived) else received
             if isinstance(message, dict):
@@ -200,18 +244,15 @@ class Proxy:
                 received_any = True
                 await self.client.send(message)
 
-    async def _failed(self, lost: Failed, server: Any) -> None:
-        message = self._waiting.get(lost.request)
-        if message is None:
+    async def _failed(self, lost: Failed) -> None:
+        request = lost.request
+        if request not in self._waiting:
             return
-        if server.expired and not lost.error.sent:
-            self._unsent.append(message)
-            return
-        if not lost.error.reason:
-            return  # the whole connection has ended, and its `ending` gives the reason
-        del self._waiting[lost.request]
-        self._answered.unpark_all()
-        await self.client.send(_error(lost.request, BACKEND_UNAVAILABLE, lost.error.reason))
+        if not lost.error.sent and not lost.error.reason:
+            self._unsent.setdefault(request, trio.current_time())  # for the next session
+        elif lost.error.reason:
+            await self._fail(request, lost.error.reason)
+        # Otherwise the whole connection has ended, and its `ending` gives the reason.
 
 
 async def bridge_stdio(open_server: OpenServer) -> int:
@@ -280,12 +321,15 @@ async def serve_proxy(
     from mcpgw.gateway.discovery import gateway_address
     from mcpgw.transports.network import Network
 
-    found = gateway_address(config_path, environ, host, port)
-    headers = {"Authorization": f"Bearer {found.token}"} if found.token else {}
-    if CHAIN in environ:
-        headers[HEADER] = ",".join(read_chain(environ[CHAIN]))
     # A gateway on this machine is never reached through a proxy.
     network = Network({**environ, "NO_PROXY": "*", "no_proxy": "*"})
-    return await bridge_stdio(
-        lambda: network_channel(found.url, network, headers=headers, kind="streamable")
-    )
+
+    async def open_server() -> Any:
+        # Read again each time: a restarted gateway may have another port and token.
+        found = await trio.to_thread.run_sync(gateway_address, config_path, environ, host, port)
+        headers = {"Authorization": f"Bearer {found.token}"} if found.token else {}
+        if CHAIN in environ:
+            headers[HEADER] = ",".join(read_chain(environ[CHAIN]))
+        return network_channel(found.url, network, headers=headers, kind="streamable")
+
+    return await bridge_stdio(open_server)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlunsplit
 
 import attrs
 
+from mcpgw.oauth.address_policy import split_url
 from mcpgw.oauth.errors import ErrorAnswer, Refused, origin_of, quoted
 from mcpgw.oauth.metadata import PKCE_METHOD, ServerMetadata
 from mcpgw.oauth.redirect import Redirect
@@ -24,8 +25,10 @@ class AuthorizationRequest:
     """The request of one login. The issuer is recorded before the browser is sent there."""
 
     server: ServerMetadata
-    resource: str
+    resource: str | None
     scopes: tuple[str, ...]
+    pkce_required: bool = True
+    """True if the server must declare that it supports PKCE."""
     state: str = attrs.field(factory=_random, repr=False)
     verifier: str = attrs.field(factory=_random, repr=False)
 
@@ -33,17 +36,23 @@ class AuthorizationRequest:
         """Return the link that the user opens.
 
         Raises:
-          Refused: the server has no authorization endpoint, or does not support PKCE with S256.
+          Refused: the server has no valid authorization endpoint, or does not declare support for
+            PKCE with S256.
         """
         endpoint = self.server.authorization_endpoint
         if endpoint is None:
             raise Refused(f"{origin_of(self.server.token_endpoint)} has no authorization endpoint")
-        if PKCE_METHOD not in self.server.code_challenge_methods_supported:
+        methods = self.server.code_challenge_methods_supported
+        if PKCE_METHOD not in methods and (methods or self.pkce_required):
+            way_out = "" if methods else "; to allow it, set `allow_missing_pkce` under `oauth`"
             raise Refused(
-                f"{origin_of(endpoint)} does not support PKCE with S256, so others could use a"
-                " stolen code: refused"
+                f"{origin_of(endpoint)} does not declare support for PKCE with S256, so others"
+                f" could use a stolen code: refused{way_out}"
             )
-        parts = urlsplit(endpoint)
+        try:
+            parts = split_url(endpoint)
+        except Refused as problem:
+            raise Refused(f"the authorization endpoint is not usable: {problem}") from None
         own = {
             "response_type": "code",
             "client_id": client_id,
@@ -51,8 +60,9 @@ class AuthorizationRequest:
             "state": self.state,
             "code_challenge": _challenge(self.verifier),
             "code_challenge_method": PKCE_METHOD,
-            "resource": self.resource,
         }
+        if self.resource is not None:
+            own["resource"] = self.resource
         if self.scopes:
             own["scope"] = " ".join(self.scopes)
         if OFFLINE in self.scopes:
@@ -77,7 +87,7 @@ class AuthorizationRequest:
                 "the redirect lacks the issuer, which the authorization server declares to send:"
                 " refused"
             )
-        if issuer is not None and issuer != self.server.issuer:
+        if issuer is not None and self.server.issuer and issuer != self.server.issuer:
             raise Refused(
                 f"the redirect names the issuer {quoted(issuer)!r} instead of"
                 f" {self.server.issuer!r}: refused"
@@ -85,7 +95,8 @@ class AuthorizationRequest:
         error = redirect.get("error")
         if error is not None:
             description = quoted(redirect.get("error_description"))
-            raise ErrorAnswer(quoted(error), origin_of(self.server.issuer), description)
+            where = origin_of(self.server.issuer or self.server.token_endpoint)
+            raise ErrorAnswer(quoted(error), where, description)
         code = redirect.get("code")
         if not code:
             raise Refused("the redirect contains no code")

@@ -14,7 +14,7 @@ import trio
 
 from mcpgw.oauth import scopes as scope_rules
 from mcpgw.oauth.address_policy import LoginAddressPolicy
-from mcpgw.oauth.challenge import Challenge
+from mcpgw.oauth.challenge import Challenge, asks_for_login
 from mcpgw.oauth.current_login import CurrentLogin
 from mcpgw.oauth.discovery import Discovered, discover
 from mcpgw.oauth.errors import ErrorAnswer, OAuthProblem, Refused
@@ -109,6 +109,7 @@ class OAuthAuthorizer:
     _logged_in_at: float = attrs.field(default=-math.inf, init=False)
     _last_problem: str = attrs.field(default="", init=False)
     _step_ups: StepUps = attrs.field(factory=StepUps, init=False)
+    _reused: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         fetcher = Fetcher(self.network, LoginAddressPolicy(self.url))
@@ -149,12 +150,15 @@ class OAuthAuthorizer:
             return False
         challenge = Challenge.of(headers)
         lacking = challenge is not None and challenge.error == "insufficient_scope"
-        if status != 401 and not (status == 403 and lacking):
-            return False
         await self._kept.load_once()
+        # Some servers answer requests without a token with 403, which is for tokens that lack a
+        # scope.
+        anonymous = self._tokens is None and asks_for_login(status, challenge)
+        if status != 401 and not (status == 403 and lacking) and not anonymous:
+            return False
         if self._tokens is not None and self._was_older():
             return True
-        await self._join(challenge, more=status == 403)
+        await self._join(challenge, more=status == 403 and not anonymous)
         return True
 
     async def login(self) -> LoginState:
@@ -201,6 +205,16 @@ class OAuthAuthorizer:
         """Return the state of the login, without secrets and without any request."""
         login = self._kept.login or self._kept.stored()
         return state_of(login, now=self.now(), link=self._link, problem=self._last_problem)
+
+    @property
+    def advice(self) -> str:
+        """Advice for the user who opens the link, "" if there is none."""
+        if not self._reused:
+            return ""
+        return (
+            "If the page reports an unknown client, run the command again: mcp-gateway auth login"
+            f" {self.server}. It then registers a new client."
+        )
 
     @property
     def _tokens(self) -> Tokens | None:
@@ -300,6 +314,7 @@ class OAuthAuthorizer:
             self.url,
             challenge,
             preferred=tuple(issuer for issuer in preferred if issuer),
+            trusted=self.config.trusted_issuers,
         )
         await self._kept.check_issuer(found.asked)
         return found
@@ -335,7 +350,7 @@ class OAuthAuthorizer:
             return await self._flow.by_credentials(found, scopes)
         except ErrorAnswer as problem:
             if self.config.grant == CREDENTIALS or self.present is not None:
-                raise
+                raise self._explained(problem) from problem.__cause__
             raise Refused(f"{problem}; {self._how_to_log_in()}") from problem
 
     async def _by_user(
@@ -348,19 +363,46 @@ class OAuthAuthorizer:
             before = self._last_problem.removesuffix(f"; {hint}")
             raise Refused(f"{before}; {hint}")
         try:
-            return await self._flow.by_user(
-                found, scopes, known=known, present=self.present, opened=self._set_link
-            )
+            try:
+                return await self._present_link(found, scopes, known)
+            except ErrorAnswer as problem:
+                if not self._reused or not problem.rejects_client or known is None:
+                    raise
+                log.info("oauth.client_forgotten", backend=self.server, reason=str(problem))
+                await self._kept.drop(known)
+                return await self._present_link(found, scopes, None)
         except OAuthProblem as problem:
             self._quiet_until = self.now() + PAUSE
-            self._last_problem = str(problem)
-            denied = isinstance(problem, ErrorAnswer) and problem.error in (
-                "invalid_client",
-                "unauthorized_client",
+            explained = self._explained(problem)
+            self._last_problem = str(explained)
+            raise explained from problem.__cause__
+
+    async def _present_link(
+        self, found: Discovered, scopes: tuple[str, ...], known: Login | None
+    ) -> Login:
+        assert self.present is not None
+        self._reused = False
+        return await self._flow.by_user(
+            found,
+            scopes,
+            known=known,
+            present=self.present,
+            opened=self._set_link,
+            reused=self._on_reuse,
+        )
+
+    async def _on_reuse(self, known: Login) -> None:
+        self._reused = True
+        await self._kept.suspend_registration(known)
+
+    def _explained(self, problem: OAuthProblem) -> OAuthProblem:
+        """Add what to do if the server does not accept the configured client."""
+        rejected = isinstance(problem, ErrorAnswer) and problem.rejects_client
+        if rejected and self.config.client_id is not None:
+            return Refused(
+                f"{problem}. Check `client_id` and `client_secret` of '{self.server}' under `oauth`"
             )
-            if denied and known is not None and known.client.origin == "registered":
-                await self._kept.drop(known)
-            raise
+        return problem
 
     def _set_link(self, link: str | None) -> None:
         self._link = link

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final, cast, get_args
 
 from mcpgw import __version__
 from mcpgw.config.oauth import OAuthConfig
-from mcpgw.oauth.errors import ErrorAnswer, Refused, origin_of, quoted
+from mcpgw.oauth.errors import ErrorAnswer, Refused, origin_of
 from mcpgw.oauth.fetch import Fetcher
 from mcpgw.oauth.metadata import ServerMetadata, text_of
 from mcpgw.oauth.model import AuthMethod, Client, Login
+from mcpgw.oauth.token_answer import error_of
 
 CLIENT_NAME: Final = "mcp-gateway"
+_OPTIONAL_MEMBERS: Final = frozenset(
+    {"software_id", "software_version", "application_type", "scope"}
+)
 _SECRET_METHODS: Final[tuple[AuthMethod, ...]] = ("client_secret_basic", "client_secret_post")
 _ALL_METHODS: Final[tuple[AuthMethod, ...]] = ("none", *_SECRET_METHODS)
 
@@ -26,12 +30,17 @@ def configured_client(config: OAuthConfig, server: ServerMetadata) -> Client | N
     """
     if config.client_id is None:
         return None
-    method = auth_method(
+    method = _configured_method(config) or auth_method(
         server.token_endpoint_auth_methods_supported,
         secret=config.client_secret is not None,
         key=config.private_key_file is not None,
     )
     return Client(config.client_id, "configured", config.client_secret, method)
+
+
+def _configured_method(config: OAuthConfig) -> AuthMethod | None:
+    methods: tuple[AuthMethod, ...] = get_args(AuthMethod)
+    return next((each for each in methods if each == config.token_endpoint_auth_method), None)
 
 
 def auth_method(listed: tuple[str, ...] | None, *, secret: bool, key: bool = False) -> AuthMethod:
@@ -107,11 +116,15 @@ async def client_for_login(
             f" a client there manually, with the redirect URI {redirect_uri}, and set `client_id`"
             " (and `client_secret`) under `oauth`; set `callback_port` if it requires an exact URI."
         )
-    return await _register(fetcher, server, redirect_uri, scopes)
+    return await _register(fetcher, config, server, redirect_uri, scopes)
 
 
 async def _register(
-    fetcher: Fetcher, server: ServerMetadata, redirect_uri: str, scopes: tuple[str, ...]
+    fetcher: Fetcher,
+    config: OAuthConfig,
+    server: ServerMetadata,
+    redirect_uri: str,
+    scopes: tuple[str, ...],
 ) -> Client:
     """Register dynamically (RFC 7591) as a native application."""
     endpoint = server.registration_endpoint or ""
@@ -123,33 +136,51 @@ async def _register(
         "redirect_uris": [redirect_uri],
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
-        "token_endpoint_auth_method": _wanted_method(server),
+        "token_endpoint_auth_method": (config.token_endpoint_auth_method or _wanted_method(server)),
     }
     if scopes:
         body["scope"] = " ".join(scopes)
     answer = await fetcher.post_json(endpoint, body)
+    if not answer.ok and error_of(answer.body or {})[0] == "invalid_client_metadata":
+        # Some servers refuse members that they do not know, instead of ignoring them (RFC 7591,
+        # section 2).
+        required = {key: value for key, value in body.items() if key not in _OPTIONAL_MEMBERS}
+        answer = await fetcher.post_json(endpoint, required)
     document = answer.body or {}
     client_id = text_of(document, "client_id")
     if not answer.ok or client_id is None:
-        description = quoted(document.get("error_description"))
+        error, description = error_of(document)
         if server.assumed and answer.status in (404, 405):
             raise Refused(
                 f"{origin_of(endpoint)} requires credentials but does not support OAuth. Set them"
                 " under `headers`, or set the `client_id` of a client under `oauth`."
             )
-        error = quoted(document.get("error")) or f"HTTP {answer.status}"
-        raise ErrorAnswer(error, f"the client registration at {origin_of(endpoint)}", description)
-    return _registered(document, client_id, server, redirect_uri)
+        raise ErrorAnswer(
+            error or f"HTTP {answer.status}",
+            f"the client registration at {origin_of(endpoint)}",
+            f"{description}{'. ' if description else ''}If it only accepts clients that it knows,"
+            f" register one there with the redirect URI {redirect_uri}, and set `client_id` (and"
+            " `client_secret`) under `oauth`.",
+        )
+    return _registered(document, client_id, config, server, redirect_uri)
 
 
 def _registered(
-    document: Mapping[str, object], client_id: str, server: ServerMetadata, redirect_uri: str
+    document: Mapping[str, object],
+    client_id: str,
+    config: OAuthConfig,
+    server: ServerMetadata,
+    redirect_uri: str,
 ) -> Client:
     secret = text_of(document, "client_secret")
     listed = server.token_endpoint_auth_methods_supported
     assigned = text_of(document, "token_endpoint_auth_method")
-    method = next((each for each in _ALL_METHODS if each == assigned), None)
-    if method is None or (listed and method not in listed) or (method != "none" and not secret):
+    method = _configured_method(config)
+    if method is None:
+        method = next((each for each in _ALL_METHODS if each == assigned), None)
+        if listed and method not in listed:
+            method = None
+    if method is None or (method != "none" and not secret):
         method = auth_method(listed, secret=secret is not None)
     expires = document.get("client_secret_expires_at")
     never_expires = (

@@ -88,6 +88,19 @@ class CurrentLogin:
             self._unsaved = True
             log.warning("oauth.save_failed", backend=self.server, reason=str(problem))
 
+    async def suspend_registration(self, login: Login) -> None:
+        """Store that the registration of a login must not be used for another one.
+
+        It is called before a user opens a link with that registration, since a server that has
+        forgotten the client shows an error page and never redirects. A successful login is stored
+        with the registration, and so ends the suspension.
+        """
+        suspended = attrs.evolve(login, client=attrs.evolve(login.client, redirect_uris=()))
+        try:
+            await trio.to_thread.run_sync(self.store.save, suspended)
+        except OAuthProblem as problem:
+            log.warning("oauth.save_failed", backend=self.server, reason=str(problem))
+
     async def drop(self, login: Login) -> None:
         """Delete a login, including its client registration."""
         await trio.to_thread.run_sync(self.store.delete, self.server, login.issuer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import attrs
 
@@ -17,6 +17,7 @@ from mcpgw.oauth.metadata import (
     canonical,
     origin,
     same_issuer,
+    text_of,
 )
 from mcpgw.observe.log import get_logger
 
@@ -41,7 +42,12 @@ class Discovered:
 
 
 async def discover(
-    fetcher: Fetcher, url: str, challenge: Challenge | None, *, preferred: tuple[str, ...] = ()
+    fetcher: Fetcher,
+    url: str,
+    challenge: Challenge | None,
+    *,
+    preferred: tuple[str, ...] = (),
+    trusted: tuple[str, ...] = (),
 ) -> Discovered:
     """Discover the authorization server of the MCP server at `url`.
 
@@ -54,6 +60,7 @@ async def discover(
       url: the MCP server.
       challenge: its challenge to a refused request.
       preferred: the issuers to prefer if the server names several.
+      trusted: the issuers that metadata may name instead of the one whose metadata they are.
 
     Raises:
       Refused: a document is invalid, or belongs to another server.
@@ -70,32 +77,70 @@ async def discover(
             f"{origin_of(issuer)}, which the MCP server names as its authorization server,"
             " publishes no metadata"
         )
-    if not same_issuer(server.issuer, issuer):
+    if not any(same_issuer(server.issuer, each) for each in (issuer, *trusted)):
         raise Refused(
             f"the metadata for the issuer {issuer[:200]!r} names another issuer,"
-            f" {server.issuer[:200]!r}: refused"
+            f" {server.issuer[:200]!r}: refused. If both belong to a provider that you trust, add"
+            " the second one to `trusted_issuers` under `oauth`"
         )
     return Discovered(resource.resource, issuer, server, resource.scopes_supported)
 
 
 async def server_metadata(fetcher: Fetcher, issuer: str) -> ServerMetadata | None:
-    """Return the metadata of an authorization server, from its OAuth or OpenID document."""
+    """Return the metadata of an authorization server, from its OAuth or OpenID document.
+
+    Some servers answer any URL with 200; a document without an issuer and a token endpoint is not
+    metadata.
+
+    Raises:
+      Refused: the only document is incomplete.
+    """
+    incomplete: Refused | None = None
     for place in server_urls(issuer):
         document = _document(await fetcher.get(place), place)
-        if document.body is not None:
+        if document.body is None or not (
+            text_of(document.body, "issuer") or text_of(document.body, "token_endpoint")
+        ):
+            continue
+        try:
             return ServerMetadata.read(document.body)
+        except Refused as problem:
+            incomplete = incomplete or problem
+    if incomplete is not None:
+        raise incomplete
     return None
 
 
 async def _resource_metadata(
     fetcher: Fetcher, url: str, challenge: Challenge | None
 ) -> ResourceMetadata | None:
-    named = challenge.resource_metadata if challenge is not None else None
+    """Return the metadata of a resource, None if there is none at any URL.
+
+    A URL in the challenge that must not or cannot be fetched counts as one without a document: the
+    well-known URLs are on the server itself.
+    """
+    named = _named_url(url, challenge)
     for place in ([named] if named else []) + list(resource_urls(url)):
-        document = _document(await fetcher.get(place), place)
-        if document.body is not None:
+        try:
+            answer = await fetcher.get(place)
+        except (Refused, Unreachable) as problem:
+            if place != named or (isinstance(problem, Unreachable) and _same_origin(place, url)):
+                raise
+            log.info("oauth.resource_metadata_skipped", reason=str(problem))
+            continue
+        document = _document(answer, place)
+        if document.body is not None and text_of(document.body, "resource") is not None:
             return ResourceMetadata.read(document.body, url=url)
     return None
+
+
+def _named_url(url: str, challenge: Challenge | None) -> str | None:
+    """Return the URL in the challenge, resolved against that of the server."""
+    named = challenge.resource_metadata if challenge is not None else None
+    try:
+        return urljoin(url, named) if named else None
+    except ValueError:
+        return None
 
 
 async def _without_resource_metadata(
@@ -112,6 +157,13 @@ async def _without_resource_metadata(
     scopes = resource.scopes_supported if resource is not None else ()
     name = resource.resource if resource is not None else canonical(url)
     return Discovered(name, base, server, scopes)
+
+
+def _same_origin(one: str, other: str) -> bool:
+    try:
+        return origin(one) == origin(other)
+    except ValueError:
+        return False
 
 
 def resource_urls(url: str) -> Iterator[str]:

@@ -23,13 +23,47 @@ class Unreachable(OAuthProblem):
     """A server did not answer, or cannot answer now; a later attempt may succeed."""
 
 
+_CLIENT_ERRORS: Final = frozenset(
+    {
+        *("invalid_client", "unauthorized_client"),  # RFC 6749, section 5.2
+        "deleted_client",  # Google
+        "incorrect_client_credentials",  # GitHub
+        *("invalid_client_id", "bad_client_secret"),  # Slack
+    }
+)
+_PASSING_ERRORS: Final = frozenset(
+    {"temporarily_unavailable", "server_error", "slow_down", "rate_limited", "ratelimited"}
+)
+_FINAL_STATUSES: Final = frozenset({400, 401, 404, 405, 410})
+
+
 @attrs.frozen
 class ErrorAnswer(OAuthProblem):
-    """An authorization server answered with an error (RFC 6749, section 5.2)."""
+    """An authorization server answered with an error (RFC 6749, section 5.2).
+
+    Args:
+      error: the error code, or the status if the answer has none.
+      where: the origin of the server.
+      description: the server's explanation.
+      status: the status of an answer without an error code, else None.
+    """
 
     error: str
     where: str
     description: str = ""
+    status: int | None = None
+
+    @property
+    def rejects_client(self) -> bool:
+        """True if the server does not know the client, or does not accept its authentication."""
+        return self.error in _CLIENT_ERRORS or self.status == 401
+
+    @property
+    def passing(self) -> bool:
+        """True if the same request may succeed later."""
+        if self.status is not None:
+            return self.status not in _FINAL_STATUSES
+        return self.error in _PASSING_ERRORS
 
     def __str__(self) -> str:
         more = f": {self.description}" if self.description else ""

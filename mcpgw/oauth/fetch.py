@@ -60,13 +60,19 @@ class Fetcher:
             answer, location = await self._send("GET", url, {"accept": "application/json"}, None)
             if location is None:
                 return answer
-            url = urljoin(url, location)
+            try:
+                url = urljoin(url, location)
+            except ValueError:
+                raise Refused(f"{origin_of(url)} redirects to an invalid URL") from None
         raise Refused(f"{origin_of(url)}: too many redirects")
 
     async def post_form(
         self, url: str, form: Mapping[str, str], headers: Mapping[str, str]
     ) -> Answer:
         """Send a form. Redirects are not followed, since they would forward secrets.
+
+        The answer may be a form too, which providers sent before RFC 6749 prescribed JSON, and
+        some still do.
 
         Raises: as `get`.
         """
@@ -84,6 +90,11 @@ class Fetcher:
         """Send a JSON object. Redirects are not followed. Raises: as `get`."""
         sent = {"content-type": "application/json", "accept": "application/json"}
         answer, _ = await self._send("POST", url, sent, json.dumps(body).encode())
+        return answer
+
+    async def look(self, url: str) -> Answer:
+        """Fetch a page as a browser does, without following a redirect. Raises: as `get`."""
+        answer, _ = await self._send("GET", url, {"accept": "text/html, application/json"}, None)
         return answer
 
     async def check(self, url: str) -> None:
@@ -122,11 +133,28 @@ class Fetcher:
         if body is None:
             raise Refused(f"{origin_of(url)} sent more than {LARGEST_ANSWER} bytes")
         location = response.headers.get("location") if response.status_code in _REDIRECTS else None
-        return Answer(response.status_code, _json_object(body)), location
+        return answer_of(response.status_code, body, form=content is not None), location
 
 
 def _reason(error: Exception) -> str:
     return str(error)[:200] or type(error).__name__
+
+
+def answer_of(status: int, body: bytes, *, form: bool = True) -> Answer:
+    """Parse the body of a response: a JSON object, or a form if that is allowed."""
+    parsed = _json_object(body)
+    return Answer(status, _form_object(body) if parsed is None and form else parsed)
+
+
+def _form_object(body: bytes) -> Mapping[str, object] | None:
+    """Parse a form-encoded answer of a token endpoint; None if it is anything else."""
+    from urllib.parse import parse_qsl
+
+    try:
+        pairs = dict(parse_qsl(body.decode("ascii").strip(), strict_parsing=True))
+    except ValueError:
+        return None
+    return pairs if "access_token" in pairs or "error" in pairs else None
 
 
 def _json_object(body: bytes) -> Mapping[str, object] | None:

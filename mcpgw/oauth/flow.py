@@ -11,9 +11,10 @@ import trio
 
 from mcpgw.oauth.authorization_request import AuthorizationRequest
 from mcpgw.oauth.client_registration import client_for_login, configured_client
-from mcpgw.oauth.errors import OAuthProblem, Refused, origin_of
+from mcpgw.oauth.errors import ErrorAnswer, OAuthProblem, Refused, origin_of
 from mcpgw.oauth.model import Client, Login, Tokens
 from mcpgw.oauth.redirect import Redirect, RedirectReceiver, open_receiver
+from mcpgw.oauth.token_answer import error_of
 from mcpgw.oauth.token_endpoint import TokenEndpoint
 from mcpgw.observe.log import get_logger
 from mcpgw.transports.authorization import AuthorizationFailed
@@ -74,6 +75,7 @@ class LoginFlow:
         known: Login | None,
         present: Present,
         opened: Callable[[str | None], None],
+        reused: Callable[[Login], Awaitable[None]],
     ) -> Login:
         """Let the user log in, within 10 minutes.
 
@@ -83,12 +85,13 @@ class LoginFlow:
           known: an earlier login with the same server, for its registration.
           present: shows the link.
           opened: called with the link, and with None once the link is no longer valid.
+          reused: called before the link is shown if it uses the registration of `known`.
 
         Raises:
           OAuthProblem: it failed; the page in the browser shows it.
         """
         config = self.config
-        request = AuthorizationRequest(found.server, found.resource, scopes)
+        request = self._request(found, scopes)
         async with open_receiver(
             host=config.callback_host,
             port=config.callback_port,
@@ -96,15 +99,29 @@ class LoginFlow:
             state=request.state,
             preferred_port=_registered_port(known),
         ) as receiver:
-            client = await client_for_login(
-                self.fetcher,
-                config,
-                found.server,
-                redirect_uri=receiver.redirect_uri,
-                scopes=scopes,
-                known=known,
-            )
-            link = request.link(client_id=client.id, redirect_uri=receiver.redirect_uri)
+            redirect_uri = receiver.redirect_uri
+
+            async def client_of(earlier: Login | None) -> Client:
+                return await client_for_login(
+                    self.fetcher,
+                    config,
+                    found.server,
+                    redirect_uri=redirect_uri,
+                    scopes=scopes,
+                    known=earlier,
+                )
+
+            client = await client_of(known)
+            if known is not None and client is known.client:
+                trial = self._request(found, scopes)
+                if await self._is_forgotten(
+                    trial.link(client_id=client.id, redirect_uri=redirect_uri)
+                ):
+                    log.info("oauth.client_forgotten", backend=self.server, issuer=found.asked)
+                    client = await client_of(None)
+                else:
+                    await reused(known)
+            link = request.link(client_id=client.id, redirect_uri=redirect_uri)
             await self.fetcher.check(link)
             log.warning("oauth.login_required", backend=self.server, link=link)
             opened(link)
@@ -127,6 +144,30 @@ class LoginFlow:
         return TokenEndpoint(
             self.fetcher, self.config, login.metadata, login.client, login.resource, self.now
         )
+
+    def _request(self, found: Discovered, scopes: tuple[str, ...]) -> AuthorizationRequest:
+        config = self.config
+        return AuthorizationRequest(
+            found.server,
+            found.resource if config.send_resource else None,
+            scopes,
+            pkce_required=not config.allow_missing_pkce,
+        )
+
+    async def _is_forgotten(self, link: str) -> bool:
+        """Return whether the authorization endpoint does not know our client.
+
+        It must not redirect then (RFC 6749, section 4.1.2.1), so only the user would see the
+        error. The link has its own state, which is not used again.
+        """
+        try:
+            answer = await self.fetcher.look(link)
+        except OAuthProblem:
+            return False  # the browser may get further
+        if answer.status == 400:
+            return True
+        error, description = error_of(answer.body or {})
+        return answer.status >= 400 and ErrorAnswer(error, "", description).rejects_client
 
     async def _wait_for_redirect(
         self, receiver: RedirectReceiver, pending: _PendingLogin

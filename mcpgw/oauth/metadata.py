@@ -59,7 +59,10 @@ class ResourceMetadata:
 
 @attrs.frozen
 class ServerMetadata:
-    """The metadata of an authorization server (RFC 8414, section 2)."""
+    """The metadata of an authorization server (RFC 8414, section 2).
+
+    `issuer` is "" for the endpoints of an API, if its issuer is not known.
+    """
 
     issuer: str
     token_endpoint: str
@@ -132,7 +135,11 @@ def same_issuer(one: str, other: str) -> bool:
     if one == other:
         return True
     short, long = sorted((one, other), key=len)
-    return long == f"{short}/" and urlsplit(short).path == "" and not urlsplit(short).query
+    try:
+        parts = urlsplit(short)
+    except ValueError:
+        return False
+    return long == f"{short}/" and parts.path == "" and not parts.query
 
 
 def covers(resource: str, url: str) -> bool:

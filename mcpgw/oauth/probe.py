@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from mcpgw.oauth.challenge import Challenge
+from mcpgw.oauth.challenge import Challenge, asks_for_login
 from mcpgw.oauth.errors import Unreachable, origin_of
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ async def probe(network: Network, url: str) -> tuple[bool, Challenge | None]:
         async with network.client(timeout=httpx.Timeout(_TIMEOUT)) as client:
             for method, headers, body in (("POST", post, _PING), ("GET", accept, None)):
                 async with client.stream(method, url, headers=headers, content=body) as response:
-                    if response.status_code == 401:
-                        joined = ", ".join(response.headers.get_list("www-authenticate"))
-                        return True, Challenge.of({"www-authenticate": joined})
+                    joined = ", ".join(response.headers.get_list("www-authenticate"))
+                    challenge = Challenge.of({"www-authenticate": joined})
+                    if asks_for_login(response.status_code, challenge):
+                        return True, challenge
     except httpx.HTTPError as error:
         reason = str(error)[:200] or type(error).__name__
         raise Unreachable(f"{origin_of(url)} did not answer: {reason}") from None

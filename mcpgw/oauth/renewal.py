@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 log = get_logger("mcpgw.oauth")
 
 _PATIENCE: Final = 45.0
-_INVALID: Final = ("invalid_grant", "invalid_client", "unauthorized_client")
 
 
 @attrs.frozen
@@ -65,12 +64,12 @@ class Renewal:
     async def _refused(self, login: Login, problem: ErrorAnswer) -> None:
         """Drop the refresh token, or the client registration, that the server no longer accepts.
 
-        Any other error is raised again.
+        An error that may pass is raised again.
         """
-        if problem.error not in _INVALID:
+        if problem.passing:
             raise problem
         log.info("oauth.renewal_refused", backend=login.server, reason=str(problem))
-        if login.client.origin == "registered" and problem.error != "invalid_grant":
+        if login.client.origin == "registered" and problem.rejects_client:
             await self.kept.drop(login)
             return
         assert login.tokens is not None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
@@ -12,10 +10,10 @@ import attrs
 
 from mcpgw.oauth.assertion import ASSERTION_TYPE, client_assertion
 from mcpgw.oauth.client_registration import auth_method
-from mcpgw.oauth.errors import ErrorAnswer, Refused, Unreachable, origin_of, quoted
-from mcpgw.oauth.fetch import Answer, Fetcher
-from mcpgw.oauth.metadata import ServerMetadata, text_of
-from mcpgw.oauth.model import LONGEST_LIFETIME, AuthMethod, Client, Tokens
+from mcpgw.oauth.fetch import Fetcher
+from mcpgw.oauth.metadata import ServerMetadata
+from mcpgw.oauth.model import AuthMethod, Client, Tokens
+from mcpgw.oauth.token_answer import read_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +75,11 @@ class TokenEndpoint:
                 {"token": token, "token_type_hint": hint}, self._revocation_method()
             )
             answer = await self.fetcher.post_form(endpoint, form, headers)
+            if answer.status == 400 and "client_secret" not in form:
+                # Servers of the official Python SDK require it in the form, however the client
+                # authenticates.
+                form["client_secret"] = self.client.secret or ""
+                answer = await self.fetcher.post_form(endpoint, form, headers)
             done = done and answer.ok
         return done
 
@@ -90,24 +93,25 @@ class TokenEndpoint:
         self, form: dict[str, str], *, asked: tuple[str, ...], secrets: tuple[str, ...] = ()
     ) -> Tokens:
         endpoint = self.server.token_endpoint
-        form["resource"] = self.resource
+        if self.config.send_resource:
+            form["resource"] = self.resource
         form, headers = self._identified(form, self.client.auth_method)
         answer = await self.fetcher.post_form(endpoint, form, headers)
         ours = (*secrets, self.client.secret, form.get("client_assertion"))
-        if not answer.ok:
-            raise _failure(answer, endpoint, ours)
-        return _read_tokens(answer.body or {}, endpoint, asked, self.now(), ours)
+        return read_tokens(answer, endpoint, asked=asked, now=self.now(), secrets=ours)
 
     def _identified(
         self, form: dict[str, str], method: AuthMethod
     ) -> tuple[dict[str, str], dict[str, str]]:
-        """Add the client authentication to a form, or return it as headers."""
+        """Add the client authentication to a form, or return it as headers.
+
+        The form always has the client id, as the official SDKs send it: their servers require it
+        there even if the client authenticates with HTTP Basic.
+        """
         client = self.client
-        if method == "client_secret_basic" and client.secret is not None:
-            # Both are form-encoded first (RFC 6749, section 2.3.1).
-            pair = f"{quote_plus(client.id)}:{quote_plus(client.secret)}"
-            return form, {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
         form = {**form, "client_id": client.id}
+        if method == "client_secret_basic" and client.secret is not None:
+            return form, basic_header(client.id, client.secret)
         if method == "client_secret_post" and client.secret is not None:
             form["client_secret"] = client.secret
         elif method == "private_key_jwt":
@@ -116,55 +120,10 @@ class TokenEndpoint:
         return form, {}
 
 
-def _failure(answer: Answer, endpoint: str, secrets: tuple[str | None, ...]) -> Exception:
-    document = answer.body or {}
-    where = origin_of(endpoint)
-    error = quoted(document.get("error"), secrets=secrets)
-    if error:
-        description = quoted(document.get("error_description"), secrets=secrets)
-        return ErrorAnswer(error, where, description)
-    if answer.status >= 500 or answer.status == 429:
-        return Unreachable(f"{where} answered a token request with HTTP {answer.status}")
-    return ErrorAnswer(f"HTTP {answer.status}", where)
+def basic_header(client_id: str, secret: str) -> dict[str, str]:
+    """Return the header of `client_secret_basic`.
 
-
-def _read_tokens(
-    document: Mapping[str, object],
-    endpoint: str,
-    asked: tuple[str, ...],
-    now: float,
-    secrets: tuple[str | None, ...],
-) -> Tokens:
-    access = text_of(document, "access_token")
-    where = origin_of(endpoint)
-    if access is None:
-        # Some providers send errors with a status of 200.
-        error = quoted(document.get("error"), secrets=secrets)
-        if error:
-            raise ErrorAnswer(error, where, quoted(document.get("error_description")))
-        raise Refused(f"{where} sent no access token")
-    if not access.isascii() or not access.isprintable() or " " in access:
-        raise Refused(f"{where} sent an access token that is not valid in a header")
-    kind = document.get("token_type", "Bearer")
-    if not isinstance(kind, str) or kind.lower() != "bearer":
-        raise Refused(f"{where} sent a token whose type must be Bearer, but is {quoted(kind)!r}")
-    lifetime = _lifetime(document.get("expires_in"))
-    scope = text_of(document, "scope")
-    return Tokens(
-        access_token=access,
-        refresh_token=text_of(document, "refresh_token"),
-        obtained_at=now,
-        expires_at=None if lifetime is None else now + lifetime,
-        scopes=asked if scope is None else tuple(dict.fromkeys(scope.split())),
-    )
-
-
-def _lifetime(value: object) -> float | None:
-    """Return `expires_in`, which some servers send as a string; None if it is not a number."""
-    try:
-        lifetime = float(value) if isinstance(value, str | int | float) else math.nan
-    except (ValueError, OverflowError):
-        return None
-    if isinstance(value, bool) or not math.isfinite(lifetime) or lifetime < 0:
-        return None
-    return min(lifetime, LONGEST_LIFETIME)
+    Id and secret are form-encoded first (RFC 6749, section 2.3.1).
+    """
+    pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
+    return {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
+from mcpgw.config.api_login import read_endpoint
+from mcpgw.config.value_types import SettingError
 from mcpgw.openapi_import.schemas import References
 from mcpgw.openapi_import.texts import identifier, sentence
+
+_GRANT_KEYS: Final = frozenset(
+    {"grant", "token_endpoint", "authorization_endpoint", "client_id", "client_secret"}
+)
+_SWAGGER_FLOWS: Final = {"authorizationCode": "accessCode", "clientCredentials": "application"}
 
 
 @attrs.frozen
@@ -65,7 +72,8 @@ class Security:
             {"security": requirements} if requirements else {}
         )
         base = found.auth or {"required": True, "type": "bearer"}
-        return attrs.evolve(found, auth={**base, "key": self.auth_key})
+        kept = {key: value for key, value in base.items() if key not in _GRANT_KEYS}
+        return attrs.evolve(found, auth={**kept, "key": self.auth_key})
 
     def _way(self, way: Mapping[str, Any], optional: bool) -> Credentials:
         """Return the credentials of one alternative, which needs all of its schemes."""
@@ -90,7 +98,7 @@ class Security:
             )
             if auth is None:
                 auth = {"required": not optional, **mapped}
-            elif mapped["key"].startswith("env:"):
+            elif mapped.get("key", "").startswith("env:"):
                 template = f"{{env.{mapped['key'][4:]}}}"
                 if "param" in mapped:
                     params[mapped["param"]] = template
@@ -133,14 +141,40 @@ class Security:
                 return {**base, "header": "Cookie", "prefix": f"{header}="}
             return None
         if kind in ("oauth2", "openidconnect"):
-            auth: dict[str, Any] = {"type": "oauth2", "key": key, **more}
             needed = [str(each) for each in scopes] if isinstance(scopes, list) else []
+            granted, hint = self._grant(name, scheme)
+            auth: dict[str, Any] = {"type": "oauth2", **(granted or {"key": key})}
             if needed:
                 auth["scopes"] = needed
-            hint = f"Put an access token into {key[4:]}."
+            hint = hint or f"Put an access token into {key[4:]}."
             auth["description"] = f"{about} {hint}".strip()
             return auth
         return None
+
+    def _grant(self, name: str, scheme: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+        """Return the settings of an OAuth grant, and how to get its client; empty without one.
+
+        A login of a user reaches all operations, so it is preferred to a token of the client.
+        """
+        variable = self._variable(name)
+        make = "Make an OAuth client at the provider"
+        code, own = _flow(scheme, "authorizationCode"), _flow(scheme, "clientCredentials")
+        login = _endpoint(code.get("authorizationUrl"))
+        if login and (token := _endpoint(code.get("tokenUrl"))):
+            provider = variable.lower()
+            endpoints = {"authorization_endpoint": login, "token_endpoint": token}
+            hint = f"{make}, and run: mcp-gateway auth login {provider}."
+            return {"key": f"oauth:{provider}", **endpoints}, hint
+        if token := _endpoint(own.get("tokenUrl")):
+            client, secret = f"{variable}_CLIENT_ID", f"{variable}_CLIENT_SECRET"
+            granted = {
+                "grant": "client_credentials",
+                "token_endpoint": token,
+                "client_id": f"env:{client}",
+                "client_secret": f"env:{secret}",
+            }
+            return granted, f"{make}, and set {client} and {secret}."
+        return {}, ""
 
     def _variable(self, name: str) -> str:
         own = identifier(name) or "key"
@@ -155,3 +189,20 @@ def _rank(found: Credentials) -> int:
     order = ("bearer", "api_key", "basic", "oauth2")
     kind = found.auth["type"] if found.auth else ""
     return order.index(kind) if kind in order else len(order)
+
+
+def _flow(scheme: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a flow of an `oauth2` scheme, empty if it has no such flow."""
+    if "flow" in scheme:  # Swagger 2.0
+        return scheme if scheme["flow"] == _SWAGGER_FLOWS[name] else {}
+    flows = scheme.get("flows")
+    found = flows.get(name) if isinstance(flows, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _endpoint(value: Any) -> str:
+    """Return the URL of an endpoint, "" if it cannot be used."""
+    try:
+        return read_endpoint(value)
+    except SettingError:
+        return ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
 import attrs
 import trio
 
+from mcpgw.backends.connection import Connection
 from mcpgw.backends.instance import BackendInstance
 from mcpgw.backends.server import BackendServer
 from mcpgw.pipeline.session_state import SessionState
@@ -108,10 +109,14 @@ class Call:
     tool: Mapping[str, Any] | None = None
     deadline: trio.CancelScope = attrs.field(default=None)  # set by the stage `deadline`
     sent: bool = False
-    sent_at: float = 0.0
-    """When it was last sent, by Trio's clock."""
-    connection: object = None
+    connection: Connection | None = None
     """The connection on which the call was sent."""
+    incarnation: Hashable = None
+    """The process that it was sent to; see `BackendInstance.incarnation`."""
+    sent_at: float = 0.0
+    """When it was sent, by Trio's clock."""
+    received: int = 0
+    """Messages that the backend had sent before the call."""
     cached: bool = False
     """Answered without a request to the backend."""
     fault: Recovery | None = None
@@ -127,6 +132,24 @@ class Call:
         if self.method != "tools/call":
             return True  # reading resources and prompts has no side effects
         return self.tool is not None and is_repeatable(self.tool)
+
+    def question_sent(self, patience: float) -> None:
+        """Note that the backend waits for the client, which has `patience` seconds to answer."""
+        now = trio.current_time()
+        self.open_questions += 1
+        self.last_question_at = now
+        self.deadline.deadline = max(self.deadline.deadline, now + patience)
+
+    def question_answered(self) -> None:
+        """Note an answer; after the last one the backend has its full time again."""
+        self.open_questions -= 1
+        if not self.open_questions:
+            self.deadline.deadline = trio.current_time() + self.timeout
+
+    @property
+    def timeout(self) -> float:
+        """The seconds that the backend has to answer."""
+        return self.patience or self.backend.config.timeout
 
     @property
     def timed_out(self) -> bool:

@@ -6,7 +6,7 @@ The documentation generator reads the same table, so every code that is used is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -125,17 +125,26 @@ class RpcError(Exception):
         return cls(code, message, error.get("data"))
 
 
+CUT_OFF: Final = RpcError(
+    BACKEND_UNAVAILABLE,
+    "the session ended before the answer; the call was cut off and may have taken effect",
+)
+"""The error of requests that the end of a session or of the gateway cuts off."""
+
+
 @attrs.frozen
 class ConnectionLost(Exception):
     """The conversation ended before a request was answered.
 
     `sent` is False only if the request certainly had no effect, because it never left this process
-    or was refused unread. Then repeating it is safe, whatever it does.
+    or was refused unread. Then repeating it is safe, whatever it does. `retry_after` is the time in
+    seconds after which the other side takes requests again, if it refused this one for now.
     """
 
     peer: str
     sent: bool
     reason: str = ""
+    retry_after: float | None = None
 
     def __str__(self) -> str:
         when = "before the answer arrived" if self.sent else "before the request was sent"

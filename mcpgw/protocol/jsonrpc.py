@@ -47,9 +47,17 @@ def _finite(digits: str) -> float:
     return number
 
 
+def _finite_or_null(digits: str) -> float | None:
+    number = float(digits)
+    return None if number in (_INFINITE, -_INFINITE) else number
+
+
 _INFINITE: Final = float("inf")
 _decode_value = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).raw_decode
-_decode_any = json.JSONDecoder().raw_decode
+_decode_lenient = json.JSONDecoder(
+    parse_constant=lambda _word: None, parse_float=_finite_or_null
+).raw_decode
+"""Reads NaN and numbers out of range as null, as `JSON.stringify` writes them (ECMA-262)."""
 
 
 @attrs.frozen
@@ -61,12 +69,16 @@ class Malformed:
       reason: what is wrong with it.
       id: its id, if that could be read.
       answers: whether it was meant as the response to a request of ours.
+      excerpt: the beginning of the line; text of the other side.
+      embedded: the response that follows other text on the same line, if there is one.
     """
 
     code: int
     reason: str
     id: RequestId | None = None
     answers: bool = False
+    excerpt: str = attrs.field(default="", repr=False)
+    embedded: Message | None = attrs.field(default=None, repr=False)
 
 
 def encode(message: Message) -> bytes:
@@ -86,39 +98,81 @@ def encode(message: Message) -> bytes:
 
 _STARTS: Final = frozenset(bytes([byte]) for byte in b'{["-0123456789tfn')
 """The first bytes of JSON values: checking them first makes a flood of plain text cheap."""
+_BOM: Final = b"\xef\xbb\xbf"
+_EXCERPT: Final = 120
+_HEAD: Final = 4096
+"""Characters in which the id of an unreadable message is looked for."""
 
 
 def decode(line: bytes) -> Message | list[Any] | Malformed:
-    """Return the message of a line, a batch as a list, or `Malformed`."""
+    """Return the message of a line, a batch as a list, or `Malformed`.
+
+    Bytes that are not UTF-8 become U+FFFD, and a byte order mark is ignored (RFC 8259, section
+    8.1), as in the official SDKs.
+    """
     if line[:1] not in _STARTS:
-        return Malformed(PARSE_ERROR, "not JSON: a value cannot start like this")
+        if line.startswith(_BOM):
+            return decode(line[len(_BOM) :].lstrip())
+        return _malformed(line, "a value cannot start like this")
     try:
         text = str(line, "utf-8")
+    except UnicodeDecodeError:
+        text = str(line, "utf-8", "replace")
+    try:
         value, end = _decode_value(text)
         if end != len(text) and text[end:].strip(" \t\r\n"):
-            return Malformed(PARSE_ERROR, f"not JSON: more than one value (character {end})")
+            return _malformed(line, f"more than one value (character {end})")
     except RecursionError:
-        return Malformed(PARSE_ERROR, "nested too deeply")
-    except UnicodeDecodeError as error:
-        return Malformed(PARSE_ERROR, f"not UTF-8: {error.reason} at byte {error.start}")
+        return _malformed(line, "nested too deeply")
     except ValueError as error:
-        return _not_json(text, error)
+        return _not_standard(line, text, error)
     if isinstance(value, (dict, list)):
         return value
-    return Malformed(INVALID_REQUEST, "a message must be a JSON object")
+    return Malformed(INVALID_REQUEST, "a message must be a JSON object", excerpt=text[:_EXCERPT])
 
 
-def _not_json(text: str, error: ValueError) -> Malformed:
-    """Return `Malformed`, with the id if only a number or constant in the message is invalid."""
-    reason = f"not JSON: {error}"
+def _not_standard(line: bytes, text: str, error: ValueError) -> Message | Malformed:
+    """Return a response that is valid except for its numbers; `Malformed` for anything else.
+
+    Numbers of requests are not replaced: that could change what they ask for.
+    """
     try:
-        value, _ = _decode_any(text)
+        value, end = _decode_lenient(text)
     except (ValueError, RecursionError):
-        return Malformed(PARSE_ERROR, reason)
-    known = value.get("id") if isinstance(value, dict) else None
-    if not valid_id(known):
-        return Malformed(PARSE_ERROR, reason)
-    return Malformed(PARSE_ERROR, reason, known, answers="method" not in value)
+        value, end = None, 0
+    if not isinstance(value, dict) or text[end:].strip(" \t\r\n"):
+        return _malformed(line, str(error))
+    if "method" not in value and "result" in value:
+        return value
+    known = value.get("id")
+    return Malformed(
+        PARSE_ERROR,
+        f"not JSON: {error}",
+        known if valid_id(known) else None,
+        answers="method" not in value,
+        excerpt=text[:_EXCERPT],
+    )
+
+
+def _malformed(line: bytes, reason: str) -> Malformed:
+    head = line[: _HEAD if line[:1] == b"{" else _EXCERPT].decode("utf-8", "replace")
+    known, answers = _scan_head(head)
+    return Malformed(
+        PARSE_ERROR, f"not JSON: {reason}", known, answers, head[:_EXCERPT], _embedded(line)
+    )
+
+
+def _embedded(line: bytes) -> Message | None:
+    """Return the response at the end of a line that begins with other text."""
+    start = line.find(b'{"', 1)
+    if start < 0 or line.find(b'"jsonrpc"', start) < 0:
+        return None
+    try:
+        value, end = _decode_lenient(text := line[start:].decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    alone = isinstance(value, dict) and not text[end:].strip()
+    return value if alone and "method" not in value and "result" in value else None
 
 
 _ID_TYPES: Final = (str, int)
@@ -126,15 +180,31 @@ _ID_TYPES: Final = (str, int)
 
 
 def valid_id(value: Any) -> bool:
-    """Return whether a value is a valid request id in MCP: a string or an integer, never null."""
-    return value.__class__ in _ID_TYPES
+    """Return whether a value is a valid request id in MCP: a string or an integer, never null.
+
+    An integer may be written as `1.0`: JSON has only one kind of number.
+    """
+    return value.__class__ in _ID_TYPES or (value.__class__ is float and value.is_integer())
+
+
+def own_id(value: Any) -> Any:
+    """Return the id of a request of ours (an integer) that a response or a token stands for.
+
+    Some servers answer with the digits as a string; the official SDKs accept that.
+    """
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS:
+        return int(value)
+    return value
+
+
+_DIGITS: Final = 19
 
 
 def check(message: Message) -> RpcError | None:
     """Return the error of an invalid message, None for a valid one (JSON-RPC 2.0, section 4)."""
     if message.get("jsonrpc") != "2.0":
         return RpcError(INVALID_REQUEST, 'a message must have "jsonrpc": "2.0"')
-    if "id" in message and message["id"].__class__ not in _ID_TYPES:
+    if "id" in message and message["id"].__class__ not in _ID_TYPES and not valid_id(message["id"]):
         if "error" in message and message["id"] is None:
             return None
         return RpcError(INVALID_REQUEST, "an id must be a string or an integer")
@@ -144,9 +214,25 @@ def check(message: Message) -> RpcError | None:
         return RpcError(INVALID_REQUEST, "a message must have a method, a result or an error")
     if message["method"].__class__ is not str:
         return RpcError(INVALID_REQUEST, "a method must be a string")
-    if "params" in message and message["params"].__class__ is not dict:
+    params = message.get("params")
+    if params.__class__ is not dict and params not in _NO_PARAMS:
         return RpcError(INVALID_PARAMS, "params must be an object")
     return None
+
+
+def invalid(message: Message, fault: RpcError) -> Malformed:
+    """Return `Malformed` for a JSON object that is not a valid message."""
+    known = message.get("id")
+    return Malformed(
+        fault.code,
+        fault.message,
+        known if valid_id(known) else None,
+        answers="method" not in message,
+    )
+
+
+_NO_PARAMS: Final[tuple[Any, ...]] = (None, [])
+"""Values that stand for no parameters; PHP writes an empty object as `[]`."""
 
 
 _ID_AT_END: Final = rb',\s*"id"\s*:\s*(-?\d{1,18}|"[^"\\]{0,256}")\s*}\s*$'
@@ -217,3 +303,9 @@ def is_response(message: Message) -> bool:
     """Return whether a message is a JSON-RPC response, and not just JSON with an `error` in it."""
     is_error = isinstance(message.get("error"), dict)
     return message.get("jsonrpc") == "2.0" and (is_error or "result" in message)
+
+
+def is_response_to(message: Message, request: RequestId) -> bool:
+    """Return whether a message is the response to a request."""
+    known = message.get("id")
+    return "method" not in message and (known == request or own_id(known) == own_id(request))

@@ -18,12 +18,31 @@ from mcpgw.protocol import errors
 from mcpgw.protocol.batch import send_batch, serve_batch
 from mcpgw.protocol.channel import Arrived, Failed, Paused
 from mcpgw.protocol.errors import INTERNAL_ERROR, INVALID_REQUEST, ConnectionLost, RpcError
-from mcpgw.protocol.jsonrpc import Malformed, Message, RequestId, check, error_response, valid_id
+from mcpgw.protocol.jsonrpc import (
+    Malformed,
+    Message,
+    RequestId,
+    check,
+    error_response,
+    invalid,
+    own_id,
+    valid_id,
+)
+from mcpgw.protocol.noise import Noise
 from mcpgw.protocol.request import Client as Client
 from mcpgw.protocol.request import Params as Params
 from mcpgw.protocol.request import ProgressCallback as ProgressCallback
 from mcpgw.protocol.request import Request as Request
-from mcpgw.protocol.request import ignore, method_not_found, only_cancelled
+from mcpgw.protocol.request import (
+    answer_at_once,
+    cut_off,
+    ignore,
+    method_not_found,
+    only_cancelled,
+    still_in_flight,
+    too_many,
+)
+from mcpgw.protocol.response import is_error_without_id, outcome_of
 from mcpgw.protocol.task_pool import TaskPool
 
 if TYPE_CHECKING:
@@ -34,18 +53,11 @@ log = get_logger("mcpgw.peer")
 BURST: Final = 8
 """From this many requests in flight on, messages are collected and written together."""
 
-NOISE_REPORTED: Final = frozenset(10**exponent for exponent in range(10))
-"""The malformed lines of a backend that are logged: the 1st, 10th, 100th ..."""
-NOISE_BURST: Final = 500
-NOISE_PAUSE: Final = 0.025
-"""Seconds that reading pauses after every `NOISE_BURST` malformed lines."""
-
 MAX_IN_FLIGHT: Final = 4096
 """Requests that the other side may have in flight; further ones are refused."""
 
 
 RequestHandler = Callable[[Request], Awaitable[Params]]
-ImmediateHandler = Callable[[Params], Params]
 NotificationHandler = Callable[[str, Params, RequestId | None], None]
 """Takes the method, its params, and our own request on whose stream it came, if known."""
 
@@ -71,7 +83,7 @@ class Peer:
     channel: Channel
     name: str
     serve: RequestHandler
-    immediate: Mapping[str, ImmediateHandler]
+    immediate: Mapping[str, Callable[[Params], Params]]
     notified: NotificationHandler
     answer_malformed: bool = False
     end_grace: float = 0.0
@@ -88,19 +100,21 @@ class Peer:
     _reading: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _ended: bool = False
     _settled: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
-    malformed_lines: int = 0
+    received: int = 0
+    """Messages that the other side has sent."""
+    noise: Noise = attrs.field(init=False)
+    """Lines of the other side that are not messages."""
     ending: trio.Event = attrs.field(factory=trio.Event)
     """Set when reading has ended: open-ended requests should end too."""
 
     def __attrs_post_init__(self) -> None:
         self._tasks = TaskPool(self._serve)
+        self.noise = Noise(self.name)
 
     def __repr__(self) -> str:
         state = "ENDED" if self._ended else "OPEN"
-        return (
-            f"<Peer {self.name!r} {state} pending={len(self._pending)}"
-            f" serving={len(self._serving)}>"
-        )
+        counts = f"pending={len(self._pending)} serving={len(self._serving)}"
+        return f"<Peer {self.name!r} {state} {counts}>"
 
     async def drained(self) -> None:
         """Wait until all requests of ours are answered, except long-lived ones."""
@@ -157,6 +171,7 @@ class Peer:
         try:
             while True:
                 message = await receive()
+                self.received += 1
                 if message.__class__ is dict:
                     await self._dispatch(message)
                 else:
@@ -203,31 +218,19 @@ class Peer:
 
     async def _refuse(self, message: Message, fault: RpcError) -> None:
         if "id" in message or "method" not in message:
-            known = message.get("id")
-            await self._malformed(
-                Malformed(
-                    fault.code,
-                    fault.message,
-                    known if valid_id(known) else None,
-                    answers="method" not in message,
-                )
-            )
+            await self._malformed(invalid(message, fault))
         else:
             log.debug("notification.malformed", peer=self.name, reason=fault.message)
 
     async def _malformed(self, line: Malformed) -> None:
-        self.malformed_lines += 1
-        if line.answers and line.id in self._pending:
-            self._resolve(line.id, Error(RpcError(line.code, line.reason)))
+        if line.answers and own_id(line.id) in self._pending:
+            self._resolve(own_id(line.id), Error(RpcError(line.code, line.reason)))
         elif self.answer_malformed:
             await self.channel.send(error_response(line.id, RpcError(line.code, line.reason)))
-        elif self.malformed_lines in NOISE_REPORTED:
-            log.warning(
-                "line.ignored", peer=self.name, reason=line.reason, count=self.malformed_lines
-            )
-        elif self.malformed_lines % NOISE_BURST == 0:
-            # Bound the processor time that a program's endless output can take.
-            await trio.sleep(NOISE_PAUSE)
+        elif line.embedded is not None and own_id(line.embedded.get("id")) in self._pending:
+            await self._dispatch(line.embedded)  # a banner without a line end precedes it
+        else:
+            await self.noise.add(line)
 
     # -- requests of the other side ----------------------------------------------------
 
@@ -236,27 +239,13 @@ class Peer:
         request_id: RequestId = message["id"]
         params = message.get("params") or {}
         if request_id in self._serving:
-            fault = RpcError(
-                INVALID_REQUEST, f"a request with the id {request_id!r} is still in flight"
-            )
-            return error_response(request_id, fault)
+            return error_response(request_id, still_in_flight(request_id))
         if (immediate := self.immediate.get(message["method"])) is not None:
-            try:
-                return {"jsonrpc": "2.0", "id": request_id, "result": immediate(params)}
-            except RpcError as error:
-                return error_response(request_id, error)
+            return answer_at_once(request_id, message["method"], immediate, params)
         if len(self._serving) >= MAX_IN_FLIGHT:
-            fault = RpcError(
-                INTERNAL_ERROR,
-                f"{MAX_IN_FLIGHT} requests are in flight, which is the limit; wait for responses",
-            )
-            return error_response(request_id, fault)
+            return error_response(request_id, too_many(MAX_IN_FLIGHT))
         request = Request(self, request_id, message["method"], params, about=about)
-        meta = params.get("_meta")
-        if meta.__class__ is dict:
-            token = meta.get("progressToken")
-            if valid_id(token):
-                request.progress_token = token
+        request.read_progress_token()
         self._serving[request_id] = request
         return request
 
@@ -290,6 +279,9 @@ class Peer:
                 return error_response(request.id, fault)
         except BaseExceptionGroup as group:
             await only_cancelled(request, group)
+        except trio.Cancelled:
+            cut_off(self.channel, request)
+            raise
         finally:
             self._serving.pop(request.id, None)
         return None
@@ -305,16 +297,20 @@ class Peer:
             self._nursery.cancel_scope.cancel()  # type: ignore[union-attr]
 
     def _handle_notification(self, method: str, params: Params, about: RequestId | None) -> None:
-        if method == "notifications/cancelled":
-            request_id = params.get("requestId")
-            if valid_id(request_id) and request_id in self._serving:
-                self._serving[request_id].cancel()
-        elif method == "notifications/progress":
-            token = params.get("progressToken")
-            if valid_id(token) and token in self._progress:
-                self._progress[token](params)
-        else:
-            self.notified(method, params, about)
+        try:
+            if method == "notifications/cancelled":
+                request_id = params.get("requestId")
+                if valid_id(request_id) and request_id in self._serving:
+                    self._serving[request_id].cancel()
+            elif method == "notifications/progress":
+                token = params.get("progressToken")
+                if valid_id(token) and (ours := own_id(token)) in self._progress:
+                    self._progress[ours](params)
+            else:
+                self.notified(method, params, about)
+        except Exception as error:
+            # A message ends nothing but itself, even if we have not foreseen it.
+            log.error("notification.crashed", peer=self.name, method=method, exc_info=error)
 
     # -- requests of ours ----------------------------------------------------------------
 
@@ -408,16 +404,14 @@ class Peer:
         trio.lowlevel.reschedule(self._pending.pop(request_id), outcome)
 
     def _match_response(self, message: Message) -> None:
-        task = self._pending.pop(message.get("id"), None)  # type: ignore[arg-type]
+        request_id: Any = message.get("id")
+        task = self._pending.pop(request_id, None) or self._pending.pop(own_id(request_id), None)
+        if task is None and len(self._pending) == 1 and is_error_without_id(message):
+            task = self._pending.popitem()[1]
         if task is None:
-            log.debug("response.unmatched", peer=self.name, id=message.get("id"))
-        elif "error" in message:
-            trio.lowlevel.reschedule(task, Error(RpcError.from_wire(message["error"])))
-        elif message["result"].__class__ is dict:
-            trio.lowlevel.reschedule(task, Value(message["result"]))
+            log.debug("response.unmatched", peer=self.name, id=request_id)
         else:
-            fault = RpcError(INTERNAL_ERROR, f"the result from {self.name} must be an object")
-            trio.lowlevel.reschedule(task, Error(fault))
+            trio.lowlevel.reschedule(task, outcome_of(message, self.name))
 
     def owner(self, about: RequestId) -> object:
         """Return the owner of an unanswered request of ours."""

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 import trio
 
 from mcpgw.observe.log import get_logger
-from mcpgw.protocol.errors import METHOD_NOT_FOUND, RpcError
-from mcpgw.protocol.jsonrpc import RequestId
+from mcpgw.protocol.errors import (
+    CUT_OFF,
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    RpcError,
+)
+from mcpgw.protocol.jsonrpc import Message, RequestId, error_response, valid_id
+
+if TYPE_CHECKING:
+    from mcpgw.protocol.channel import Channel
 
 log = get_logger("mcpgw.peer")
 
@@ -104,6 +114,12 @@ class Request:
     cancelled: bool = False
     scope: trio.CancelScope | None = attrs.field(default=None, repr=False)
 
+    def read_progress_token(self) -> None:
+        """Take the progress token from the params, if there is a valid one."""
+        meta = self.params.get("_meta")
+        if meta.__class__ is dict and valid_id(token := meta.get("progressToken")):
+            self.progress_token = token
+
     def cancel(self) -> None:
         """Cancel the handler; the request gets no answer (MCP, cancellation)."""
         self.cancelled = True
@@ -136,3 +152,35 @@ async def only_cancelled(request: Request, group: BaseExceptionGroup[BaseExcepti
         raise group
     log.error("request.crashed", method=request.method, exc_info=crash)
     await trio.lowlevel.checkpoint()
+
+
+def cut_off(channel: Channel, request: Request) -> None:
+    """Answer a request whose handler is cancelled by the end of the conversation, if possible."""
+    if not request.cancelled:
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            channel.send_nowait(error_response(request.id, CUT_OFF))
+
+
+def still_in_flight(request_id: RequestId) -> RpcError:
+    """Return the error of a request whose id is in use."""
+    return RpcError(INVALID_REQUEST, f"a request with the id {request_id!r} is still in flight")
+
+
+def too_many(limit: int) -> RpcError:
+    """Return the error of a request that is one too many."""
+    reason = f"{limit} requests are in flight, which is the limit; wait for responses"
+    return RpcError(INTERNAL_ERROR, reason)
+
+
+def answer_at_once(
+    request_id: RequestId, method: str, handler: Callable[[Params], Params], params: Params
+) -> Message:
+    """Return the response of a handler that does not wait."""
+    try:
+        return {"jsonrpc": "2.0", "id": request_id, "result": handler(params)}
+    except RpcError as error:
+        return error_response(request_id, error)
+    except Exception as error:
+        log.error("request.crashed", method=method, exc_info=error)
+        fault = RpcError(INTERNAL_ERROR, "internal gateway error (see the log)")
+        return error_response(request_id, fault)

@@ -15,24 +15,17 @@ import attrs
 import trio
 
 from mcpgw.observe.log import get_logger
-from mcpgw.protocol.channel import Arrived, Failed, Paused, Received
-from mcpgw.protocol.errors import METHOD_NOT_FOUND, ConnectionLost
+from mcpgw.protocol.channel import Failed, Received
+from mcpgw.protocol.errors import ConnectionLost
 from mcpgw.protocol.header_params import HeaderParam, modern_headers
-from mcpgw.protocol.jsonrpc import Message, RequestId, encode, is_response
+from mcpgw.protocol.jsonrpc import Message, RequestId, encode
 from mcpgw.protocol.mcp import is_modern
 from mcpgw.transports.authorization import AuthorizationFailed
-from mcpgw.transports.http_exchange import (
-    Exchange,
-    Fatal,
-    HttpTimeouts,
-    RequestLost,
-    described,
-    read_messages,
-    read_whole,
-)
+from mcpgw.transports.http_exchange import Exchange, Fatal, HttpTimeouts, RequestLost, described
 from mcpgw.transports.http_legacy import has_legacy_path, may_be_legacy, read_legacy_stream
-from mcpgw.transports.sse_codec import Event
-from mcpgw.transports.sse_stream import SseStream, drain
+from mcpgw.transports.http_responses import HttpResponses
+from mcpgw.transports.http_session import HttpSession, SessionForgotten
+from mcpgw.transports.http_streams import listen
 
 if TYPE_CHECKING:
     import httpx
@@ -45,9 +38,9 @@ log = get_logger("mcpgw.http")
 STREAM_FIRST: Final = 0.5
 """Seconds that the first requests wait for the server's standalone stream to open: requests that
 the server sends on it earlier would be lost."""
-MOST_RESUMES: Final = 6
-"""Consecutive attempts to resume a stream without a new event before its request fails."""
 CLOSE_PATIENCE: Final = 2.0  # seconds for the DELETE that ends the session
+FORGOTTEN_GRACE: Final = 2.0
+"""Seconds that requests in flight have to fail by themselves once the session is forgotten."""
 
 
 @attrs.define(eq=False)
@@ -55,7 +48,8 @@ class HttpChannel:
     """A conversation with a server over HTTP.
 
     `run` must be running while messages are sent. After the end of the conversation `ending` is the
-    reason, and `expired` is True if the server no longer knows the session.
+    reason. If the server no longer knows the session, `expired` is True and `closing` is set before
+    the end: nothing more is sent, and the requests in flight fail.
 
     Args:
       name: the server's name, for logs and errors.
@@ -90,8 +84,11 @@ class HttpChannel:
     _began: bool = attrs.field(init=False, default=False)
     _ordered: trio.Event = attrs.field(init=False, factory=trio.Event)
     _running: dict[RequestId, trio.CancelScope] = attrs.field(init=False, factory=dict)
-    _session: str | None = attrs.field(init=False, default=None)
-    _version: str | None = attrs.field(init=False, default=None)
+    closing: trio.Event = attrs.field(init=False, factory=trio.Event)
+    _carrying: int = attrs.field(init=False, default=0)
+    _carried: trio.lowlevel.ParkingLot = attrs.field(init=False, factory=trio.lowlevel.ParkingLot)
+    _session: HttpSession = attrs.field(init=False, factory=HttpSession)
+    _responses: HttpResponses = attrs.field(init=False)
     _post_url: str = attrs.field(init=False)
     _legacy: bool = attrs.field(init=False, default=False)
 
@@ -99,13 +96,16 @@ class HttpChannel:
         self._post_url = self.url
         self._ordered.set()
         self._exchange = Exchange(self.network, self.headers, self.authorizer, self.timeouts)
+        self._responses = HttpResponses(
+            self.name, self.url, self.limit, self._exchange, self._session, self._deliver
+        )
 
     def __repr__(self) -> str:
         state = "ENDED" if self._ended else "OPEN"
         transport = "HTTP+SSE" if self._legacy else "Streamable HTTP"
         return (
             f"<HttpChannel {self.name!r} {described(self.url)} {transport} {state}"
-            f" session={self._session is not None} running={len(self._running)}>"
+            f" session={self._session.id is not None} running={len(self._running)}>"
         )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -128,10 +128,10 @@ class HttpChannel:
 
     async def _delete_session(self) -> None:
         """End the session on the server, if there is one."""
-        if self._session is None or self.expired:
+        if self._session.id is None or self.expired:
             return
         try:
-            async with self._exchange.open("DELETE", self.url, self._legacy_headers()):
+            async with self._exchange.open("DELETE", self.url, self._session.headers()):
                 pass
         except (RequestLost, Fatal, AuthorizationFailed) as error:
             log.debug("http.session_delete_failed", server=self.name, reason=str(error))
@@ -191,8 +191,9 @@ class HttpChannel:
             self._arrived.unpark_all()
 
     def _begin(self, message: Any) -> None:
-        if self._ended or self._nursery is None:
+        if self._ended or self.expired or self._nursery is None:
             raise trio.BrokenResourceError("the conversation has ended")
+        body = encode(message)[:-1]
         method = message.get("method")
         if method == "notifications/cancelled":
             params: dict[str, Any] = message.get("params") or {}
@@ -206,10 +207,16 @@ class HttpChannel:
         if first or method == "notifications/initialized":
             self._ordered = trio.Event()
         done = self._ordered if after is not self._ordered else None
-        self._nursery.start_soon(self._carry, message, after, done, first)
+        self._carrying += 1
+        self._nursery.start_soon(self._carry, message, body, after, done, first)
 
     async def _carry(
-        self, message: Message, after: trio.Event, done: trio.Event | None, first: bool
+        self,
+        message: Message,
+        body: bytes,
+        after: trio.Event,
+        done: trio.Event | None,
+        first: bool,
     ) -> None:
         """POST a message in its turn and process the response; runs as a task."""
         method = message.get("method")
@@ -219,175 +226,99 @@ class HttpChannel:
             auto = self.kind == "auto" and has_legacy_path(self.url)
             if first and (self.kind == "sse" or auto):
                 await self._open_legacy()
-            await self._post(message, request, first=first)
+            await self._post(message, body, request, first=first)
             if method == "notifications/initialized" and not self._legacy:
                 await self._open_stream()
         except RequestLost as lost:
             self._lose(request, lost)
         except AuthorizationFailed as refused:
             self._lose(request, RequestLost(refused.reason, sent=False))
+        except SessionForgotten as forgotten:
+            if request is not None:
+                self._deliver(Failed(request, ConnectionLost(self.name, sent=False)))
+            self._expire(str(forgotten))
         except Fatal as fatal:
             if request is not None:
                 self._deliver(Failed(request, ConnectionLost(self.name, sent=fatal.sent)))
             self._end(fatal.reason)
         finally:
+            self._carrying -= 1
+            self._carried.unpark_all()
             if done is not None:
                 done.set()
+
+    def _expire(self, reason: str) -> None:
+        """Send nothing more, and end when the requests in flight have failed too.
+
+        Each of them is refused by the server, and only its own refusal proves that it had no
+        effect.
+        """
+        if self.expired or self._nursery is None:
+            return
+        self.expired = True
+        self.closing.set()
+        self._nursery.start_soon(self._end_after_requests, reason)
+
+    async def _end_after_requests(self, reason: str) -> None:
+        with trio.move_on_after(FORGOTTEN_GRACE):
+            while self._carrying:
+                await self._carried.park()
+        self._end(reason)
 
     def _lose(self, request: RequestId | None, lost: RequestLost) -> None:
         if request is None:
             log.debug("http.message_lost", server=self.name, reason=lost.reason)
             return
-        self._deliver(Failed(request, ConnectionLost(self.name, lost.sent, lost.reason)))
+        error = ConnectionLost(self.name, lost.sent, lost.reason, lost.retry_after)
+        self._deliver(Failed(request, error))
 
-    async def _post(self, message: Message, request: RequestId | None, *, first: bool) -> None:
+    async def _post(
+        self, message: Message, body: bytes, request: RequestId | None, *, first: bool
+    ) -> None:
         params = message.get("params") or {}
         modern = request is not None and is_modern(params)
         headers = (
-            modern_headers(message, params, self.tool_params) if modern else self._legacy_headers()
+            modern_headers(message, params, self.tool_params) if modern else self._session.headers()
         )
         scope = trio.CancelScope()
         if modern and request is not None:
             self._running[request] = scope
         try:
             with scope:
-                body = encode(message)[:-1]
-                async with self._exchange.open("POST", self._post_url, headers, body) as response:
-                    await self._process(response, message, request, first=first)
+                async with self._exchange.open(
+                    "POST", self._post_url, headers, body, refused=self._responses.check_session
+                ) as response:
+                    if response.status_code < 400:
+                        await self._responses.read(response, message, request, legacy=self._legacy)
+                    else:
+                        await self._refused(response, message, body, request, first=first)
         finally:
             if modern and request is not None:
                 self._running.pop(request, None)
 
-    async def _process(
-        self, response: httpx.Response, message: Message, request: RequestId | None, *, first: bool
+    async def _refused(
+        self,
+        response: httpx.Response,
+        message: Message,
+        body: bytes,
+        request: RequestId | None,
+        *,
+        first: bool,
     ) -> None:
-        status = response.status_code
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if status >= 400:
-            await self._process_error(response, message, request, first=first)
-        elif request is None or self._legacy:
-            if status == 200 and kind == "application/json":
-                await read_whole(response, self.limit)
-        elif kind == "text/event-stream":
-            self._greeted(message, response)
-            await self._follow(response, request, message)
-        elif kind == "application/json":
-            self._greeted(message, response)
-            for found in read_messages(await read_whole(response, self.limit)):
-                self._take(found, request, message)
-        else:
-            reason = f"HTTP {status} with {kind or 'no content'} instead of a response"
-            raise RequestLost(reason)
-
-    async def _process_error(
-        self, response: httpx.Response, message: Message, request: RequestId | None, *, first: bool
-    ) -> None:
-        status = response.status_code
-        body = await read_whole(response, self.limit)
-        answers = [found for found in read_messages(body) if is_response(found)]
-        if status == 404 and self._session is not None and message.get("method") != "initialize":
-            self.expired = True
-            raise Fatal("the server no longer knows the session", sent=False)
+        """Process an error status; the first one may mean that the server has only HTTP+SSE."""
+        refusal = await self._responses.read_refusal(response, message)
         unsure = first and self.kind == "auto" and request is not None
-        if unsure and may_be_legacy(status, answers):
+        if unsure and may_be_legacy(response.status_code, refusal.answers):
             try:
                 await self._open_legacy()
             except (RequestLost, Fatal) as error:
                 log.debug("http.legacy_transport_failed", server=self.name, reason=str(error))
             else:
-                await self._post(message, request, first=False)
+                await self._post(message, body, request, first=False)
                 return
-        if answers and request is not None:
-            self._take({**answers[0], "id": request}, request, message)
-            return
-        reason = f"HTTP {status} {response.reason_phrase}".rstrip()
-        line = body.decode("utf-8", "replace").strip().partition("\n")[0][:200]
-        reason += f": {line}" if line and not line.startswith("<") else ""
-        if message.get("method") == "server/discover" and status < 500:
-            fault = {"code": int(METHOD_NOT_FOUND), "message": reason}
-            self._deliver({"jsonrpc": "2.0", "id": request, "error": fault})
-            return
-        raise RequestLost(reason, sent=status >= 500)
-
-    def _greeted(self, message: Message, response: httpx.Response) -> None:
-        if message.get("method") == "initialize":
-            self._session = response.headers.get("mcp-session-id")
-
-    def _take(self, found: Message, request: RequestId | None, asked: Message | None) -> None:
-        """Pass a message of the server to the peer."""
-        if asked is not None and asked.get("method") == "initialize":
-            result = found.get("result")
-            if isinstance(result, dict) and found.get("id") == request:
-                version = result.get("protocolVersion")
-                self._version = version if isinstance(version, str) else None
-        if "method" in found and request is not None:
-            self._deliver(Arrived(found, request))
-        else:
-            self._deliver(found)
-
-    def _legacy_headers(self) -> dict[str, str]:
-        headers: dict[str, str] = {}
-        if self._session is not None:
-            headers["Mcp-Session-Id"] = self._session
-        if self._version is not None:
-            headers["MCP-Protocol-Version"] = self._version
-        return headers
+        self._responses.refuse(refusal, message, request)
 
     # -- streams -----------------------------------------------------------------------------
-
-    async def _follow(self, response: httpx.Response, request: RequestId, message: Message) -> None:
-        """Process a request's event stream up to the response, resuming it if it ends early.
-
-        Raises:
-          RequestLost: the response can no longer be received.
-        """
-        stream = SseStream(self.limit)
-
-        def take(event: Event) -> bool:
-            return self._event(event, request, message)
-
-        if await drain(stream, response, self._exchange, take):
-            return
-        if stream.last is not None and stream.complete:
-            self._deliver(Paused(request))
-        resumes = 0
-        while True:
-            if stream.last is None:
-                raise RequestLost(stream.ending or "its stream ended before the response")
-            if resumes >= MOST_RESUMES:
-                raise RequestLost(f"its stream could not be resumed: {stream.ending}")
-            await trio.sleep(stream.delay(resumes))
-            resumes += 1
-            headers = {**self._legacy_headers(), "Last-Event-ID": stream.last}
-            before, opened = stream.events, False
-            try:
-                async with self._exchange.open("GET", self.url, headers) as again:
-                    opened = True
-                    if again.status_code != 200:
-                        raise RequestLost(
-                            f"its stream could not be resumed: HTTP {again.status_code}"
-                        )
-                    if await drain(stream, again, self._exchange, take):
-                        return
-            except (Fatal, RequestLost) as lost:
-                if opened:
-                    raise
-                stream.ending = lost.reason  # the next attempt may succeed
-            if stream.events > before:
-                resumes = 0
-
-    def _event(
-        self, event: Event, request: RequestId | None = None, message: Message | None = None
-    ) -> bool:
-        """Pass an event's message to the peer; return whether it is the response."""
-        if not event.data or event.event != "message":
-            return False
-        answered = False
-        for found in read_messages(event.data.encode()):
-            self._take(found, request, message)
-            if request is not None and "method" not in found and found.get("id") == request:
-                answered = True
-        return answered
 
     async def _open_stream(self) -> None:
         """Open the server's standalone stream; wait up to `STREAM_FIRST` seconds for it."""
@@ -399,29 +330,16 @@ class HttpChannel:
 
     async def _listen(self, opened: trio.Event) -> None:
         """Keep the server's standalone stream open, if it offers one; runs as a task."""
-        stream = SseStream(self.limit)
-        tries = 0
-        try:
-            while not self._ended:
-                headers = self._legacy_headers()
-                if stream.last is not None:
-                    headers["Last-Event-ID"] = stream.last
-                before = stream.events
-                try:
-                    async with self._exchange.open("GET", self.url, headers) as response:
-                        kind = response.headers.get("content-type", "")
-                        if response.status_code != 200 or "text/event-stream" not in kind:
-                            return  # the stream is optional
-                        opened.set()
-                        await drain(stream, response, self._exchange, self._event)
-                except (RequestLost, Fatal, AuthorizationFailed) as error:
-                    log.debug("http.stream_lost", server=self.name, reason=str(error))
-                tries = 0 if stream.events > before else tries + 1
-                if tries > MOST_RESUMES:
-                    return
-                await trio.sleep(stream.delay(tries))
-        finally:
-            opened.set()
+        await listen(
+            self._exchange,
+            self.url,
+            self.limit,
+            name=self.name,
+            headers=self._session.headers,
+            take=self._responses.take_event,
+            open_=lambda: not self._ended,
+            opened=opened,
+        )
 
     # -- legacy HTTP+SSE ----------------------------------------------------------------------
 
@@ -444,6 +362,6 @@ class HttpChannel:
             self.url,
             self.limit,
             opened=opened,
-            event=self._event,
+            event=self._responses.take_event,
         )
         self._end(ending)

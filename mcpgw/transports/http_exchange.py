@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
@@ -55,11 +56,14 @@ class RequestLost(Exception):
       reason: why.
       sent: False if the request certainly had no effect.
       unanswered: the connection ended before the first byte of a response.
+      retry_after: the seconds after which the server takes requests again, if it refused this one
+        for now (RFC 9110, section 10.2.3).
     """
 
     reason: str
     sent: bool = True
     unanswered: bool = False
+    retry_after: float | None = None
 
     def __str__(self) -> str:
         return self.reason
@@ -74,6 +78,9 @@ class Fatal(Exception):
 
     def __str__(self) -> str:
         return self.reason
+
+
+Refused = Callable[[], Awaitable[None]]
 
 
 @attrs.define(eq=False)
@@ -111,18 +118,31 @@ class Exchange:
 
     @asynccontextmanager
     async def open(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        challenges: bool = True,
+        refused: Refused | None = None,
     ) -> AsyncIterator[httpx.Response]:
         """Send a request and yield its response, whose body has not been read.
 
         The authorizer handles 401 and 403; redirects are followed within the same origin.
+
+        Args:
+          method, url, headers, body: the request.
+          challenges: whether the authorizer is asked; without it 401 and 403 are returned.
+          refused: called with a refusal that has no challenge, before the authorizer; may raise.
 
         Raises:
           Fatal: the server cannot be reached.
           RequestLost: the connection broke, or the server redirects to another origin.
           AuthorizationFailed: there are no credentials that the server accepts.
         """
-        response = await self._settle(method, url, headers, body)
+        authorizer = self.authorizer if challenges else None
+        response = await self._settle(method, url, headers, body, authorizer, refused)
         try:
             yield response
         finally:
@@ -130,7 +150,13 @@ class Exchange:
                 await response.aclose()
 
     async def _settle(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        authorizer: Authorizer | None,
+        refused: Refused | None,
     ) -> httpx.Response:
         redirects = challenges = 0
         while True:
@@ -143,13 +169,15 @@ class Exchange:
                 # safe (RFC 9110, section 9.2.2).
                 response = await self._send(method, url, headers, body)
             status = response.status_code
-            if status in (401, 403) and self.authorizer is not None:
+            if status in (401, 403) and authorizer is not None:
                 challenges += 1
                 lowered = {name.lower(): value for name, value in response.headers.items()}
                 if challenges > MOST_CHALLENGES:
                     return response
                 await response.aclose()
-                if await self.authorizer.challenged(status, lowered):
+                if refused is not None and "www-authenticate" not in lowered:
+                    await refused()
+                if await authorizer.challenged(status, lowered):
                     continue
                 raise RequestLost(f"HTTP {status}: the server refuses our credentials", sent=False)
             if status in (301, 302, 307, 308) and "location" in response.headers:
@@ -272,13 +300,29 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme)
 
 
-def read_messages(body: bytes) -> list[Message]:
-    """Return the messages in a body or an event; anything else is logged and dropped."""
-    if not body.strip():
+def read_messages(body: bytes) -> list[Message | Malformed]:
+    """Return the messages in a body or an event, with `Malformed` for what cannot be read."""
+    if not (body := body.strip()):
         return []
-    value = decode(body.strip())
-    if isinstance(value, Malformed):
-        log.debug("http.message_malformed", reason=value.reason)
-        return []
+    value = decode(body)
     found = value if isinstance(value, list) else [value]
-    return [each for each in found if isinstance(each, dict)]
+    return [each for each in found if isinstance(each, (dict, Malformed))]
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Return the seconds of the header `Retry-After`; None without a valid one.
+
+    A date counts from now (RFC 9110, section 10.2.3).
+    """
+    value = response.headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value) if len(value) < _RETRY_DIGITS else None
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+_RETRY_DIGITS: Final = 10

@@ -28,12 +28,15 @@ class LineChannel:
       limit: the largest line accepted, in bytes; see `set_limit`.
       write_now: writes without waiting and returns the number of bytes written, or raises
         BlockingIOError if none fit; None if the writer does not support this.
+      answer_framed: whether messages get a `Content-Length` header if the other side sends them
+        with one (clients that use the framing of the Language Server Protocol).
     """
 
     reader: trio.abc.ReceiveStream
     writer: trio.abc.SendStream
     limit: int
     write_now: Callable[[bytes], int] | None = None
+    answer_framed: bool = False
     _splitter: LineSplitter = attrs.field(init=False)
     _received: deque[bytes | Malformed] = attrs.field(factory=deque)
     _queue: list[bytes] = attrs.field(factory=list)
@@ -100,6 +103,8 @@ class LineChannel:
         if self._broken:
             raise trio.BrokenResourceError("the other side has closed its input")
         data = encode(message)
+        if self.answer_framed and self._splitter.framed:
+            data = b"Content-Length: %d\r\n\r\n%b" % (len(data), data)
         if not together and self.write_now is not None and not self._queue and not self._writing:
             try:
                 taken = self.write_now(data)

@@ -8,6 +8,8 @@ import attrs
 
 COMMENT: Final = b": \n\n"
 """An empty comment, to keep a connection alive."""
+_RETRY_DIGITS: Final = 9
+"""Digits of the longest `retry` that is believed: more than eleven days in milliseconds."""
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -111,7 +113,7 @@ class EventParser:
                 return
             self._id = value
         elif name == "retry":
-            if not (value.isascii() and value.isdigit()):
+            if not (value.isascii() and value.isdigit() and len(value) <= _RETRY_DIGITS):
                 return
             self._retry = int(value)
         else:

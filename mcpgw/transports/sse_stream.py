@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RETRY: Final = 1.0
 """Seconds until an ended stream is resumed, if the server sent no `retry`."""
 LONGEST_RETRY: Final = 30.0
+SHORTEST_RETRY: Final = 0.1
 LINGER: Final = 0.2
 """Seconds that a server has to end a stream after the response before we close it."""
 EVENTS_KEPT: Final = 1_000
@@ -40,6 +41,8 @@ class SseStream:
     retry: float | None = None
     """Seconds until the next attempt, as sent by the server."""
     events: int = 0
+    messages: int = 0
+    """Events with data."""
     ending: str = ""
     """The end of the last connection, in words."""
     complete: bool = False
@@ -67,15 +70,19 @@ class SseStream:
                 self._seen.append(event.id)
                 self.last = event.id
             self.events += 1
+            self.messages += bool(event.data)
             new.append(event)
         return new
 
     def delay(self, tries: int) -> float:
-        """Return the seconds until the next attempt: the server's `retry`, or growing delays."""
+        """Return the seconds until the next attempt: the server's `retry`, or growing delays.
+
+        A server that asks for less than `SHORTEST_RETRY` would be asked in an endless loop.
+        """
+        base = max(SHORTEST_RETRY, RETRY if self.retry is None else self.retry)
         if self.retry is not None and tries == 0:
-            return self.retry
-        base = RETRY if self.retry is None else self.retry
-        return min(LONGEST_RETRY, max(base, 0.05) * math.pow(2, tries) * random.uniform(1.0, 1.1))  # noqa: S311
+            return base
+        return min(LONGEST_RETRY, base * math.pow(2, min(tries, 10)) * random.uniform(1.0, 1.1))  # noqa: S311
 
 
 async def drain(

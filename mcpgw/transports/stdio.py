@@ -25,4 +25,4 @@ def take_stdio(*, limit: int) -> LineChannel:
     os.dup2(2, 1)
     reader = TerminalReader(stdin) if os.isatty(stdin) else PipeReader(stdin)
     writer = PipeWriter(stdout)
-    return LineChannel(reader, writer, limit, write_now=writer.write_now)
+    return LineChannel(reader, writer, limit, write_now=writer.write_now, answer_framed=True)

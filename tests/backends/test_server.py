@@ -306,10 +306,10 @@ class TestListsThatFail:
                 await server.learned()
 
 
-async def test_an_internal_error_stops_the_instance_until_it_is_revived(
+async def test_an_internal_error_is_a_failure_like_any_other(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """The server refuses calls with the reason; after `revive` its task runs again."""
+    """Callers get the reason; the next demand starts the server again, with backoff."""
     script = Script([Life(answer)])
     async with scripted_pool(monkeypatch, {"one": script}) as pool:
         server = pool.get("one")
@@ -318,10 +318,7 @@ async def test_an_internal_error_stops_the_instance_until_it_is_revived(
             broken.setattr(instance, "open_connection", None)
             with pytest.raises(Unavailable, match="internal gateway error"):
                 await server.learned()
-        with pytest.raises(Unavailable, match="internal gateway error"):
-            await server.learned()
-
-        server.revive()
+        assert 3 == server.breaker.failures
         with trio.fail_after(60):
             await server.learned()
         assert {"read", "write"} == set(server.tools)

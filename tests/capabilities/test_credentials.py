@@ -17,6 +17,8 @@ import trio
 
 from mcpgw.capabilities.credentials import Credentials, is_reference
 from mcpgw.capabilities.errors import CallProblem
+from mcpgw.oauth.fetch import Answer
+from mcpgw.transports.address_policy import AllowedNetworks
 
 TOKEN = "https://login.example/token"
 
@@ -172,14 +174,20 @@ class Endpoint:
     def __init__(self, *answers: Any) -> None:
         self.answers, self.asked = list(answers), []  # type: ignore[var-annotated]
 
-    async def __call__(self, url: str, form: Mapping[str, str]) -> Mapping[str, Any]:
-        self.asked.append((url, dict(form)))
+    async def __call__(
+        self,
+        url: str,
+        form: Mapping[str, str],
+        headers: Mapping[str, str],
+        networks: AllowedNetworks,
+    ) -> Answer:
+        self.asked.append((url, {**form, **headers}))
         await trio.sleep(0.01)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        found: Mapping[str, Any] = answer() if callable(answer) else answer
-        return found
+        found = answer() if callable(answer) else answer
+        return Answer(400 if "error" in found else 200, found)
 
 
 def login(folder: Path, **fields: Any) -> Path:
@@ -260,12 +268,22 @@ class TestLogins:
     @pytest.mark.parametrize(
         ("fields", "answer", "said"),
         [
-            (None, None, "no login for 'p'"),
-            ({}, None, "no login for 'p'"),
+            (None, None, "no login to 'p'. Run: mcp-gateway auth login p."),
+            ({}, None, "no login to 'p'"),
             ({"access_token": "x", "expires_at": 1}, None, "has expired; log in again"),
-            ({"refresh_token": "r"}, {}, "could not be renewed"),
-            ({"refresh_token": "r"}, {"access_token": 7}, "could not be renewed"),
-            ({"refresh_token": "r"}, CallProblem("invalid_grant"), "invalid_grant"),
+            ({"refresh_token": "refresh-1"}, {}, "could not be renewed"),
+            ({"refresh_token": "refresh-1"}, {"access_token": 7}, "could not be renewed"),
+            (
+                {"refresh_token": "refresh-1"},
+                {"error": "invalid_grant"},
+                "answered 'invalid_grant'",
+            ),
+            (
+                {"refresh_token": "refresh-1"},
+                {"error": "invalid_grant"},
+                "Run: mcp-gateway auth login p.",
+            ),
+            ({"refresh_token": "refresh-1"}, CallProblem("down", again=True), "down"),
         ],
     )
     async def test_faults(

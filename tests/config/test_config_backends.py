@@ -72,7 +72,7 @@ backends:
     assert ["z", "a"] == list(backends)
     assert ("run", "a b", "c d") == backends["z"].command
     assert BackendConfig("a", command=("run",), enabled=False) == backends["a"]
-    assert (30.0, 60.0, None) == (
+    assert (60.0, 60.0, None) == (
         backends["z"].timeout,
         backends["z"].start_timeout,
         backends["z"].stop_when_idle_for,

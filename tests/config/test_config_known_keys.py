@@ -78,6 +78,7 @@ def test_what_we_use_is_known_or_ours() -> None:
     sections = ("circuit_breaker", "retry", "rate_limit", "concurrency", "health_check")
     shaping = ("transform", "visible_in_states", "tools")
     login = (
+        "allow_missing_pkce",
         "client_metadata_url",
         "grant",
         "issuer",
@@ -85,7 +86,10 @@ def test_what_we_use_is_known_or_ours() -> None:
         "private_key_algorithm",
         "private_key_file",
         "private_key_id",
+        "send_resource",
         "storage",
+        "token_endpoint_auth_method",
+        "trusted_issuers",
     )
     prices = ("server_costs", "token_costs", "budgets.per_server", "budgets.per_session")
     assert {
@@ -101,6 +105,7 @@ def test_what_we_use_is_known_or_ours() -> None:
         "security.tool_poisoning",
         "security.definition_changes",
         "capabilities.builtin",
+        "capabilities.logins",
         "capabilities.transform",
         "capabilities.allow_private",
         "capabilities.allow_commands",

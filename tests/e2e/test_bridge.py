@@ -16,6 +16,7 @@ from mcp.client.sse import sse_client
 from trio_websocket import open_websocket_url
 
 from tests.e2e.running import until
+from tests.support.client import RpcError
 from tests.support.driver import fake, open_gateway, pids_in
 from tests.support.http_gateway import http_gateway
 from tests.support.patience import PATIENCE
@@ -147,6 +148,30 @@ class TestToStdio:
                 async with http_gateway(backends, args=again, folder=tmp_path):
                     result = await client.request("tools/call", call, timeout=PATIENCE)
                     assert "1" == result["content"][0]["text"]
+                assert 0 == await client.end(timeout=PATIENCE)
+
+    async def test_requests_while_the_gateway_is_away(self, tmp_path: Path) -> None:
+        """They wait for it; the one in flight when it was killed is answered with an error."""
+        backends = {"one": fake("--tools", f"{TOOLS},slow")}
+        async with http_gateway(backends, folder=tmp_path) as first:
+            port = first.port
+            words = command("bridge", "--url", f"{first.base}/mcp/one", "--to", "stdio")
+            async with open_gateway(command=words) as client:
+                await client.initialize()
+                slow = client.begin("tools/call", {"name": "slow", "arguments": {"seconds": 500}})
+                call = {"name": "echo", "arguments": {"text": "1"}}
+                await client.request("tools/call", call, timeout=PATIENCE)
+                first.process.kill()
+                await first.process.wait()
+                ping = client.begin("ping")
+                held = client.begin("tools/call", call)
+                again = ("serve", "--mode", "http", "--port", str(port))
+                async with http_gateway(backends, args=again, folder=tmp_path):
+                    assert {} == await ping.result(timeout=PATIENCE)
+                    result = await held.result(timeout=PATIENCE)
+                    assert "1" == result["content"][0]["text"]
+                    with pytest.raises(RpcError):
+                        await slow.result(timeout=PATIENCE)
                 assert 0 == await client.end(timeout=PATIENCE)
 
     async def test_nobody_is_there(self) -> None:

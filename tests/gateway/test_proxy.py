@@ -10,7 +10,7 @@ import attrs
 import pytest
 import trio
 
-from mcpgw.gateway.proxy import REOPEN_LIMIT, Proxy
+from mcpgw.gateway.proxy import HOLD, Proxy
 from mcpgw.protocol.channel import Failed
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_REQUEST, ConnectionLost
 from tests.support.memory import MemoryChannel, channel_pair
@@ -60,6 +60,16 @@ class Server:
         error = {"code": -32000, "message": reason}
         self._sender.send_nowait({"jsonrpc": "2.0", "id": message["id"], "error": error})
 
+    def die(self, *unsent: dict[str, Any]) -> None:
+        """End; the named requests had no effect."""
+        self.ending = "connection refused"
+        for message in unsent:
+            if "id" in message:
+                self._sender.send_nowait(
+                    Failed(message["id"], ConnectionLost("server", sent=False))
+                )
+        self._sender.close()
+
     def forget(self, *unsent: dict[str, Any]) -> None:
         """Drop the session; the named requests had no effect."""
         self.expired, self.ending = True, "the server has forgotten the session"
@@ -96,7 +106,7 @@ async def bridged(*lives: Says) -> AsyncIterator[Bridged]:
     near, far = channel_pair()
     outcome = Bridged(near, [], [])
 
-    def open_server() -> Server:
+    async def open_server() -> Server:
         says = lives[min(len(outcome.opened), len(lives) - 1)]
         outcome.opened.append(Server(says))
         return outcome.opened[-1]
@@ -135,8 +145,8 @@ async def test_a_lost_session_is_reopened(autojump_clock: Any) -> None:
 
 
 async def test_a_long_life_may_lose_many_sessions(autojump_clock: Any) -> None:
-    """Only lost sessions in a row count; a served message resets the count."""
-    losses = REOPEN_LIMIT * 3
+    """The client notices none of them."""
+    losses = 9
     async with bridged(forgetting(after=1), *[forgetting(after=2)] * losses) as bridge:
         await bridge.ask(INITIALIZE)
         for number in range(losses):
@@ -158,26 +168,74 @@ async def test_a_call_that_may_have_had_an_effect_is_answered(autojump_clock: An
     ]
 
 
-async def test_a_refused_new_session_ends_it(autojump_clock: Any) -> None:
-    """The waiting call is answered with the server's reason for the refusal."""
+async def test_a_refused_new_session(autojump_clock: Any) -> None:
+    """A waiting call is answered in time, with the server's reason for the refusal; the proxy goes
+    on trying, and a later call succeeds."""
 
     def refusing(server: Server, message: dict[str, Any]) -> None:
-        server.refuse(message, "no more sessions today")
+        if trio.current_time() < refused_until:
+            server.refuse(message, "no more sessions today")
+        else:
+            obliging(server, message)
 
+    refused_until = trio.current_time() + 2 * HOLD
     async with bridged(forgetting(after=1), refusing) as bridge:
         await bridge.ask(INITIALIZE)
+        began = trio.current_time()
         answer = await bridge.ask(CALL)
         assert "no more sessions today" in answer["error"]["message"]
-    assert "no more sessions today" in bridge.why[0]
+        assert HOLD <= trio.current_time() - began < HOLD + 5
+        await trio.sleep(HOLD)
+        assert "result" in await bridge.ask({**CALL, "id": 2})
+    assert [""] == bridge.why
 
 
-async def test_sessions_that_end_at_once_end_it(autojump_clock: Any) -> None:
-    """If a server drops each new session at once, the proxy gives up after a few."""
-    async with bridged(forgetting(after=1), forgetting(after=0, unsent=False)) as bridge:
+async def test_a_server_that_is_away_for_a_while(autojump_clock: Any) -> None:
+    """Requests made meanwhile are held; a request in flight is answered at once with an error."""
+
+    def dying(server: Server, message: dict[str, Any]) -> None:
+        if message["method"] == "tools/call":
+            server.die()
+        else:
+            obliging(server, message)
+
+    def away(server: Server, message: dict[str, Any]) -> None:
+        if trio.current_time() < away_until:
+            server.die(message)
+        else:
+            obliging(server, message)
+
+    away_until = trio.current_time() + 10
+    async with bridged(dying, away) as bridge:
         await bridge.ask(INITIALIZE)
+        began = trio.current_time()
         answer = await bridge.ask(CALL)
-        assert BACKEND_UNAVAILABLE == answer["error"]["code"]
-    assert REOPEN_LIMIT == len(bridge.opened)
+        assert "may have had an effect" in answer["error"]["message"]
+        assert trio.current_time() == began
+        await bridge.client.send({**CALL, "id": 2})
+        await bridge.client.send({**CALL, "id": 3})
+        cancelled = {"method": "notifications/cancelled", "params": {"requestId": 3}}
+        await bridge.client.send({"jsonrpc": "2.0", **cancelled})
+        answer = await bridge.ask({**CALL, "id": 4})
+        answers = [answer, await bridge.client.receive()]
+        assert [2, 4] == [each["id"] for each in answers]
+        assert all("result" in each for each in answers)
+        assert trio.current_time() - began < 13
+    calls = [each["id"] for each in bridge.opened[-1].heard if each["method"] == "tools/call"]
+    assert [2, 4] == calls
+    assert [""] == bridge.why
+
+
+async def test_a_server_that_never_answered_ends_it(autojump_clock: Any) -> None:
+    """There is nothing to wait for if the address is wrong from the start."""
+
+    def dead(server: Server, message: dict[str, Any]) -> None:
+        server.die(message)
+
+    async with bridged(dead) as bridge:
+        answer = await bridge.ask(INITIALIZE)
+        assert "refused" in answer["error"]["message"]
+    assert ["connection refused"] == bridge.why
 
 
 @pytest.mark.parametrize("bad", [[], {}, True, 1.5])

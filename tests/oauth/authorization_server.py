@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -138,7 +139,7 @@ class _CodeGrant(grants.AuthorizationCodeGrant):
         if found is None or found.client_id != client.client_id:
             return None
         # RFC 8707 section 2.2: what is asked for must be what was granted.
-        return found if self.request.form.get("resource") == found.resource else None
+        return found if self.request.form.get("resource", "") == found.resource else None
 
     def delete_authorization_code(self, authorization_code: Code) -> None:
         del self.server.place.codes[authorization_code.code]
@@ -280,7 +281,8 @@ class AuthorizationPlace:
     """An authorization server with one user, who consents to everything unless `denies`.
 
     `metadata` overrides what is published; None takes a member out. `iss` is what the answer to a
-    login names as its issuer.
+    login names as its issuer. `token_answers` replaces the answers of the token endpoint, given its
+    document. `intercept` may answer a request instead of the server.
     """
 
     issuer: str = ""
@@ -291,6 +293,8 @@ class AuthorizationPlace:
     metadata: dict[str, Any] = attrs.field(factory=dict)
     metadata_path: str = "/.well-known/oauth-authorization-server"
     scope_limit: set[str] | None = None
+    token_answers: Callable[[dict[str, Any]], Reply] | None = None
+    intercept: Callable[[Seen], Reply | None] | None = None
     failing: set[str] = attrs.field(factory=set)
     clients: dict[str, Client] = attrs.field(factory=dict)
     codes: dict[str, Code] = attrs.field(factory=dict)
@@ -343,6 +347,8 @@ class AuthorizationPlace:
         """Answer a request."""
         name = seen.path.rpartition("/")[2]
         self.counts[seen.form.get("grant_type", name)] += 1
+        if self.intercept is not None and (instead := self.intercept(seen)) is not None:
+            return instead
         if name in self.failing or seen.form.get("grant_type") in self.failing:
             return reply(503, "later")
         if seen.path == self.metadata_path:
@@ -350,7 +356,11 @@ class AuthorizationPlace:
         if name == "authorize":
             return self._authorize(seen)
         if name == "token":
-            return self._library.create_token_response(seen)
+            answer: Reply = self._library.create_token_response(seen)
+            document = json.loads(answer[2])
+            if self.token_answers is None or "access_token" not in document:
+                return answer
+            return self.token_answers(document)
         if name == "register":
             return self._library.create_endpoint_response("client_registration", seen)
         if name == "revoke":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sys
+import webbrowser
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,26 @@ from tests.oauth.person import Clock, Person
 from tests.oauth.servers import Resource, serving
 
 Make = Callable[..., OAuthAuthorizer]
+BROWSER = """#!{python}
+import sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({{}}))
+page = opener.open(sys.argv[1]).read()
+open({seen!r}, "ab").write(sys.argv[1].encode() + b"\\n" + page + b"\\n")
+"""
+
+
+@pytest.fixture
+def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a script the browser; return the file in which it keeps links and pages."""
+    seen = tmp_path / "seen"
+    script = tmp_path / "browser"
+    script.write_text(BROWSER.format(python=sys.executable, seen=str(seen)))
+    script.chmod(0o700)
+    monkeypatch.setenv("BROWSER", str(script))
+    # The module reads the variable only once.
+    monkeypatch.setattr(webbrowser, "_tryorder", None)
+    monkeypatch.setattr(webbrowser, "_browsers", {})
+    return seen
 
 
 @pytest.fixture

@@ -104,7 +104,9 @@ class Resource:
     """An MCP-like server at `/mcp` that wants a token meant for it.
 
     `introspect` returns the scopes and the resource of a token, or None. `documents` are
-    published at their paths.
+    published at their paths. `refusal` is the status for requests without a valid token.
+    `challenge` replaces the challenge; `URL` in it stands for the URL of
+    the resource metadata.
     """
 
     introspect: Callable[[str], dict[str, Any] | None]
@@ -114,6 +116,8 @@ class Resource:
     documents: dict[str, object] = attrs.field(factory=dict)
     metadata_path: str | None = "/.well-known/oauth-protected-resource/mcp"
     named: bool = True
+    challenge: str = ""
+    refusal: int = 401
     extra: dict[str, object] = attrs.field(factory=dict)
     origin: str = ""
     running: Running | None = None
@@ -140,12 +144,15 @@ class Resource:
         scheme, _, token = seen.headers.get("authorization", "").partition(" ")
         known = self.introspect(token) if scheme == "Bearer" else None
         if known is None or known["resource"] != self.metadata()["resource"]:
-            return self._refuse(401)
+            return self._refuse(self.refusal)
         if not set(self.needs) <= set(known["scope"].split()):
             return self._refuse(403, 'error="insufficient_scope"')
         return reply(200, {"jsonrpc": "2.0", "id": 0, "result": {}})
 
     def _refuse(self, status: int, *parts: str) -> Reply:
+        if self.challenge:
+            text = self.challenge.replace("URL", f"{self.origin}{self.metadata_path}")
+            return reply(status, {"error": "no"}, www_authenticate=text)
         said = list(parts)
         if self.named and self.metadata_path:
             said.append(f'resource_metadata="{self.origin}{self.metadata_path}"')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,24 +15,15 @@ from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, UNAVAILABLE
 from mcpgw.oauth.browser import open_browser
 from tests.oauth.authorization_server import AuthorizationPlace
 from tests.oauth.servers import Resource
-
-BROWSER = """#!{python}
-import sys, urllib.request
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({{}}))
-page = opener.open(sys.argv[1]).read()
-open({seen!r}, "ab").write(sys.argv[1].encode() + b"\\n" + page + b"\\n")
-"""
+from tests.support.patience import PATIENCE
 
 
-@pytest.fixture
-def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a script the browser; return the file in which it keeps links and pages."""
-    seen = tmp_path / "seen"
-    script = tmp_path / "browser"
-    script.write_text(BROWSER.format(python=sys.executable, seen=str(seen)))
-    script.chmod(0o700)
-    monkeypatch.setenv("BROWSER", str(script))
-    return seen
+def pages(browser: Path) -> str:
+    """Return the pages that the browser showed; it may end after the command."""
+    ends = time.monotonic() + PATIENCE
+    while not browser.exists() and time.monotonic() < ends:
+        time.sleep(0.01)
+    return browser.read_text()
 
 
 class Shell:
@@ -65,8 +57,8 @@ def test_login_status_logout(shell: Shell, browser: Path, place: AuthorizationPl
     logged_in = shell("login", "notes")
     assert OK == logged_in.exit_code, logged_in.output
     assert "Open this link" in logged_in.stderr
-    assert f"Logged in to notes. at {place.issuer}" in logged_in.stdout
-    assert "You are logged in" in browser.read_text()
+    assert f"Logged in to notes at {place.issuer}; token until " in logged_in.stdout
+    assert "You are logged in" in pages(browser)
     status = shell("status", "notes", "--json")
     assert OK == status.exit_code
     told = json.loads(status.stdout)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import urljoin
+
 import attrs
 import pytest
 
+from mcpgw.oauth.address_policy import split_url
 from mcpgw.oauth.challenge import Challenge
 from mcpgw.oauth.discovery import Discovered, discover, resource_urls, server_urls
 from mcpgw.oauth.errors import Refused, Unreachable
@@ -24,9 +27,12 @@ class Web:
     asked: list[str] = attrs.field(factory=list)
 
     async def get(self, url: str) -> Answer:
-        """Answer for a URL: a document, or the status of a refusal."""
+        """Answer for a URL: a document, the status of a refusal, or an error."""
+        split_url(url)
         self.asked.append(url)
         page = self.pages.get(url, 404)
+        if isinstance(page, Exception):
+            raise page
         return Answer(page, None) if isinstance(page, int) else Answer(200, page)
 
 
@@ -125,6 +131,130 @@ async def test_metadata_of_another_resource_is_refused(resource: str) -> None:
 def test_a_resource_covers_what_is_below_it(resource: str) -> None:
     """A resource is the server's URL, or a part of its path, whole segments only."""
     assert covers(resource, MCP)
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["/x/y.json", "//mcp.example.org/x/y.json", "../x/y.json", "?x", "https://mcp.example.org/x"],
+)
+async def test_the_url_of_a_challenge_may_be_relative(named: str) -> None:
+    """It is resolved against the URL of the server."""
+    whole = urljoin(MCP, named)
+    web = Web(
+        {
+            whole: resource_of(AUTH),
+            f"{AUTH}/.well-known/oauth-authorization-server": server_of(AUTH),
+        }
+    )
+    assert AUTH == (await found_in(web, Challenge(resource_metadata=named))).asked
+    assert whole == web.asked[0]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "http://mcp.example.org/.well-known/oauth-protected-resource",
+        "ftp://mcp.example.org/x",
+        "https://[::1",
+        "https://user:word@mcp.example.org/x",
+        "https://mcp.example.org:0/x",
+        "javascript:alert(1)",
+        "https://mcp.example.org/a b",
+        "https://refused.example/x",
+        "https://unreachable.example/x",
+        "https://mcp.example.org/missing",
+        "https://mcp.example.org/page",
+        "https://mcp.example.org/junk",
+    ],
+)
+async def test_a_url_of_a_challenge_that_is_of_no_use(named: str) -> None:
+    """It is not fetched if that is not allowed, and the well-known places are asked instead."""
+    web = Web(
+        {
+            "https://refused.example/x": Refused("it has a private address"),
+            "https://unreachable.example/x": Unreachable("nobody is there"),
+            "https://mcp.example.org/page": None,
+            "https://mcp.example.org/junk": {"message": "hello"},
+            f"{WELL_KNOWN}/team/mcp": resource_of(AUTH),
+            f"{AUTH}/.well-known/oauth-authorization-server": server_of(AUTH),
+        }
+    )
+    assert AUTH == (await found_in(web, Challenge(resource_metadata=named))).asked
+
+
+@pytest.mark.parametrize("failure", [503, Unreachable("not now")])
+async def test_the_servers_own_metadata_may_come_back(failure: object) -> None:
+    """If the server itself cannot answer now, no other place is asked."""
+    named = "https://mcp.example.org/x"
+    web = Web({named: failure, f"{WELL_KNOWN}/team/mcp": resource_of(AUTH)})
+    with pytest.raises(Unreachable):
+        await found_in(web, Challenge(resource_metadata=named))
+    assert [named] == web.asked
+
+
+@pytest.mark.parametrize(
+    "junk", [{"message": "hello"}, {"resource": 7}, {"resource": ""}, {}, None]
+)
+async def test_junk_at_one_place_is_not_the_end(junk: object) -> None:
+    """A document without `resource` does not count; the next place is asked."""
+    web = Web(
+        {
+            f"{WELL_KNOWN}/team/mcp": junk,
+            WELL_KNOWN: resource_of(AUTH, resource="https://mcp.example.org"),
+            f"{AUTH}/.well-known/oauth-authorization-server": junk,
+            f"{AUTH}/.well-known/openid-configuration": server_of(AUTH),
+        }
+    )
+    found = await found_in(web)
+    assert ("https://mcp.example.org", AUTH) == (found.resource, found.server.issuer)
+
+
+async def test_incomplete_metadata_are_an_error_if_nothing_better_follows() -> None:
+    """The error names the member that is missing."""
+    web = Web(
+        {
+            f"{WELL_KNOWN}/team/mcp": resource_of(AUTH),
+            f"{AUTH}/.well-known/oauth-authorization-server": {"issuer": AUTH},
+        }
+    )
+    with pytest.raises(Refused, match="lacks `token_endpoint`"):
+        await found_in(web)
+    web.pages[f"{AUTH}/.well-known/openid-configuration"] = server_of(AUTH)
+    assert f"{AUTH}/token" == (await found_in(web)).server.token_endpoint
+
+
+@pytest.mark.parametrize(
+    ("trusted", "accepted"),
+    [
+        (("https://tenant.example",), True),
+        (("https://other.example", "https://tenant.example/"), True),
+        (("https://tenant.example/x",), False),
+        (("https://other.example",), False),
+        ((), False),
+    ],
+)
+async def test_a_trusted_issuer(trusted: tuple[str, ...], accepted: bool) -> None:
+    """Metadata may name another issuer only if the settings name it; logins stay under the one
+    that the resource names."""
+    web = Web(
+        {
+            f"{WELL_KNOWN}/team/mcp": resource_of(AUTH),
+            f"{AUTH}/.well-known/oauth-authorization-server": server_of("https://tenant.example"),
+        }
+    )
+    if accepted:
+        found = await found_in(web, trusted=trusted)
+        assert (AUTH, "https://tenant.example") == (found.asked, found.server.issuer)
+    else:
+        with pytest.raises(Refused, match="`trusted_issuers` under `oauth`"):
+            await found_in(web, trusted=trusted)
+
+
+@pytest.mark.parametrize("issuer", ["https://[::1", "https://a.example:x", "//"])
+async def test_an_issuer_that_is_no_url(issuer: str) -> None:
+    """It is refused."""
+    with pytest.raises(Refused):
+        await found_in(Web({f"{WELL_KNOWN}/team/mcp": resource_of(issuer)}))
 
 
 async def test_metadata_of_another_issuer_is_refused() -> None:

@@ -101,7 +101,7 @@ class TestRequests:
         client = make_peer(here)
         async with running(client) as nursery:
             there.send_nowait({"jsonrpc": "2.0", "id": 99, "result": {}})
-            there.send_nowait({"jsonrpc": "2.0", "id": "1", "result": {}})
+            there.send_nowait({"jsonrpc": "2.0", "id": "one", "result": {}})
             answers = []
 
             async def ask() -> None:
@@ -370,7 +370,8 @@ class TestEnd:
         began = trio.current_time()
         await server.run()
 
-        assert [1] == [m["id"] for m in here.sent]
+        assert [1, 2] == [m["id"] for m in here.sent]
+        assert "cut off" in here.sent[1]["error"]["message"]
         assert trio.current_time() - began == pytest.approx(5.0, abs=0.1)
 
     async def test_finish_ends_a_conversation_that_is_still_open(

@@ -97,6 +97,7 @@ class Script:
         child = SimpleNamespace(
             channel=ours,
             exited=exited,
+            closing=trio.Event(),
             pid=4711,
             expired=False,
             stderr_tail=lambda: "the last words",

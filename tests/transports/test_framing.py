@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +21,12 @@ def split(chunks: list[bytes], limit: int = 1000) -> list[bytes | Malformed]:
 
 
 @given(
-    st.lists(st.binary(max_size=40).map(lambda b: b.replace(b"\n", b"")), max_size=12),
+    st.lists(
+        st.binary(max_size=40)
+        .map(lambda b: b.replace(b"\n", b""))
+        .filter(lambda b: not b.lower().startswith(b"content-")),
+        max_size=12,
+    ),
     st.lists(st.integers(1, 30), min_size=1),
 )
 def test_any_split_into_chunks_gives_the_same_lines(lines: list[bytes], sizes: list[int]) -> None:
@@ -64,3 +72,62 @@ def test_a_line_over_the_limit_is_replaced_and_the_next_is_kept(over: int, chunk
 def test_a_line_of_the_limit_is_kept() -> None:
     """The limit itself is allowed."""
     assert [b"x" * 100] == split([b"x" * 100 + b"\n"], limit=100)
+
+
+@given(
+    bodies=st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=6),
+    ends=st.lists(st.sampled_from([b"", b"\n", b"\r\n"]), min_size=6, max_size=6),
+    sizes=st.lists(st.integers(1, 30), min_size=1),
+)
+def test_messages_with_a_length_header_are_read_whole(
+    bodies: list[bytes], ends: list[bytes], sizes: list[int]
+) -> None:
+    """The framing of the Language Server Protocol, which some clients speak out of habit."""
+    bodies = [b"{" + body + b"}" for body in bodies]
+    data = b"".join(
+        b"Content-Length: %d\r\nContent-Type: application/vscode-jsonrpc\r\n\r\n" % len(body)
+        + body
+        + end
+        for body, end in zip(bodies, ends, strict=False)
+    )
+    splitter = LineSplitter(1000)
+    found: list[bytes | Malformed] = []
+    position = 0
+    for size in itertools.cycle(sizes):
+        found += splitter.feed(data[position : position + size])
+        position += size
+        if position >= len(data):
+            break
+    assert bodies == found + splitter.end()
+    assert splitter.framed
+
+
+@pytest.mark.parametrize(
+    "header", [b"Content-Length: 99", b"content-length:99\r", b"Content-Type: application/json"]
+)
+def test_a_stray_header_line_is_skipped(header: bytes) -> None:
+    splitter = LineSplitter(1000)
+    assert splitter.feed(header + b'\n{"a":1}\n{"b":2}\n') == [b'{"a":1}', b'{"b":2}']
+    assert not splitter.framed
+
+
+def test_text_that_only_looks_like_a_header_is_a_line() -> None:
+    splitter = LineSplitter(1000)
+    assert splitter.feed(b"Connected to 3 peers\nContent is ready\n") == [
+        b"Connected to 3 peers",
+        b"Content is ready",
+    ]
+
+
+def test_many_small_messages_with_headers_in_one_chunk() -> None:
+    """Neither deep recursion nor quadratic work."""
+    splitter = LineSplitter(1000)
+    count = 20_000
+    assert splitter.feed(b"Content-Length: 2\r\n\r\n{}" * count) == [b"{}"] * count
+
+
+def test_a_message_with_a_header_over_the_limit_is_replaced() -> None:
+    splitter = LineSplitter(10)
+    lines = splitter.feed(b"Content-Length: 20\r\n\r\n" + b"{" * 20 + b'\n{"a":1}\n')
+    assert isinstance(lines[0], Malformed)
+    assert lines[1:] == [b'{"a":1}']

@@ -83,7 +83,7 @@ def _checked(path: Path) -> dict[str, Any]:
         "url": (primary.config.endpoint or primary.config.base_url + primary.config.path)
         if primary
         else "",
-        "auth": f"{auth.type or 'bearer'} ({auth.key})" if auth.used else "none",
+        "auth": f"{auth.type or 'bearer'} ({auth.key or auth.grant})" if auth.used else "none",
         "pinned": bool(pinned.pin),
         "sha256": pinned.actual,
     }

@@ -154,7 +154,7 @@ def show_command(ctx: click.Context, /, name: str, form: str, **options: Any) ->
         "tags": list(capability.metadata.tags),
         "provider": entry.facts.get("service"),
         "host": entry.facts.get("host"),
-        "credential": auth.key if auth.used else None,
+        "credential": (auth.key or auth.client_secret) if auth.used else None,
         "how_to_get_it": auth.description or None,
         "read_only": capability.metadata.read_only,
         "docs": capability.metadata.docs or None,

@@ -301,9 +301,8 @@ class Endpoint:
             event_buffer = self._resume(session, last)
             first = COMMENT
         else:
+            # A reader that is still there may be a connection that broke without a trace.
             event_buffer = session.streams.standalone
-            if event_buffer.read:
-                raise Refusal(409, "the session already has a GET stream: close it first")
             first = self._first(session, event_buffer, event_buffer.taken)
         with session.in_use():
             await stream(event_buffer, event_buffer.attach(), first, receive, send, self.settings)

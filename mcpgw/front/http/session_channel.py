@@ -13,8 +13,8 @@ from outcome import Error, Value
 from mcpgw.front.http.event_buffer import EventBuffer
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.channel import Received
-from mcpgw.protocol.errors import INTERNAL_ERROR
-from mcpgw.protocol.jsonrpc import Message, RequestId, encode, valid_id
+from mcpgw.protocol.errors import CUT_OFF, INTERNAL_ERROR
+from mcpgw.protocol.jsonrpc import Message, RequestId, encode, error_response, valid_id
 from mcpgw.protocol.mcp import SUBSCRIPTION_META
 
 log = get_logger("mcpgw.http")
@@ -159,6 +159,8 @@ class SessionChannel:
         """Mark the channel as unserved: its open answers end, later messages fail."""
         self._dead = True
         self.close()
+        for inner in tuple(self._event_buffers):
+            self._answer(error_response(inner, CUT_OFF))
         event_buffers, self._event_buffers = self._event_buffers, {}
         for event_buffer in event_buffers.values():
             event_buffer.end()

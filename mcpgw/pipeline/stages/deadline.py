@@ -20,11 +20,16 @@ async def deadline(call: Call, proceed: Proceed) -> Params:
 
     A cancellation by the client passes through: it belongs to the scope of the client's request.
     """
-    timeout = call.patience or call.backend.config.timeout
-    call.deadline = trio.CancelScope(deadline=trio.current_time() + timeout)
+    timeout = call.timeout
+    # A call that moves to the successor of its server keeps its clock.
+    earlier: trio.CancelScope | None = call.deadline
+    end = trio.current_time() + timeout if earlier is None else earlier.deadline
+    call.deadline = trio.CancelScope(deadline=end)
     with call.deadline:
         return await proceed(call)
     if call.sent:
+        if call.connection is not None:
+            call.connection.doubt(call.received)
         raise CallFailed(
             Recovery.BACKEND_TIMEOUT,
             f"Server '{call.server}' did not answer '{call.name}' within {timeout:g} s;"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 from mcpgw.observe.log import get_logger
@@ -22,21 +24,27 @@ class ErrorBudget:
     """
 
     budgets: ErrorBudgets | None
-    _lost_connection: object = None
-    """The connection whose loss was counted last: one crash counts once, regardless of the number
-    of calls that it ends."""
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
         """Refuse a disabled tool; otherwise proceed and record the outcome."""
         if self.budgets is not None:
-            left = self.budgets.remaining(call.server, call.name)
+            left = self.budgets.remaining(call.server, call.name, call.instance.incarnation)
             if left > 0:
                 raise _disabled(call, left)
         try:
             result = await proceed(call)
         except CallFailed as error:
-            if is_backend_fault(error.recovery) and call.sent:
-                self._record_loss(call, error)
+            if is_backend_fault(error.recovery) and call.sent and self.budgets is not None:
+                _log_disabled(
+                    call,
+                    self.budgets.record_unanswered(
+                        call.server,
+                        call.name,
+                        call.incarnation,
+                        call.sent_at,
+                        silent=error.recovery is Recovery.BACKEND_TIMEOUT,
+                    ),
+                )
             raise
         except RpcError as error:
             if error.code == INTERNAL_ERROR:  # other codes are about the request
@@ -62,18 +70,14 @@ class ErrorBudget:
         message = f"'{call.name}' on server '{call.server}' returned an error{suffix}."
         return {**result, "recovery": recovery_object(fault, message, status=status)}
 
-    def _record_loss(self, call: Call, error: CallFailed) -> None:
-        if error.recovery is Recovery.BACKEND_ERROR:
-            if call.connection is self._lost_connection:
-                return
-            self._lost_connection = call.connection
-        self._record(call, failed=True)
-
     def _record(self, call: Call, *, failed: bool) -> None:
-        if self.budgets is None:
-            return
-        for name in self.budgets.record(call.server, call.name, failed=failed):
-            log.warning("error_budget.exhausted", server=call.server, disabled=name)
+        if self.budgets is not None:
+            _log_disabled(call, self.budgets.record(call.server, call.name, failed=failed))
+
+
+def _log_disabled(call: Call, names: Sequence[str]) -> None:
+    for name in names:
+        log.warning("error_budget.exhausted", server=call.server, disabled=name)
 
 
 def _disabled(call: Call, left: float) -> CallFailed:

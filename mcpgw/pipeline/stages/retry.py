@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from typing import Final
+
 import trio
 
 from mcpgw.backends.backoff import delay
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.errors import ConnectionLost
 from mcpgw.protocol.peer import Params
+
+LONGEST_WAIT: Final = 10.0
+"""Seconds that a call waits for a server that asked for a pause; for longer ones it fails."""
 
 
 async def retry(call: Call, proceed: Proceed) -> Params:
@@ -22,18 +28,32 @@ async def retry(call: Call, proceed: Proceed) -> Params:
         except ConnectionLost as lost:
             call.sent = lost.sent
             safe = not lost.sent or call.repeatable
-            if not safe or attempt >= attempts:
+            pause = lost.retry_after or 0.0
+            longest = min(LONGEST_WAIT, call.deadline.deadline - trio.current_time())
+            if not safe or attempt >= attempts or pause >= longest:
+                if lost.retry_after is not None:
+                    raise _busy(call, lost, lost.retry_after) from lost
                 raise await _explain(call, lost, safe, attempt) from lost
         attempt += 1
         call.sent = False
-        await trio.sleep(
-            delay(
-                attempt,
-                initial=settings.initial_backoff,
-                maximum=settings.max_backoff,
-                multiplier=settings.multiplier,
-            )
+        backoff = delay(
+            attempt,
+            initial=settings.initial_backoff,
+            maximum=settings.max_backoff,
+            multiplier=settings.multiplier,
         )
+        await trio.sleep(max(pause, backoff))
+
+
+def _busy(call: Call, lost: ConnectionLost, seconds: float) -> CallFailed:
+    cause = lost.reason.rstrip(".")
+    return CallFailed(
+        Recovery.RATE_LIMITED,
+        f"Server '{call.server}' did not take '{call.name}': {cause}.",
+        f"Call again in {math.ceil(seconds)} s.",
+        data={"retry_after_s": math.ceil(seconds)},
+        happened=lost.sent and not call.repeatable,
+    )
 
 
 async def _explain(call: Call, lost: ConnectionLost, safe: bool, attempts: int) -> CallFailed:

@@ -20,26 +20,35 @@ async def send(call: Call) -> Params:
     """
     instance = call.instance
     connection = instance.connection or await instance.connected()
-    call.sent, call.sent_at = True, trio.current_time()
+    call.sent = True
     call.connection = connection
-    instance.deadlines.add(call.deadline)
+    call.incarnation = instance.incarnation
+    call.sent_at = trio.current_time()
+    call.received = connection.peer.received
+    instance.calls += 1
     try:
-        return await _ask(call, connection)
+        result = await _ask(call, connection)
+        instance.restarts.answers += 1
+        return result
     finally:
-        instance.deadlines.discard(call.deadline)
+        instance.calls -= 1
         instance.last_used = trio.current_time()
 
 
 async def _ask(call: Call, connection: Connection) -> Params:
     client_request = call.client_request
-    if client_request is None or client_request.progress_token is None:
+    wanted = client_request is not None and client_request.progress_token is not None
+    if call.transparent and not wanted:
         return await connection.request(call.method, call.params, context=call)
 
-    timeout = call.backend.config.timeout
-    latest = trio.current_time() + timeout * CEILING
+    # Progress is requested even if the client does not want it: a server that reports some has
+    # more time (MCP 2025-11-25, lifecycle, timeouts).
+    latest = call.sent_at + call.timeout * CEILING
 
     def progressed(params: Params) -> None:
-        call.deadline.deadline = min(latest, trio.current_time() + timeout)
-        client_request.send_progress(params)
+        if not call.open_questions:
+            call.deadline.deadline = min(latest, trio.current_time() + call.timeout)
+        if client_request is not None:
+            client_request.send_progress(params)
 
     return await connection.request(call.method, call.params, on_progress=progressed, context=call)

@@ -76,7 +76,7 @@ class TestShutdown:
                 await served.over.wait()
 
     async def test_ends_properly_what_takes_too_long(self) -> None:
-        """After its grace a call is given up, and its stream still ends as it should."""
+        """After its grace a call is given up with an error, and its stream ends as it should."""
         async with serving(shutdown_grace=0.05) as served:
             client = await served.connect()
             await client.initialize()
@@ -84,6 +84,7 @@ class TestShutdown:
             assert "" == (await client.event()).data  # type: ignore[union-attr]
             served.shutdown.set()
 
+            assert "cut off" in (await client.message())["error"]["message"]
             assert await client.event() is None
             with trio.fail_after(PATIENCE):
                 await served.over.wait()
