@@ -253,7 +253,9 @@ def _cause(program: str, error: Exception) -> str:
     except OSError:
         return str(error)
     if error.errno == errno.ENOEXEC:
-        return f"{error}; it is no program for this machine, and no script that begins with `#!`"
+        return (
+            f"{error}; it is neither a program for this machine nor a script that begins with `#!`"
+        )
     if error.errno != errno.ENOENT or not line.startswith(b"#!"):
         return str(error)
     words = line[2:].decode("utf-8", "replace").strip(" \t\n").split(" ")

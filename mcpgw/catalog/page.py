@@ -109,7 +109,7 @@ def fit(corpus: Corpus, plan: Plan, page: list[Candidate]) -> float:
     for place, (terms, unknown) in enumerate(zip(plan.clauses, plan.unknown, strict=True)):
         wanted = [(term, corpus.own_rarity(term)) for term in terms if term.weight]
         if plan.foreign[place] and not any(term.own for term in terms):
-            continue  # resemblance alone is no sign of a fit
+            continue  # resemblance alone is not a fit
         mass = unknown * rarest + sum(term.weight * rarity for term, rarity in wanted)
         if not mass:
             continue

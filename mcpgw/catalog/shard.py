@@ -80,7 +80,7 @@ class Document:
     definition: Mapping[str, Any]
     fields: tuple[Words, ...]
     deprecated: bool = False
-    """Whether its definition says that it must no longer be used."""
+    """True if its definition says that it must no longer be used."""
 
 
 @attrs.define(eq=False)

@@ -26,7 +26,7 @@ _COMMANDS: Final = {
     "gateway_list_tools": "`mcp-gateway tool list`",
     "gateway_search_tools": "`mcp-gateway search`",
 }
-"""What a person uses in place of a meta-tool."""
+"""The commands that a person uses in place of meta-tools."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -16,8 +16,8 @@ _UNWRITABLE = (errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EDQUOT, errno.EFBIG, 
 def with_output(run: Callable[[], int]) -> int:
     """Run a command and write its output; return its exit status.
 
-    Output that cannot be written (a full disk) is reported in one line. If its reader has gone, as
-    `| head` does, nothing is reported: that is no failure of the user.
+    Output that cannot be written (a full disk) is reported in one line. If its reader has
+    exited, as `| head` does, nothing is reported.
     """
     try:
         status = run()

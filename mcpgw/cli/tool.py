@@ -290,7 +290,7 @@ def _json_or_text(value: str) -> Any:
 
 def _print_result(result: Mapping[str, Any], form: str) -> int:
     status = _status_of(result)
-    # What the gateway says of a call that it did not make is no result of the tool.
+    # The gateway's message about a call that it did not make is not a result of the tool.
     own = status not in (OK, TOOL_ERROR)
     if form == "json":
         click.echo(_pretty(result))

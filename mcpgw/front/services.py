@@ -61,7 +61,7 @@ class ServedSession(Protocol):
 
     @property
     def shared(self) -> bool:
-        """Whether it carries independent requests of many clients."""
+        """True if it carries independent requests of many clients."""
 
     @property
     def server_profile(self) -> ServerProfile:

@@ -149,7 +149,7 @@ class GatewayClientRequests:
         """Forward a log message to the client whose call the server is working on.
 
         It may contain what one client's call is about, so it goes to all clients only if none of
-        them has a call in flight, and to nobody if several have one.
+        them has a call in flight, and to no client if several have one.
         """
         requests = [
             request

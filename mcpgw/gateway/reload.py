@@ -57,7 +57,7 @@ class ConfigReloader:
     _file: Path | None = None
     """The file in use; None for the defaults."""
     _told: bool = False
-    """Whether the log has the file in use."""
+    """True once the log has the file in use."""
     _seen: dict[Path, Stamp] = attrs.field(factory=dict)
     """The watched files as they were at the last check."""
 

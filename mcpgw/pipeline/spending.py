@@ -43,7 +43,7 @@ class Spending:
     _logged: dict[tuple[str, float], int] = attrs.field(factory=dict)
     """The day on which an alert was last logged, by budget and percentage."""
     _totals_missed: bool = False
-    """Whether the log says that the spending of others is not known."""
+    """True if the log says that the spending of others is not known."""
 
     async def know_totals(self) -> None:
         """Wait until the spending of earlier runs and other gateways is known, or log that it is

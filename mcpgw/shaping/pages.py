@@ -40,7 +40,7 @@ class ResultPages:
     most_characters: int = MOST_CHARACTERS
     """Of all kept results together; a single longer result is not kept."""
     unguessable: bool = False
-    """Whether clients of one identity share it: only the id of a result lets them read it."""
+    """True if clients of one identity share it: only the id of a result lets them read it."""
     _kept: dict[str, str] = attrs.field(factory=dict, init=False)
     _held: int = attrs.field(default=0, init=False)
     _count: int = attrs.field(default=0, init=False)

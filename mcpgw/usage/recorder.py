@@ -92,7 +92,7 @@ class Usage:
     _first_exchange: trio.Event | None = attrs.field(default=None, init=False)
     """Set after the first exchange with the state file; None if there is none to wait for."""
     _totals_read: bool = attrs.field(default=False, init=False)
-    """Whether the state file was ever read."""
+    """True once the state file was read."""
     _number: int = attrs.field(default=0, init=False)
     _writer: str = attrs.field(factory=lambda: os.urandom(12).hex(), init=False)
 

@@ -55,7 +55,7 @@ def test_a_request_in_another_language_is_not_taken_for_typos(index: ToolIndex, 
     ("query", "expected"), [("get wether", "get_weather"), ("serach isues", "get_issue")]
 )
 def test_typos_are_repaired_as_before(index: ToolIndex, query: str, expected: str) -> None:
-    """A short query of misspelt words is no other language."""
+    """A short query of misspelt words is not in another language."""
     found = index.search(query)
     assert expected == found.hits[0].tool
     assert found.fits
@@ -91,7 +91,7 @@ def test_a_name_inside_a_sentence_is_not_repaired(
     ],
 )
 def test_contractions_leave_one_word(text: str, words: str, quote: str) -> None:
-    """The rest of a contraction is no word of its own."""
+    """The rest of a contraction is not a word of its own."""
     assert words.split() == prose_tokens(without_contractions(text.replace("'", quote)))
 
 

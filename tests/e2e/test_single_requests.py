@@ -57,7 +57,7 @@ class Script:
 
 @pytest.fixture(params=["plain", "stateless"])
 def era(request: pytest.FixtureRequest) -> str:
-    """How the requests look: as a script writes them, or with the terms of MCP 2026-07-28."""
+    """Give the form of the requests: that of a script, or with the terms of MCP 2026-07-28."""
     return str(request.param)
 
 

@@ -30,13 +30,13 @@ async def definitions(gateway: Gateway) -> list[Any]:
 
 
 def changes(gateway: Gateway) -> int:
-    """Return how often the client was told that the tools have changed."""
+    """Return how many notifications of changed tools the client received."""
     return sum(message["method"] == CHANGED for message in gateway.notifications)
 
 
 @pytest.mark.parametrize("builtin", [False, True])
 async def test_a_start_with_known_tools_changes_nothing(tmp_path: Path, builtin: bool) -> None:
-    """From the second start on they are the same from the first answer, and no change is told."""
+    """From the second start on they are the same from the first answer, and the client is not notified."""
     variables = {"MCP_GATEWAY_CAPABILITIES__ENABLED": "true"} if builtin else {}
     async with remembered(BACKENDS, tmp_path, **variables) as gateway:
         await gateway.call("gateway_list_tools", {})

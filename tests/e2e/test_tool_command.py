@@ -301,7 +301,7 @@ HANG = [sys.executable, "-c", "import sys; sys.stdin.read()"]
 
 class TestServersThatDoNotAnswer:
     def test_a_list_has_the_others(self, shell: Shell) -> None:
-        """What is known is printed, and the missing server is named."""
+        """The known tools are printed, and the missing server is named."""
         shell.configure({"one": fake("--tools", "echo"), "hang": HANG})
         done = shell.run("tool", "list", "-f", "plain", "--timeout", "1.5")
         assert (FAILED, "one:echo\n") == (done.status, done.out)

@@ -1,4 +1,4 @@
-"""Which client gets what a server sends: log messages of a server that several clients share."""
+"""Log messages of a server that several clients share, and the client that receives them."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def bench() -> Bench:
 
 class TestLog:
     async def test_goes_to_the_client_whose_call_is_in_flight(self, bench: Bench) -> None:
-        """What a server logs about one client's call is read by no other."""
+        """A message about one client's call is read by no other client."""
         assert {"b": [(7, "d")]} == bench.log(bench.call("b", 7))
 
     async def test_of_several_calls_of_one_client_goes_to_it_once(self, bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""What of a call is counted: the server's own time, real tools, and windows of errors."""
+"""Counts of calls: the server's own time, real tools, and windows of errors."""
 
 from __future__ import annotations
 

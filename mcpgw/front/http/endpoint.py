@@ -65,7 +65,7 @@ VERSION: Final = b"mcp-protocol-version"
 _SESSION_HEADERS: Final = frozenset({SESSION, VERSION})
 """A client that sends one of these has a session, or should have one."""
 _ANSWERS: Final = (b"application/json", b"text/event-stream")
-"""What a client with a session must accept: its requests may be answered by either."""
+"""Media types that a client with a session must accept: its answers have either."""
 _SPACE: Final = b" \t\r\n"
 
 
