@@ -44,7 +44,9 @@ class CallContext(Protocol):
         """Note that the backend has the client's answer, or never gets one."""
 
 
-def context_of_request(peer: Peer, about: RequestId | None, method: str) -> CallContext | None:
+def context_of_request(
+    peer: Peer, about: RequestId | None, method: str, *, own: bool = False
+) -> CallContext | None:
     """Return the call that a server's request belongs to; None if no client has a call there.
 
     It is the call on whose stream the request came, else the latest call of the one client
@@ -54,6 +56,7 @@ def context_of_request(peer: Peer, about: RequestId | None, method: str) -> Call
       peer: the conversation with the server.
       about: our request on whose stream it came, if the transport can tell.
       method: the method of the server's request.
+      own: whether the process serves one session alone (`scope: session`).
 
     Raises:
       RpcError: several clients have calls in flight, so the right one is unknown.
@@ -70,7 +73,12 @@ def context_of_request(peer: Peer, about: RequestId | None, method: str) -> Call
         raise RpcError(
             METHOD_NOT_FOUND,
             f"{method} cannot be routed: several clients have calls in flight at this server."
-            f" Set `scope: session` in backends.{peer.name} to give each client its own process.",
+            + (
+                " Requests without a session share its process: open a session with `initialize`."
+                if own
+                else f" Set `scope: session` in backends.{peer.name} to give each client its own"
+                " process."
+            ),
         )
     return cast("CallContext", contexts[-1]) if contexts else None
 

@@ -39,7 +39,9 @@ class IncomingMessages:
         """Forward a request to the client of the call that it belongs to."""
         return await self.instance.services.clients.ask(
             self.instance,
-            context_of_request(self.peer, request.about, request.method),
+            context_of_request(
+                self.peer, request.about, request.method, own=bool(self.instance.session)
+            ),
             request.method,
             request.params,
             on_progress=None if request.progress_token is None else request.send_progress,

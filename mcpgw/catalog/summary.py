@@ -69,7 +69,7 @@ def _resolved(document: Mapping[str, Any], schema: object) -> Mapping[str, Any]:
     return schema
 
 
-def _parts(properties: Mapping[str, Any], required: set[str]) -> list[str]:
+def _parts(properties: Mapping[Any, Any], required: set[str]) -> list[str]:
     names = [name for name in properties if isinstance(name, str)]
     names.sort(key=lambda name: name not in required)
     return [_part(name, properties[name], required=name in required) for name in names]

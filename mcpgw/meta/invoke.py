@@ -299,8 +299,11 @@ def read_result(tool_request: ToolRequest) -> Params:
     """Return the next part of a result that was cut.
 
     Raises:
-      RpcError: there is no such result, or the offset is outside of it.
+      RpcError: there is no such result, the offset is outside of it, or an argument is unknown.
     """
+    if names := others(tool_request.arguments, OWN_ARGUMENTS):
+        known = unknown_argument(names[0], OWN_ARGUMENTS)
+        raise RpcError(INVALID_PARAMS, f"{known}. {READ_RESULT} has the arguments: id, offset.")
     result_id = text_argument(tool_request.arguments, "id")
     offset = tool_request.arguments.get("offset", 0)
     if isinstance(offset, str) and offset.isdecimal():

@@ -36,7 +36,7 @@ def changes(gateway: Gateway) -> int:
 
 @pytest.mark.parametrize("builtin", [False, True])
 async def test_a_start_with_known_tools_changes_nothing(tmp_path: Path, builtin: bool) -> None:
-    """From the second start on they are the same from the first answer, and the client is not notified."""
+    """They are the same from the first answer on, and the client is not notified."""
     variables = {"MCP_GATEWAY_CAPABILITIES__ENABLED": "true"} if builtin else {}
     async with remembered(BACKENDS, tmp_path, **variables) as gateway:
         await gateway.call("gateway_list_tools", {})

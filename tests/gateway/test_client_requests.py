@@ -7,13 +7,14 @@ from typing import Any, cast
 import attrs
 import pytest
 
-from mcpgw.backends.call_context import contexts_of_notification
+from mcpgw.backends.call_context import context_of_request, contexts_of_notification
 from mcpgw.backends.services import Instance
 from mcpgw.front.resource_subscriptions import ResourceSubscriptions
 from mcpgw.front.session import Session
 from mcpgw.front.session_registry import SessionRegistry
 from mcpgw.front.tasks import Tasks
 from mcpgw.gateway.client_requests import GatewayClientRequests
+from mcpgw.protocol.errors import RpcError
 from mcpgw.protocol.memory import channel_pair
 from mcpgw.protocol.peer import Peer, Request
 from mcpgw.protocol.request import ignore, method_not_found
@@ -121,3 +122,17 @@ class TestContexts:
         assert (second,) == contexts_of_notification(peer, 3)
         assert (first, second) == contexts_of_notification(peer, None)
         assert (first, second) == contexts_of_notification(peer, 9)
+
+
+class TestQuestions:
+    @pytest.mark.parametrize(
+        ("own", "advice"), [(False, "Set `scope: session`"), (True, "open a session")]
+    )
+    async def test_of_several_clients_are_refused_with_advice_that_helps(
+        self, bench: Bench, own: bool, advice: str
+    ) -> None:
+        """A server with `scope: session` is not told to set it."""
+        peer = Peer(channel_pair()[0], "one", serve=method_not_found, immediate={}, notified=ignore)
+        peer._owners = {1: bench.call("a", 1), 2: bench.call("b", 2)}
+        with pytest.raises(RpcError, match=advice):
+            context_of_request(peer, None, "roots/list", own=own)
