@@ -154,15 +154,15 @@ class ConfigReloader:
         fresh = loader.load(path, environ=self.environ)
         self._previous = self.settings.config
         outcome = changes.diff(self._previous, fresh.config)
+        file = here / path if path else None
+        if path != self._file or not self._told:
+            self._tell_file(file, places)
         for warning in fresh.warnings:
             log.warning("config.warning", problem=str(warning))
         watched = fresh.watched or places
         self._seen = {**_stamps(watched), **{p: self._seen[p] for p in watched if p in self._seen}}
         folder = path.parent if path else here
-        file = here / path if path else None
         self.settings.update(Snapshot(fresh.config, fresh.environ, folder, file))
-        if path != self._file or not self._told:
-            self._tell_file(file, places)
         self.problem, self._file = "", path
         restart = [change.name for change in outcome.sections if change.outcome == "restart"]
         return {
