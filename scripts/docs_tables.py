@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from mcpgw.backends import connection, handshake, instance, process, restarts
+from mcpgw.backends import connection, handshake, instance, list_reading, process, restarts
 from mcpgw.backends.breaker import JITTER
 from mcpgw.capabilities.model import Provider
 from mcpgw.capabilities.service import LONGEST_CALL
@@ -35,6 +35,7 @@ from mcpgw.meta.operator import CONFIRM_PATIENCE
 from mcpgw.meta.registry import META_TOOLS
 from mcpgw.meta.tool import MetaTool
 from mcpgw.pipeline.call import Recovery
+from mcpgw.pipeline.stages import live_definition
 from mcpgw.pipeline.stages.deadline import CEILING
 from mcpgw.protocol.errors import ERROR_CODES
 from mcpgw.protocol.peer import MAX_IN_FLIGHT
@@ -390,7 +391,8 @@ def deadlines() -> list[str]:
          if JITTER == 0.1 else f"Open circuit breaker, plus up to {JITTER:.0%} of jitter",
          seconds(failsafe.circuit_breaker.reset_timeout),
          "`failsafe.circuit_breaker.reset_timeout`"),
-        ("Interval between pings of a running server; skipped while it handles a call",
+        (("Interval between pings of a running server; skipped while it handles a call that has not"
+          " timed out"),
          seconds(check.interval), "`failsafe.health_check.interval`"),
         ("Answer to a ping; two missed in a row restart the server",
          seconds(check.timeout), "`failsafe.health_check.timeout`"),
@@ -402,6 +404,10 @@ def deadlines() -> list[str]:
          seconds(aggregation.LIST_PATIENCE), "fixed"),
         ("`mcp-gateway tool`: wait for servers without a manifest",
          seconds(tool_command.LEARNING), "fixed"),
+        ("A call after a start: wait for the server's lists, or half the call's timeout if shorter",
+         seconds(live_definition.LIST_PATIENCE), "fixed"),
+        ("Answer of a server to a request for one of its lists",
+         seconds(list_reading.LIST_TIMEOUT), "fixed"),
         ("Refresh of a server's lists, unless the server announces changes", ttl,
          "`meta_mcp.cache_ttl`"),
         ("Interval for checking gateway.yaml and its env files for changes", seconds(INTERVAL),
@@ -470,7 +476,8 @@ def limits() -> list[str]:
          "`failsafe.rate_limit.requests_per_second`",
          "calls wait; `RATE_LIMITED` at once if the wait would exceed the deadline"),
         ("HTTP sessions", f"{streaming.max_sessions:,}", "`streaming.max_sessions`",
-         "further sessions are refused"),
+         ("a new session takes the place of the one unused for the longest time, if that is a"
+         " minute or more; else it is refused")),
         ("Messages kept of a stream for resumption", f"{streaming.buffer_size:,}",
          "`streaming.buffer_size`", "older messages are lost to the client; answers are kept"),
         ("Calls parked for clients of the stateless protocol",

@@ -45,7 +45,7 @@ class CallContext(Protocol):
 
 
 def context_of_request(
-    peer: Peer, about: RequestId | None, method: str, *, own: bool = False
+    peer: Peer, about: RequestId | None, method: str, scope: str
 ) -> CallContext | None:
     """Return the call that a server's request belongs to; None if no client has a call there.
 
@@ -56,7 +56,7 @@ def context_of_request(
       peer: the conversation with the server.
       about: our request on whose stream it came, if the transport can tell.
       method: the method of the server's request.
-      own: whether the process serves one session alone (`scope: session`).
+      scope: the `scope` of the server, for the error.
 
     Raises:
       RpcError: several clients have calls in flight, so the right one is unknown.
@@ -73,12 +73,7 @@ def context_of_request(
         raise RpcError(
             METHOD_NOT_FOUND,
             f"{method} cannot be routed: several clients have calls in flight at this server."
-            + (
-                " Requests without a session share its process: open a session with `initialize`."
-                if own
-                else f" Set `scope: session` in backends.{peer.name} to give each client its own"
-                " process."
-            ),
+            + _advice(peer.name, scope),
         )
     return cast("CallContext", contexts[-1]) if contexts else None
 
@@ -92,6 +87,15 @@ def contexts_of_notification(peer: Peer, about: RequestId | None) -> tuple[CallC
     if about is not None and (owner := peer.owner(about)) is not None:
         return (cast("CallContext", owner),)
     return tuple(_of_clients(peer))
+
+
+def _advice(server: str, scope: str) -> str:
+    if scope != "session":
+        return f" Set `scope: session` in backends.{server} to give each client its own process."
+    return (
+        f" `scope: session` in backends.{server} gives a process to each session, but these clients"
+        " have none (MCP 2026-07-28); let them call one after the other, or open sessions."
+    )
 
 
 def _of_clients(peer: Peer) -> list[Any]:

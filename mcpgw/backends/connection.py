@@ -14,7 +14,7 @@ import trio
 
 from mcpgw import __version__
 from mcpgw.observe.log import get_logger
-from mcpgw.protocol.errors import METHOD_NOT_FOUND, ConnectionLost, RpcError
+from mcpgw.protocol.errors import METHOD_NOT_FOUND, RpcError
 from mcpgw.protocol.peer import Params, Peer, ProgressCallback
 
 if TYPE_CHECKING:
@@ -133,32 +133,3 @@ class Connection:
             seen.add(cursor)
             params = {"cursor": cursor}
         return tuple(entries)
-
-
-async def read_lists(
-    connection: Connection, names: frozenset[str] = frozenset(LISTS)
-) -> dict[str, tuple[dict[str, Any], ...]]:
-    """Read several lists concurrently. A list that cannot be read is left out and logged.
-
-    Raises:
-      ConnectionLost: the connection ended.
-    """
-    lists: dict[str, tuple[dict[str, Any], ...]] = {}
-    lost: list[ConnectionLost] = []
-
-    async def read(name: str) -> None:
-        try:
-            lists[name] = await connection.read_list(name) or ()
-        except RpcError as error:
-            log.warning(
-                "list.read_failed", server=connection.peer.name, list=name, reason=str(error)
-            )
-        except ConnectionLost as error:
-            lost.append(error)  # raised bare below, not in the nursery's exception group
-
-    async with trio.open_nursery() as nursery:
-        for name in names:
-            nursery.start_soon(read, name)
-    if lost:
-        raise lost[0]
-    return lists

@@ -40,7 +40,7 @@ class IncomingMessages:
         return await self.instance.services.clients.ask(
             self.instance,
             context_of_request(
-                self.peer, request.about, request.method, own=bool(self.instance.session)
+                self.peer, request.about, request.method, self.instance.config.scope
             ),
             request.method,
             request.params,

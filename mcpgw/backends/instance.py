@@ -121,11 +121,8 @@ class BackendInstance:
         """The current state."""
         if self.server.killed or (self.failure is not None and self.failure.permanent):
             return State.STOPPED
-        if self._phase is State.READY or self._phase is State.STARTING:
-            return self._phase
-        if self.server.breaker_open:
-            return State.OPEN
-        return self._phase
+        running = self._phase is State.READY or self._phase is State.STARTING
+        return State.OPEN if self.server.breaker_open and not running else self._phase
 
     @property
     def tools(self) -> Mapping[str, dict[str, Any]]:
@@ -157,6 +154,7 @@ class BackendInstance:
             endpoint=self._endpoint,
             peer=self._peer,
             failure=self.failure,
+            lists=self.lists.situation(self.connection),
         )
 
     def want(self) -> None:
@@ -191,20 +189,25 @@ class BackendInstance:
             self.want()
             await self._changed.park()
 
-    async def learned(self) -> None:
-        """Wait until the lists were read from the live connection, starting it if necessary.
-
-        Raises:
-          Unavailable: it cannot be started.
-        """
+    async def learned(self, *, again: bool = False) -> None:
+        """Wait for the live lists (`again`: read once more); start it, or raise Unavailable."""
+        if again and self.connection is not None and self.connection.listed.is_set():
+            return await self.lists.refresh()
         for _ in range(max(1, self.failsafe.retry.max_attempts)):
             connection = await self.connected()
             while self.connection is connection and not connection.listed.is_set():
                 await self._changed.park()
             if connection.listed.is_set():
-                return
+                return None
         await self.settled()
         raise Unavailable(self.situation())
+
+    async def lists_read(self, connection: Connection, patience: float) -> bool:
+        """Wait until the tools of a connection were read or cannot be; return whether so."""
+        with trio.move_on_after(patience):
+            while self.connection is connection and not connection.listed.is_set():
+                await self._changed.park()
+        return connection.listed.is_set()
 
     async def settled(self) -> None:
         """Wait until the cause of a lost connection is known (the child is reaped)."""
@@ -248,6 +251,7 @@ class BackendInstance:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the server running while it is wanted, until retired or cancelled."""
         task_status.started()
+        await self.lists.prepare()
         while not self.retired:
             if not self._wanted or self.state is State.STOPPED:
                 self._enter(State.IDLE)

@@ -74,14 +74,22 @@ class ManifestStore:
         None if there is no file, or if it is damaged, of another version, or of another backend
         or configuration.
         """
+        return self.load_vetted(backend, fingerprint)[0]
+
+    def load_vetted(self, backend: str, fingerprint: str) -> tuple[Manifest | None, Any]:
+        """Return the manifest as `load` does, and what was stored of its vetting, or None."""
         data = read_json(self._path(backend, fingerprint))
         manifest = _from_json(data) if isinstance(data, dict) else None
         if manifest is None or (manifest.backend, manifest.fingerprint) != (backend, fingerprint):
-            return None
-        return manifest
+            return None, None
+        return manifest, data.get("vetting") if isinstance(data, dict) else None
 
-    def save(self, manifest: Manifest) -> None:
+    def save(self, manifest: Manifest, vetting: Mapping[str, Any] | None = None) -> None:
         """Save a manifest in place of an older one, and remove the oldest beyond `KEPT`.
+
+        Args:
+          manifest: the lists as the backend has sent them.
+          vetting: what is to be stored of their vetting.
 
         Raises:
           OSError: it could not be written, or is nested too deeply.
@@ -91,6 +99,8 @@ class ManifestStore:
             field.name: getattr(manifest, field.name) for field in attrs.fields(Manifest)
         }
         content |= {name: dict(content[name]) for name in _MAPPINGS}
+        if vetting is not None:
+            content["vetting"] = dict(vetting)
         try:
             text = json.dumps(content, separators=(",", ":"))
         except RecursionError as error:

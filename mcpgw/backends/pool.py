@@ -105,6 +105,7 @@ class BackendPool:
         Returns:
           The names of the servers whose lists are still unknown, without failed ones.
         """
+        await self._prepare(patience)
         unknown = [
             backend
             for backend in self
@@ -114,6 +115,33 @@ class BackendPool:
         if fresh:
             await _Discovery(fresh, patience, thorough, trio.Semaphore(at_once)).run()
         return tuple(b.name for b in unknown if not b.known and b.failure is None)
+
+    async def look_again(self, *, patience: float, only: str | None = None) -> None:
+        """Read the lists again of servers of which something is withheld or could not be read.
+
+        Starts them if necessary. Waits until all have answered or failed, but at most for
+        `patience` seconds.
+        """
+        await self._prepare(patience)
+        doubtful = [
+            backend
+            for backend in self
+            if backend.withholds
+            and not backend.killed
+            and not backend.breaker_open
+            and only in (None, backend.name)
+        ]
+        with trio.move_on_after(patience):
+            async with trio.open_nursery() as nursery:
+                for backend in doubtful:
+                    nursery.start_soon(_looked_at, backend)
+
+    async def _prepare(self, patience: float) -> None:
+        """Wait for the vetting of lists from an earlier run."""
+        with trio.move_on_after(patience):
+            for backend in self:
+                if not backend.lists.prepared:
+                    await backend.lists.prepare()
 
 
 @attrs.define(eq=False)
@@ -155,6 +183,13 @@ class _Discovery:
 async def _learned(backend: BackendServer) -> None:
     try:
         await backend.learned()
+    except Unavailable:
+        return
+
+
+async def _looked_at(backend: BackendServer) -> None:
+    try:
+        await backend.look_again()
     except Unavailable:
         return
 

@@ -53,6 +53,7 @@ class BackendServer:
     _nursery: trio.Nursery | None = None
     _retiring: trio.Event = attrs.field(factory=trio.Event)
     _grace: float = 0.0
+    _upkeep: trio.Event = attrs.field(factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
         self.name = self.config.name
@@ -198,9 +199,26 @@ class BackendServer:
             instance.tool_view.reshape(config)
 
     def rescan(self) -> None:
-        """Vet the lists of all instances again."""
-        for instance in self:
-            instance.lists.rescan()
+        """Have the lists of all instances vetted again."""
+        self._upkeep.set()
+
+    async def look_again(self) -> None:
+        """Read the lists again from live connections, starting one if necessary.
+
+        Raises:
+          Unavailable: it cannot be started.
+        """
+        running = [each for each in self if each.connection is not None]
+        for instance in running or [self.shared]:
+            await instance.learned(again=True)
+
+    @property
+    def withholds(self) -> bool:
+        """True if a definition is withheld, or if a list could not be read."""
+        return any(
+            each.lists.problems or (each.lists.verdict and not each.lists.verdict.clean)
+            for each in self
+        )
 
     def update_log_level(self) -> None:
         """Have all instances notified of the log level that clients want."""
@@ -257,6 +275,7 @@ class BackendServer:
         own = self._own.get(instance.session)
         if own is not None and not self.shared.starts:
             self.lists.adopt(own.lists)
+            self._upkeep.set()
             instance = self.shared
         self.services.listed(instance, changed)
 
@@ -267,12 +286,24 @@ class BackendServer:
         async with trio.open_nursery() as self._nursery:
             for instance in self:
                 self._nursery.start_soon(_run, instance)
+            self._nursery.start_soon(self._keep_vetted)
             task_status.started()
             await self._retiring.wait()
             async with trio.open_nursery() as retiring:
                 for instance in self:
                     retiring.start_soon(instance.retire, self._grace)
             self._nursery.cancel_scope.cancel()
+
+    async def _keep_vetted(self) -> None:
+        """Vet the lists again on request, and save those that were adopted."""
+        while True:
+            await self._upkeep.wait()
+            self._upkeep = trio.Event()
+            for instance in self:
+                try:
+                    await instance.lists.upkeep()
+                except Exception as error:
+                    log.error("vetting.crashed", server=self.name, exc_info=error)
 
 
 async def _run(instance: BackendInstance) -> None:

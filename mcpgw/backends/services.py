@@ -11,6 +11,7 @@ import trio
 from mcpgw.backends.call_context import CallContext
 from mcpgw.backends.guardian import Guardian
 from mcpgw.backends.manifest import Manifest, ManifestStore
+from mcpgw.backends.verdict import Verdict
 from mcpgw.config.schema import BackendConfig
 from mcpgw.protocol.channel import Channel
 from mcpgw.protocol.peer import Params, ProgressCallback
@@ -105,17 +106,37 @@ class ClientRequests(Protocol):
 class Vetting(Protocol):
     """Decisions on which definitions clients may see."""
 
-    def vet(self, server: str, manifest: Manifest) -> Manifest:
-        """Return a server's lists without withheld definitions."""
+    @property
+    def lenient(self) -> bool:
+        """True if items may be used whose definitions were never seen."""
 
-    def vet_list(self, server: str, field: str, definitions: list[Any]) -> list[Any]:
+    async def vet(
+        self,
+        server: str,
+        manifest: Manifest,
+        before: Verdict | None = None,
+        *,
+        same_reading: bool = False,
+    ) -> Verdict:
+        """Return the verdict on a server's lists.
+
+        `before` is the last one on them; with `same_reading` it was on the first lists to arrive
+        of those that belong together.
+        """
+
+    def restore(self, server: str, manifest: Manifest, record: Any) -> Verdict | None:
+        """Return the verdict that was stored with a manifest; None if it no longer holds."""
+
+    def to_json(self, verdict: Verdict) -> Mapping[str, Any]:
+        """Return what is stored of a verdict."""
+
+    async def vet_page(
+        self, server: str, field: str, definitions: Sequence[Any], manifest: Manifest
+    ) -> list[Any]:
         """Return a list that passes through, without withheld definitions."""
 
-    def vet_instructions(self, server_info: Mapping[str, Any], instructions: str) -> str:
-        """Return a server's instructions; "" if they must not reach a model."""
-
-    def withheld(self, server: str, kind: str, name: str) -> str:
-        """Return why a definition is withheld; "" if clients may use it."""
+    def capability_refusal(self, server: str, name: str) -> str:
+        """Return why a capability cannot be used; "" if clients may use it."""
 
 
 @attrs.define(eq=False)

@@ -23,6 +23,7 @@ def situation(
     endpoint: Endpoint | None,
     peer: Peer | None,
     failure: Failure | None,
+    lists: str = "",
 ) -> str:
     """Describe the state of an instance and its cause in one sentence.
 
@@ -34,6 +35,7 @@ def situation(
       endpoint: the running process or connection.
       peer: the conversation with it.
       failure: the last failure.
+      lists: what is wrong with the lists of a connection that is ready.
     """
     if killed:
         return f"Server '{server}' is disabled by the operator's kill switch"
@@ -51,4 +53,6 @@ def situation(
             text += f"; its stderr ends: {tail}"
     if failure is not None:
         text += f": {failure.reason}"
+    elif state is State.READY and lists:
+        text += f", but {lists}"
     return text

@@ -334,7 +334,7 @@ class Library:
                 self._refused[path] = reason
             elif entry.problem:
                 self._refused[path] = entry.problem
-            elif entry.poisoned and self.poisoning == "block":
+            elif entry.poisoned and self.poisoning == "block" and not _is_reviewed(entry, known):
                 self._refused[path] = entry.poisoned
             elif not fixed and (known is None or known.hash != entry.hash):
                 approved.append(ApprovedFile(key, entry.name, entry.hash, bool(entry.pin)))
@@ -372,6 +372,11 @@ class Library:
             if text.startswith(f"{self._folders[place - 1]}/"):
                 return place
         return 0
+
+
+def _is_reviewed(entry: Entry, known: ApprovedFile | None) -> bool:
+    """Tell whether a person has accepted just these contents in spite of findings."""
+    return known is not None and known.reviewed and known.hash == entry.hash
 
 
 def _mismatch(entry: Entry, known: ApprovedFile | None) -> str:

@@ -6,6 +6,7 @@ and `list_changed`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,6 +46,7 @@ class CapabilityServer:
     _peers: set[Peer] = attrs.field(factory=set)
     _refreshed: trio.Event = attrs.field(factory=trio.Event)
     _refreshing: trio.Lock = attrs.field(factory=trio.Lock)
+    _one_refresh: threading.Lock = attrs.field(factory=threading.Lock)
 
     async def serve(
         self, channel: Any, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -67,7 +69,8 @@ class CapabilityServer:
         """Refresh the library, log what has changed and notify the peers."""
         async with self._refreshing:
             first = not self._refreshed.is_set()
-            changes = await trio.to_thread.run_sync(self.library.refresh)
+            # A locked database must not hold up the end of the gateway.
+            changes = await trio.to_thread.run_sync(self._refresh_alone, abandon_on_cancel=True)
             self._refreshed.set()
         if first and self.loaded is not None:
             await self.loaded()
@@ -89,6 +92,11 @@ class CapabilityServer:
             for peer in self._peers if not first else ():
                 peer.notify("notifications/tools/list_changed", {})
         return changes
+
+    def _refresh_alone(self) -> Changes:
+        """Refresh the library, after a refresh whose caller was cancelled has ended."""
+        with self._one_refresh:
+            return self.library.refresh()
 
     async def _serve(self, request: Request) -> Params:
         if request.method == "tools/list":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-SCAN_VERSION: Final = "2"
+SCAN_VERSION: Final = "3"
 """Version of the rules; files that were scanned with another version are scanned again."""
 SHOWN: Final = 3
 """Findings of one severity that are reported."""

@@ -18,7 +18,7 @@ from mcpgw.config.environment import CONFIG, LOG_FORMAT, LOG_LEVEL
 from mcpgw.observe import log
 
 _COMMANDS: Final = {
-    "approvals": ("mcpgw.cli.approvals", "Review and accept changed definitions of servers."),
+    "approvals": ("mcpgw.cli.approvals", "Review and accept definitions of servers."),
     "auth": ("mcpgw.cli.auth", "Log in to and out of servers and APIs that require OAuth."),
     "bridge": ("mcpgw.cli.bridge", "Serve one MCP server over another transport."),
     "cap": ("mcpgw.cli.cap", "Manage capabilities: APIs as tools, in YAML files."),

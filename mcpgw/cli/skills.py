@@ -306,7 +306,7 @@ def _screened(skill: Skill, force: bool) -> tuple[list[str], list[str]]:
         reasons = "; ".join(f"{each.where}: {each.reason}" for each in severe[:3])
         fault = (
             f"Skill '{skill.name}' was not imported because it looks like an attack on a model:"
-            f" {reasons}. Review it; --force imports it anyway."
+            f" {reasons}. If it is legitimate, import it with --force."
         )
         return [fault], []
     return [], [

@@ -9,13 +9,13 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
 import click
 import trio
 
-from mcpgw.backends.server import BackendServer
+from mcpgw.backends.verdict import refused
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
 from mcpgw.cli.in_process import (
@@ -30,6 +30,9 @@ from mcpgw.cli.in_process import (
 from mcpgw.cli.output import form_option
 from mcpgw.meta.context import GatewayContext
 from mcpgw.text.sentences import sentence
+
+if TYPE_CHECKING:
+    from mcpgw.backends.server import BackendServer
 
 _STATUS_OF: Final = {
     "TOOL_NOT_FOUND": NOT_FOUND,
@@ -84,6 +87,9 @@ def list_command(
                 listing.print_known(context)
 
         await learn(context, timeout, only=server, waiting=waiting)
+        await context.pool.look_again(
+            patience=LEARNING if timeout is None else timeout, only=server
+        )
         if not len(context.pool):
             hint = "Add one under `backends` in gateway.yaml."
             click.echo(f"Warning: no servers are configured. {hint}", err=True)
@@ -91,6 +97,9 @@ def list_command(
         silent = [b for b in context.pool if not b.known and server in (None, b.name)]
         for backend in silent:
             click.echo(f"Warning: {_why_unknown(backend)}", err=True)
+        for backend in context.pool:
+            if server in (None, backend.name):
+                _warn_of_lists(backend)
         return FAILED if silent else OK
 
     ctx.exit(with_context(ctx, options, run))
@@ -172,6 +181,23 @@ def invoke_command(
     ctx.exit(with_context(ctx, options, run))
 
 
+def _warn_of_lists(backend: BackendServer) -> None:
+    """Print what is withheld of a server, and which of its lists could not be read."""
+    from mcpgw.text.plural import plural
+
+    if backend.known and backend.lists.problem:
+        click.echo(f"Warning: server '{backend.name}': {backend.lists.problem}", err=True)
+    verdict = backend.lists.verdict
+    if verdict is not None and not verdict.clean:
+        what = plural(len(verdict.withheld), "definition")
+        if verdict.blocked is not None:
+            what = "all definitions"
+        click.echo(
+            f"Warning: server '{backend.name}': {what} withheld; see mcp-gateway approvals list",
+            err=True,
+        )
+
+
 def _stop_without_server(context: GatewayContext, name: str) -> NoReturn:
     from mcpgw.text.did_you_mean import did_you_mean
 
@@ -201,6 +227,9 @@ async def _find(
                     raise Stop(sentence(str(error)), UNAVAILABLE) from error
             if not backend.known:
                 raise Stop(sentence(_why_unknown(backend)), UNAVAILABLE)
+            withheld = backend.lists.refusal("tool", backend.tool_view.own_name(name) or name)
+            if name not in backend.tools and withheld is not None:
+                raise Stop(" ".join(refused(server, "tool", withheld)), FAILED)
         owners = [backend]
     else:
         name = wanted

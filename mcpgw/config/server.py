@@ -121,7 +121,8 @@ class StreamingConfig:
     )
     max_sessions: int = setting(
         10_000,
-        "Maximum number of open sessions; further ones are refused.",
+        "Maximum number of open sessions. A new one replaces one that is unused for a minute or"
+        " more, or is refused.",
         whole(minimum=1, words="sessions"),
         reload="restart",
     )

@@ -84,8 +84,9 @@ class SecurityConfig:
     )
     definition_changes: str = setting(
         "warn",
-        "Handling of definitions that changed after they were first seen: `warn` warns and uses"
-        " them, `quarantine` withholds them until `mcp-gateway approvals accept`, `block` withholds"
-        " the whole server.",
+        "Handling of definitions that changed after they were first seen, and of new ones on a"
+        " known server: `warn` warns of changes and uses them, `quarantine` withholds them until"
+        " `mcp-gateway approvals accept`, `block` withholds new ones, and the whole server if one"
+        " has changed.",
         choice("warn", "quarantine", "block"),
     )

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 from mcpgw.backends.server import BackendServer
 from mcpgw.meta.context import GatewayContext
-from mcpgw.pipeline.call import Call, CallFailed
+from mcpgw.pipeline.call import Call, CallFailed, Recovery
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import (
     BACKEND_UNAVAILABLE,
@@ -210,7 +210,9 @@ async def ask(
     try:
         return await context.pipeline.ask(call)
     except CallFailed as error:
-        raise RpcError(BACKEND_UNAVAILABLE, str(error), error.data) from error
+        unknown = error.recovery is Recovery.TOOL_NOT_FOUND
+        code = INVALID_PARAMS if unknown else BACKEND_UNAVAILABLE
+        raise RpcError(code, str(error), error.data) from error
 
 
 def _entries(

@@ -14,6 +14,7 @@ from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.mcp import LOG_LEVELS
 from mcpgw.protocol.peer import Params, Request
+from mcpgw.protocol.request import arguments_of
 
 
 async def list_tools(session: Session, context: GatewayContext, request: Request) -> Params:
@@ -39,13 +40,8 @@ async def call_tool(session: Session, context: GatewayContext, request: Request)
     name = params.get("name")
     if not isinstance(name, str) or not name:
         raise RpcError(INVALID_PARAMS, "Missing 'name' parameter of tools/call")
-    arguments = params.get("arguments")
-    if arguments is None:
-        arguments = {}
-    elif not isinstance(arguments, dict):
-        raise RpcError(INVALID_PARAMS, "'arguments' must be an object")
     return await context.meta_tools.call(
-        ToolRequest(context, session.state, arguments, request), name
+        ToolRequest(context, session.state, arguments_of(params), request), name
     )
 
 

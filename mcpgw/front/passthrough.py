@@ -13,6 +13,7 @@ import attrs
 import trio
 
 from mcpgw.backends.connection import Connection
+from mcpgw.backends.instance import BackendInstance
 from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Unavailable
 from mcpgw.front import aggregation, methods, tasks
@@ -22,8 +23,10 @@ from mcpgw.front.services import Method
 from mcpgw.front.session import Session
 from mcpgw.meta.context import GatewayContext
 from mcpgw.pipeline.call import Call, CallFailed, Recovery
+from mcpgw.pipeline.stages.live_definition import LIST_PATIENCE
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params, Request
+from mcpgw.protocol.request import arguments_of
 from mcpgw.text.sentences import sentence
 
 _DEFAULT_INFO: Final = {
@@ -45,10 +48,15 @@ _RESULT_KEYS: Final = {"resource_templates": "resourceTemplates"}
 async def profile_of(backend: BackendServer, session: str) -> ServerProfile:
     """Return the profile of one server; its instance for the session is started.
 
+    Its instructions and its title are vetted together with its lists, so these are waited for.
+
     Raises:
       Unavailable: it cannot be started.
     """
-    return _profile(backend, await backend.instance(session).connected())
+    instance = backend.instance(session)
+    connection = await instance.connected()
+    await instance.lists_read(connection, LIST_PATIENCE)
+    return _profile(instance, connection)
 
 
 def current_profile_of(context: GatewayContext, session: Session) -> Callable[[], ServerProfile]:
@@ -64,21 +72,23 @@ def current_profile_of(context: GatewayContext, session: Session) -> Callable[[]
         nonlocal connection
         backend = context.pool.get(session.target or "")
         if backend is not None:
-            live = backend.instance(session.state.instance_id).connection
-            if live is not None and live is not connection:
+            instance = backend.instance(session.state.instance_id)
+            live = instance.connection
+            if live is not None and live is not connection and live.listed.is_set():
                 connection = live
-                return _profile(backend, live)
+                return _profile(instance, live)
         return session.server_profile
 
     return current
 
 
-def _profile(backend: BackendServer, connection: Connection) -> ServerProfile:
+def _profile(instance: BackendInstance, connection: Connection) -> ServerProfile:
+    vetted = instance.lists.manifest
     return ServerProfile(
-        connection.server_info or _DEFAULT_INFO,
+        (vetted.server_info if vetted is not None else {}) or _DEFAULT_INFO,
         tasks.declared(connection.capabilities),
-        backend.services.vetting.vet_instructions(connection.server_info, connection.instructions),
-        target=backend.name,
+        vetted.instructions if vetted is not None else "",
+        target=instance.name,
     )
 
 
@@ -98,9 +108,7 @@ async def _call_tool(session: Session, context: GatewayContext, request: Request
     if not isinstance(name, str) or not name:
         raise RpcError(INVALID_PARAMS, "Missing 'name' parameter of tools/call")
     if not isinstance(params.get("arguments"), dict):
-        if params.get("arguments") is not None:
-            raise RpcError(INVALID_PARAMS, "'arguments' must be an object")
-        params = {**params, "arguments": {}}
+        params = {**params, "arguments": arguments_of(params)}
     backend = _backend(session, context)
     instance = backend.instance(session.state.instance_id)
     params = await tasks.prepared(instance, request, _without_progress_token(params))
@@ -121,21 +129,37 @@ async def _call_tool(session: Session, context: GatewayContext, request: Request
 async def _forward(session: Session, context: GatewayContext, request: Request) -> Params:
     """Forward any request to the server."""
     backend = _backend(session, context)
+    instance = backend.instance(session.state.instance_id)
     try:
-        await backend.instance(session.state.instance_id).connected()
+        await instance.connected()
     except Unavailable as error:
         raise RpcError(BACKEND_UNAVAILABLE, sentence(str(error))) from error
     params = _without_progress_token(request.params)
     result = await aggregation.ask(
         context, session.state, backend, request.method, params, request, transparent=True
     )
-    builtin = backend.config.transport == "builtin"  # it vets its own files
-    field = "" if builtin else _LISTS.get(request.method, "")
-    if (listed := result.get(_RESULT_KEYS.get(field, field))) and isinstance(listed, list):
-        allowed = backend.services.vetting.vet_list(backend.name, field, listed)
-        if len(allowed) != len(listed):
-            return {**result, _RESULT_KEYS.get(field, field): allowed}
-    return result
+    return await _vetted(instance, request.method, result)
+
+
+async def _vetted(instance: BackendInstance, method: str, result: Params) -> Params:
+    """Return a result without the withheld definitions of a list."""
+    field = _LISTS.get(method)
+    if field is None:
+        return result
+    key = _RESULT_KEYS.get(field, field)
+    listed = result.get(key)
+    if not listed:
+        return result
+    if not isinstance(listed, list):
+        return {**result, key: []}
+    connection = instance.connection
+    if connection is not None:
+        # The first lists of a server are approved together.
+        await instance.lists_read(connection, LIST_PATIENCE)
+    if (verdict := instance.lists.verdict) is not None and verdict.blocked is not None:
+        return {**result, key: []}
+    allowed = await instance.lists.vet_page(field, listed)
+    return result if len(allowed) == len(listed) else {**result, key: allowed}
 
 
 async def _task_get(session: Session, context: GatewayContext, request: Request) -> Params:

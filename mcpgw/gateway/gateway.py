@@ -47,8 +47,6 @@ from mcpgw.webhooks.service import WebhookService
 
 log = get_logger("mcpgw.gateway")
 
-SAVE_GRACE: Final = 2.0
-"""Seconds for saving the latest definitions when the gateway ends."""
 LIST_SECTIONS: Final = (
     "meta_mcp",
     "code_mode",
@@ -182,6 +180,7 @@ class Gateway:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = self.processes.nursery = nursery
+                nursery.start_soon(self.vetting.save_at_end)
                 await nursery.start(self.pool.run)
                 await nursery.start(self.parked_calls.run)
                 await nursery.start(self.resource_subscriptions.run, self.pool)
@@ -215,9 +214,6 @@ class Gateway:
                     nursery.start_soon(supervised, "skills", skills)
         finally:
             self.processes.guardian.close()
-            # A session may be shorter than the interval between two checks.
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + SAVE_GRACE):
-                await self.vetting.check()
 
     @property
     def _attended(self) -> bool:
@@ -398,6 +394,7 @@ class Gateway:
     # -- definitions ---------------------------------------------------------------------------
 
     def _rescan(self) -> None:
+        """Have all servers vetted again."""
         for server in self.pool:
             server.rescan()
 

@@ -9,6 +9,8 @@ import trio
 
 from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import State, Unavailable
+from mcpgw.backends.verdict import for_model
+from mcpgw.capabilities.refusals import file_for_model
 from mcpgw.catalog.index import Hit, SearchResult
 from mcpgw.catalog.siblings import differential
 from mcpgw.catalog.summary import input_summary
@@ -88,25 +90,26 @@ def describe_server(context: GatewayContext, backend: BackendServer) -> dict[str
 
 
 def trust_of(context: GatewayContext, backend: BackendServer) -> dict[str, Any]:
-    """Return the withheld definitions of a server with the reasons; {} if there are none."""
+    """Return what is withheld of a server, as a model may see it; {} if nothing is."""
     capability_service = context.capability_service
     if capability_service is not None and backend.name == capability_service.name:
-        refused = (
-            capability_service.library.refused if capability_service.library is not None else {}
-        )
-        found = [{"file": str(path), "reason": why} for path, why in refused.items()]
+        library = capability_service.library
+        refused = library.refused if library is not None else {}
+        found = [file_for_model(path, why) for path, why in refused.items()]
         return {"withheld": found[:WITHHELD_SHOWN]} if found else {}
-    verdict = context.vetting.verdicts.get(backend.name) if context.vetting is not None else None
-    if verdict is None:
-        return {}
-    entry: dict[str, Any] = {"blocked": verdict.blocked} if verdict.blocked else {}
-    if verdict.withheld:
-        shown = verdict.withheld[:WITHHELD_SHOWN]
-        entry["withheld"] = [
-            {"kind": each.kind, "name": each.name[:80], "reason": each.reason} for each in shown
-        ]
-    if verdict.warnings:
-        entry["warnings"] = list(verdict.warnings[:WITHHELD_SHOWN])
+    verdicts = [each.lists.verdict for each in backend if each.lists.verdict is not None]
+    entry: dict[str, Any] = {}
+    if blocked := next((each.blocked for each in verdicts if each.blocked), None):
+        entry["blocked"] = blocked.for_model()
+    withheld = dict.fromkeys(each for verdict in verdicts for each in verdict.withheld)
+    if withheld:
+        entry["withheld"] = for_model(withheld, WITHHELD_SHOWN)
+        entry["withheld_count"] = len(withheld)
+    doubts = dict.fromkeys(each.withheld for verdict in verdicts for each in verdict.doubts)
+    if doubts:
+        entry["warnings"] = for_model(doubts, WITHHELD_SHOWN)
+    if problems := next((each.lists.problem for each in backend if each.lists.problem), ""):
+        entry["problem"] = problems
     return entry
 
 
@@ -153,7 +156,7 @@ async def _list_one(tool_request: ToolRequest, server: str, role: str) -> Params
             INVALID_REQUEST,
             f"Backend '{server}' is not available in the '{profile_name}' routing profile",
         )
-    problem = await _learn_one(backend)
+    problem = await _learn_one(backend) or backend.lists.problem
     tools = [
         tool
         for name, tool in backend.tools.items()

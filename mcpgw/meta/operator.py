@@ -8,7 +8,8 @@ import trio
 
 from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Unavailable
-from mcpgw.meta.context import GatewayContext, ToolRequest
+from mcpgw.capabilities.refusals import file_for_model
+from mcpgw.meta.context import LEARNING_PATIENCE, GatewayContext, ToolRequest
 from mcpgw.meta.tool import DESTROYS, READS, WRITES, Hints, MetaTool, answer, text_argument
 from mcpgw.protocol.errors import (
     BACKEND_UNAVAILABLE,
@@ -86,6 +87,7 @@ async def revive_server(tool_request: ToolRequest) -> Params:
     was_killed, was_open = backend.killed, backend.breaker_open
     backend.revive()
     enabled = tool_request.context.pipeline.errors.forget(backend.name)
+    await tool_request.context.pool.look_again(patience=LEARNING_PATIENCE, only=backend.name)
     return answer(
         {
             "server": backend.name,
@@ -152,7 +154,10 @@ async def restart_server(tool_request: ToolRequest) -> Params:
 
 async def reload_config(tool_request: ToolRequest) -> Params:
     """Load gateway.yaml again and apply the changes."""
-    return answer(await tool_request.context.reload())
+    outcome = await tool_request.context.reload()
+    # Withheld definitions may be corrected meanwhile.
+    await tool_request.context.pool.look_again(patience=LEARNING_PATIENCE)
+    return answer(outcome)
 
 
 async def reload_capabilities(tool_request: ToolRequest) -> Params:
@@ -173,7 +178,9 @@ async def reload_capabilities(tool_request: ToolRequest) -> Params:
             "removed": list(found.removed),
             "changed": list(found.changed),
         }
-        problems |= {str(path): text for path, text in library.refused.items()}
+        for path, text in library.refused.items():
+            refused = file_for_model(path, text)
+            problems[refused["file"]] = refused["reason"]
     else:
         payload |= {"total_capabilities": 0, "added": [], "removed": [], "changed": []}
         payload["note"] = "Capabilities are disabled; set capabilities.enabled: true."

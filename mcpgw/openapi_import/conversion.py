@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +40,8 @@ def convert(
     cost_per_call: float = 0.0,
     deprecated: bool = False,
     scan: Scan | None = None,
+    allow: Iterable[str] = (),
+    warn_only: bool = False,
     progress: Callable[[], None] | None = None,
 ) -> Conversion:
     """Convert the operations of a document into capabilities.
@@ -54,14 +56,16 @@ def convert(
       cost_per_call: price of a call, in USD.
       deprecated: whether to import deprecated operations too.
       scan: checks texts for tool poisoning.
+      allow: names of capabilities that are imported whatever `scan` finds.
+      warn_only: whether findings are only noted, for all of them.
       progress: called after each operation.
 
     Raises:
       ImportProblem: the document has no operations.
     """
-    return _Converter(document, source, prefix, auth_key, cost_per_call, deprecated, scan).run(
-        include or Filter(), exclude or Filter(), progress
-    )
+    converter = _Converter(document, source, prefix, auth_key, cost_per_call, deprecated, scan)
+    converter.allow, converter.warn_only = frozenset(allow), warn_only
+    return converter.run(include or Filter(), exclude or Filter(), progress)
 
 
 @attrs.define(eq=False)
@@ -73,6 +77,8 @@ class _Converter:
     cost_per_call: float
     deprecated: bool
     scan: Scan | None
+    allow: frozenset[str] = attrs.field(factory=frozenset, init=False)
+    warn_only: bool = attrs.field(default=False, init=False)
     references: References = attrs.field(init=False)
     schemas: Schemas = attrs.field(init=False)
     security: Security = attrs.field(init=False)
@@ -98,14 +104,16 @@ class _Converter:
         found: list[Imported] = []
         skipped: list[Skipped] = []
         for path, item, method, operation in self._operations():
-            reason = self._unwanted(method, path, operation, include, exclude)
+            reason, suspicious = self._unwanted(method, path, operation, include, exclude), ""
             if not reason:
                 imported = self._import(path, item, method, operation)
-                reason = self._poisoned(operation, imported) or _invalid(imported)
+                imported, reason = self._screened(operation, imported)
+                suspicious = imported.name if reason else ""
+                reason = reason or _invalid(imported)
                 if not reason:
                     found.append(imported)
             if reason:
-                skipped.append(Skipped(method.upper(), path, reason))
+                skipped.append(Skipped(method.upper(), path, reason, suspicious))
             if progress is not None:
                 progress()
         if not found and not skipped:
@@ -180,9 +188,11 @@ class _Converter:
         self.names[f"{name}_{count}"] = 1
         return f"{name}_{count}"
 
-    def _poisoned(self, operation: Mapping[str, Any], imported: Imported) -> str:
+    def _screened(self, operation: Mapping[str, Any], imported: Imported) -> tuple[Imported, str]:
+        """Return the capability, with a note if it is imported in spite of findings, and the
+        reason if it is not."""
         if self.scan is None:
-            return ""
+            return imported, ""
         raw = "\n".join(
             str(operation[key]) for key in ("summary", "description") if key in operation
         )
@@ -192,7 +202,13 @@ class _Converter:
             "inputSchema": imported.document["schema"]["input"],
         }
         found = self.scan(raw, tool)
-        return f"tool poisoning: {'; '.join(found)}" if found else ""
+        if not found:
+            return imported, ""
+        text = f"tool poisoning: {'; '.join(found)}"
+        if imported.name in self.allow or self.warn_only:
+            notes = (*imported.notes, f"Imported in spite of {text}")
+            return attrs.evolve(imported, notes=notes, suspicious=True), ""
+        return imported, text
 
 
 def _invalid(imported: Imported) -> str:

@@ -17,6 +17,7 @@ class Imported:
       method: HTTP method of the operation, in upper case.
       path: path of the operation, as the OpenAPI document writes it.
       notes: parts of the operation that were left out or assumed.
+      suspicious: whether it looks like tool poisoning and is imported all the same.
     """
 
     name: str
@@ -24,15 +25,20 @@ class Imported:
     method: str
     path: str
     notes: tuple[str, ...] = ()
+    suspicious: bool = False
 
 
 @attrs.frozen
 class Skipped:
-    """An operation that was not imported, with the reason."""
+    """An operation that was not imported, with the reason.
+
+    `suspicious` is its name if it looks like tool poisoning, so that a person may allow it.
+    """
 
     method: str
     path: str
     reason: str
+    suspicious: str = ""
 
 
 @attrs.frozen

@@ -26,6 +26,7 @@ from mcpgw.pipeline.stages.error_budget import ErrorBudget
 from mcpgw.pipeline.stages.find_tool import FindTool
 from mcpgw.pipeline.stages.idempotency import Idempotency
 from mcpgw.pipeline.stages.kill_switch import kill_switch
+from mcpgw.pipeline.stages.live_definition import live_definition
 from mcpgw.pipeline.stages.profile import Profile
 from mcpgw.pipeline.stages.rate_limit import rate_limit
 from mcpgw.pipeline.stages.resolve import Resolve, unreachable
@@ -121,6 +122,7 @@ class Pipeline:
             concurrency if backend.concurrency is not None else None,
             retry,  # repeats the stages below if it is safe
             breaker if failsafe.circuit_breaker.enabled else None,
+            live_definition,  # is it what the running server lists?
         )
         return tuple(stage for stage in stages if stage is not None)
 

@@ -201,7 +201,10 @@ _DIGITS: Final = 19
 
 
 def check(message: Message) -> RpcError | None:
-    """Return the error of an invalid message, None for a valid one (JSON-RPC 2.0, section 4)."""
+    """Return the error of an invalid message, None for a valid one (JSON-RPC 2.0, section 4).
+
+    `params` that stand for none are removed.
+    """
     if message.get("jsonrpc") != "2.0":
         return RpcError(INVALID_REQUEST, 'a message must have "jsonrpc": "2.0"')
     if "id" in message and message["id"].__class__ not in _ID_TYPES and not valid_id(message["id"]):
@@ -215,8 +218,10 @@ def check(message: Message) -> RpcError | None:
     if message["method"].__class__ is not str:
         return RpcError(INVALID_REQUEST, "a method must be a string")
     params = message.get("params")
-    if params.__class__ is not dict and params not in _NO_PARAMS:
-        return RpcError(INVALID_PARAMS, "params must be an object")
+    if params.__class__ is not dict:
+        if params not in _NO_PARAMS:
+            return RpcError(INVALID_PARAMS, "params must be an object")
+        message.pop("params", None)
     return None
 
 

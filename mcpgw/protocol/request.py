@@ -13,6 +13,7 @@ from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import (
     CUT_OFF,
     INTERNAL_ERROR,
+    INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     RpcError,
@@ -184,3 +185,17 @@ def answer_at_once(
         log.error("request.crashed", method=method, exc_info=error)
         fault = RpcError(INTERNAL_ERROR, "internal gateway error (see the log)")
         return error_response(request_id, fault)
+
+
+def arguments_of(params: Params) -> Params:
+    """Return the arguments of a `tools/call`; null and an empty list stand for none.
+
+    Raises:
+      RpcError: they are not an object.
+    """
+    arguments = params.get("arguments")
+    if isinstance(arguments, dict):
+        return arguments
+    if arguments is None or arguments == []:
+        return {}
+    raise RpcError(INVALID_PARAMS, "'arguments' must be an object")

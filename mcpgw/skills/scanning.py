@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -85,7 +86,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def engine() -> Scan:
-    """Return the gateway's own scanner."""
+    """Return the gateway's own scanner, with the rules that apply to skills."""
     from mcpgw.trust.poisoning import scan_text
 
-    return scan_text
+    return functools.partial(scan_text, genre="skill")

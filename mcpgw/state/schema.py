@@ -96,5 +96,13 @@ _WEBHOOKS = (
     ),
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_USAGE, _APPROVALS, _WEBHOOKS)
+_REVIEWS = (
+    # Whether a person has accepted the approved definition; why the pending one is pending.
+    "ALTER TABLE approved_definitions ADD COLUMN reviewed INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE approved_definitions ADD COLUMN cause TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE approved_definitions ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE approved_files ADD COLUMN reviewed INTEGER NOT NULL DEFAULT 0",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_USAGE, _APPROVALS, _WEBHOOKS, _REVIEWS)
 """Statements of each migration; `PRAGMA user_version` is the number of applied migrations."""

@@ -74,6 +74,7 @@ def publish(report: Mapping[str, Any], root: Path) -> None:
         "load_average": {"before": report["load_before"], "after": report["load_after"]},
         "meta_tools": agreed["meta_tools"],
         "readme_token_savings": agreed["readme_token_savings"],
+        "poisoning": agreed["poisoning"],
         "claims": claims,
     }
     path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
+from mcpgw.capabilities.library import Library
+from mcpgw.capabilities.scanning import scan_capability
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
+from mcpgw.trust.approvals import ApprovalStore
 from tests.support.patience import PATIENCE
 from tests.support.playback import Asked, Playback, Played, playback
 
@@ -39,12 +42,17 @@ class Shell:
         self.env: dict[str, str] = {}
 
     def __call__(
-        self, *words: str, status: int = OK, typed: str = "", **env: str
+        self,
+        *words: str,
+        status: int = OK,
+        typed: str = "",
+        group: tuple[str, ...] = ("cap",),
+        **env: str,
     ) -> subprocess.CompletedProcess[str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("MCP_GATEWAY_")}
         home = {"MCP_GATEWAY_HOME": str(self.folder / "home")}
         done = subprocess.run(
-            [sys.executable, "-m", "mcpgw", "cap", *words],
+            [sys.executable, "-m", "mcpgw", *group, *words],
             capture_output=True,
             text=True,
             input=typed,
@@ -187,6 +195,60 @@ class TestValidate:
 
 
 class TestPin:
+    def test_what_looks_like_an_attack_can_be_allowed(self, cap: Shell) -> None:
+        """One operation by its name, or all by `security.tool_poisoning`; one that is allowed is
+        offered, until its file changes."""
+        fill(cap.folder, {"spec.json": json.dumps(document())})
+        done = cap("import", "spec.json", "-o", "out", "--allow", "evil", "--allow", "no_such")
+        assert "evil  (GET /evil)" in done.stdout
+        assert "Imported in spite of tool poisoning" in done.stdout
+        assert "--allow no_such: no capability has this name" in done.stderr
+        approved = ApprovalStore.of(cap.folder / "home").files()[0]
+        reviewed = {each.name for each in approved.values() if each.reviewed}
+        assert {"evil"} == reviewed
+        library = Library(None, ApprovalStore.of(cap.folder / "home"),
+                          scan_capability, "1")  # fmt: skip
+        library.use((cap.folder / "out",))
+        library.refresh()
+        assert library.get("evil") is not None
+        path = cap.folder / "out/evil.yaml"
+        text = "".join(path.read_text().splitlines(keepends=True)[1:])
+        path.write_text(f"{text}\n# changed\n")
+        library.refresh()
+        assert library.get("evil") is None
+
+    @pytest.mark.parametrize(("policy", "total"), [("block", 3), ("warn", 4), ("off", 4)])
+    def test_the_configured_policy_holds(self, cap: Shell, policy: str, total: int) -> None:
+        """`security.tool_poisoning` of the given or found gateway.yaml."""
+        fill(
+            cap.folder,
+            {
+                "spec.json": json.dumps(document()),
+                "gateway.yaml": f"security: {{tool_poisoning: {policy}}}\nbackends: {{}}\n",
+            },
+        )
+        for words in ((), ("-c", "gateway.yaml")):
+            report = cap.json("import", "spec.json", "--dry-run", *words)
+            assert total == len(named(report))
+            allow = [row["allow"] for row in report["skipped"] if "allow" in row]
+            assert (["evil"] if policy == "block" else []) == allow
+
+    def test_a_file_can_be_accepted(self, cap: Shell) -> None:
+        """A capability file that looks like an attack is offered after a person has accepted it."""
+        fill(cap.folder, {"spec.json": json.dumps(document())})
+        cap("import", "spec.json", "-o", "out", "--allow", "evil")
+        home = cap.folder / "home"
+        path = cap.folder / "out/evil.yaml"
+        ApprovalStore.of(home).forget([], [str(path.resolve())])
+        library = Library(None, ApprovalStore.of(home), scan_capability, "1")
+        library.use((cap.folder / "out",))
+        library.refresh()
+        assert library.get("evil") is None
+        done = cap(str(path), group=("approvals", "accept-file"))
+        assert "Accepted" in done.stdout
+        library.refresh()
+        assert library.get("evil") is not None
+
     def test_twice(self, cap: Shell) -> None:
         """The pin is the hash a shell would compute; the second time not a byte changes."""
         path = fill(cap.folder, {"a.yaml": capability("a").rstrip("\n")}) / "a.yaml"
@@ -718,6 +780,7 @@ class TestImport:
             "  listpets  (GET /pets)\nCapabilities written to out/\n"
         ) == done.stdout
         assert "Skipped: GET /evil: tool poisoning: " in done.stderr
+        assert "If it is legitimate, import it with --allow evil" in done.stderr
         names = ["addpet", "get_orders_id", "listpets"]
         assert [f"out/{name}.yaml" for name in names] == written(cap.folder / ".")[:3]
         assert ["pinned"] * 3 == [row["state"] for row in cap.json("verify", "out")]
@@ -727,6 +790,60 @@ class TestImport:
             shown["host"],
             shown["tool"]["inputSchema"]["required"],
         )
+
+    def test_what_looks_like_an_attack_can_be_allowed(self, cap: Shell) -> None:
+        """One operation by its name, or all by `security.tool_poisoning`; one that is allowed is
+        offered, until its file changes."""
+        fill(cap.folder, {"spec.json": json.dumps(document())})
+        done = cap("import", "spec.json", "-o", "out", "--allow", "evil", "--allow", "no_such")
+        assert "evil  (GET /evil)" in done.stdout
+        assert "Imported in spite of tool poisoning" in done.stdout
+        assert "--allow no_such: no capability has this name" in done.stderr
+        approved = ApprovalStore.of(cap.folder / "home").files()[0]
+        reviewed = {each.name for each in approved.values() if each.reviewed}
+        assert {"evil"} == reviewed
+        library = Library(None, ApprovalStore.of(cap.folder / "home"),
+                          scan_capability, "1")  # fmt: skip
+        library.use((cap.folder / "out",))
+        library.refresh()
+        assert library.get("evil") is not None
+        path = cap.folder / "out/evil.yaml"
+        text = "".join(path.read_text().splitlines(keepends=True)[1:])
+        path.write_text(f"{text}\n# changed\n")
+        library.refresh()
+        assert library.get("evil") is None
+
+    @pytest.mark.parametrize(("policy", "total"), [("block", 3), ("warn", 4), ("off", 4)])
+    def test_the_configured_policy_holds(self, cap: Shell, policy: str, total: int) -> None:
+        """`security.tool_poisoning` of the given or found gateway.yaml."""
+        fill(
+            cap.folder,
+            {
+                "spec.json": json.dumps(document()),
+                "gateway.yaml": f"security: {{tool_poisoning: {policy}}}\nbackends: {{}}\n",
+            },
+        )
+        for words in ((), ("-c", "gateway.yaml")):
+            report = cap.json("import", "spec.json", "--dry-run", *words)
+            assert total == len(named(report))
+            allow = [row["allow"] for row in report["skipped"] if "allow" in row]
+            assert (["evil"] if policy == "block" else []) == allow
+
+    def test_a_file_can_be_accepted(self, cap: Shell) -> None:
+        """A capability file that looks like an attack is offered after a person has accepted it."""
+        fill(cap.folder, {"spec.json": json.dumps(document())})
+        cap("import", "spec.json", "-o", "out", "--allow", "evil")
+        home = cap.folder / "home"
+        path = cap.folder / "out/evil.yaml"
+        ApprovalStore.of(home).forget([], [str(path.resolve())])
+        library = Library(None, ApprovalStore.of(home), scan_capability, "1")
+        library.use((cap.folder / "out",))
+        library.refresh()
+        assert library.get("evil") is None
+        done = cap(str(path), group=("approvals", "accept-file"))
+        assert "Accepted" in done.stdout
+        library.refresh()
+        assert library.get("evil") is not None
 
     def test_twice(self, cap: Shell) -> None:
         """Generated files are replaced; one that a person changed only with `--overwrite`."""

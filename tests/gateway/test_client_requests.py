@@ -126,13 +126,13 @@ class TestContexts:
 
 class TestQuestions:
     @pytest.mark.parametrize(
-        ("own", "advice"), [(False, "Set `scope: session`"), (True, "open a session")]
+        ("scope", "advice"), [("shared", "Set `scope: session`"), ("session", "open sessions")]
     )
     async def test_of_several_clients_are_refused_with_advice_that_helps(
-        self, bench: Bench, own: bool, advice: str
+        self, bench: Bench, scope: str, advice: str
     ) -> None:
         """A server with `scope: session` is not told to set it."""
         peer = Peer(channel_pair()[0], "one", serve=method_not_found, immediate={}, notified=ignore)
         peer._owners = {1: bench.call("a", 1), 2: bench.call("b", 2)}
         with pytest.raises(RpcError, match=advice):
-            context_of_request(peer, None, "roots/list", own=own)
+            context_of_request(peer, None, "roots/list", scope)

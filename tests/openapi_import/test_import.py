@@ -330,6 +330,23 @@ class TestMapping:
             "/e": "excluded",
         } == reasons
 
+    def test_a_person_may_allow_a_suspicious_operation(self) -> None:
+        """By its name, or all of them by the policy; the result says which ones."""
+        paths = {"/a": {"get": {"summary": "EVIL"}}, "/b": {"get": {"summary": "EVIL"}}}
+
+        def scan(text: str, _: Any) -> list[str]:
+            return ["evil"] if "EVIL" in text else []
+
+        none = convert(document(paths), source=SOURCE, scan=scan)
+        assert ["get_a", "get_b"] == [each.suspicious for each in none.skipped]
+        one = convert(document(paths), source=SOURCE, scan=scan, allow=["get_b"])
+        assert [("get_b", True)] == [(each.name, each.suspicious) for each in one.capabilities]
+        assert "Imported in spite of tool poisoning: evil" in one.capabilities[0].notes
+        assert ["get_a"] == [each.suspicious for each in one.skipped]
+        both = convert(document(paths), source=SOURCE, scan=scan, warn_only=True)
+        assert 2 == len(both.capabilities)
+        assert () == both.skipped
+
     def test_names_do_not_clash(self) -> None:
         """Two operations of one name have a number."""
         paths = {"/a": {"get": {"operationId": "list"}}, "/b": {"get": {"operationId": "LIST"}}}

@@ -67,6 +67,7 @@ async def test_the_order_and_what_is_left_out(
             "concurrency",
             "retry",
             "breaker",
+            "live_definition",
         ] == (names(pool))
     bare = FailsafeConfig(
         circuit_breaker=CircuitBreakerConfig(enabled=False),
@@ -82,6 +83,7 @@ async def test_the_order_and_what_is_left_out(
             "CheckArguments",
             "Cache",
             "retry",
+            "live_definition",
         ] == names(pool)
 
 

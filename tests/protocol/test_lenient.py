@@ -12,6 +12,7 @@ import trio.lowlevel
 
 from mcpgw.protocol.errors import RpcError
 from mcpgw.protocol.jsonrpc import Malformed, decode
+from mcpgw.protocol.request import arguments_of
 from tests.support.memory import channel_pair, echo, make_peer, running
 
 OK = {"content": []}
@@ -186,3 +187,14 @@ async def test_noise_is_described() -> None:
     )
     assert client.noise.described(since=1).startswith("its output has 1 line that is not")
     assert client.noise.described(since=2) == ""
+
+
+@pytest.mark.parametrize("given", [{}, {"arguments": None}, {"arguments": []}])
+def test_arguments_that_stand_for_none(given: dict[str, Any]) -> None:
+    assert arguments_of(given) == {}
+
+
+@pytest.mark.parametrize("given", ["x", 1, [1], True, 0, ""])
+def test_arguments_of_another_type_are_refused(given: Any) -> None:
+    with pytest.raises(RpcError):
+        arguments_of({"arguments": given})

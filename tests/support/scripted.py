@@ -18,6 +18,7 @@ from mcpgw.backends.manifest import Manifest
 from mcpgw.backends.pool import BackendPool
 from mcpgw.backends.process import SpawnFailed
 from mcpgw.backends.services import BackendServices, Instance
+from mcpgw.backends.verdict import Verdict
 from mcpgw.config.failsafe import FailsafeConfig
 from mcpgw.config.schema import BackendConfig, GatewayConfig
 from mcpgw.protocol.peer import Params, Peer, Request
@@ -122,6 +123,7 @@ class FakeServices:
     message_limit: int = 10**6
     listed: list[tuple[str, frozenset[str]]] = attrs.field(factory=list)
     network: Any = None
+    lenient: bool = True
 
     def bundle(self) -> BackendServices:
         """Return the services as backends take them."""
@@ -147,16 +149,23 @@ class FakeServices:
     def log_level(self, instance: Instance) -> str | None:
         return None
 
-    def vet(self, server: str, manifest: Manifest) -> Manifest:
-        return manifest
+    async def vet(
+        self, server: str, manifest: Manifest, before: Any = None, *, same_reading: bool = False
+    ) -> Verdict:
+        return Verdict(manifest)
 
-    def vet_list(self, server: str, field: str, definitions: list[Any]) -> list[Any]:
-        return definitions
+    def restore(self, server: str, manifest: Manifest, record: Any) -> Verdict:
+        return Verdict(manifest)
 
-    def vet_instructions(self, server_info: Any, instructions: str) -> str:
-        return instructions
+    def to_json(self, verdict: Verdict) -> dict[str, Any]:
+        return {}
 
-    def withheld(self, server: str, kind: str, name: str) -> str:
+    async def vet_page(
+        self, server: str, field: str, definitions: Any, manifest: Manifest
+    ) -> list[Any]:
+        return list(definitions)
+
+    def capability_refusal(self, server: str, name: str) -> str:
         return ""
 
     def chain(self, server: str) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 import trio
 
-from mcpgw.cli.app import log_options
+from mcpgw.cli.app import log_options, settle
 from mcpgw.cli.exit_codes import FAILED, OK, UNAVAILABLE
 from mcpgw.cli.output import format_option, print_json
 from mcpgw.text.plural import plural
@@ -50,6 +50,12 @@ def _import_options(function: Any) -> Any:
             help="Private host or network to fetch from; also MCP_GATEWAY_ALLOW_PRIVATE,"
             " comma-separated.",
         ),
+        click.option(
+            "--allow",
+            multiple=True,
+            metavar="NAME",
+            help="Import this capability even if it looks like tool poisoning; repeatable.",
+        ),
         click.option("--overwrite", is_flag=True, help="Replace manually changed files."),
         click.option("--cost-per-call", type=float, default=0.0, help="Price of a call, in USD."),
         format_option,
@@ -67,7 +73,10 @@ def _import_options(function: Any) -> Any:
 def import_command(ctx: click.Context, /, spec: str, **options: Any) -> None:
     """Import an OpenAPI document from a file or URL.
 
-    Writes one capability file for each operation of SPEC.
+    Writes one capability file for each operation of SPEC. Operations that look like tool poisoning
+    are reported and not written, unless `security.tool_poisoning` in gateway.yaml is `warn` or
+    `off`, or --allow names them; the gateway then offers just the file that was written. The exit
+    status is 0 if at least one capability was imported, else 1.
     """
     from mcpgw.openapi_import import ImportProblem, load
 
@@ -129,6 +138,7 @@ def _convert_and_write(
     from mcpgw.state.database import StateError
 
     form, output = options["form"], options["output"]
+    policy = _poisoning_policy(ctx, options)
     bar = form == "text" and sys.stderr.isatty()
     shown = click.progressbar(
         length=_operations(document), label="Reading operations", file=sys.stderr
@@ -144,7 +154,9 @@ def _convert_and_write(
                 auth_key=options.get("auth_key"),
                 cost_per_call=options["cost_per_call"],
                 deprecated=options["deprecated"],
-                scan=_scan,
+                scan=None if policy == "off" else _scan,
+                allow=options["allow"],
+                warn_only=policy == "warn",
                 progress=None if progress is None else lambda: progress.update(1),
             )
         if most is not None:
@@ -156,7 +168,8 @@ def _convert_and_write(
         click.echo(f"Error: {problem}", err=True)
         ctx.exit(FAILED)
     try:
-        _approve(written.files)
+        allowed = {each.name for each in conversion.capabilities if each.suspicious}
+        _approve(written.files, allowed & set(options["allow"]))
     except StateError as error:
         click.echo(
             f"Error: {plural(len(written.files), 'file')} written, but not approved: {error}",
@@ -174,6 +187,23 @@ def _operations(document: Mapping[str, Any]) -> int:
     return sum(len(item) for item in paths.values() if isinstance(item, Mapping))
 
 
+def _poisoning_policy(ctx: click.Context, options: Mapping[str, Any]) -> str:
+    """Return `security.tool_poisoning` of the configuration."""
+    from mcpgw.config import loader
+    from mcpgw.config.problems import ConfigError
+
+    logs = {name: options[name] for name in ("config", "log_level", "log_format")}
+    given = settle(ctx, **logs, level="warning")
+    try:
+        path = Path(given).expanduser() if given else loader.find(os.environ, Path.cwd())
+        return loader.load(path, environ=os.environ).config.security.tool_poisoning
+    except ConfigError as error:
+        if given:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(FAILED)
+        return "block"  # an unrelated file; the strictest policy
+
+
 def _scan(text: str, document: Mapping[str, Any]) -> list[str]:
     from mcpgw.capabilities.scanning import scan_capability
     from mcpgw.trust.poisoning import scan_text
@@ -183,8 +213,11 @@ def _scan(text: str, document: Mapping[str, Any]) -> list[str]:
     return raw + blocked
 
 
-def _approve(files: Iterable[Path]) -> None:
-    """Pin the written files, so that they do not count as changed by others."""
+def _approve(files: Iterable[Path], reviewed: Collection[str]) -> None:
+    """Pin the written files, so that they do not count as changed by others.
+
+    Those in `reviewed`, by name, were accepted by a person in spite of findings.
+    """
     from mcpgw.capabilities.pins import content_hash
     from mcpgw.state.folder import state_folder
     from mcpgw.trust.approvals import ApprovalStore, ApprovedFile
@@ -193,7 +226,8 @@ def _approve(files: Iterable[Path]) -> None:
     for path in files:
         place = path.parent.resolve() / path.name
         digest = content_hash(path.read_bytes())
-        store.pin_file(ApprovedFile(str(place), path.stem, digest, pinned=True))
+        by_person = path.stem in reviewed
+        store.pin_file(ApprovedFile(str(place), path.stem, digest, True, by_person))
 
 
 def _report(conversion: Conversion, written: Any, source: str, options: Mapping[str, Any]) -> None:
@@ -210,6 +244,7 @@ def _report(conversion: Conversion, written: Any, source: str, options: Mapping[
                 ],
                 "skipped": [
                     {"method": s.method, "path": s.path, "reason": s.reason}
+                    | ({"allow": s.suspicious} if s.suspicious else {})
                     for s in conversion.skipped
                 ],
                 "warnings": list(conversion.warnings),
@@ -225,8 +260,15 @@ def _report(conversion: Conversion, written: Any, source: str, options: Mapping[
             click.echo(f"      {note}")
     for skipped in conversion.skipped:
         click.echo(f"Skipped: {skipped.method} {skipped.path}: {skipped.reason}", err=True)
+        if skipped.suspicious:
+            click.echo(
+                f"  If it is legitimate, import it with --allow {skipped.suspicious}", err=True
+            )
     for warning in conversion.warnings:
         click.echo(f"Note: {warning}", err=True)
+    unused = sorted(set(options["allow"]) - {c.name for c in conversion.capabilities})
+    if unused:
+        click.echo(f"Warning: --allow {', '.join(unused)}: no capability has this name.", err=True)
     if written.files:
         click.echo(f"Capabilities written to {output}/")
 

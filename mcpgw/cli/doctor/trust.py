@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from mcpgw.cli.doctor.check import Check
 from mcpgw.text.plural import plural
+from mcpgw.text.printable import printable
 
 if TYPE_CHECKING:
     from mcpgw.config.loader import Loaded
@@ -23,10 +24,12 @@ def check_definitions(loaded: Loaded, folder: Path) -> Iterator[Check]:
     This approves nothing.
     """
     from mcpgw.backends.manifest import ManifestStore
+    from mcpgw.state.database import StateError
     from mcpgw.trust.approvals import ApprovalStore
     from mcpgw.trust.vetting import Vetting
 
     store = ManifestStore(folder / "manifests")
+
     vetting = Vetting(ApprovalStore.of(folder), lambda: None, loaded.config.security)
     good = known = 0
     for backend in loaded.config.backends.values():
@@ -34,25 +37,28 @@ def check_definitions(loaded: Loaded, folder: Path) -> Iterator[Check]:
         if manifest is None:
             continue
         known += 1
-        vetting.vet(backend.name, manifest)
-        verdict = vetting.verdicts[backend.name]
+        try:
+            verdict = vetting.review(backend.name, manifest)
+        except StateError as error:
+            yield Check("Approvals", "trust", "fail", f"they cannot be read: {error}")
+            return
         label = f"{backend.name}: definitions"
         review = f"mcp-gateway approvals list {backend.name}"
-        if verdict.blocked:
-            yield Check(label, "trust", "fail", verdict.blocked, "", review)
+        if verdict.blocked is not None:
+            text = f"the server is blocked: {verdict.blocked.kind} {verdict.blocked.why}"
+            yield Check(label, "trust", "fail", printable(text), "", review)
         for each in verdict.withheld[:MOST]:
             more = f" Found: {each.quoted}" if each.quoted else ""
+            text = f"{each.kind} '{each.name:.80}' is withheld: {each.reason or each.why}.{more}"
+            hint = f"If it is legitimate: mcp-gateway approvals accept --hash {each.digest[:12]}"
             yield Check(
-                *(label, "trust", "fail"),
-                f"{each.kind} '{each.name:.80}' is withheld: {each.reason}.{more}",
-                ""
-                if "mcp-gateway approvals" in each.reason
-                else "Report it to the operator of the server; see security.tool_poisoning.",
-                review if "mcp-gateway approvals" in each.reason else "",
+                *(label, "trust", "fail", printable(text)),
+                f"{hint} {backend.name}",
+                review,
             )
-        for text in verdict.warnings[:MOST]:
-            yield Check(label, "trust", "warn", text)
-        good += not (verdict.blocked or verdict.withheld)
+        for doubt in verdict.doubts[:MOST]:
+            yield Check(label, "trust", "warn", printable(doubt.text))
+        good += verdict.clean
     if known and good == known:
         text = f"no definitions of {plural(known, 'known server')} are withheld"
         yield Check("Definitions", "trust", "pass", text)
@@ -86,7 +92,7 @@ def check_capabilities(loaded: Loaded, folder: Path) -> Iterator[Check]:
     for path, reason in list(library.refused.items())[:MOST]:
         changed = "mcp-gateway cap pin" in reason
         yield Check(
-            *(*kind, "fail", f"{path} is not used: {reason}"),
+            *(*kind, "fail", printable(f"{path} is not used: {reason}")),
             "" if changed else "Fix or remove the file.",
             "" if changed else f"mcp-gateway cap validate {path}",
         )

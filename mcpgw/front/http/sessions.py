@@ -14,11 +14,16 @@ from mcpgw.front.http.asgi import Refusal
 from mcpgw.front.http.event_buffer import MemoryBudget, Streams
 from mcpgw.front.http.session_channel import SessionChannel
 from mcpgw.front.http.settings import HttpSettings
+from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import INTERNAL_ERROR
 
 _ID_BYTES: Final = 24
 
 _LONGEST_PERIOD: Final = 60.0
+EVICT_AFTER: Final = 60.0
+"""Seconds without use after which a session makes room for a new one, if there are too many."""
+
+log = get_logger("mcpgw.http")
 
 
 @attrs.define(eq=False)
@@ -92,6 +97,7 @@ class HttpSessions:
         """
         if len(self._open) + self._opening >= self.settings.max_sessions:
             self.expire()
+            self._evict()
         if len(self._open) + self._opening >= self.settings.max_sessions:
             reason = (
                 f"{self.settings.max_sessions} sessions are open, which is the limit"
@@ -145,6 +151,17 @@ class HttpSessions:
                 self.end(session)
             else:
                 session.streams.purge()
+
+    def _evict(self) -> None:
+        """End the session that was unused for the longest time, to make room for a new one.
+
+        A client that abandoned it is most likely gone; any other opens a new session.
+        """
+        idle = max(self, key=HttpSession.idle_time, default=None)
+        full = len(self._open) >= self.settings.max_sessions
+        if full and idle is not None and idle.idle_time() >= EVICT_AFTER:
+            log.info("http.session_evicted", idle_seconds=round(idle.idle_time()))
+            self.end(idle)
 
     async def housekeeping(self) -> None:
         """Expire sessions periodically, until cancelled."""

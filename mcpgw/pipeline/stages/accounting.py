@@ -8,6 +8,7 @@ import trio
 from mcpgw.backends.pool import BackendPool
 from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
+from mcpgw.pipeline.definitions import DefinitionWithheld
 from mcpgw.pipeline.prices import Prices, count_tokens
 from mcpgw.protocol.errors import RpcError
 from mcpgw.protocol.peer import Params
@@ -108,7 +109,10 @@ class Accounting:
         return not backend.known or call.name in backend.tools or call.name in backend.lists.tools
 
     def _failed(self, call: Call, code: str, error: Exception) -> None:
-        if code == Recovery.TOOL_NOT_FOUND.code or not self._exists(call):
+        if isinstance(error, DefinitionWithheld):
+            # Its name is text of the server that no statistics may repeat to a model.
+            self.usage.count("withheld_calls")
+        elif code == Recovery.TOOL_NOT_FOUND.code or not self._exists(call):
             self.usage.count(UNKNOWN_NAMES)
         else:
             self.usage.record(

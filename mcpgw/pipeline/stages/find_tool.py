@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import attrs
 
 from mcpgw.backends.pool import BackendPool
-from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Replaced, Unavailable
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
+from mcpgw.pipeline.definitions import is_listed, item_of, refuse_withheld, withheld_of
 from mcpgw.pipeline.stages.resolve import unreachable
 from mcpgw.protocol.peer import Params
-
-_NAME_PARAMS: Final = {
-    "prompts/get": ("prompt", "name"),
-    "resources/read": ("resource", "uri"),
-    "resources/subscribe": ("resource", "uri"),
-}
-"""Requests for a listed item: the kind of the item, and the parameter with its name."""
 
 
 @attrs.frozen
@@ -28,41 +19,50 @@ class FindTool:
     pool: BackendPool
 
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
-        """Attach the definition; refuse a name that the live backend does not list.
+        """Attach the definition; refuse a name that the live backend does not list or offer.
 
-        The manifest may be outdated, so a name missing from it is looked up in the live list,
-        which starts the backend.
+        The manifest may be outdated. So for a name that is missing from it or withheld, the live
+        list is read first, which starts the backend.
         """
-        backend, instance = call.backend, call.instance
-        if call.method == "tools/call":
-            _refuse_withheld_tool(call)
+        if item_of(call) is None:
+            return await proceed(call)
+        instance = call.instance
+        if not instance.lists.prepared:
+            await instance.lists.prepare()
+        withheld = withheld_of(call) is not None
+        if call.method != "tools/call":
+            if withheld or (call.method == "prompts/get" and not is_listed(call)):
+                await self._look_again(call, again=True)
+                refuse_withheld(call)
+            return await proceed(call)
+        call.tool = instance.tools.get(call.name)
+        if call.tool is None or withheld:
+            # A client of the server's own endpoint may have just seen it in a live list.
+            again = withheld or call.transparent or not instance.lists.tools
+            await self._look_again(call, again=again)
+            refuse_withheld(call)
             call.tool = instance.tools.get(call.name)
-            if call.tool is None and not backend.breaker_open and not call.transparent:
-                await self._look_again(call)
-            own = instance.tool_view.own_name(call.name)
-            if own is None:
+            live = instance.connection is not None and "tools" in instance.lists.live
+            if call.tool is None and live:
                 raise self._no_tool(call)
-            if own != call.name:
-                call.params = {**call.params, "name": own}
-        elif call.method in _NAME_PARAMS:
-            kind, key = _NAME_PARAMS[call.method]
-            _refuse_withheld(backend, kind, str(call.params.get(key, "")))
+        own = instance.tool_view.own_name(call.name)
+        if own is None:
+            raise self._no_tool(call)
+        if own != call.name:
+            call.params = {**call.params, "name": own}
         return await proceed(call)
 
-    async def _look_again(self, call: Call) -> None:
-        instance = call.instance
-        connection = instance.connection
-        if connection is None or not connection.listed.is_set():
-            try:
-                await instance.learned()
-            except Replaced:
-                raise
-            except Unavailable as error:
-                raise unreachable(call.backend, error) from error
-        _refuse_withheld_tool(call)  # the definition may be known only now
-        call.tool = instance.tools.get(call.name)
-        if call.tool is None and (instance.tools or instance.lists.tools):
-            raise self._no_tool(call)
+    async def _look_again(self, call: Call, *, again: bool) -> None:
+        """Read the live lists, if they were not read yet, or in any case with `again`."""
+        if call.backend.breaker_open:
+            return
+        try:
+            await call.instance.learned(again=again)
+        except Replaced:
+            raise
+        except Unavailable as error:
+            refuse_withheld(call)
+            raise unreachable(call.backend, error) from error
 
     def _no_tool(self, call: Call) -> CallFailed:
         from mcpgw.text.did_you_mean import nearest
@@ -72,6 +72,8 @@ class FindTool:
         near = (offered,) if offered else tuple(nearest(call.name, backend.tools))
         others = tuple(b.name for b in self.pool if call.name in b.tools)
         hint = f"Did you mean: {', '.join(near)}?" if near else ""
+        if call.transparent:
+            return CallFailed(Recovery.TOOL_NOT_FOUND, f"Unknown tool: {call.name}.", hint)
         if others:
             hint = f"{hint} It exists on: {', '.join(others)}.".strip()
         if not hint:
@@ -81,21 +83,4 @@ class FindTool:
             f"Tool '{call.name}' not found on server '{backend.name}'.",
             hint,
             related=near or tuple(f"{name}:{call.name}" for name in others),
-        )
-
-
-def _refuse_withheld_tool(call: Call) -> None:
-    _refuse_withheld(call.backend, "tool", call.name)
-    own = call.instance.tool_view.own_name(call.name)
-    if own is not None and own != call.name:
-        _refuse_withheld(call.backend, "tool", own)
-
-
-def _refuse_withheld(backend: BackendServer, kind: str, name: str) -> None:
-    """Refuse an item whose definition is withheld."""
-    if reason := backend.services.vetting.withheld(backend.name, kind, name):
-        raise CallFailed(
-            Recovery.NOT_ALLOWED,
-            f"The {kind} '{name:.80}' of server '{backend.name}' is withheld: {reason}",
-            "An operator must review it first.",
         )

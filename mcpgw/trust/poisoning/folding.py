@@ -47,6 +47,12 @@ ESCAPE_SEQUENCE = re.compile(
     "\x1b\\][^\x07\x1b\x9c]{0,2000}(?:\x07|\x1b\\\\|\x9c)?|\x1b[@-Z\\\\^_]?|\x9b"
 )
 """Terminal commands (ECMA-48): colours, cursor movements, links."""
+SEGMENT = "\x1e"
+"""Separator of strings that are matched together; folding removes it from the strings."""
+_CAMEL = re.compile("(?<![A-Za-z])[a-z]{2,30}(?:[A-Z][a-z0-9]{1,30})+(?![A-Za-z])")
+_HUMP = re.compile("(?<=[a-z0-9])(?=[A-Z])")
+EXPANSION = 3
+"""Times its length that a text may grow when it is folded."""
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 """Control characters other than tabs and line ends."""
 
@@ -54,18 +60,24 @@ CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 def skeleton(text: str) -> str:
     """Return the text as a reader sees it: lower case, one alphabet, nothing invisible.
 
-    Compatibility forms (full width, bold, circled), marks on letters, and Cyrillic and Greek
-    look-alikes fold into plain letters. A text in one of those scripts matches only words folded
-    in the same way.
+    Names such as `readFile` become `read_file`. Compatibility forms (full width, bold, circled),
+    marks on letters, and Cyrillic and Greek look-alikes fold into plain letters. A text in one of
+    those scripts matches only words folded in the same way.
     """
     if text.isascii():
         if "\x1b" in text:
             text = ESCAPE_SEQUENCE.sub("", text)
-        return (text if text.isprintable() else CONTROL.sub("", text)).lower()
+        text = text if text.isprintable() else CONTROL.sub("", text)
+        return (text if text.islower() else _CAMEL.sub(_split_name, text)).lower()
+    text = text.replace("\ufdfa", "").replace("\ufdfb", "")
     visible = CONTROL.sub("", ESCAPE_SEQUENCE.sub("", _INVISIBLE.sub("", text)))
-    folded = unicodedata.normalize("NFKD", visible).casefold()
+    folded = unicodedata.normalize("NFKD", _CAMEL.sub(_split_name, visible)).casefold()
     if not folded.isascii():
         folded = unicodedata.normalize("NFKD", folded)
         folded = _MARKS.sub("", folded)
         folded = unicodedata.normalize("NFC", folded).translate(_FOLD)
     return folded
+
+
+def _split_name(match: re.Match[str]) -> str:
+    return _HUMP.sub("_", match[0])

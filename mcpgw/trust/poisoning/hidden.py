@@ -38,8 +38,14 @@ _JOINING_SCRIPT = re.compile(
 _PADDING = re.compile(
     r"(?<![^\S\n])[^\S\n]{40,}+|(?<!\s)(?:[^\S\n]*+\n){15,}+\s*+|([.\-_=*~·])\1{199,}+"
 )
+_COLOUR = re.compile("\x1b\\[(?:(?:0|1|3|4|22|23|24|3[1-79]|9[1-7])?;?){1,4}m")
+"""Colours and styles (SGR) in which a text stays visible."""
+_TABLE = frozenset("|│┃║")
+"""Lines of tables: what is beside them may be filled with spaces or dashes."""
 ROW = 200
 """Rows of dots or dashes from this length on are padding."""
+LINES = 15
+"""Ends of lines from which on there may be a gap of empty lines."""
 WIDE = 150
 """Gaps from this length on push text out of sight on any screen."""
 MANY = 8
@@ -68,9 +74,12 @@ def concealed(text: str) -> Iterator[Concealed]:
 
 
 def _terminal(text: str) -> Iterator[Concealed]:
-    command = ESCAPE_SEQUENCE.search(text)
-    if command:
-        yield Concealed(Severity.HIGH, "terminal-escape", command[0], "sends terminal commands")
+    commands = [command for command in ESCAPE_SEQUENCE.findall(text) if command]
+    if commands:
+        worst = next((each for each in commands if not _COLOUR.fullmatch(each)), "")
+        severity = Severity.HIGH if worst else Severity.MEDIUM
+        reason = "sends terminal commands"
+        yield Concealed(severity, "terminal-escape", worst or commands[0], reason)
         return
     control = CONTROL.search(text)
     if control:
@@ -81,6 +90,10 @@ def _terminal(text: str) -> Iterator[Concealed]:
 
 def _padding(text: str) -> Iterator[Concealed]:
     for gap in _PADDING.finditer(text.rstrip()):
+        if not _TABLE.isdisjoint(text[max(0, gap.start() - 2) : gap.start()]):
+            continue
+        if not _TABLE.isdisjoint(text[gap.end() : gap.end() + 2]):
+            continue
         wide = len(gap[0]) >= WIDE or gap[0].count("\n") >= 30
         severity = Severity.HIGH if wide else Severity.MEDIUM
         after = text[gap.end() : gap.end() + 60]
@@ -118,7 +131,8 @@ def _joiners(text: str) -> Iterator[Concealed]:
                 break
     misplaced += "".join(_FILLERS.findall(body))
     if misplaced:
-        long = len(misplaced) >= MANY
+        # One character repeated carries no message; nor does the filling of mail previews.
+        long = len(misplaced) >= MANY and len(set(misplaced) - {"\u034f"}) > 1
         severity = Severity.HIGH if long else Severity.MEDIUM
         yield Concealed(severity, "invisible-text", misplaced, "contains invisible characters")
 
@@ -139,8 +153,10 @@ def _directions(text: str) -> Iterator[Concealed]:
 def _mixed(text: str) -> Iterator[Concealed]:
     if LOOKALIKES.isdisjoint(text.casefold()):
         return
-    for match in re.finditer(r"[^\W\d_]{4,}", text):
+    for match in re.finditer(r"[^\W\d_]{4,60}", text):
         word = match[0]
+        if word.isascii():
+            continue
         plain = sum(letter.isascii() for letter in word)
         alike = sum(letter.casefold() in LOOKALIKES for letter in word)
         if plain and alike and plain + alike == len(word) and (plain > 1 or alike > 1):

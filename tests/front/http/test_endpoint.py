@@ -65,6 +65,19 @@ class TestInitialize:
             assert "60" == reply.headers["retry-after"]
             assert 1 == len(served.gateway_api.peers)
 
+    async def test_takes_the_place_of_a_session_that_nobody_uses(
+        self, mock_clock: trio.testing.MockClock
+    ) -> None:
+        """Abandoned sessions do not keep new clients out until they expire."""
+        async with serving(max_sessions=2, session_ttl=1000.0) as served:
+            abandoned, listening = await begin(served), await begin(served)
+            assert 200 == (await listening.listen()).status
+            mock_clock.jump(100)
+            client = await served.connect()
+            assert 200 == (await client.initialize()).status
+            assert 404 == (await (await reconnect(served, abandoned)).post(tool("echo"))).status
+            assert 503 == (await (await served.connect()).initialize()).status
+
     async def test_twice_in_a_session_goes_to_the_session(self) -> None:
         """A second `initialize` with a session id begins no other session."""
         async with serving() as served:
@@ -429,6 +442,35 @@ class TestBatches:
 
             assert (400, -32600) == (reply.status, reply.code)
             assert [] == served.gateway_api.served
+
+
+class TestLeniency:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"jsonrpc":"2.0","id":1,"method":"ping","params":null}',
+            b'{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}',
+            b'{"jsonrpc":"2.0","id":1.0,"method":"ping"}',
+            b'\xef\xbb\xbf{"jsonrpc":"2.0","id":1,"method":"ping"}',
+            b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"\xff"}}',
+        ],
+    )
+    async def test_what_the_official_servers_accept(self, body: bytes) -> None:
+        async with serving() as served:
+            client = await begin(served)
+            reply = await client.request(
+                "POST", body=body, headers={"Content-Length": str(len(body))}
+            )
+            assert 200 == reply.status
+            assert {} == reply.json["result"]
+
+    async def test_the_protocol_version_may_be_left_out(self) -> None:
+        """A server without the header assumes 2025-03-26 (MCP 2025-11-25, transports)."""
+        async with serving() as served:
+            client = await begin(served)
+            client.version = None
+            reply = await client.post(call("ping"))
+            assert {} == reply.json["result"]
 
 
 class TestStandaloneStream:

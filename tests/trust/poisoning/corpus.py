@@ -12,7 +12,7 @@ from mcpgw.config import yamlfile
 from mcpgw.trust.poisoning import Finding, Severity, scan_definition, scan_server, worst
 
 HERE = Path(__file__).parent
-SHARED = HERE.parents[1] / "../shared/data/tool-search/tools.json"
+SHARED = HERE.parents[2] / "../shared/data/tool-search/tools.json"
 
 
 def entries(name: str, *, held_out: bool) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ def test_the_corpora_are_large_and_varied() -> None:
 def test_poisoned_definitions_are_found() -> None:
     """Of the definitions that the rules were made on, nine in ten are kept out."""
     high, found = shares([scan(entry) for entry in entries("poisoned", held_out=False)])
-    assert high >= 0.93
+    assert high >= 0.95
     assert found >= 0.97
 
 
@@ -36,18 +36,18 @@ def test_honest_definitions_that_sound_suspicious_are_let_in() -> None:
     """Definitions that speak of secrets, prompts and orders honestly are hardly ever accused."""
     high, found = shares([scan(entry) for entry in entries("honest", held_out=False)])
     assert high == 0.0
-    assert found <= 0.03
+    assert found <= 0.06
 
 
 def test_unseen_honest_definitions_are_let_in() -> None:
     """So are those that the rules were not made on."""
     high, found = shares([scan(entry) for entry in entries("honest", held_out=True)])
-    assert high <= 0.02
-    assert found <= 0.02
+    assert high <= 0.035
+    assert found <= 0.07
 
 
 def test_public_servers_are_let_in() -> None:
-    """At most one in two hundred tools of public servers is kept out."""
+    """Of the tools of public servers none is kept out."""
     high, found = shares([scan_definition("tool", tool) for tool in public_tools()])
-    assert high <= 0.005
-    assert found <= 0.02
+    assert high == 0.0
+    assert found <= 0.01
