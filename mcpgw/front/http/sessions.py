@@ -158,7 +158,7 @@ class HttpSessions:
         A client that abandoned it is most likely gone; any other opens a new session.
         """
         idle = max(self, key=HttpSession.idle_time, default=None)
-        full = len(self._open) >= self.settings.max_sessions
+        full = len(self._open) + self._opening >= self.settings.max_sessions
         if full and idle is not None and idle.idle_time() >= EVICT_AFTER:
             log.info("http.session_evicted", idle_seconds=round(idle.idle_time()))
             self.end(idle)
