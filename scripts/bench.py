@@ -21,6 +21,8 @@ alike. How to read the output:
 - *APIs*: capability files: loaded for the first time and again, imported from a document of 500
   operations, withdrawn after a change; and calls to an API on this machine, compared with
   FastMCP's server of the same OpenAPI document.
+- *OpenAPI*: the processor time of `cap import` for a document of 600 operations with deep
+  responses, compared with openapi-mcp-generator if it is installed.
 - *Search*: the results of `bench_search.py` (`scripts/bench search`).
 - *Tokens*: the results of `bench_tokens.py` (`scripts/bench tokens`).
 
@@ -47,6 +49,7 @@ from benchlib.apis import measure_apis
 from benchlib.by_http import measure_http
 from benchlib.calls import measure_calls, measure_large, measure_six
 from benchlib.machine import load_average, machine, versions
+from benchlib.openapi import measure_openapi
 from benchlib.programs import Setup, find_setup
 from benchlib.publish import publish
 from benchlib.start import measure_start
@@ -59,6 +62,7 @@ PARTS = {
     "large": measure_large,
     "http": measure_http,
     "apis": measure_apis,
+    "openapi": measure_openapi,
 }
 
 

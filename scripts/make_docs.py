@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import docs_capabilities
 import docs_tables as tables
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -26,6 +27,7 @@ PARTS: Final[dict[str, Callable[[], list[str]]]] = {
     "token-savings": tables.token_savings,
     "layers": tables.layers,
     "nursery-tree": tables.nursery_tree,
+    **docs_capabilities.PARTS,
 }
 """Parts that pages can include between markers."""
 SECTIONS: Final[tuple[tuple[str, str, Callable[[], list[str]]], ...]] = (

@@ -115,7 +115,7 @@ class Connection:
             return None
         method, key = LISTS[name]
         entries: list[dict[str, Any]] = []
-        seen: set[str] = set()
+        seen: set[Any] = set()
         params: Params = {}
         for _ in range(MAX_PAGES):
             try:
@@ -128,8 +128,12 @@ class Connection:
             if isinstance(page, list):
                 entries.extend(entry for entry in page if isinstance(entry, dict))
             cursor = result.get("nextCursor")
-            if not isinstance(cursor, str) or cursor in seen:
+            # Some servers number their pages.
+            valid = isinstance(cursor, (str, int, float)) and not isinstance(cursor, bool)
+            if not valid or cursor in seen:
                 break
             seen.add(cursor)
             params = {"cursor": cursor}
+        else:
+            log.warning("list.cut", server=self.peer.name, list=name, pages=MAX_PAGES)
         return tuple(entries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
@@ -189,22 +190,23 @@ class BackendInstance:
             self.want()
             await self._changed.park()
 
-    async def learned(self, *, again: bool = False) -> None:
-        """Wait for the live lists (`again`: read once more); start it, or raise Unavailable."""
+    async def learned(self, *, again: bool = False, patience: float = math.inf) -> None:
+        """Wait for the live lists (`again`: read once more), `patience` seconds at most from when
+        it is ready; start it, or raise Unavailable."""
         if again and self.connection is not None and self.connection.listed.is_set():
-            return await self.lists.refresh()
+            with trio.move_on_after(patience):
+                await self.lists.refresh()
+            return
         for _ in range(max(1, self.failsafe.retry.max_attempts)):
             connection = await self.connected()
-            while self.connection is connection and not connection.listed.is_set():
-                await self._changed.park()
-            if connection.listed.is_set():
-                return None
+            if await self.lists_read(connection, patience) or self.connection is connection:
+                return
         await self.settled()
         raise Unavailable(self.situation())
 
     async def lists_read(self, connection: Connection, patience: float) -> bool:
-        """Wait until the tools of a connection were read or cannot be; return whether so."""
-        with trio.move_on_after(patience):
+        """Wait up to `patience` seconds from when it was ready for its tools; return if known."""
+        with trio.CancelScope(deadline=self.restarts.ready_at + patience):
             while self.connection is connection and not connection.listed.is_set():
                 await self._changed.park()
         return connection.listed.is_set()

@@ -163,20 +163,21 @@ class ListSync:
         self.live, self.problems = frozenset(), {}
         try:
             async with trio.open_nursery() as nursery:
-                await self._sync(connection, ListReader(connection, nursery))
+                await self._sync(connection, ListReader(connection, nursery), nursery)
                 nursery.cancel_scope.cancel()
         finally:
             self._readers -= 1
             self._refreshed.unpark_all()
 
-    async def _sync(self, connection: Connection, reader: ListReader) -> None:
+    async def _sync(
+        self, connection: Connection, reader: ListReader, nursery: trio.Nursery
+    ) -> None:
         names, requested, taken, complete = ALL, self._requested, False, False
         self._level_wanted = True
         while True:
-            try:
-                await self._send_log_level(connection)
-            except ConnectionLost:
-                return
+            if self._level_wanted:
+                self._level_wanted = False
+                nursery.start_soon(self._send_log_level, connection)
             if names or reader.late:
                 lists = await reader.read(names) if names else reader.take()
                 if reader.lost:
@@ -222,12 +223,11 @@ class ListSync:
         return float("inf") if notifies else self.services.list_ttl
 
     async def _send_log_level(self, connection: Connection) -> None:
-        level, wanted = self.log_level(), self._level_wanted
-        self._level_wanted = False  # before waiting: it may change again meanwhile
-        if wanted and level is not None and connection.declares("logging"):
+        level = self.log_level()
+        if level is not None and connection.declares("logging"):
             try:
                 await connection.request("logging/setLevel", {"level": level})
-            except RpcError as error:
+            except (RpcError, ConnectionLost) as error:
                 log.info("backend.log_level_refused", server=self.server, reason=str(error))
 
     async def _take(

@@ -15,6 +15,7 @@ from mcpgw.capabilities.bodies import FILLER
 from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.model import Provider
 from mcpgw.capabilities.processes import OutputTooLarge, run_program
+from mcpgw.capabilities.responses import load_json
 from mcpgw.capabilities.templating import Missing, Values, as_text, fill_text
 
 PASSED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "USER", "TERM")
@@ -122,7 +123,7 @@ async def run_command(
     if config.output == "text":
         return text
     try:
-        return json.loads(text)
+        return load_json(text)
     except (ValueError, RecursionError):
         if config.output == "json":
             start = text.strip()[:120]

@@ -5,9 +5,6 @@ cache → rate limit → for each provider: secrets → request → circuit brea
 
 from __future__ import annotations
 
-import json
-import random
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +13,6 @@ from urllib.parse import urlsplit
 import attrs
 import trio
 
-from mcpgw.backends.breaker import CircuitBreaker
 from mcpgw.backends.rate_limit import TokenBucket
 from mcpgw.capabilities import requests
 from mcpgw.capabilities.api_protocols import request_draft, select_result
@@ -24,13 +20,15 @@ from mcpgw.capabilities.bodies import FILLER, with_files
 from mcpgw.capabilities.commands import run_command
 from mcpgw.capabilities.credentials import Credentials
 from mcpgw.capabilities.errors import CallProblem, failure
-from mcpgw.capabilities.http_sender import HttpRequest, HttpResponse, Sender, retry_after
-from mcpgw.capabilities.model import REPEATABLE, SAFE_METHODS, Capability, Provider
+from mcpgw.capabilities.http_calls import CallState, HttpCalls
+from mcpgw.capabilities.http_sender import HttpRequest, Sender
+from mcpgw.capabilities.inputs import with_defaults
+from mcpgw.capabilities.model import Capability, Provider
+from mcpgw.capabilities.outcomes import check_success, extras_of, with_extras
 from mcpgw.capabilities.pagination import append_page, next_draft
-from mcpgw.capabilities.redaction import encodings_of, redacted
-from mcpgw.capabilities.response_cache import ResponseCache
+from mcpgw.capabilities.response_cache import Answer, ResponseCache
 from mcpgw.capabilities.response_view import FULL, PLAIN, transformed, view_of
-from mcpgw.capabilities.responses import Blob, content_blocks, error_text, parse_response, pick
+from mcpgw.capabilities.responses import Blob, content_blocks, load_json, parse_response, pick
 from mcpgw.capabilities.templating import Inputs, Missing
 from mcpgw.observe.log import get_logger
 from mcpgw.transports.address_policy import AllowedNetworks
@@ -39,12 +37,8 @@ log = get_logger("mcpgw.capabilities")
 
 CallTool = Callable[[str, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 """Calls a tool of an MCP server; takes server, tool and arguments."""
-RETRIED: Final = frozenset({429, 502, 503, 504})
-"""Statuses after which a request is retried (RFC 9110, RFC 6585)."""
-FAILING: Final = frozenset({429, *range(500, 600)})
-"""Statuses after which the next provider is tried."""
-LONGEST_WAIT: Final = 30.0
-"""The longest Retry-After that is waited for, in seconds."""
+CACHED_FOR: Final = "gateway/cached_for_s"
+"""The key of `_meta` that has the age of a cached response, in seconds."""
 ALLOWED: Final = (
     "To allow it, set `network: {allow_private: true}` in the file, and add the host or its"
     " network to `capabilities.allow_private` in gateway.yaml."
@@ -70,8 +64,11 @@ class Executor:
     inside: tuple[str, ...] = ()
     commands_allowed: Callable[[Path | None, str], str] = lambda path, pin: ""
     _cache: ResponseCache = attrs.field(factory=ResponseCache)
-    _breakers: dict[str, CircuitBreaker] = attrs.field(factory=dict)
     _buckets: dict[tuple[str, str], TokenBucket] = attrs.field(factory=dict)
+    _http: HttpCalls = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._http = HttpCalls(self.sender)
 
     async def call(
         self,
@@ -82,6 +79,7 @@ class Executor:
         path: Path | None = None,
         fresh: bool = False,
         view: str = PLAIN,
+        deadline: float = float("inf"),
     ) -> dict[str, Any]:
         """Call a capability and return the result of `tools/call`.
 
@@ -95,38 +93,56 @@ class Executor:
           fresh: whether to bypass the response cache.
           view: `plain`, `projected` (in the common form) or `full` (without the reductions of
             `response_transform`).
+          deadline: when the caller stops waiting, by Trio's clock.
         """
-        inputs = with_defaults(capability.schema.input, arguments)
-        used: set[str] = set()
+        inputs = with_defaults(capability, arguments)
+        state = CallState(deadline)
         try:
-            value = await self._cache.get(
+            answer, age = await self._cache.get(
                 capability,
                 content_hash,
                 inputs,
-                lambda: self._try_providers(capability, inputs, path, used),
+                lambda: self._try_providers(capability, inputs, path, state),
                 fresh=fresh or view == FULL,
             )
-            return self._result(capability, view_of(capability, value, view))
+            value = with_extras(view_of(capability, answer.value, view), answer.extras)
+            result = self._result(capability, value)
         except CallProblem as problem:
             text = f"{problem} {ALLOWED}" if problem.inside else str(problem)
-            return failure(_redact(text, used))
+            return failure(state.redacted(text), problem.status)
+        finally:
+            if state.sources and not capability.read_only:
+                self._cache.written(state.sources)
+        if age is not None:
+            result["_meta"] = {CACHED_FOR: round(age, 1)}
+        return result
 
     # -- providers -------------------------------------------------------------------------------
 
     async def _try_providers(
-        self, capability: Capability, inputs: Mapping[str, Any], path: Path | None, used: set[str]
-    ) -> Any:
+        self, capability: Capability, inputs: Mapping[str, Any], path: Path | None, state: CallState
+    ) -> Answer:
         await self._wait_for_rate(capability)
+        if capability.auth.used:
+            # Services of one account share data: what one changes, another one may list.
+            state.sources.add(f"account {capability.auth.key}")
         problems: list[str] = []
         for place, provider in enumerate(capability.providers):
+            state.extras.clear()
             try:
-                value = await self._call_provider(capability, provider, inputs, path, used)
-                value = _redact(value, used)
-                return transformed(value, capability.transform)
+                value = await self._call_provider(capability, provider, inputs, path, state)
+                value = state.redacted(value)
+                return Answer(
+                    transformed(value, capability.transform),
+                    state.redacted(dict(state.extras)),
+                    state.cacheable_for,
+                    frozenset(state.sources),
+                )
             except CallProblem as problem:
                 problems.append(str(problem))
                 last = place == len(capability.providers) - 1
-                harmless = capability.repeatable or not problem.sent
+                # An idempotent call is not: another provider would do it a second time.
+                harmless = capability.read_only or not problem.sent
                 if last or not problem.again or not harmless:
                     text = problems[0] if len(problems) == 1 else "; then ".join(problems)
                     raise attrs.evolve(problem, message=text) from None
@@ -153,37 +169,43 @@ class Executor:
         provider: Provider,
         inputs: Mapping[str, Any],
         path: Path | None,
-        used: set[str],
+        state: CallState,
     ) -> Any:
         inputs = {**provider.config.static_params, **inputs}
         secrets = {
             reference: await self.credentials.optional(reference)
             for reference in requests.secret_references(provider)
         }
-        used.update(value for value in secrets.values() if value)
+        state.secrets.update(value for value in secrets.values() if value)
         values = requests.values_of(inputs, secrets)
         if provider.service == "cli":
             refused = self.commands_allowed(path, capability.sha256)
             if refused:
                 raise CallProblem(refused)
             folder = path.parent if path is not None else Path.cwd()
-            return await run_command(provider, values, self.credentials.environ(), folder)
+            state.sources.add(f"command {provider.config.command[0]}")
+            printed = await run_command(provider, values, self.credentials.environ(), folder)
+            check_success(provider, printed, provider.config.command[0], state)
+            return printed
         if provider.service == "mcp":
-            return await self._tool(provider, inputs, values)
-        credential = await self._credential(capability, used)
+            state.sources.add(f"server {provider.config.server}")
+            result = await self._tool(provider, inputs, values)
+            check_success(provider, result, provider.config.server, state)
+            return pick(result, provider.config.response_path)
+        credential = await self._credential(capability, state)
         try:
-            return await self._over_http(capability, provider, inputs, values, credential, used)
+            return await self._over_http(capability, provider, inputs, values, credential, state)
         except CallProblem as problem:
             if not (problem.unauthorized and credential):
                 raise
             # A refused request had no effect. The credential may have been renewed or replaced.
-            renewed = await self._renewed(capability, credential, used)
+            renewed = await self._renewed(capability, credential, state)
             if renewed in ("", credential):
                 raise
-        return await self._over_http(capability, provider, inputs, values, renewed, used)
+        return await self._over_http(capability, provider, inputs, values, renewed, state)
 
     async def _credential(
-        self, capability: Capability, used: set[str], *, rejected: str = ""
+        self, capability: Capability, state: CallState, *, rejected: str = ""
     ) -> str:
         auth = capability.auth
         if not auth.used:
@@ -195,13 +217,13 @@ class Executor:
             if auth.required:
                 raise
             return ""
-        used.add(found)
+        state.secrets.add(found)
         return found
 
-    async def _renewed(self, capability: Capability, rejected: str, used: set[str]) -> str:
+    async def _renewed(self, capability: Capability, rejected: str, state: CallState) -> str:
         """Return the credential that replaces a refused one, "" if there is none."""
         try:
-            return await self._credential(capability, used, rejected=rejected)
+            return await self._credential(capability, state, rejected=rejected)
         except CallProblem as problem:
             log.info("credential.not_renewed", capability=capability.name, reason=str(problem))
             return ""
@@ -223,7 +245,7 @@ class Executor:
             raise CallProblem(
                 f"'{config.server}' timed out after {provider.timeout:g} s.", sent=True
             )
-        return _tool_value(result, config.response_path)
+        return _tool_value(result)
 
     # -- HTTP --------------------------------------------------------------------------------------
 
@@ -234,28 +256,33 @@ class Executor:
         inputs: Mapping[str, Any],
         values: Inputs,
         credential: str,
-        used: set[str],
+        state: CallState,
     ) -> Any:
-        address_policy = self._networks(capability)
         draft = request_draft(capability, provider, inputs, values, credential)
         # A value in the host of the URL is an address, not a secret.
-        used -= {each for each in used if each in urlsplit(draft.url).netloc}
+        state.secrets -= {each for each in state.secrets if _is_address(each, draft.url)}
+        networks = self._networks(capability)
+        address_policy = _address_policy(networks, draft.url, state)
         if files := draft.files():
-            fetched = {url: await self._fetch(url, provider, address_policy) for url in files}
+            # Fetched without credentials, so the rule for those does not apply.
+            fetched = {url: await self._fetch(url, provider, networks) for url in files}
             draft = attrs.evolve(draft, body=with_files(draft.body, fetched))
         whole: Any = None
+        more: requests.Draft | None = None
         rule = provider.config.pagination
         pages = rule.max_pages if rule is not None else 1
         for page in range(1, pages + 1):
-            response = await self._send(
-                capability, provider, draft.outgoing(), address_policy, values
+            response = await self._http.send(
+                capability, provider, draft.outgoing(), address_policy, state
             )
             value = parse_response(response, provider.config.response_format)
+            check_success(provider, value, urlsplit(draft.url).netloc, state)
             whole = value if page == 1 or rule is None else append_page(rule, whole, value)
             more = next_draft(rule, draft, value, response, page) if rule is not None else None
-            if more is None:
+            if more is None or page == pages:
                 break
             draft = more
+        state.extras |= extras_of(provider.config, response, value, more)
         return select_result(provider, whole)
 
     async def _fetch(
@@ -274,59 +301,6 @@ class Executor:
             )
         return response.content, response.kind
 
-    async def _send(
-        self,
-        capability: Capability,
-        provider: Provider,
-        outgoing: HttpRequest,
-        address_policy: AllowedNetworks,
-        values: Inputs,
-    ) -> HttpResponse:
-        """Send a request and retry it if that is safe; raise for an error response."""
-        breaker = self._breakers.setdefault(outgoing.host, _new_breaker())
-        rule = capability.retry
-        attempt = 1
-        while True:
-            permit = breaker.admit()
-            if permit is None:
-                raise CallProblem(
-                    f"{outgoing.host} failed several times in a row; retry in"
-                    f" {breaker.retry_after():.0f} s.",
-                    again=True,
-                )
-            wait: float | None = None
-            try:
-                response = await self.sender.send(
-                    outgoing,
-                    address_policy=address_policy,
-                    timeout=provider.timeout,
-                    limit=provider.max_bytes,
-                )
-            except CallProblem as problem:
-                if problem.again:
-                    permit.failure(str(problem), common=True)
-                safe = not problem.sent or _may_repeat(capability, provider, outgoing)
-                if not (problem.again and safe and attempt < rule.attempts):
-                    raise
-            else:
-                if response.status >= 500:
-                    permit.failure(f"HTTP {response.status}", common=True)
-                else:
-                    permit.success()
-                if response.status < 400:
-                    return response
-                wait = retry_after(response.headers, time.time())
-                may = _may_repeat(capability, provider, outgoing)
-                if response.status not in RETRIED or not may or attempt >= rule.attempts:
-                    raise _refusal(outgoing, response, wait)
-                if wait is not None and wait > LONGEST_WAIT:
-                    raise _refusal(outgoing, response, wait)
-            finally:
-                permit.release()
-            pause = min(rule.max_backoff, rule.initial_backoff * 2 ** (attempt - 1))
-            await trio.sleep(pause * random.uniform(0.8, 1.2) if wait is None else wait)  # noqa: S311
-            attempt += 1
-
     def _result(self, capability: Capability, value: Any) -> dict[str, Any]:
         blocks = content_blocks(value, f"capability://{capability.name}")
         result: dict[str, Any] = {"content": blocks, "isError": False}
@@ -337,11 +311,7 @@ class Executor:
         return result
 
 
-def _new_breaker() -> CircuitBreaker:
-    return CircuitBreaker(failure_threshold=5, success_threshold=1, reset_timeout=30.0)
-
-
-def _tool_value(result: Mapping[str, Any], path: str) -> Any:
+def _tool_value(result: Mapping[str, Any]) -> Any:
     """Return the result of an MCP tool as a value."""
     blocks = result.get("content") or []
     texts = [
@@ -355,46 +325,37 @@ def _tool_value(result: Mapping[str, Any], path: str) -> Any:
     if value is None:
         text = "\n".join(texts)
         try:
-            value = json.loads(text)
+            value = load_json(text)
         except (ValueError, RecursionError):
             return text
-    return pick(value, path)
+    return value
 
 
-def _may_repeat(capability: Capability, provider: Provider, outgoing: HttpRequest) -> bool:
-    if capability.repeatable:
-        return True
-    methods = REPEATABLE if capability.metadata.idempotent is not False else SAFE_METHODS
-    return provider.service == "rest" and outgoing.method in methods
+def _address_policy(networks: AllowedNetworks, url: str, state: CallState) -> AllowedNetworks:
+    """Return the addresses that a request may go to.
+
+    A credential may go over http only to a private address that both the file and the operator
+    allow, such as a device at home; never to a public one.
+
+    Args:
+      networks: the private hosts and networks that both allow.
+      url: the URL of the request.
+      state: the call with its secrets.
+    """
+    if state.secrets and requests.is_unencrypted(url):
+        if not networks.inside:
+            requests.check_encryption(url)
+        return AllowedNetworks(networks.inside, private_only=True)
+    return networks
 
 
-def _refusal(outgoing: HttpRequest, response: HttpResponse, wait: float | None) -> CallProblem:
-    reason = error_text(response)
-    text = f"{outgoing.host} returned HTTP {response.status}"
-    text += f": {reason}" if reason else ""
-    if response.status in (401, 403):
-        text += " (The credential was rejected, or lacks the permission.)"
-    if wait is not None:
-        text += f" (Retry after {wait:.0f} s.)"
-    return CallProblem(
-        text,
-        again=response.status in FAILING,
-        sent=response.status not in (401, 429, 503),
-        unauthorized=response.status == 401,
-    )
+def _is_address(secret: str, url: str) -> bool:
+    """Return whether an environment variable holds the origin or host of a URL, not a secret.
 
-
-def with_defaults(schema: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments with the schema's defaults; null counts as missing."""
-    inputs = {name: value for name, value in arguments.items() if value is not None}
-    properties = schema.get("properties") if schema else None
-    for name, each in properties.items() if isinstance(properties, Mapping) else ():
-        if name not in inputs and isinstance(each, Mapping) and each.get("default") is not None:
-            inputs[name] = each["default"]
-    return inputs
-
-
-def _redact(value: Any, secrets: set[str]) -> Any:
-    """Redact secrets in all texts of a value, since an API may echo them."""
-    forms = encodings_of(secrets)
-    return redacted(value, forms) if forms else value
+    A whole URL may be secret, such as that of an incoming webhook, which has a token in its path.
+    """
+    if "://" in secret:
+        parts = urlsplit(secret)
+        plain = parts.path in ("", "/") and not parts.query and "@" not in parts.netloc
+        return plain and url.startswith(secret)
+    return secret in urlsplit(url).netloc

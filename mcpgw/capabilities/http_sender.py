@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
 import attrs
 import trio
 
+from mcpgw.capabilities.connection_errors import cause_of
 from mcpgw.capabilities.errors import CallProblem
 from mcpgw.transports.address_policy import AllowedNetworks, Refused, Unreachable
 from mcpgw.transports.http_exchange import read_bounded
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mcpgw.transports.network import Network
 
 MOST_REDIRECTS: Final = 5
+CLOSING: Final = 1.0
+"""Seconds for closing a response."""
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _PLAIN_HEADERS: Final = frozenset(
     {"accept", "accept-language", "user-agent", "content-type", "content-length"}
@@ -51,6 +53,8 @@ class HttpResponse:
     headers: Mapping[str, str]
     content: bytes = attrs.field(repr=False)
     url: str = attrs.field(repr=False)
+    after_write: bool = False
+    """The response to a GET, to which another request was redirected after it had taken effect."""
 
     @property
     def kind(self) -> str:
@@ -85,7 +89,8 @@ class Sender:
     async def aclose(self) -> None:
         """Close all connections."""
         for client in self._clients.values():
-            await client.aclose()
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSING):
+                await client.aclose()
         self._clients.clear()
 
     async def send(
@@ -93,8 +98,9 @@ class Sender:
     ) -> HttpResponse:
         """Send a request, follow redirects and return the complete response.
 
-        A redirect is followed if the request is safe (GET or HEAD), or if the redirect turns it
-        into a GET. Credentials are never sent to another origin.
+        A redirect is followed if the request is safe (GET or HEAD), if the redirect turns it into
+        a GET, or if it keeps the method and leads to the same origin. Credentials and bodies are
+        never sent to another origin.
 
         Args:
           outgoing: the request.
@@ -113,13 +119,19 @@ class Sender:
     async def _follow(
         self, outgoing: HttpRequest, address_policy: AllowedNetworks, limit: int
     ) -> HttpResponse:
+        after_write = False
         for _ in range(MOST_REDIRECTS + 1):
-            response = await self._exchange(outgoing, address_policy, limit)
-            location = response.headers.get("location")
-            if response.status not in _REDIRECTS or not location:
-                return response
-            outgoing = _redirected(outgoing, response.status, location)
-        raise CallProblem(f"{outgoing.host}: too many redirects.")
+            try:
+                response = await self._exchange(outgoing, address_policy, limit)
+                location = response.headers.get("location")
+                if response.status not in _REDIRECTS or not location:
+                    return attrs.evolve(response, after_write=after_write)
+                following = _redirected(outgoing, response.status, location)
+            except CallProblem as problem:
+                raise attrs.evolve(problem, sent=problem.sent or after_write) from None
+            after_write = after_write or following.method != outgoing.method
+            outgoing = following
+        raise CallProblem(f"{outgoing.host}: too many redirects.", sent=after_write)
 
     async def _exchange(
         self, outgoing: HttpRequest, address_policy: AllowedNetworks, limit: int
@@ -147,7 +159,8 @@ class Sender:
             try:
                 content = await read_bounded(response, limit)
             finally:
-                with trio.CancelScope(shield=True):
+                # A server that keeps the connection busy must not hold up a cancelled call.
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSING):
                     await response.aclose()
         except Refused as error:
             raise CallProblem(f"Request refused: {error}.", inside=True) from None
@@ -155,13 +168,15 @@ class Sender:
             raise CallProblem(f"{outgoing.host} cannot be reached: {error}.", again=True) from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise CallProblem(
-                f"{outgoing.host} cannot be reached: {_reason(error)}.", again=True
+                f"{outgoing.host} cannot be reached: {cause_of(error, outgoing.url)}.", again=True
             ) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
-            raise CallProblem(f"Invalid request: {_reason(error)}.") from None
+            raise CallProblem(f"Invalid request: {cause_of(error, outgoing.url)}.") from None
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise CallProblem(
-                f"No response from {outgoing.host}: {_reason(error)}.", again=True, sent=True
+                f"No response from {outgoing.host}: {cause_of(error, outgoing.url)}.",
+                again=True,
+                sent=True,
             ) from None
         if content is None:
             raise CallProblem(
@@ -190,43 +205,48 @@ def _check_url(url: str) -> None:
 
 
 def _redirected(outgoing: HttpRequest, status: int, location: str) -> HttpRequest:
-    url = urljoin(outgoing.url, location)
+    """Return the request that follows a redirect.
+
+    301 and 302 turn a POST into a GET, 303 any request; all others keep method and body
+    (RFC 9110, sections 15.4.2 to 15.4.9).
+
+    Raises:
+      CallProblem: it must not be followed.
+    """
+    try:
+        url = urljoin(outgoing.url, location)
+        same = origin_of(url) == origin_of(outgoing.url)
+    except ValueError:
+        raise CallProblem(f"{outgoing.host} redirects to an invalid URL.", sent=True) from None
     safe = outgoing.method in ("GET", "HEAD")
-    # RFC 9110, sections 15.4.2 to 15.4.4: the redirected request is a GET.
-    as_get = status == 303 or (status in (301, 302) and outgoing.method == "POST")
-    if not (safe or as_get):
+    as_get = not safe and (status == 303 or (status in (301, 302) and outgoing.method == "POST"))
+    if not (safe or as_get or same):
+        target = url.partition("?")[0][:200]
         raise CallProblem(
-            f"{outgoing.host} redirects a {outgoing.method} to {urlsplit(url).netloc}; redirects"
-            " of requests with a body are not followed.",
+            f"{outgoing.host} redirects the {outgoing.method} to another origin, {target}, which"
+            " must not get its body. If it is right, use it as the capability's base_url.",
             sent=True,
         )
-    old, new = urlsplit(outgoing.url), urlsplit(url)
     headers = dict(outgoing.headers)
-    if (old.scheme, old.netloc.lower()) != (new.scheme, new.netloc.lower()):
+    if not same:
         headers = {name: value for name, value in headers.items() if name in _PLAIN_HEADERS}
-        if old.scheme == "https" and new.scheme == "http":
-            raise CallProblem(f"Redirect of {outgoing.host} from https to http refused.")
-    if as_get and not safe:
+        if outgoing.url.startswith("https:") and url.startswith("http:"):
+            raise CallProblem(
+                f"Redirect of {outgoing.host} from https to http refused.", sent=not safe
+            )
+    if as_get:
         headers = {n: v for n, v in headers.items() if not n.lower().startswith("content-")}
         return HttpRequest("GET", url, headers)
     return attrs.evolve(outgoing, url=url, headers=headers)
 
 
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the delay of a Retry-After header in seconds, None without one.
+def origin_of(url: str) -> str:
+    """Return the origin of a URL: scheme, host and port (RFC 6454, section 4).
 
-    Args:
-      headers: the headers by their names in lower case.
-      now: Unix time, for a header with a date (RFC 9110, section 10.2.3).
+    Raises:
+      ValueError: the URL is invalid.
     """
-    value = headers.get("retry-after", "").strip()
-    if value.isdecimal() and len(value) < 10:
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, TypeError, IndexError):
-        return None
-
-
-def _reason(error: Exception) -> str:
-    return (str(error)[:200] or type(error).__name__).rstrip(".")
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    port = parts.port or {"http": 80, "https": 443}.get(scheme)
+    return f"{scheme}://{(parts.hostname or '').rstrip('.')}:{port}"

@@ -6,7 +6,6 @@ scan of their texts for tool poisoning.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +22,7 @@ from mcpgw.capabilities.entries import (
     read_file,
     stamp_of,
 )
+from mcpgw.capabilities.file_trust import judge, mismatch
 from mcpgw.capabilities.metadata_cache import MetadataCache
 from mcpgw.capabilities.model import Capability
 from mcpgw.capabilities.parsing import read_capability
@@ -56,12 +56,35 @@ class Changes:
         return bool(self.added or self.removed or self.changed)
 
 
+Places = tuple[tuple[Path, ...], frozenset[Path]]
+"""The configured folders, and those of the package, which are scanned once."""
+
+
+@attrs.frozen
+class Contents:
+    """The result of a scan, which is never changed afterwards."""
+
+    places: Places = ((), frozenset())
+    entries: Mapping[Path, Entry] = attrs.field(factory=dict)
+    by_name: Mapping[str, Entry] = attrs.field(factory=dict)
+    """The usable capabilities."""
+    refused: Mapping[Path, str] = attrs.field(factory=dict)
+    """Files that cannot be used, with the reason."""
+    approved: Mapping[str, ApprovedFile] = attrs.field(factory=dict)
+    quarantined: Mapping[str, QuarantinedFile] = attrs.field(factory=dict)
+    approvals_version: int | None = None
+    policy: str = ""
+    pulled: tuple[str, ...] = ()
+    """Names of capabilities that this scan has quarantined."""
+
+
 @attrs.define(eq=False)
 class Library:
     """Capabilities by name.
 
     If two folders have a capability of the same name, the later folder wins; within one folder,
-    it is an error of the second file. All methods that access files block.
+    it is an error of the second file. All methods that access files block. `read_folders` may run
+    in a worker thread: it changes nothing that the other methods read; `apply` uses its result.
 
     Args:
       cache: the file of the metadata cache; None for no cache.
@@ -76,21 +99,12 @@ class Library:
     scan_version: str = ""
     poisoning: str = "block"
     """Action for files with tool poisoning: `block`, `warn` or `off`."""
-    _folders: tuple[Path, ...] = ()
-    _fixed: frozenset[Path] = frozenset()
-    """Folders that are part of the package; they are scanned once."""
-    _entries: dict[Path, Entry] = attrs.field(factory=dict)
-    _by_name: dict[str, Entry] = attrs.field(factory=dict)
-    _refused: dict[Path, str] = attrs.field(factory=dict)
-    """Files that cannot be used, with the reason."""
+    _places: Places = ((), frozenset())
+    _contents: Contents = attrs.field(factory=Contents)
     _read: dict[Path, tuple[str, Capability]] = attrs.field(factory=dict)
-    _approved: dict[str, ApprovedFile] = attrs.field(factory=dict)
-    _quarantined: dict[str, QuarantinedFile] = attrs.field(factory=dict)
-    _approvals_seen: int | None = None
     _metadata: MetadataCache = attrs.field(init=False)
-    _fixed_entries: dict[Path, Entry] | None = None
-    _scanned: bool = False
-    _policy_seen: str = ""
+    _fixed_entries: tuple[frozenset[Path], Mapping[Path, Entry]] | None = None
+    """Entries of the package's folders; only used by `read_folders`."""
 
     def __attrs_post_init__(self) -> None:
         self._metadata = MetadataCache(self.cache, self.scan_version)
@@ -102,46 +116,45 @@ class Library:
           folders: configured folders, which every refresh checks for changes.
           fixed: folders of the package, which have the lowest precedence.
         """
-        if folders != self._folders or frozenset(fixed) != self._fixed:
-            self._folders, self._fixed = folders, frozenset(fixed)
-            self._fixed_entries = None
-            self._scanned = False
+        self._places = (folders, frozenset(fixed))
 
     # -- lookup -------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._by_name)
+        return len(self._contents.by_name)
 
     def entries(self) -> Iterator[Entry]:
         """Yield the usable capabilities, sorted by name."""
-        for name in sorted(self._by_name):
-            yield self._by_name[name]
+        by_name = self._contents.by_name
+        for name in sorted(by_name):
+            yield by_name[name]
 
     def get(self, name: str) -> Entry | None:
         """Return the usable capability of this name, None if there is none."""
-        return self._by_name.get(name)
+        return self._contents.by_name.get(name)
 
     def ships(self, entry: Entry) -> bool:
         """Return whether a capability is shipped with the package."""
-        return self._rank(entry.path) == 0
+        return _rank(entry.path, self._contents.places[0]) == 0
 
     @property
     def refused(self) -> Mapping[Path, str]:
         """Files that cannot be used, with the reason."""
-        return self._refused
+        return self._contents.refused
 
     @property
     def quarantined(self) -> Mapping[str, QuarantinedFile]:
         """Quarantined files, which must be pinned again, by path."""
-        return self._quarantined
+        return self._contents.quarantined
 
     def unavailable_reason(self, name: str) -> str | None:
         """Return why a capability cannot be used, None if no file of it is known."""
-        for each in self._quarantined.values():
+        contents = self._contents
+        for each in contents.quarantined.values():
             if each.name == name:
                 return each.reason
-        for path, reason in self._refused.items():
-            entry = self._entries.get(path)
+        for path, reason in contents.refused.items():
+            entry = contents.entries.get(path)
             if path.stem == name or (entry is not None and entry.name == name):
                 return reason
         return None
@@ -170,63 +183,100 @@ class Library:
 
     def refresh(self) -> Changes:
         """Check the folders and read files that are new or have changed."""
-        stamps = dict(self._stamps())
-        approvals = self.approvals.version() if self.approvals is not None else None
-        policy = self.poisoning
-        same = stamps == {path: entry.stamp for path, entry in self._entries.items()}
-        same_rules = (approvals, policy) == (self._approvals_seen, self._policy_seen)
-        if self._scanned and same and same_rules:
-            return Changes()
-        self._policy_seen = policy
-        self._load_approvals()
-        self._scanned = True
-        before, refused = self._by_name, dict(self._refused)
+        return self.apply(self.read_folders())
+
+    def read_folders(self) -> Contents:
+        """Return the contents of the folders now, the current ones if nothing has changed.
+
+        It blocks, and must not run twice at the same time.
+        """
+        before, places, policy = self._contents, self._places, self.poisoning
+        stamps = dict(self._stamps(places))
+        version = self.approvals.version() if self.approvals is not None else None
+        if (
+            (places, version, policy) == (before.places, before.approvals_version, before.policy)
+            and before.policy
+            and stamps == {path: entry.stamp for path, entry in before.entries.items()}
+        ):
+            return before
+        version, approved, quarantined = self._load_approvals(before)
         fresh = False
         entries: dict[Path, Entry] = {}
         for path, stamp in stamps.items():
-            known = self._entries.get(path)
+            known = before.entries.get(path)
             if known is None or known.stamp != stamp:
                 known = self._metadata.find(path, stamp)
             if known is None:
                 fresh = True
-                known = self._shipped(path, stamp) or self._read_entry(path, stamp)
+                known = self._shipped(path, stamp, places) or self._read_entry(path, stamp)
             entries[path] = known
-        self._entries = entries
-        pulled = self._trust(entries)
-        self._by_name = self._choose(entries)
-        if self._fixed and self._fixed_entries is None:
-            self._fixed_entries = {p: e for p, e in entries.items() if self._rank(p) == 0}
+        folders, fixed = places
+        verdicts = judge(
+            entries,
+            approved,
+            quarantined,
+            shipped=lambda path: _rank(path, folders) == 0,
+            block_poisoned=policy == "block",
+            record=self.approvals is not None,
+        )
+        if self.approvals is not None and (verdicts.approved or verdicts.quarantined):
+            try:
+                self.approvals.save_files(verdicts.approved, verdicts.quarantined)
+            except StateError as error:
+                log.warning("approvals.write_failed", reason=str(error))
+        by_name, taken = _choose(entries, verdicts.refused, folders)
+        if fixed:
+            own = {path: each for path, each in entries.items() if _rank(path, folders) == 0}
+            self._fixed_entries = (fixed, own)
         if fresh or self._metadata.has_more_than(len(entries)):
             self._metadata.save(entries.values())
-        for path in [path for path in self._read if path not in entries]:
+        return Contents(
+            places,
+            entries,
+            by_name,
+            {**verdicts.refused, **taken},
+            {**approved, **{each.path: each for each in verdicts.approved}},
+            {**quarantined, **{each.path: each for each in verdicts.quarantined}},
+            version,
+            policy,
+            tuple(sorted(each.name for each in verdicts.quarantined)),
+        )
+
+    def apply(self, contents: Contents) -> Changes:
+        """Use the result of a scan and return what has changed."""
+        before, self._contents = self._contents, contents
+        if contents is before:
+            return Changes()
+        for path in [path for path in self._read if path not in contents.entries]:
             del self._read[path]
-        now = self._by_name
+        now, then = contents.by_name, before.by_name
         return Changes(
-            tuple(sorted(now.keys() - before.keys())),
-            tuple(sorted(before.keys() - now.keys())),
+            tuple(sorted(now.keys() - then.keys())),
+            tuple(sorted(then.keys() - now.keys())),
             tuple(
                 sorted(
                     name
-                    for name in now.keys() & before.keys()
-                    if (now[name].hash, now[name].path) != (before[name].hash, before[name].path)
+                    for name in now.keys() & then.keys()
+                    if (now[name].hash, now[name].path) != (then[name].hash, then[name].path)
                 )
             ),
-            {str(p): why for p, why in self._refused.items() if refused.get(p) != why},
-            pulled,
+            {str(p): why for p, why in contents.refused.items() if before.refused.get(p) != why},
+            contents.pulled,
         )
 
-    def _stamps(self) -> Iterator[tuple[Path, Stamp]]:
-        if self._fixed_entries is not None:
-            yield from ((path, entry.stamp) for path, entry in self._fixed_entries.items())
+    def _stamps(self, places: Places) -> Iterator[tuple[Path, Stamp]]:
+        folders, fixed = places
+        if self._fixed_entries is not None and self._fixed_entries[0] == fixed:
+            yield from ((path, each.stamp) for path, each in self._fixed_entries[1].items())
         else:
-            for folder in sorted(self._fixed):
+            for folder in sorted(fixed):
                 yield from capability_files(folder)
-        for folder in self._folders:
+        for folder in folders:
             yield from capability_files(folder)
 
     def index(self) -> dict[str, Any]:
         """Return a fresh index of the package's folder, for its `INDEX` file."""
-        (folder,) = self._fixed
+        (folder,) = self._places[1]
         files = {
             path.relative_to(folder).as_posix(): self._read_entry(path, stamp).as_json()
             for path, stamp in capability_files(folder)
@@ -237,11 +287,11 @@ class Library:
         """Return the entry of a single file, which may be outside the folders."""
         entry = self._read_entry(path, stamp_of(path.stat()))
         if not entry.problem and entry.pin not in ("", entry.hash):
-            return attrs.evolve(entry, problem=_mismatch(entry, None))
+            return attrs.evolve(entry, problem=mismatch(entry, None))
         return entry
 
-    def _shipped(self, path: Path, stamp: Stamp) -> Entry | None:
-        folder = next((each for each in self._fixed if each in path.parents), None)
+    def _shipped(self, path: Path, stamp: Stamp, places: Places) -> Entry | None:
+        folder = next((each for each in places[1] if each in path.parents), None)
         if folder is None or self.scan is None:
             return None
         return self._metadata.shipped(path, stamp, folder)
@@ -294,107 +344,47 @@ class Library:
             poisoned=poisoned,
         )
 
-    # -- trust ----------------------------------------------------------------------------------
-
-    def _load_approvals(self) -> None:
+    def _load_approvals(
+        self, before: Contents
+    ) -> tuple[int | None, Mapping[str, ApprovedFile], Mapping[str, QuarantinedFile]]:
+        """Return the version of the approvals, and the approved and the quarantined files."""
         if self.approvals is None:
-            return
+            return None, before.approved, before.quarantined
+        # Read before the approvals, so that a concurrent write is seen at the next refresh.
+        version = self.approvals.version()
         try:
-            # Read before the approvals, so that a concurrent write is seen at the next refresh.
-            self._approvals_seen = self.approvals.version()
-            self._approved, self._quarantined = self.approvals.files()
+            return (version, *self.approvals.files())
         except StateError as error:
             log.warning("approvals.read_failed", reason=str(error))
-
-    def _trust(self, entries: Mapping[Path, Entry]) -> tuple[str, ...]:
-        """Compare the files with the approved ones; return the names of those now quarantined."""
-        self._refused = {}
-        approved: list[ApprovedFile] = []
-        quarantined: list[QuarantinedFile] = []
-        for path, entry in entries.items():
-            if entry.problem and not entry.hash:
-                self._refused[path] = entry.problem
-                continue
-            key, fixed = str(path), self._rank(path) == 0
-            known = self._approved.get(key)
-            reason = "" if fixed and entry.pin in ("", entry.hash) else _mismatch(entry, known)
-            held = self._quarantined.get(key)
-            if held is not None and self.approvals is not None:
-                self._refused[path] = held.reason
-            elif reason and known is not None and self.approvals is not None:
-                why = f"RUG-PULL DETECTED: {reason}"
-                expected = known.hash if known.pinned else entry.pin
-                name = known.name
-                quarantined.append(
-                    QuarantinedFile(key, name, expected, entry.hash, why, time.time())
-                )
-                self._refused[path] = why
-                log.warning("RUG-PULL DETECTED", capability=name, file=key, reason=reason)
-            elif reason:
-                self._refused[path] = reason
-            elif entry.problem:
-                self._refused[path] = entry.problem
-            elif entry.poisoned and self.poisoning == "block" and not _is_reviewed(entry, known):
-                self._refused[path] = entry.poisoned
-            elif not fixed and (known is None or known.hash != entry.hash):
-                approved.append(ApprovedFile(key, entry.name, entry.hash, bool(entry.pin)))
-        if self.approvals is not None and (approved or quarantined):
-            try:
-                self.approvals.save_files(approved, quarantined)
-            except StateError as error:
-                log.warning("approvals.write_failed", reason=str(error))
-            self._approved |= {each.path: each for each in approved}
-            self._quarantined |= {each.path: each for each in quarantined}
-        return tuple(sorted(each.name for each in quarantined))
-
-    def _choose(self, entries: Mapping[Path, Entry]) -> dict[str, Entry]:
-        """Return the usable entries by name; later folders win."""
-        chosen: dict[str, Entry] = {}
-        # Within one folder, the file that is named like its capability wins.
-        for path, entry in sorted(entries.items(), key=lambda each: each[0].stem != each[1].name):
-            if path in self._refused:
-                continue
-            other = chosen.get(entry.name)
-            rank = self._rank(path)
-            if other is not None and self._rank(other.path) == rank:
-                self._refused[path] = (
-                    f"the name '{entry.name}' is already used by {other.path}; rename one of them"
-                )
-            elif other is None or self._rank(other.path) < rank:
-                chosen[entry.name] = entry
-        return chosen
-
-    def _rank(self, path: Path) -> int:
-        """Return the precedence of a file's folder, 0 for the package's own."""
-        # Strings, since `Path.parents` took most of the time of a start with a cache.
-        text = str(path)
-        for place in range(len(self._folders), 0, -1):
-            if text.startswith(f"{self._folders[place - 1]}/"):
-                return place
-        return 0
+            return version, before.approved, before.quarantined
 
 
-def _is_reviewed(entry: Entry, known: ApprovedFile | None) -> bool:
-    """Tell whether a person has accepted just these contents in spite of findings."""
-    return known is not None and known.reviewed and known.hash == entry.hash
+def _choose(
+    entries: Mapping[Path, Entry], refused: Mapping[Path, str], folders: tuple[Path, ...]
+) -> tuple[dict[str, Entry], dict[Path, str]]:
+    """Return the usable entries by name, later folders win, and the files whose name is taken."""
+    chosen: dict[str, Entry] = {}
+    taken: dict[Path, str] = {}
+    # Within one folder, the file that is named like its capability wins.
+    for path, entry in sorted(entries.items(), key=lambda each: each[0].stem != each[1].name):
+        if path in refused:
+            continue
+        other = chosen.get(entry.name)
+        rank = _rank(path, folders)
+        if other is not None and _rank(other.path, folders) == rank:
+            taken[path] = (
+                f"the name '{entry.name}' is already used by {other.path}; rename one of them"
+            )
+        elif other is None or _rank(other.path, folders) < rank:
+            chosen[entry.name] = entry
+    return chosen, taken
 
 
-def _mismatch(entry: Entry, known: ApprovedFile | None) -> str:
-    """Return why a file does not match its pin or its approval, "" if it does."""
-    if entry.pin and entry.pin != entry.hash:
-        return (
-            f"Capability hash mismatch (rug-pull protection) in {entry.path}: expected"
-            f" {entry.pin}, actual {entry.hash}. If you changed it yourself:"
-            f" mcp-gateway cap pin {entry.path}"
-        )
-    if known is not None and known.pinned and known.hash != entry.hash:
-        what = "has another pin" if entry.pin else "is no longer pinned"
-        return (
-            f"{entry.path} {what} (approved hash {known.hash}). If you changed it yourself:"
-            f" mcp-gateway cap pin {entry.path}"
-        )
-    if known is not None and known.pinned and not entry.pin:
-        return (
-            f"{entry.path} is no longer pinned. To pin it again: mcp-gateway cap pin {entry.path}"
-        )
-    return ""
+def _rank(path: Path, folders: tuple[Path, ...]) -> int:
+    """Return the precedence of a file's folder, 0 for the package's own."""
+    # Strings, since `Path.parents` took most of the time of a start with a cache.
+    text = str(path)
+    for place in range(len(folders), 0, -1):
+        if text.startswith(f"{folders[place - 1]}/"):
+            return place
+    return 0

@@ -15,7 +15,7 @@ import trio
 
 from mcpgw import __version__
 from mcpgw.capabilities.errors import failure
-from mcpgw.capabilities.library import Changes, Library
+from mcpgw.capabilities.library import Changes, Contents, Library
 from mcpgw.config.problems import ConfigError
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = get_logger("mcpgw.capabilities")
 
+SECONDS_LEFT: Final = "mcpgw/seconds_left"
+"""The key of `_meta` in which the gateway says how long the caller waits."""
 INSTRUCTIONS: Final = "REST, GraphQL and other APIs as tools, each described by a YAML file."
 
 
@@ -69,8 +71,10 @@ class CapabilityServer:
         """Refresh the library, log what has changed and notify the peers."""
         async with self._refreshing:
             first = not self._refreshed.is_set()
+            # The thread changes nothing that others read; its result is swapped in at once.
             # A locked database must not hold up the end of the gateway.
-            changes = await trio.to_thread.run_sync(self._refresh_alone, abandon_on_cancel=True)
+            contents = await trio.to_thread.run_sync(self._read_alone, abandon_on_cancel=True)
+            changes = self.library.apply(contents)
             self._refreshed.set()
         if first and self.loaded is not None:
             await self.loaded()
@@ -93,10 +97,10 @@ class CapabilityServer:
                 peer.notify("notifications/tools/list_changed", {})
         return changes
 
-    def _refresh_alone(self) -> Changes:
-        """Refresh the library, after a refresh whose caller was cancelled has ended."""
+    def _read_alone(self) -> Contents:
+        """Read the folders, after a reading whose caller was cancelled has ended."""
         with self._one_refresh:
-            return self.library.refresh()
+            return self.library.read_folders()
 
     async def _serve(self, request: Request) -> Params:
         if request.method == "tools/list":
@@ -130,9 +134,14 @@ class CapabilityServer:
         from mcpgw.capabilities.response_view import PLAIN, VIEW
 
         meta = params.get("_meta")
-        view = meta.get(VIEW, PLAIN) if isinstance(meta, Mapping) else PLAIN
+        meta = meta if isinstance(meta, Mapping) else {}
         return await self.executor().call(
-            capability, arguments, content_hash=entry.hash, path=entry.path, view=view
+            capability,
+            arguments,
+            content_hash=entry.hash,
+            path=entry.path,
+            view=meta.get(VIEW, PLAIN),
+            deadline=trio.current_time() + meta.get(SECONDS_LEFT, float("inf")),
         )
 
 

@@ -16,7 +16,7 @@ from mcpgw.state.files import read_json, write_atomically
 
 log = get_logger("mcpgw.capabilities")
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Version of the format of both files; files with another one are ignored."""
 INDEX: Final = "index.json"
 """Name of the index in the package's folder."""

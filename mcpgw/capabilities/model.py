@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from functools import partial
-from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import attrs
 
+from mcpgw.capabilities.file_values import (
+    HEADER_NAME,
+    HEADER_NAMES,
+    HEADERS,
+    METHOD,
+    PROJECTION,
+    SHA256,
+    VALUES,
+)
+from mcpgw.capabilities.styles import NOTHING, Styles
 from mcpgw.config.api_login import ENDPOINT, SECRET_METHODS
-from mcpgw.config.parsing import read_keys, read_some_text
 from mcpgw.config.setting import listed, named, section, setting
 from mcpgw.config.transforms import RESPONSE, ResponseTransform
 from mcpgw.config.value_types import (
@@ -30,9 +36,9 @@ from mcpgw.config.value_types import (
 
 Service = Literal["rest", "graphql", "jsonrpc", "mcp", "cli"]
 SERVICES: Final = ("rest", "graphql", "jsonrpc", "mcp", "cli")
-METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Safe methods (RFC 9110, section 9.2.1)."""
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "QUERY")
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY"})
+"""Safe methods (RFC 9110, section 9.2.1; OpenAPI 3.2.0 for QUERY)."""
 REPEATABLE: Final = frozenset({*SAFE_METHODS, "PUT", "DELETE"})
 """Idempotent methods (RFC 9110, section 9.2.2)."""
 CLIENT_CREDENTIALS: Final = "client_credentials"
@@ -40,8 +46,6 @@ GRANTS: Final = ("authorization_code", CLIENT_CREDENTIALS)
 """OAuth grants (RFC 6749, section 1.3)."""
 LARGEST_RESPONSE: Final = 10 * 1024 * 1024
 """Default of `max_bytes`."""
-
-NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 ANY: Final[Kind[Any]] = Kind("any value", lambda value: value, str)
 
@@ -58,33 +62,6 @@ def _read_map(value: object) -> Mapping[str, Any]:
 MAP: Final[Kind[Mapping[str, Any]]] = Kind("map", _read_map, str)
 
 
-COMMON_FORM: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "actor": ("id", "display_name", "email", "handle"),
-        "subject": ("id", "title", "kind"),
-        "env_time": ("created", "updated"),
-        "url": ("href", "label"),
-        "body": ("text", "format"),
-    }
-)
-"""The common form, in which the responses of different APIs look alike."""
-
-
-def _read_projection(value: object) -> Mapping[str, Mapping[str, str]]:
-    return read_keys(
-        value,
-        {
-            bucket: partial(read_keys, readers=dict.fromkeys(names, read_some_text))
-            for bucket, names in COMMON_FORM.items()
-        },
-    )
-
-
-PROJECTION: Final[Kind[Mapping[str, Mapping[str, str]]]] = Kind(
-    "map of " + ", ".join(COMMON_FORM), _read_projection, str
-)
-
-
 def _read_list(value: object) -> tuple[Any, ...]:
     if not isinstance(value, list):
         raise SettingError(f"must be a list, not {noun(value)}")
@@ -92,26 +69,6 @@ def _read_list(value: object) -> tuple[Any, ...]:
 
 
 LIST: Final[Kind[tuple[Any, ...]]] = Kind("list", _read_list, str)
-
-
-def _read_method(value: object) -> str:
-    text = TEXT.read(value)
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.\-/]*", text):
-        raise SettingError(f"must be the name of a method, not {text!r:.40}")
-    return text
-
-
-METHOD: Final[Kind[str]] = Kind("method", _read_method, str)
-
-
-def _read_sha256(value: object) -> str:
-    text = str(value).strip().lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise SettingError("must be a SHA-256 in hex", "`mcp-gateway cap pin FILE` writes it.")
-    return text
-
-
-SHA256: Final[Kind[str]] = Kind("64 hex digits", _read_sha256, str)
 
 
 @attrs.frozen
@@ -130,10 +87,25 @@ class Pagination:
     style: str = setting("cursor", "The style.", choice("cursor", "page", "offset", "link"))
     parameter: str = setting("", "The query parameter (or key of the body) to set.", TEXT)
     next: str = setting("", "Path of the next cursor in a response.", TEXT)
+    returned_as: str = setting(
+        "", "The key of the result that holds the cursor of the page after the last one read.", TEXT
+    )
     items: str = setting("", "Path of the list of items in a response.", TEXT)
     size_parameter: str = setting("", "The query parameter with the size of a page.", TEXT)
     start: int = setting(1, "The number of the first page, or the first offset.", whole(minimum=0))
     max_pages: int = setting(1, "The most pages that one call reads.", whole(minimum=1))
+
+
+@attrs.frozen
+class FailureRule:
+    """A condition under which a successful response is an error of the API."""
+
+    path: str = setting("", "Path of the value that decides.", TEXT)
+    equals: tuple[Any, ...] = setting((), "The value, or values, that mean failure.", VALUES)
+    not_equals: tuple[Any, ...] = setting(
+        (), "The value, or values, that mean success; any other value means failure.", VALUES
+    )
+    message: str = setting("", "Path of the error message.", TEXT)
 
 
 @attrs.frozen
@@ -146,14 +118,23 @@ class ProviderConfig:
         "", "Template of the whole URL, instead of `base_url` and `path`.", TEXT
     )
     method: str = setting("GET", "HTTP method; the method's name for `jsonrpc`.", METHOD)
-    headers: Mapping[str, str] = setting(NOTHING, "Templates of headers.", TEXT_MAP)
+    headers: Mapping[str, str] = setting(NOTHING, "Templates of headers.", HEADERS)
     params: Mapping[str, Any] = setting(NOTHING, "Templates of query parameters.", MAP)
+    cookies: Mapping[str, str] = setting(NOTHING, "Templates of cookies.", TEXT_MAP)
     param_map: Mapping[str, str] = setting(NOTHING, "Query parameters by input.", TEXT_MAP)
     static_params: Mapping[str, Any] = setting(NOTHING, "Inputs that the caller may override.", MAP)
     body: Any = setting(None, "Template of the body.", ANY)
     body_content_type: str = setting("", "The body's media type; JSON if unset.", TEXT)
+    body_required: bool = setting(
+        False, "Whether a body is sent even if no input is given: `{}` for JSON.", FLAG
+    )
     array_style: str = setting(
-        "repeat", "How lists are written in a query.", choice("repeat", "comma", "brackets", "json")
+        "repeat",
+        "How lists without a style of their own are written in a query.",
+        choice("repeat", "comma", "brackets", "json"),
+    )
+    styles: Styles = attrs.field(
+        factory=Styles, metadata=section(Styles, "Serialization of single parameters.")
     )
     response_path: str = setting("", "Path of the wanted part of the response.", TEXT)
     response_format: str = setting(
@@ -161,6 +142,13 @@ class ProviderConfig:
         "How the response is parsed; bytes become an image or audio, else base64 in JSON (`binary`)"
         " or an embedded resource (`resource`, `auto`).",
         choice("auto", "json", "xml", "text", "binary", "resource"),
+    )
+    response_headers: tuple[str, ...] = setting(
+        (), "Headers of the response that are added to the result, under `_headers`.", HEADER_NAMES
+    )
+    fails_when: FailureRule | None = attrs.field(
+        default=None,
+        metadata=section(FailureRule, "When a response with a success status is an error."),
     )
     path_selector: PathSelector | None = attrs.field(
         default=None, metadata=section(PathSelector, "The path by an input.")
@@ -206,9 +194,10 @@ class Auth:
         choice("", "bearer", "api_key", "basic", "oauth2", "none"),
     )
     key: str = setting("", "A reference: `env:NAME`, `keychain:NAME`, `oauth:PROVIDER`, ...", TEXT)
-    header: str = setting("Authorization", "The header that carries it.", TEXT)
+    header: str = setting("Authorization", "The header that carries it.", HEADER_NAME)
     prefix: str | None = setting(None, "Prefix in the header; by `type` if unset.", optional(TEXT))
     param: str = setting("", "The query parameter that carries it instead of a header.", TEXT)
+    cookie: str = setting("", "The cookie that carries it instead of a header.", TEXT)
     scopes: tuple[str, ...] = setting((), "Scopes that a login must request.", TEXTS)
     description: str = setting("", "How to get the credential.", TEXT)
     grant: str = setting(
@@ -279,11 +268,21 @@ class RateRule:
 
 @attrs.frozen
 class RetryRule:
-    """Retries of requests that failed or were refused for the moment."""
+    """Retries of requests that failed or were refused for the moment.
+
+    A request that may have taken effect is repeated only if that is safe: a GET or HEAD, a PUT or
+    DELETE of a tool marked `idempotent`, or a request with an idempotency key.
+    """
 
     attempts: int = setting(3, "The most requests, including the first.", whole(minimum=1))
     initial_backoff: float = setting(0.1, "Seconds before the first retry.", number(minimum=0))
     max_backoff: float = setting(2.0, "The most seconds between two requests.", number(minimum=0))
+    idempotency_header: str = setting(
+        "",
+        "The header in which the API expects an idempotency key; each call sends a new one, the"
+        " same in all its retries.",
+        HEADER_NAME,
+    )
 
 
 @attrs.frozen
@@ -302,7 +301,11 @@ class Metadata:
     tags: tuple[str, ...] = setting((), "Words for search.", TEXTS)
     cost_category: str = setting("", "free, cheap, paid, expensive or unknown.", TEXT)
     execution_time: str = setting("", "instant, fast, medium or slow.", TEXT)
-    read_only: bool = setting(False, "Whether it changes nothing.", FLAG)
+    read_only: bool | None = setting(
+        None,
+        "Whether it changes nothing; true for a `rest` provider with GET or HEAD if unset.",
+        optional(FLAG),
+    )
     destructive: bool | None = setting(None, "Whether it may destroy data.", optional(FLAG))
     idempotent: bool | None = setting(None, "Whether it may be repeated safely.", optional(FLAG))
     open_world: bool | None = setting(None, "Whether it accesses external systems.", optional(FLAG))
@@ -343,9 +346,13 @@ class WebhookRule:
 
     path: str = setting("", "Path below `webhooks.base_path`.", TEXT)
     method: str = setting("POST", "HTTP method.", METHOD)
-    signature: str = setting("", "github, linear, stripe, hmac-sha256 or none.", TEXT)
+    signature: str = setting(
+        "",
+        "Kind of signature; derived from `signature_header` if unset.",
+        choice("", "github", "linear", "stripe", "hmac-sha256", "none"),
+    )
     secret: str = setting("", "A reference to the secret.", TEXT)
-    signature_header: str = setting("", "The header that carries the signature.", TEXT)
+    signature_header: str = setting("", "The header that carries the signature.", HEADER_NAME)
     tolerance: float = setting(300.0, "Seconds that a signed time may be off.", number(minimum=0))
     notify: bool = setting(True, "Whether clients are notified.", FLAG)
     transform: Mapping[str, Any] = setting(NOTHING, "Templates of the event.", MAP)
@@ -411,6 +418,12 @@ class Capability:
         return (() if self.primary is None else (self.primary,)) + self.fallback
 
     @property
-    def repeatable(self) -> bool:
-        """True if a call may safely be repeated."""
-        return self.metadata.read_only or self.metadata.idempotent is True
+    def read_only(self) -> bool:
+        """True if a call changes nothing: as the file declares it, else by the HTTP methods."""
+        declared = self.metadata.read_only
+        if declared is not None:
+            return declared
+        return bool(self.providers) and all(
+            each.service == "rest" and each.config.method.upper() in SAFE_METHODS
+            for each in self.providers
+        )

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import attrs
 
-from mcpgw.capabilities.http_sender import HttpResponse
+from mcpgw.capabilities.http_sender import HttpResponse, origin_of
 from mcpgw.capabilities.model import Pagination
 from mcpgw.capabilities.requests import Draft
 from mcpgw.capabilities.responses import pick
 from mcpgw.config.json_path import parse_path, replaced
 
 _LINK: Final = re.compile(r'<([^<>]*)>\s*((?:;\s*[\w*-]+\s*=\s*(?:"[^"]*"|[^\s;,"]+)\s*)*)')
+_NO_RESULTS: Final = re.compile(r';\s*results\s*=\s*"?false\b', re.IGNORECASE)
 _REL: Final = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
 
 
@@ -38,7 +39,10 @@ def next_draft(
         if target is None:
             return None
         url = urljoin(response.url, target)
-        same = urlsplit(url)[:2] == urlsplit(draft.url)[:2]
+        try:
+            same = origin_of(url) == origin_of(draft.url)
+        except ValueError:
+            return None
         # Credentials must only go to the declared host.
         return attrs.evolve(draft, url=url, query=()) if same else None
     if rule.style == "cursor":
@@ -71,12 +75,31 @@ def append_page(rule: Pagination, whole: Any, more: Any) -> Any:
 
 
 def link_next(header: str) -> str | None:
-    """Return the target of `rel="next"` in a Link header (RFC 8288)."""
+    """Return the target of `rel="next"` in a Link header (RFC 8288), None without one.
+
+    A link with `results="false"` leads to an empty page (Sentry).
+    """
     for target, parameters in _LINK.findall(header):
         found = _REL.search(parameters)
         if found and "next" in (found[1] or found[2] or "").lower().split():
-            return str(target)
+            return None if _NO_RESULTS.search(parameters) else str(target)
     return None
+
+
+def cursor_of(rule: Pagination, draft: Draft, value: Any) -> Any:
+    """Return the value of the paging parameter in the request for a further page.
+
+    Args:
+      rule: the pagination of the provider.
+      draft: the request for the further page.
+      value: the parsed response before it.
+    """
+    if rule.style == "cursor":
+        return pick(value, rule.next)
+    if rule.style == "link":
+        query = parse_qs(urlsplit(draft.url).query)
+        return query[rule.parameter][-1] if rule.parameter in query else draft.url
+    return _number(draft, rule.parameter)
 
 
 def _with(draft: Draft, name: str, value: Any) -> Draft:
@@ -86,9 +109,9 @@ def _with(draft: Draft, name: str, value: Any) -> Draft:
 
 
 def _number(draft: Draft, name: str) -> int | None:
-    for key, text in draft.query:
-        if key == name and text.isdecimal():
-            return int(text)
+    for pair in draft.query:
+        if pair.name == name and pair.value.isdecimal():
+            return int(pair.value)
     body = draft.body if isinstance(draft.body, Mapping) else {}
     value = body.get(name)
     return value if isinstance(value, int) else None

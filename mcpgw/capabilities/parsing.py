@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,9 @@ from mcpgw.text.did_you_mean import correction
 
 LARGEST: Final = 1_000_000
 """Largest file, in bytes."""
+MOST_VALUES: Final = 50_000
+DEEPEST: Final = 64
+"""Levels of maps and lists within each other."""
 SUFFIXES: Final = (".yaml", ".yml")
 _RENAMED: Final = {
     "inputs": "schema.input",
@@ -224,11 +228,7 @@ def _unknown_keys(document: Mapping[Any, Any], found: Findings) -> None:
         _unknown_in(path, inner, cls, found)
     providers = document.get("providers")
     for path, inner in _each_provider(providers) if isinstance(providers, Mapping) else ():
-        _unknown_in(path, inner, Provider, found)
-        for deeper, value, cls in _sections(inner, Provider, path):
-            _unknown_in(deeper, value, cls, found)
-            for last, most, deepest in _sections(value, cls, deeper):
-                _unknown_in(last, most, deepest, found)
+        _unknown_below(path, inner, Provider, found)
 
 
 def _each_provider(providers: Mapping[Any, Any]) -> Iterator[tuple[Key, Mapping[Any, Any]]]:
@@ -257,6 +257,13 @@ def _sections(
                     yield (*path, field.name, index), inner, field.metadata["listed"]
 
 
+def _unknown_below(path: Key, data: Mapping[Any, Any], cls: type, found: Findings) -> None:
+    """Report unknown keys of a section and of the sections within it."""
+    _unknown_in(path, data, cls, found)
+    for inside, value, section in _sections(data, cls, path):
+        _unknown_below(inside, value, section, found)
+
+
 def _unknown_in(path: Key, data: Mapping[Any, Any], cls: type, found: Findings) -> None:
     known = {field.name for field in attrs.fields(cls)}
     for key in data:
@@ -272,26 +279,37 @@ def _unknown(path: Key, known: set[str], found: Findings) -> None:
     found.error(path, "unknown key", hint)
 
 
+_Place = tuple["_Place", str | int] | None
+"""A path as a chain of its last key and the path before it."""
+
+
 def _is_plain(document: object, found: Findings) -> bool:
     """Report values that JSON does not have; return False if the data is unbounded or too large."""
-    left: list[tuple[Key, object]] = [((), document)]
-    for _ in range(50_000):
+    left: list[tuple[_Place, int, object]] = [(None, 0, document)]
+    for _ in range(MOST_VALUES):
         if not left:
             return True
-        path, value = left.pop()
-        if len(path) > 64:
-            found.error(path[:2], "must not be nested too deeply, or contain itself")
+        place, depth, value = left.pop()
+        if depth > DEEPEST:
+            found.error(_chain(place)[:2], "must not be nested too deeply, or contain itself")
             return False
+        if value is None or isinstance(value, (str, bool, int)):
+            continue
         if isinstance(value, Mapping):
-            left += (((*path, str(key)), inner) for key, inner in value.items())
+            left += (((place, str(key)), depth + 1, inner) for key, inner in value.items())
         elif isinstance(value, list):
-            left += (((*path, index), inner) for index, inner in enumerate(value))
-        elif (isinstance(value, float) and value != value) or value in (
-            float("inf"),
-            -float("inf"),
-        ):
-            found.error(path, "must be a finite number", "Put it in quotes.")
-        elif not (value is None or isinstance(value, (str, int, float, bool))):
-            found.error(path, f"must not be a {type(value).__name__}")
+            left += (((place, index), depth + 1, inner) for index, inner in enumerate(value))
+        elif not isinstance(value, float):
+            found.error(_chain(place), f"must not be a {type(value).__name__}")
+        elif not math.isfinite(value):
+            found.error(_chain(place), "must be a finite number", "Put it in quotes.")
     found.error((), "the file has too many values")
     return False
+
+
+def _chain(place: _Place) -> Key:
+    keys: list[str | int] = []
+    while place is not None:
+        place, key = place
+        keys.append(key)
+    return tuple(reversed(keys))

@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import attrs
 
-from mcpgw.capabilities.bodies import (
-    FILLER,
-    JSON,
-    Body,
-    encode_body,
-    encode_pairs,
-    encode_query,
-    files_of,
-)
+from mcpgw.capabilities.bodies import FILLER, files_of
+from mcpgw.capabilities.body_encoding import JSON, Body, Field, Fields, encode_body
 from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.http_sender import HttpRequest
 from mcpgw.capabilities.model import Auth, Provider, ProviderConfig
 from mcpgw.capabilities.responses import compact
+from mcpgw.capabilities.serialization import (
+    QueryPair,
+    cookie_pairs,
+    flattened,
+    header_text,
+    is_empty,
+    query_pairs,
+)
+from mcpgw.capabilities.styles import NOTHING, Serialization
 from mcpgw.capabilities.templating import (
     MISSING,
     Inputs,
     Missing,
-    Placeholder,
     Values,
+    as_text,
+    fill_given,
     fill_text,
-    fill_value,
-    parse,
+    lone_input,
     placeholders,
 )
+from mcpgw.capabilities.urls import request_url
 
-_LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-WITH_BODY: Final = ("POST", "PUT", "PATCH", "DELETE")
+WITH_BODY: Final = ("POST", "PUT", "PATCH", "DELETE", "QUERY")
 
 
 @attrs.frozen
@@ -45,10 +46,13 @@ class Draft:
 
     method: str
     url: str
-    query: tuple[tuple[str, str], ...]
+    query: tuple[QueryPair, ...]
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: Any = attrs.field(default=MISSING, repr=False)
     content_type: str = ""
+    fields: Fields = NOTHING
+    """Fields of the body whose form is declared."""
+    body_required: bool = False
 
     def files(self) -> list[str]:
         """Return the URLs of the files in the body."""
@@ -57,7 +61,9 @@ class Draft:
     def outgoing(self, body: Any = MISSING) -> HttpRequest:
         """Return the complete request, with another body if one is given."""
         value = self.body if isinstance(body, Missing) else body
-        made = Body() if self.method not in WITH_BODY else encode_body(value, self.content_type)
+        made = Body()
+        if self.method in WITH_BODY:
+            made = encode_body(value, self.content_type, self.fields, required=self.body_required)
         headers = dict(self.headers)
         if made.content is not None:
             headers.setdefault("content-type", made.type)
@@ -65,13 +71,13 @@ class Draft:
                 headers["content-type"] = made.type
         url = self.url
         if self.query:
-            url += ("&" if "?" in url else "?") + encode_pairs(list(self.query))
+            url += ("&" if "?" in url else "?") + "&".join(pair.text for pair in self.query)
         return HttpRequest(self.method, url, headers, made.content)
 
     def with_query(self, name: str, value: Any) -> Draft:
         """Return the draft with another value of a query parameter."""
-        kept = [pair for pair in self.query if pair[0] != name]
-        return attrs.evolve(self, query=(*kept, *encode_query({name: value}, "repeat")))
+        kept = [pair for pair in self.query if pair.name != name]
+        return attrs.evolve(self, query=(*kept, *query_pairs(name, value)))
 
     def with_key(self, name: str, value: Any) -> Draft:
         """Return the draft with another value of a key of its JSON body."""
@@ -84,8 +90,9 @@ def secret_references(provider: Provider) -> set[str]:
     config = provider.config
     texts: list[Any] = [
         *(config.base_url, config.path, config.endpoint, config.stdin),
-        *(config.headers, config.params, config.body, config.variables),
+        *(config.headers, config.params, config.cookies, config.body, config.variables),
         *(config.arguments, list(config.command)),
+        *(each.headers for each in config.styles.body.values()),
     ]
     if config.path_selector is not None:
         texts.append(config.path_selector.paths)
@@ -93,7 +100,11 @@ def secret_references(provider: Provider) -> set[str]:
 
 
 def draft(
-    provider: Provider, inputs: Mapping[str, Any], values: Values, auth: Auth, credential: str
+    provider: Provider,
+    inputs: Mapping[str, Any],
+    values: Values,
+    auth: Auth,
+    credential: str,
 ) -> Draft:
     """Make the request of a REST provider.
 
@@ -111,18 +122,46 @@ def draft(
     method = config.method.upper()
     body = FILLER.fill(config.body, values) if config.body is not None else MISSING
     query = _query(config, inputs, values, method)
-    headers = _headers(config.headers, values)
+    headers = _headers(config.headers, values, config.styles.header)
+    cookies = _cookies(config, values)
     if "accept" not in headers and config.response_format in ("auto", "json"):
         headers["accept"] = "application/json, */*;q=0.5"
-    url = _url(config, inputs, values)
+    url = request_url(config, inputs, values)
     if credential:
         if auth.param:
-            query = [pair for pair in query if pair[0] != auth.param]
-            query.append((auth.param, credential))
+            query = [pair for pair in query if pair.name != auth.param]
+            query.append(QueryPair.of(auth.param, credential))
+        elif auth.cookie:
+            cookies = [each for each in cookies if not each.startswith(f"{auth.cookie}=")]
+            cookies.insert(0, cookie_value(auth.cookie, credential))
+        elif auth.header.lower() == "cookie":
+            cookies.insert(0, header_value(auth, credential))
         else:
             headers[auth.header.lower()] = header_value(auth, credential)
-        check_encryption(url)
-    return Draft(method, url, tuple(query), headers, body, config.body_content_type)
+    if cookies:
+        own = [headers["cookie"]] if "cookie" in headers else []
+        headers["cookie"] = "; ".join([*own, *cookies])
+    fields = {
+        name: Field(each, _part_headers(each, values)) for name, each in config.styles.body.items()
+    }
+    return Draft(
+        method,
+        url,
+        tuple(query),
+        headers,
+        body,
+        config.body_content_type,
+        fields,
+        config.body_required,
+    )
+
+
+def is_unencrypted(url: str) -> bool:
+    """Return whether a request to a URL crosses a network without encryption."""
+    from mcpgw.transports.address_policy import is_loopback_host
+
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback_host(parts.hostname or "")
 
 
 def check_encryption(url: str) -> None:
@@ -131,13 +170,12 @@ def check_encryption(url: str) -> None:
     Raises:
       CallProblem: the URL is an http URL of another machine.
     """
-    from mcpgw.transports.address_policy import is_loopback_host
-
-    parts = urlsplit(url)
-    if parts.scheme == "http" and not is_loopback_host(parts.hostname or ""):
+    if is_unencrypted(url):
         raise CallProblem(
-            f"the URL of {parts.netloc} must be an https URL, since http would send the credential"
-            " unencrypted."
+            f"the URL of {urlsplit(url).netloc} must be an https URL, since http would send the"
+            " credential unencrypted. If it is a private address that you trust, set `network:"
+            " {allow_private: true}` in the file, and add the host or its network to"
+            " `capabilities.allow_private` in gateway.yaml."
         )
 
 
@@ -148,7 +186,19 @@ def header_value(auth: Auth, credential: str) -> str:
         prefix = {"basic": "Basic", "api_key": ""}.get(auth.type, "Bearer")
     if auth.type == "basic" and ":" in credential:
         credential = base64.b64encode(credential.encode()).decode()
-    return check_header(auth.header, f"{prefix} {credential}".strip())
+    space = "" if prefix.endswith("=") else " "
+    return check_header(auth.header, f"{prefix}{space}{credential}".strip())
+
+
+def cookie_value(name: str, credential: str) -> str:
+    """Return the cookie that carries a credential.
+
+    Raises:
+      CallProblem: the credential contains a character that would end the cookie.
+    """
+    if ";" in credential or "," in credential or any(sign.isspace() for sign in credential):
+        raise CallProblem(f"the credential of the cookie {name} must not contain ';' or blanks.")
+    return check_header("Cookie", f"{name}={credential}")
 
 
 def check_header(name: str, value: str) -> str:
@@ -169,119 +219,99 @@ def check_header(name: str, value: str) -> str:
     return value.strip()
 
 
-def _headers(templates: Mapping[str, str], values: Values) -> dict[str, str]:
+def _headers(
+    templates: Mapping[str, str],
+    values: Values,
+    styles: Mapping[str, Serialization] = NOTHING,
+) -> dict[str, str]:
     headers: dict[str, str] = {}
     for name, template in templates.items():
-        text = fill_text(template, values)
-        if isinstance(text, Missing) or text == "":
+        value = fill_given(template, values)
+        # A lone input may be an empty string; a text that comes out empty has no value.
+        if isinstance(value, Missing) or is_empty(value):
             continue
+        if value == "" and lone_input(template) is None:
+            continue
+        how = styles.get(name)
+        text = header_text(value) if how is None else header_text(value, how)
         headers[name.lower()] = check_header(name, text)
     return headers
 
 
+def _cookies(config: ProviderConfig, values: Values) -> list[str]:
+    found: list[str] = []
+    for name, template in config.cookies.items():
+        value = fill_given(template, values)
+        if isinstance(value, Missing) or (value == "" and lone_input(template) is None):
+            continue
+        how = config.styles.cookie.get(name)
+        pairs = cookie_pairs(name, value) if how is None else cookie_pairs(name, value, how)
+        found += (check_header("Cookie", pair) for pair in pairs)
+    return found
+
+
+def _part_headers(how: Serialization, values: Values) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for name, template in how.headers.items():
+        text = fill_text(template, values)
+        if not isinstance(text, Missing):
+            found[name] = check_header(name, text)
+    return found
+
+
 def _query(
     config: ProviderConfig, inputs: Mapping[str, Any], values: Values, method: str
-) -> list[tuple[str, str]]:
+) -> list[QueryPair]:
     query: dict[str, Any] = {}
     for name, template in config.params.items():
         value = (
-            fill_value(template, values)
+            fill_given(template, values)
             if isinstance(template, str)
             else FILLER.fill(template, values)
         )
-        if not isinstance(value, Missing) and value not in ("", []):
+        if isinstance(value, Missing) or is_empty(value):
+            continue
+        if value != "" or lone_input(template) is not None:
             query[name] = value
     for name, parameter in config.param_map.items():
-        value = inputs.get(name)
-        if value is not None and value not in ("", []):
+        if not is_empty(value := inputs.get(name)):
             query[parameter] = value
     if method == "GET":
         taken = {each.root for each in placeholders(config.params)} | config.param_map.keys()
         for name, value in config.static_params.items():
             if name not in query and name not in taken:
-                query[name] = inputs.get(name, value)
-    return encode_query(query, config.array_style)
+                given = inputs.get(name)
+                query[name] = value if given is None else given
+    return [
+        pair
+        for name, value in query.items()
+        for pair in _query_pairs(name, value, config.styles.query.get(name), config.array_style)
+    ]
 
 
-def _encode(text: str, placeholder: Placeholder) -> str:
-    """Percent-encode a value as a single path segment (RFC 3986), except for `{+name}`."""
-    if placeholder.raw:
-        if any(part in (".", "..") for part in re.split(r"[/\\?#]", text)):
-            raise CallProblem(f"{placeholder.path} must not contain '.' or '..' as a path segment.")
-        return quote(text, safe=":/?#[]@!$&'()*+,;=%-._~")
-    if text in (".", "..", ""):
-        # Such a segment is resolved as a relative path even if it is percent-encoded.
-        raise CallProblem(f"{placeholder.path}: {text!r} must not be a path segment of a URL.")
-    return quote(text, safe="")
-
-
-def _url(config: ProviderConfig, inputs: Mapping[str, Any], values: Values) -> str:
-    template = config.endpoint or (config.base_url.rstrip("/") + _path(config, inputs))
-    _check_host(template, values)
-    filled = fill_text(template, values, _encode)
-    if isinstance(filled, Missing):
-        absent = ", ".join(
-            part.path
-            for part in parse(template)
-            if isinstance(part, Placeholder) and _is_missing(part, values)
-        )
-        raise CallProblem(f"missing inputs for the URL: {absent}.")
-    return filled
-
-
-def _is_missing(part: Placeholder, values: Values) -> bool:
-    found = values.secret(part.secret) if part.secret is not None else values.input(part)
-    return isinstance(found, Missing)
-
-
-def _check_host(template: str, values: Values) -> None:
-    """Refuse an input that changes the host that the file declares.
-
-    One label of a name may be an input (`{language}.wikipedia.org`). A template that starts with
-    `{+url}` leaves the whole URL to the caller; the guarded client checks its address.
-
-    Raises:
-      CallProblem: an input would change the host.
-    """
-    parts = parse(template)
-    if parts and isinstance(parts[0], Placeholder) and parts[0].raw:
-        return
-    before = ""
-    for place, part in enumerate(parts):
-        if isinstance(part, str):
-            before += part
-        elif part.secret is not None:
-            before += "0" if "://" in before else "secret://0"
-        else:
-            if before.count("/") >= 3:
-                return
-            after = parts[place + 1] if place + 1 < len(parts) else ""
-            rest = after.partition("/")[0] if isinstance(after, str) else ""
-            if not (rest.startswith(".") and rest.count(".") > 1 and before.endswith("://")):
-                raise CallProblem(f"{part.text}: an input must not change the host of the URL.")
-            label = str(values.input(part))
-            if not _LABEL.fullmatch(label):
-                raise CallProblem(
-                    f"{part.path}: {label!r:.40} must be a valid label of a host name."
-                )
-            before += "0"
-
-
-def _path(config: ProviderConfig, inputs: Mapping[str, Any]) -> str:
-    selector = config.path_selector
-    if selector is None or not selector.paths:
-        path = config.path
-    else:
-        chosen = inputs.get(selector.parameter, selector.default)
-        if chosen not in selector.paths:
-            known = ", ".join(selector.paths)
-            raise CallProblem(f"{selector.parameter} must be one of {known}, not {chosen!r:.60}.")
-        path = selector.paths[chosen]
-    return path if not path or path.startswith(("/", "?", "{")) else f"/{path}"
+def _query_pairs(
+    name: str, value: Any, how: Serialization | None, array_style: str
+) -> list[QueryPair]:
+    if how is not None:
+        return query_pairs(name, value, how)
+    if array_style == "json" and not is_empty(value):
+        return [QueryPair.of(name, as_text(value))]
+    if isinstance(value, Mapping):
+        return [QueryPair.of(key, text) for key, text in flattened(name, value)]
+    if array_style == "comma" and isinstance(value, list):
+        texts = [as_text(each) for each in value if each is not None]
+        return [QueryPair.of(name, ",".join(texts))]
+    key = f"{name}[]" if array_style == "brackets" and isinstance(value, list) else name
+    return query_pairs(key, value)
 
 
 def json_post(
-    url: str, body: Any, headers: Mapping[str, str], values: Values, auth: Auth, credential: str
+    url: str,
+    body: Any,
+    headers: Mapping[str, str],
+    values: Values,
+    auth: Auth,
+    credential: str,
 ) -> Draft:
     """Make a POST request with a JSON body, for GraphQL and JSON-RPC.
 
@@ -296,19 +326,20 @@ def json_post(
     filled = _headers(headers, values)
     filled.setdefault("content-type", JSON)
     filled.setdefault("accept", JSON)
-    query: tuple[tuple[str, str], ...] = ()
+    query: tuple[QueryPair, ...] = ()
     if credential:
         if auth.param:
-            query = ((auth.param, credential),)
+            query = (QueryPair.of(auth.param, credential),)
+        elif auth.cookie:
+            filled["cookie"] = cookie_value(auth.cookie, credential)
         else:
             filled[auth.header.lower()] = header_value(auth, credential)
-        check_encryption(url)
     return Draft("POST", url, query, filled, body, JSON)
 
 
 def endpoint_url(config: ProviderConfig, inputs: Mapping[str, Any], values: Values) -> str:
     """Return the URL of a GraphQL or JSON-RPC provider."""
-    return _url(config, inputs, values)
+    return request_url(config, inputs, values)
 
 
 def values_of(inputs: Mapping[str, Any], secrets: Mapping[str, str | None]) -> Inputs:

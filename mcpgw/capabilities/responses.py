@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from mcpgw.capabilities.http_sender import HttpResponse
 
-SHOWN_OF_ERROR: Final = 500
-"""Characters of an error response that are shown."""
 DEEPEST: Final = 200
 """Levels of nested XML elements."""
 
@@ -54,13 +52,34 @@ def parse_response(response: HttpResponse, form: str) -> Any:
     if not response.content.strip():
         return None
     try:
-        return json.loads(response.content)
+        try:
+            return load_json(response.content)
+        except UnicodeDecodeError:
+            return load_json(response.text())
     except (ValueError, RecursionError):
         start = response.text().strip()[:120]
         raise CallProblem(
             f"The response is not valid JSON ({kind or 'no media type'}); it begins: {start}",
             sent=True,
         ) from None
+
+
+def load_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Some APIs write NaN, Infinity and numbers out of range, which JSON cannot represent. They are
+    read as null, as `JSON.stringify` writes them (ECMA-262).
+
+    Raises:
+      ValueError: it is not JSON.
+      RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, parse_constant=lambda _word: None, parse_float=_finite)
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
 
 
 def _form_of(kind: str, content: bytes) -> str:
@@ -150,23 +169,6 @@ def pick(value: Any, path: str) -> Any:
     if any(is_digit_key(step) for step in parsed.steps):
         return resolve(value, parsed.steps, digit_keys=True)
     return parsed.pick(value)
-
-
-def error_text(response: HttpResponse) -> str:
-    """Return the message of an error response, in one line."""
-    text = response.text()
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        data = None
-    if isinstance(data, Mapping):
-        for path in ("error.message", "message", "error_description", "detail", "title", "error"):
-            message = pick(data, path)
-            if isinstance(message, str) and message.strip():
-                return message.strip()[:SHOWN_OF_ERROR]
-    if response.kind == "text/html":
-        return ""
-    return " ".join(text.split())[:SHOWN_OF_ERROR]
 
 
 def content_blocks(value: Any, uri: str) -> list[dict[str, Any]]:

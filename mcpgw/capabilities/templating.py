@@ -60,7 +60,7 @@ class Values(Protocol):
     """Values of placeholders."""
 
     def input(self, placeholder: Placeholder) -> Any:
-        """Return the value of an input, MISSING if it has none."""
+        """Return the value of an input, None for an explicit null, MISSING if it has none."""
 
     def secret(self, reference: str) -> str | Missing:
         """Return a secret, MISSING if it is not set."""
@@ -74,13 +74,13 @@ class Inputs:
     secrets: Callable[[str], str | Missing]
 
     def input(self, placeholder: Placeholder) -> Any:
-        """Return the value of an input, its default, or MISSING; null counts as missing."""
+        """Return the value of an input, its default, or MISSING; None is an explicit null."""
         root, rest = _split(placeholder.path)
-        value = self.inputs.get(root)
-        if rest and value is not None:
-            value = parse_path(rest).pick(value)
-        if value is None:
-            return MISSING if placeholder.default is None else placeholder.default
+        value = self.inputs.get(root, MISSING)
+        if rest and not isinstance(value, Missing):
+            value = parse_path(rest).pick(value, MISSING)
+        if isinstance(value, Missing) and placeholder.default is not None:
+            return placeholder.default
         return value
 
     def secret(self, reference: str) -> str | Missing:
@@ -131,14 +131,15 @@ def as_text(value: Any) -> str:
 
 
 def fill_text(
-    template: str, values: Values, encode: Callable[[str, Placeholder], str] | None = None
+    template: str, values: Values, encode: Callable[[Any, Placeholder], str] | None = None
 ) -> str | Missing:
-    """Fill a string, or return MISSING if one of its placeholders has no value.
+    """Fill a string, or return MISSING if one of its placeholders has no value or is null.
 
     Args:
       template: the string.
       values: the values of placeholders.
-      encode: encodes the text of an input before it is inserted; secrets are not encoded.
+      encode: returns the value of an input as text; by default `as_text`. Secrets are inserted as
+        they are.
     """
     filled: list[str] = []
     for part in parse(template):
@@ -152,9 +153,11 @@ def fill_text(
             text = value
         else:
             value = values.input(part)
-            text = value if isinstance(value, Missing) else as_text(value)
-            if encode is not None and isinstance(text, str):
-                text = encode(text, part)
+            if value is None:
+                value = MISSING if part.default is None else part.default
+            if isinstance(value, Missing):
+                return MISSING
+            text = as_text(value) if encode is None else encode(value, part)
         if isinstance(text, Missing):
             return MISSING
         filled.append(text)
@@ -163,10 +166,28 @@ def fill_text(
 
 def fill_value(template: str, values: Values) -> Any:
     """Fill a string; a lone placeholder of an input keeps the JSON type of its value."""
-    parts = parse(template)
-    if len(parts) == 1 and isinstance(parts[0], Placeholder) and parts[0].secret is None:
-        return values.input(parts[0])
+    if (placeholder := lone_input(template)) is not None:
+        return values.input(placeholder)
     return fill_text(template, values)
+
+
+def fill_given(template: str, values: Values) -> Any:
+    """Fill a string as `fill_value` does, but with null as a missing value."""
+    placeholder = lone_input(template)
+    if placeholder is None:
+        return fill_text(template, values)
+    value = values.input(placeholder)
+    if value is not None:
+        return value
+    return MISSING if placeholder.default is None else placeholder.default
+
+
+def lone_input(template: Any) -> Placeholder | None:
+    """Return the placeholder of a template that is nothing but one input, otherwise None."""
+    parts = parse(template) if isinstance(template, str) else ()
+    if len(parts) == 1 and isinstance(parts[0], Placeholder) and parts[0].secret is None:
+        return parts[0]
+    return None
 
 
 Function = Callable[[Any, Values], Any]

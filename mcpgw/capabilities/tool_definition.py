@@ -29,11 +29,16 @@ def tool_definition(capability: Capability) -> dict[str, Any]:
     output = output_schema(capability)
     if output is not None:
         definition["outputSchema"] = output
-    annotations: dict[str, Any] = {"readOnlyHint": metadata.read_only}
-    destructive = metadata.destructive
-    annotations["destructiveHint"] = not metadata.read_only if destructive is None else destructive
-    idempotent = metadata.idempotent
-    annotations["idempotentHint"] = metadata.read_only if idempotent is None else idempotent
+    read_only = capability.read_only
+    annotations: dict[str, Any] = {"readOnlyHint": read_only}
+    # A hint that is not known is left out; its default assumes the worst (MCP 2025-11-25, schema).
+    harmless = True if read_only else None
+    destructive = False if metadata.destructive is None and harmless else metadata.destructive
+    idempotent = harmless if metadata.idempotent is None else metadata.idempotent
+    if destructive is not None:
+        annotations["destructiveHint"] = destructive
+    if idempotent is not None:
+        annotations["idempotentHint"] = idempotent
     annotations["openWorldHint"] = True if metadata.open_world is None else metadata.open_world
     if capability.title:
         annotations["title"] = capability.title
@@ -67,8 +72,31 @@ def output_schema(capability: Capability) -> dict[str, Any] | None:
     if declared is None:
         return None
     if declared.get("type", "object") == "object":
-        return {"type": "object", **declared}
-    return {"type": "object", "properties": {WRAPPED: dict(declared)}, "required": [WRAPPED]}
+        schema = {"type": "object", **declared}
+    else:
+        schema = {
+            "type": "object",
+            "properties": {WRAPPED: dict(declared)},
+            "required": [WRAPPED],
+        }
+    extras = _extras(capability)
+    if extras and isinstance(schema.get("properties", {}), Mapping):
+        schema["properties"] = {**schema.get("properties", {}), **extras}
+    return schema
+
+
+def _extras(capability: Capability) -> dict[str, Any]:
+    """Return the schemas of what is added to results; see `outcomes.extras_of`."""
+    found: dict[str, Any] = {}
+    for provider in capability.providers:
+        config = provider.config
+        if config.response_headers:
+            text = {"type": "string"}
+            found["_headers"] = {"type": "object", "additionalProperties": text}
+        if config.pagination is not None and config.pagination.returned_as:
+            what = "Cursor of the next page; null after the last one."
+            found[config.pagination.returned_as] = {"description": what}
+    return found
 
 
 def keywords(capability: Capability) -> list[str]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from mcpgw.capabilities.command_rules import code_from_inputs
 from mcpgw.capabilities.credentials import is_reference
-from mcpgw.capabilities.model import METHODS, Auth, Capability, Provider
+from mcpgw.capabilities.inputs import patched
+from mcpgw.capabilities.model import METHODS, Auth, Capability, Provider, ProviderConfig
+from mcpgw.capabilities.styles import STYLES
 from mcpgw.capabilities.templating import Placeholder, parse, placeholders
+from mcpgw.config.json_path import PathError, parse_path
 from mcpgw.config.problems import Findings
 from mcpgw.text.did_you_mean import correction
 
@@ -18,6 +22,7 @@ Key = tuple[str | int, ...]
 
 _NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
 _LONGEST_DESCRIPTION: Final = 1024
+_MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+*-]+(?:\s*;[ -~]*)?")
 _SECRET_KEY: Final = re.compile(r"sk-|token", re.IGNORECASE)
 
 
@@ -36,10 +41,21 @@ def check(capability: Capability, document: Mapping[Any, Any], path: Path, found
     for place, provider in _providers(capability, document):
         _provider(provider, place, found)
         _templates(capability, provider, place, inputs, found)
+        _response(provider, (*place, "config"), found)
+        _null(document, (*place, "config", "fails_when"), found)
+    for bucket, paths in (capability.projection or {}).items():
+        for name, text in paths.items():
+            _path(text, ("projection", bucket, name), found)
     _auth(capability, found)
+    if capability.cache.seconds and not capability.read_only:
+        hint = "If a call changes nothing, set `metadata: {read_only: true}`; else remove `cache`."
+        found.error(("cache",), "CAP-005: only read-only tools can be cached", hint)
     for name, hook in capability.webhooks.items():
         if not hook.path:
             found.error(("webhooks", name), "CAP-005: a webhook must have a `path`")
+        if hook.secret and not is_reference(hook.secret):
+            hint = "Write env:NAME, keychain:NAME or file:PATH:FIELD."
+            found.error(("webhooks", name, "secret"), "CAP-005: must be a reference", hint)
 
 
 def _names(capability: Capability, path: Path, found: Findings) -> None:
@@ -161,6 +177,52 @@ def _other_services(provider: Provider, inside: Key, found: Findings) -> None:
         elif not isinstance(config.command[0], str) or "{" in config.command[0]:
             message = "CAP-005: the program must be a plain word that no input can change"
             found.error((*inside, "command", 0), message)
+        elif (problem := code_from_inputs(config.command, config.stdin)) is not None:
+            found.error((*inside, problem.key, *problem.index), problem.message, problem.hint)
+
+
+def _response(provider: Provider, inside: Key, found: Findings) -> None:
+    """Check the settings that are applied to a response."""
+    config = provider.config
+    _path(config.response_path, (*inside, "response_path"), found)
+    if config.body_content_type and not _MEDIA_TYPE.fullmatch(config.body_content_type):
+        place = (*inside, "body_content_type")
+        found.error(place, "CAP-005: must be a media type", "Example: application/json.")
+    if (failure := config.fails_when) is not None:
+        place = (*inside, "fails_when")
+        if not failure.path:
+            found.error(place, "CAP-005: must have a `path`", "Example: {path: ok, equals: false}.")
+        if failure.equals and failure.not_equals:
+            found.error(place, "CAP-005: must have `equals` or `not_equals`, not both")
+        _path(failure.path, (*place, "path"), found)
+        _path(failure.message, (*place, "message"), found)
+    if (rule := config.pagination) is not None:
+        place = (*inside, "pagination")
+        _path(rule.next, (*place, "next"), found)
+        _path(rule.items, (*place, "items"), found)
+        needed = {"cursor": ("parameter", "next"), "link": ()}.get(rule.style, ("parameter",))
+        for name in needed:
+            if not getattr(rule, name):
+                found.error(place, f"CAP-005: pagination by {rule.style} must have `{name}`")
+
+
+def _null(document: Mapping[Any, Any], place: Key, found: Findings) -> None:
+    """Report a comparison with null, which would be taken for an unset key."""
+    raw: Any = document
+    for key in place:
+        known = isinstance(raw, Mapping) or (isinstance(raw, list) and isinstance(key, int))
+        raw = (raw.get(key) if isinstance(raw, Mapping) else raw[key]) if known else None
+    for name in ("equals", "not_equals") if isinstance(raw, Mapping) else ():
+        if name in raw and raw[name] is None:
+            found.error((*place, name), "CAP-005: must not be null", f"Write `{name}: [null]`.")
+
+
+def _path(text: str, place: Key, found: Findings) -> None:
+    """Check a path into a response, written as `responses.pick` reads it."""
+    try:
+        parse_path(text.removeprefix("$").removeprefix("."))
+    except PathError as error:
+        found.error(place, f"CAP-005: {error}", "Examples: items[].name, data.0.id.")
 
 
 def _url(text: str, place: Key, found: Findings) -> None:
@@ -189,8 +251,9 @@ def _templates(
 ) -> None:
     config, inside = provider.config, (*place, "config")
     known = None if inputs is None else {*inputs, *config.static_params}
+    _patched_defaults(capability, provider, inputs, found)
     for name in (
-        *("base_url", "path", "endpoint", "headers", "params", "body", "variables"),
+        *("base_url", "path", "endpoint", "headers", "params", "cookies", "body", "variables"),
         *("arguments", "command", "stdin"),
     ):
         template = getattr(config, name)
@@ -205,9 +268,60 @@ def _templates(
         if known is not None and name not in known:
             _undeclared(Placeholder(name, name), (*inside, "param_map"), known, found)
     _selector(config.path_selector, inputs, inside, found)
+    _styles(config, known, (*inside, "styles"), found)
 
 
-def _undeclared(each: Placeholder, place: Key, known: set[str], found: Findings) -> None:
+def _styles(
+    config: ProviderConfig, known: Collection[str] | None, place: Key, found: Findings
+) -> None:
+    """Report styles of parameters that do not exist, or that their location does not have."""
+    in_url = {each.root for each in placeholders([config.base_url, config.path, config.endpoint])}
+    if config.path_selector is not None:
+        in_url |= {each.root for each in placeholders(config.path_selector.paths)}
+    body = config.body if isinstance(config.body, Mapping) else None
+    sent: dict[str, Any] = {
+        "path": in_url,
+        "query": {*config.params, *config.param_map.values(), *config.static_params},
+        "header": set(config.headers),
+        "cookie": set(config.cookies),
+        "body": body,
+    }
+    for location, styles in STYLES.items():
+        for name, how in getattr(config.styles, location).items():
+            key = (*place, location, name)
+            if how.style and how.style not in styles:
+                message = f"CAP-005: must be one of {', '.join(styles)}, not {how.style}"
+                found.error((*key, "style"), message)
+            names = sent[location]
+            if names is not None and name not in names:
+                close = correction(name, names)
+                hint = f"Did you mean '{close}'?" if close else ""
+                found.error(key, f"CAP-005: there is no such parameter in the {location}", hint)
+            for header in placeholders(how.headers):
+                if header.secret is None and known is not None and header.root not in known:
+                    _undeclared(header, (*key, "headers"), known, found)
+
+
+def _patched_defaults(
+    capability: Capability,
+    provider: Provider,
+    inputs: Mapping[str, Any] | None,
+    found: Findings,
+) -> None:
+    """Warn of defaults that are not sent, since a partial update would overwrite fields."""
+    if provider.service != "rest" or provider.config.method.upper() != "PATCH":
+        return
+    for name in sorted(patched(capability) & (inputs or {}).keys()):
+        declared = (inputs or {})[name]
+        if isinstance(declared, Mapping) and declared.get("default") is not None:
+            found.warn(
+                ("schema", "input", "properties", name, "default"),
+                "CAP-007: is not sent, since a PATCH request changes only what the caller names",
+                "Mention it in the description, or write a fixed value into the body.",
+            )
+
+
+def _undeclared(each: Placeholder, place: Key, known: Collection[str], found: Findings) -> None:
     close = correction(each.root, known)
     hint = f"Did you mean '{close}'?" if close else "Declare it under schema.input.properties."
     found.error(place, f"CAP-006: {each.text} is not a declared input", hint)

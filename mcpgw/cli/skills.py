@@ -309,9 +309,12 @@ def _screened(skill: Skill, force: bool) -> tuple[list[str], list[str]]:
             f" {reasons}. If it is legitimate, import it with --force."
         )
         return [fault], []
-    return [], [
-        shown_line(f"Skill '{skill.name}', {each.where}: {each.reason}") for each in suspicions
-    ]
+    notes = [f"Skill '{skill.name}', {each.where}: {each.reason}" for each in suspicions]
+    if skill.left_out:
+        names = ", ".join(skill.left_out[:5]) + (", …" if len(skill.left_out) > 5 else "")
+        count = plural(len(skill.left_out), "file")
+        notes.append(f"Skill '{skill.name}': {count} left out, too large or unreadable: {names}")
+    return [], [shown_line(note) for note in notes]
 
 
 def _unknown(name: str, names: list[str]) -> Stop:
@@ -329,8 +332,8 @@ def _print_imported(skill: Skill, path: Path, *, updated: bool) -> None:
     click.echo(f"  Description: {_cut(skill.description)}")
     if skill.version:
         click.echo(f"  Version: {shown_line(skill.version)}")
-    if skill.auxiliary:
-        click.echo(f"  Auxiliary files: {shown_line(', '.join(skill.auxiliary))}")
+    if skill.files:
+        click.echo(f"  Auxiliary files: {shown_line(', '.join(skill.files))}")
     click.echo(f"  Content: {skill.content_hash}")
     if skill.code_blocks:
         click.echo(f"  {plural(len(skill.code_blocks), 'code block')} stored read-only; never run.")
@@ -354,7 +357,7 @@ def _print_skill(skill: Skill, *, builtin: bool) -> None:
         "Keywords": ", ".join(skill.keywords),
         "Source": skill.source_url or skill.source_path,
         "Content": skill.content_hash,
-        "Auxiliary files": ", ".join(skill.auxiliary),
+        "Auxiliary files": ", ".join(skill.files),
         "Address": uri_of(skill.name),
     }
     for label, value in fields.items():
@@ -384,7 +387,7 @@ def _imported_json(
             {
                 **{key: getattr(skill, key) for key in _ORIGIN},
                 "updated": skill.name in known,
-                "auxiliary_files": list(skill.auxiliary),
+                "auxiliary_files": list(skill.files),
                 "code_blocks": len(skill.code_blocks),
                 "warnings": warnings.get(skill.name, []),
             }

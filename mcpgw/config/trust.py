@@ -70,6 +70,11 @@ class WebhooksConfig:
         "Maximum number of requests to one endpoint per minute; 0 means no limit.",
         whole(minimum=0),
     )
+    max_body_size: int = setting(
+        1024 * 1024,
+        "Maximum size of a delivery, in bytes. GitHub sends up to 25 MiB.",
+        whole(minimum=1024, words="bytes"),
+    )
 
 
 @attrs.frozen

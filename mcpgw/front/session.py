@@ -6,7 +6,7 @@ stateless era are translated by `mcpgw.front.stateless`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -87,6 +87,7 @@ class Session:
     server; otherwise None."""
     listeners: set[Listener] = attrs.field(factory=set)
     """Open subscriptions of the stateless era."""
+    _companions: list[Callable[[], Awaitable[None]]] = attrs.field(factory=list)
     _services: SessionServices | None = None
     _attached: trio.Event = attrs.field(factory=trio.Event)
 
@@ -111,7 +112,18 @@ class Session:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve the client until the end of its input and of the calls in flight."""
-        await self.peer.run(task_status=task_status)
+        if not self._companions:
+            await self.peer.run(task_status=task_status)
+            return
+        async with trio.open_nursery() as nursery:
+            for each in self._companions:
+                nursery.start_soon(each)
+            await self.peer.run(task_status=task_status)
+            nursery.cancel_scope.cancel()
+
+    def accompany(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Run a task while the session runs; to be called before it starts."""
+        self._companions.append(task)
 
     @property
     def services(self) -> SessionServices:

@@ -141,7 +141,7 @@ class Gateway:
             self._capabilities_changed,
         )
         self.webhook_service = self.context.webhook_service = WebhookService(
-            folder, self._initialized_sessions
+            folder, self._initialized_sessions, lambda: bool(self.capability_service.name)
         )
         self.context.vetting = self.vetting
         self.vetting.missing = self.capability_service.unavailable_reason
@@ -340,22 +340,11 @@ class Gateway:
     def begin(self, session: Session, state: SessionState | None = None) -> None:
         """Register a session; it is attached now, or as soon as the configuration is loaded."""
         self.session_registry.add(session, state)
-        if self.config.webhooks.enabled and self._nursery is not None:
-            self._nursery.start_soon(self._deliver_webhooks, session)
+        if self.config.webhooks.enabled:
+            deliver = partial(self.webhook_service.deliver_to, session, session.initialized)
+            session.accompany(partial(supervised, "queued webhooks", deliver))
         if self.loaded.is_set():
             self.attach(session)
-
-    async def _deliver_webhooks(self, session: Session) -> None:
-        """Deliver queued events to a session once it is ready; give up if it ends before."""
-        async with trio.open_nursery() as nursery:
-
-            async def end() -> None:
-                await session.peer.ending.wait()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(end)
-            await self.webhook_service.deliver_to(session, session.initialized)
-            nursery.cancel_scope.cancel()
 
     def end(self, session: Session) -> None:
         """Forget a session that has ended, and end the instances that served it alone."""

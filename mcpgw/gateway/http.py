@@ -191,7 +191,7 @@ async def listen(
         app.before = Webhooks(
             app.access_checked,
             config.webhooks.base_path,
-            gateway.webhook_service.receiver.receive,
+            gateway.webhook_service.receiver,
             settings,
         )
     problem = ""
@@ -288,7 +288,7 @@ def openapi_routes(gateway: Gateway, settings: HttpSettings) -> OpenApiRoutes:
         params = {"name": tool, "arguments": arguments}
         try:
             return await gateway.context.pipeline.call(
-                Call(server, "tools/call", tool, params, session=session)
+                Call(server, "tools/call", tool, params, session=session, exact=True)
             )
         except CallFailed as error:
             raise RpcError(BACKEND_UNAVAILABLE, str(error), error.data) from error

@@ -8,7 +8,7 @@ from typing import Any, Final
 import trio
 
 from mcpgw.backends.server import BackendServer
-from mcpgw.backends.states import State, Unavailable
+from mcpgw.backends.states import Unavailable
 from mcpgw.backends.verdict import for_model
 from mcpgw.capabilities.refusals import file_for_model
 from mcpgw.catalog.index import Hit, SearchResult
@@ -176,18 +176,14 @@ async def _learn_one(backend: BackendServer) -> str:
     """Wait briefly for a server whose lists are unknown; return why there are none, or ""."""
     if backend.known or backend.killed:
         return ""
-    patience = min(backend.config.timeout, 2 * LEARNING_PATIENCE)
-    with trio.move_on_after(patience):
+    with trio.move_on_after(min(backend.config.timeout, 2 * LEARNING_PATIENCE)):
         try:
             await backend.learned()
         except Unavailable as error:
             return str(error)
         return ""
-    if backend.state is State.READY:
-        return (
-            f"Server '{backend.name}' has not answered `tools/list` within {patience:g} s;"
-            " call again later"
-        )
+    if backend.shared.connection is not None:
+        return f"Server '{backend.name}' is still loading its tools; call again in a moment."
     return backend.situation()
 
 

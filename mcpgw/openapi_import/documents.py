@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mcpgw.openapi_import.operations import Request, Response
+from mcpgw.openapi_import.operations import Request
+from mcpgw.openapi_import.responses import Response
 from mcpgw.openapi_import.security import Credentials
 from mcpgw.openapi_import.texts import identifier, sentence
 from mcpgw.openapi_import.values import as_list
 
-CACHED: Final = 60
-"""Seconds for which the response to a read-only request is cached."""
 TIMEOUT: Final = 30
 """Seconds."""
-_READS: Final = ("get", "head", "options")
+_READS: Final = ("get", "head", "options", "query")
 _CURSORS: Final = ("cursor", "page_token", "pageToken", "next_token", "nextToken", "after")
 _NEXT: Final = ("next_cursor", "nextCursor", "nextPageToken", "next_page_token", "nextToken")
 
@@ -30,16 +29,18 @@ def provider_config(
     """Return the `config` of the provider that sends an operation's request."""
     config: dict[str, Any] = {"base_url": base_url, "path": path, "method": method.upper()}
     headers = {**request.headers, **credentials.headers}
-    if request.cookies:
-        headers["Cookie"] = "; ".join(request.cookies)
     params = {**request.params, **credentials.params}
-    config |= {k: v for k, v in (("params", params), ("headers", headers)) if v}
-    if request.array_style and request.array_style != "repeat":
-        config["array_style"] = request.array_style
+    cookies = {**request.cookies, **credentials.cookies}
+    parts = (("params", params), ("headers", headers), ("cookies", cookies))
+    config |= {key: value for key, value in parts if value}
     if request.body is not None:
         config["body"] = request.body
         if request.content_type:
             config["body_content_type"] = request.content_type
+        if request.body_required:
+            config["body_required"] = True
+    if request.styles:
+        config["styles"] = request.styles
     if response.form:
         config["response_format"] = response.form
     if (pages := _pagination(request, response.schema)) is not None:
@@ -53,6 +54,7 @@ def capability_document(
     operation: Mapping[str, Any],
     request: Request,
     config: dict[str, Any],
+    input_schema: dict[str, Any],
     *,
     cost_per_call: float = 0.0,
 ) -> dict[str, Any]:
@@ -64,6 +66,7 @@ def capability_document(
       operation: the operation.
       request: its request.
       config: its provider's `config`.
+      input_schema: the schema of its inputs.
       cost_per_call: price of a call, in USD.
     """
     title = sentence(operation.get("summary"), 80)
@@ -74,10 +77,8 @@ def capability_document(
     if title:
         document["title"] = title
     document["description"] = _description(operation, method, config["path"])
-    document["schema"] = {"input": request.input_schema()}
+    document["schema"] = {"input": input_schema}
     document["providers"] = {"primary": provider}
-    if method in _READS:
-        document["cache"] = {"strategy": "exact", "ttl": CACHED}
     document["metadata"] = _metadata(operation, method)
     if (example := request.example()) is not None:
         document["examples"] = [{"description": "From the document.", "arguments": example}]
@@ -91,15 +92,18 @@ def tags_of(operation: Mapping[str, Any]) -> list[str]:
 
 def _metadata(operation: Mapping[str, Any], method: str) -> dict[str, Any]:
     own = [identifier(tag) for tag in tags_of(operation) if identifier(tag)]
-    metadata = {
+    metadata: dict[str, Any] = {
         "category": "api",
         "tags": list(dict.fromkeys(["openapi", *own]))[:8],
         "cost_category": "unknown",
         "execution_time": "medium",
         "read_only": method in _READS,
-        "destructive": method == "delete",
-        "idempotent": method in (*_READS, "put", "delete"),
     }
+    # Hints that the document does not give are left out; clients then assume the worst.
+    if method == "delete":
+        metadata["destructive"] = True
+    if method in (*_READS, "put", "delete"):
+        metadata["idempotent"] = True
     docs = operation.get("externalDocs")
     if isinstance(docs, Mapping) and str(docs.get("url", "")).startswith("http"):
         metadata["docs"] = str(docs["url"])

@@ -26,6 +26,30 @@ def load(text: str, source: str) -> Mapping[str, Any]:
     Raises:
       ImportProblem: the text is not an OpenAPI document.
     """
+    found = parsed(text, source)
+    if not isinstance(found, Mapping):
+        raise ImportProblem(f"{source} must be a map of keys, as an OpenAPI document is")
+    version = str(found.get("openapi") or found.get("swagger") or "")
+    if not version.startswith(("3.", "2.")):
+        found_version = f"version {version[:20]!r}" if version else "no `openapi` or `swagger` key"
+        raise ImportProblem(
+            f"{source} must be an OpenAPI 3 or Swagger 2.0 document; it has {found_version}"
+        )
+    if not isinstance(found.get("paths", {}), Mapping):
+        raise ImportProblem(f"{source}: `paths` must be a map of paths")
+    return found
+
+
+def parsed(text: str, source: str) -> Any:
+    """Parse a text as JSON, else as YAML.
+
+    Args:
+      text: the document.
+      source: its file or URL, for error messages.
+
+    Raises:
+      ImportProblem: the text is neither, or has too many values.
+    """
     from mcpgw.config.yamlfile import YamlSyntaxError, parse
 
     if len(text) > LARGEST:
@@ -46,18 +70,8 @@ def load(text: str, source: str) -> Mapping[str, Any]:
             raise ImportProblem(
                 f"{source}: all keys must be strings, and it must not be nested too deeply"
             ) from None
-    if not isinstance(found, Mapping):
-        raise ImportProblem(f"{source} must be a map of keys, as an OpenAPI document is")
     if not _is_finite(found):
         raise ImportProblem(f"{source} has too many values, or an alias that contains itself")
-    version = str(found.get("openapi") or found.get("swagger") or "")
-    if not version.startswith(("3.", "2.")):
-        found_version = f"version {version[:20]!r}" if version else "no `openapi` or `swagger` key"
-        raise ImportProblem(
-            f"{source} must be an OpenAPI 3 or Swagger 2.0 document; it has {found_version}"
-        )
-    if not isinstance(found.get("paths", {}), Mapping):
-        raise ImportProblem(f"{source}: `paths` must be a map of paths")
     return found
 
 

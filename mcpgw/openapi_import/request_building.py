@@ -7,8 +7,16 @@ from typing import Any
 
 import attrs
 
-from mcpgw.openapi_import.operations import FORM, MULTIPART, Request
-from mcpgw.openapi_import.schemas import References, Schemas
+from mcpgw.openapi_import.operations import PLACES, Request
+from mcpgw.openapi_import.references import References
+from mcpgw.openapi_import.request_bodies import (
+    FORM,
+    MULTIPART,
+    BodyBuilder,
+    body_example,
+    preferred,
+)
+from mcpgw.openapi_import.schemas import Schemas
 from mcpgw.openapi_import.values import as_list
 
 
@@ -26,12 +34,17 @@ class RequestBuilder:
     references: References
     schemas: Schemas
 
+    @property
+    def swagger(self) -> bool:
+        """True if the document is Swagger 2.0."""
+        return "swagger" in self.document
+
     def build(
         self,
         item: Mapping[str, Any],
         method: str,
         operation: Mapping[str, Any],
-        sent: frozenset[str],
+        sent: frozenset[tuple[str, str]],
     ) -> Request:
         """Return the request of an operation; its path is not filled in yet.
 
@@ -39,9 +52,9 @@ class RequestBuilder:
           item: the path item of the operation.
           method: its HTTP method, in lower case.
           operation: the operation.
-          sent: headers and query parameters that carry credentials.
+          sent: locations and names of parameters that carry credentials.
         """
-        request = Request(self.schemas, sent)
+        request = Request(self.schemas, self.references, sent, self.swagger)
         self._parameters(request, item, operation)
         self._body(request, method, operation)
         return request
@@ -50,25 +63,30 @@ class RequestBuilder:
         self, request: Request, item: Mapping[str, Any], operation: Mapping[str, Any]
     ) -> None:
         """Add the parameters of the path item and the operation; those of the operation win."""
-        found: dict[tuple[Any, Any], Mapping[str, Any]] = {}
+        found: dict[tuple[str, str], Mapping[str, Any]] = {}
         for node in (*as_list(item.get("parameters")), *as_list(operation.get("parameters"))):
             parameter = self.references.follow(node)
             if isinstance(parameter, Mapping) and parameter:
                 found[str(parameter.get("in")), str(parameter.get("name"))] = parameter
         form: dict[str, Mapping[str, Any]] = {}
-        for (place, name), parameter in found.items():
+        body: Mapping[str, Any] | None = None
+        # Those of the path come first, so that they keep their names if others are the same.
+        order = {place: number for number, place in enumerate(PLACES)}
+        for place, name in sorted(found, key=lambda each: order.get(each[0], len(order))):
+            parameter = found[place, name]
             if place == "body":
-                kind = self._consumes(operation, ("application/json",))
-                request.payload(
-                    kind,
-                    parameter.get("schema"),
-                    required=parameter.get("required") is True,
-                    about=parameter.get("description"),
-                )
+                body = parameter
             elif place == "formData":
                 form[name] = parameter
             else:
                 request.parameter(parameter)
+        if body is not None:
+            kind = self._consumes(operation, ("application/json",))
+            BodyBuilder(request, kind).add(
+                body.get("schema"),
+                required=body.get("required") is True,
+                about=body.get("description"),
+            )
         if form:
             self._form(request, operation, form)
 
@@ -80,25 +98,38 @@ class RequestBuilder:
         usual = MULTIPART if files else FORM
         kind = usual if files else self._consumes(operation, (usual, MULTIPART))
         properties = {
-            name: {**each, "format": "binary"} if each.get("type") == "file" else dict(each)
+            name: {key: value for key, value in each.items() if key != "required"}
             for name, each in form.items()
         }
-        for each in properties.values():
-            each.pop("required", None)
         needed = [name for name, each in form.items() if each.get("required") is True]
         schema = {"type": "object", "properties": properties, "required": needed}
-        request.payload(kind, schema, required=True)
+        BodyBuilder(request, kind, form, swagger=True).add(schema, required=True)
 
     def _consumes(self, operation: Mapping[str, Any], known: tuple[str, ...]) -> str:
-        declared = operation.get("consumes", self.document.get("consumes"))
-        return next((kind for kind in map(str, as_list(declared)) if kind in known), known[0])
+        declared = as_list(operation.get("consumes", self.document.get("consumes")))
+        kinds = [str(kind) for kind in declared]
+        if len(known) == 1 and kinds and not any("json" in kind for kind in kinds):
+            return kinds[0]  # a body that is not JSON
+        return next((kind for kind in kinds if kind in known), known[0])
 
     def _body(self, request: Request, method: str, operation: Mapping[str, Any]) -> None:
         node = self.references.follow(operation.get("requestBody"))
         if not isinstance(node, Mapping) or not isinstance(node.get("content"), Mapping):
             return
-        if method in ("get", "head"):
-            request.notes.append(f"the body of a {method.upper()} request is left out")
+        chosen = preferred(node["content"])
+        if chosen is None:
             return
-        required = node.get("required") is True
-        request.content(node["content"], required=required, about=node.get("description"))
+        kind, media = chosen
+        media = self.references.follow(media)
+        media = media if isinstance(media, Mapping) else {}
+        if method in ("get", "head"):
+            if self.schemas.resolved(media.get("schema")).get("properties", True):
+                request.notes.append(f"the body of a {method.upper()} request is left out")
+            return
+        encoding = media.get("encoding")
+        BodyBuilder(request, kind, encoding if isinstance(encoding, Mapping) else {}).add(
+            media.get("schema"),
+            required=node.get("required") is True,
+            about=node.get("description"),
+            example=body_example(media),
+        )

@@ -43,8 +43,18 @@ class Skipped:
 
 @attrs.frozen
 class Conversion:
-    """The capabilities made from a document, by name, and what could not be imported."""
+    """The capabilities made from a document, by name, and what could not be imported.
+
+    Args:
+      capabilities: the capabilities.
+      skipped: operations that were not imported.
+      warnings: references that could not be resolved.
+      source: name of the document, as the files mention it.
+      operations: all operations of the document, as `GET /path`.
+    """
 
     capabilities: tuple[Imported, ...]
     skipped: tuple[Skipped, ...] = ()
     warnings: tuple[str, ...] = ()
+    source: str = ""
+    operations: frozenset[str] = frozenset()

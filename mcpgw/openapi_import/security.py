@@ -9,7 +9,7 @@ import attrs
 
 from mcpgw.config.api_login import read_endpoint
 from mcpgw.config.value_types import SettingError
-from mcpgw.openapi_import.schemas import References
+from mcpgw.openapi_import.references import References
 from mcpgw.openapi_import.texts import identifier, sentence
 
 _GRANT_KEYS: Final = frozenset(
@@ -26,15 +26,17 @@ class Credentials:
       auth: the `auth` section of the capability file; None without credentials.
       headers: templates of headers with further secrets.
       params: templates of query parameters with further secrets.
-      sent: headers (in lower case) and query parameters that carry credentials, so that they do
-        not become inputs.
+      cookies: templates of cookies with further secrets.
+      sent: locations and names of the parameters that carry credentials, so that they do not
+        become inputs; names of headers in lower case.
       notes: schemes that could not be mapped.
     """
 
     auth: dict[str, Any] | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict)
     params: Mapping[str, str] = attrs.field(factory=dict)
-    sent: frozenset[str] = frozenset()
+    cookies: Mapping[str, str] = attrs.field(factory=dict)
+    sent: frozenset[tuple[str, str]] = frozenset()
     notes: tuple[str, ...] = ()
 
 
@@ -80,7 +82,8 @@ class Security:
         auth: dict[str, Any] | None = None
         headers: dict[str, str] = {}
         params: dict[str, str] = {}
-        sent: set[str] = set()
+        cookies: dict[str, str] = {}
+        sent: set[tuple[str, str]] = set()
         notes: list[str] = []
         for name, scopes in way.items():
             scheme = self.references.follow(self._schemes().get(name))
@@ -92,21 +95,20 @@ class Security:
                 kind = str(scheme.get("type"))[:30]
                 notes.append(f"the security scheme {str(name)[:60]!r} ({kind}) cannot be mapped")
                 continue
-            carrier = str(scheme.get("name", ""))
-            sent.add(
-                carrier if mapped.get("param") else mapped.get("header", "Authorization").lower()
-            )
+            sent.add(_carrier(mapped))
             if auth is None:
                 auth = {"required": not optional, **mapped}
             elif mapped.get("key", "").startswith("env:"):
                 template = f"{{env.{mapped['key'][4:]}}}"
                 if "param" in mapped:
                     params[mapped["param"]] = template
+                elif "cookie" in mapped:
+                    cookies[mapped["cookie"]] = template
                 else:
                     headers[mapped.get("header", "Authorization")] = template
             else:
                 notes.append(f"the second security scheme {str(name)[:60]!r} is left out")
-        return Credentials(auth, headers, params, frozenset(sent), tuple(notes))
+        return Credentials(auth, headers, params, cookies, frozenset(sent), tuple(notes))
 
     def _schemes(self) -> Mapping[str, Any]:
         components = self.references.follow(self.document.get("components"))
@@ -138,7 +140,7 @@ class Security:
             if place == "header":
                 return {**base, "header": header}
             if place == "cookie":
-                return {**base, "header": "Cookie", "prefix": f"{header}="}
+                return {**base, "cookie": header}
             return None
         if kind in ("oauth2", "openidconnect"):
             needed = [str(each) for each in scopes] if isinstance(scopes, list) else []
@@ -182,6 +184,15 @@ class Security:
         if start and not own.startswith(start):
             own = f"{start}_{own}"
         return (own if not own[0].isdigit() else f"api_{own}").upper()
+
+
+def _carrier(mapped: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the location and name of the parameter that carries a credential."""
+    if "param" in mapped:
+        return "query", mapped["param"]
+    if "cookie" in mapped:
+        return "cookie", mapped["cookie"]
+    return "header", mapped.get("header", "Authorization").lower()
 
 
 def _rank(found: Credentials) -> int:

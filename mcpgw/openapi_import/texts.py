@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import re
 from typing import Any, Final
@@ -9,6 +10,11 @@ from typing import Any, Final
 LONGEST: Final = 480
 """Characters of a description."""
 LONGEST_NAME: Final = 60
+"""Characters of a name, of 64, which leaves room for a number."""
+_HUMPS: Final = re.compile(
+    r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])(?!(?<=[A-Z]{2})[A-Z]s(?![a-z]))"
+)
+"""Places between the words of `camelCase` and `HTTPServer`, but not within `listURLs`."""
 _TAG: Final = re.compile(r"</?[A-Za-z][^<>]{0,500}>")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _SPACES: Final = re.compile(r"[ \t]{2,}")
@@ -34,10 +40,22 @@ def identifier(text: str) -> str:
     return re.sub(r"_+", "_", re.sub(r"[^a-z0-9]", "_", text.lower())).strip("_")
 
 
+def snake_case(text: str) -> str:
+    """Return a text as an identifier; the words of `camelCase` are separated."""
+    return identifier(_HUMPS.sub("_", text))
+
+
 def operation_name(operation_id: Any, method: str, path: str, prefix: str) -> str:
-    """Return a name for the capability of an operation, from its id or its method and path."""
-    own = identifier(operation_id) if isinstance(operation_id, str) else ""
+    """Return a name for the capability of an operation, from its id or its method and path.
+
+    A name that is too long ends with a hash of the whole, so that it does not depend on the other
+    operations of the document.
+    """
+    own = snake_case(operation_id) if isinstance(operation_id, str) else ""
     own = own or identifier(f"{method}_{path}") or method.lower()
     start = identifier(prefix)
     name = f"{start}_{own}" if start else own
-    return name[:LONGEST_NAME].rstrip("_") or "operation"
+    if len(name) > LONGEST_NAME:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:6]
+        name = f"{name[: LONGEST_NAME - 7].rstrip('_')}_{digest}"
+    return name

@@ -97,6 +97,8 @@ class Call:
     transparent: bool = False
     """The call is for a server's own endpoint: nothing is added to the result, and the server
     itself checks names and arguments."""
+    exact: bool = False
+    """Refuse arguments of a wrong type instead of converting them: the caller is a program."""
     patience: float | None = None
     """Timeout in seconds instead of the one in the server's settings."""
     open_questions: int = 0
@@ -117,6 +119,8 @@ class Call:
     """When it was sent, by Trio's clock."""
     received: int = 0
     """Messages that the backend had sent before the call."""
+    noise: int = 0
+    """Lines of it that are not messages, likewise."""
     cached: bool = False
     """Answered without a request to the backend."""
     fault: Recovery | None = None

@@ -64,7 +64,7 @@ class ArgumentChecker:
     _plain: PlainSchema | None = None
     _compiled: CompiledSchema | None = None
 
-    def check(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def check(self, arguments: dict[str, Any], *, exact: bool = False) -> dict[str, Any]:
         """Return the arguments: the same object if they fit as they are, else a coerced copy.
 
         A value is changed only if it does not fit: a string to a number, a boolean, null, or the
@@ -76,6 +76,10 @@ class ArgumentChecker:
         Arguments that cannot be judged are returned as they are, for the backend to judge: values
         that JSON cannot carry, strings too long for the schema's patterns, and arguments too deep
         or too large.
+
+        Args:
+          arguments: the arguments.
+          exact: whether to change nothing, for callers that are programs rather than models.
 
         Raises:
           InvalidArguments: they do not fit, and no such change makes them fit.
@@ -92,15 +96,15 @@ class ArgumentChecker:
                 return arguments
         except (UnsupportedSchema, ValueError):  # ValueError: a value that JSON cannot carry
             return arguments
-        return _coerced(arguments, schema)
+        return _coerced(arguments, schema, exact=exact)
 
 
-def _coerced(arguments: dict[str, Any], schema: CompiledSchema) -> dict[str, Any]:
+def _coerced(arguments: dict[str, Any], schema: CompiledSchema, *, exact: bool) -> dict[str, Any]:
     from mcpgw.protocol.argument_coercion import TooManySteps, coerce
     from mcpgw.protocol.argument_errors import explain, is_certain
 
     try:
-        coerced = coerce(arguments, schema)
+        coerced = arguments if exact else coerce(arguments, schema)
         errors = list(filter(is_certain, schema.validator.iter_errors(coerced)))
     except (TooManySteps, RecursionError, ValueError):  # ValueError: as above, in parsed JSON
         return arguments

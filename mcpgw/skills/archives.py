@@ -14,8 +14,8 @@ from typing import BinaryIO, Final, Protocol, cast
 
 import attrs
 
-from mcpgw.skills.loading import BELOW, BESIDE
-from mcpgw.skills.model import FILE, LARGEST, SkillError
+from mcpgw.skills.files import IGNORED
+from mcpgw.skills.model import LARGEST, SkillError, UnusableFile
 
 LARGEST_ARCHIVE: Final = 20 << 20
 """Greatest size of an archive, in bytes."""
@@ -52,7 +52,7 @@ class ArchiveFiles:
         """Return a file's content."""
         data = self.contents[path]
         if len(data) > limit:
-            raise SkillError(f"{self.place}/{path}", f"is larger than {limit >> 10} KiB")
+            raise UnusableFile(f"{self.place}/{path}", f"is larger than {limit >> 10} KiB")
         return data
 
 
@@ -186,8 +186,7 @@ def _normalised(path: str, place: str) -> str:
 
 
 def _is_skill_file(path: str) -> bool:
-    folder, _, name = path.rpartition("/")
-    return name in (FILE, *BESIDE) or (folder.rpartition("/")[2] in BELOW and name.endswith(".md"))
+    return not any(part in IGNORED for part in path.split("/"))
 
 
 def _outside(path: str, place: str) -> SkillError:

@@ -10,11 +10,14 @@ from typing import Final
 
 import attrs
 
-from mcpgw.skills.loading import BELOW, BESIDE, DEEPEST
-from mcpgw.skills.model import FILE, SkillError
+from mcpgw.skills.files import IGNORED
+from mcpgw.skills.loading import DEEPEST
+from mcpgw.skills.model import SkillError, UnusableFile
 
 MOST_ENTRIES: Final = 20_000
 """Files and folders that are examined."""
+DEEPEST_FILE: Final = DEEPEST + 6
+"""Levels of folders that are searched for files of skills."""
 
 
 @attrs.frozen
@@ -61,18 +64,21 @@ def read_regular(path: Path, *, limit: int) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise SkillError(str(path), "not a regular file")
+                raise UnusableFile(str(path), "not a regular file")
             data = file.read(limit + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise SkillError(str(path), f"cannot be read: {reason}") from error
+        raise UnusableFile(str(path), f"cannot be read: {reason}") from error
     if len(data) > limit:
-        raise SkillError(str(path), f"is larger than {limit >> 10} KiB")
+        raise UnusableFile(str(path), f"is larger than {limit >> 10} KiB")
     return data
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    """Yield the paths of files that can belong to a skill, breadth first."""
+    """Yield the paths of files that can belong to a skill, breadth first.
+
+    Links to files are listed, since reading checks where they lead.
+    """
     pending = [""]
     count = 0
     while pending:
@@ -86,14 +92,20 @@ def _walk(folder: Path) -> Iterator[str]:
                         f"has more than {MOST_ENTRIES} files; import the skills' own folders",
                     )
                 path = f"{inside}/{entry.name}" if inside else entry.name
-                if entry.name.startswith(".") or not _is_text(entry.name):
+                if entry.name in IGNORED or not _is_text(entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    # One level more than a skill may have, for the folders with its texts.
-                    if path.count("/") <= DEEPEST:
+                    if path.count("/") < DEEPEST_FILE:
                         pending.append(path)
-                elif entry.name in (FILE, *BESIDE) or inside.rpartition("/")[2] in BELOW:
+                elif not _leads_to_folder(entry):
                     yield path
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself; reading it reports that
+        return False
 
 
 def _is_text(name: str) -> bool:

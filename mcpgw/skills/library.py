@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,7 @@ from urllib.parse import quote, unquote
 
 import attrs
 
+from mcpgw.skills.files import media_type
 from mcpgw.skills.folders import FolderFiles
 from mcpgw.skills.loading import gather
 from mcpgw.skills.model import FILE, Skill, SkillError
@@ -123,11 +125,11 @@ class SkillLibrary:
             "source_path": skill.source_path,
             "source_url": skill.source_url,
             "content_hash": skill.content_hash,
-            "auxiliary_files": list(skill.auxiliary),
+            "auxiliary_files": list(skill.files),
         }
 
     def resources(self) -> list[dict[str, Any]]:
-        """Return the MCP resource definitions of all skills and their auxiliary texts."""
+        """Return the MCP resource definitions of all skills and their other files."""
         found: list[dict[str, Any]] = []
         for skill in self._skills.values():
             found.append(
@@ -144,14 +146,14 @@ class SkillLibrary:
             found += [
                 {
                     "uri": uri_of(skill.name, file),
-                    "name": f"{skill.name}/{file}",
-                    "title": f"{_line(skill.title)}: {file}",
-                    "description": f"An additional text of the skill {skill.name}.",
-                    "mimeType": MIME_TYPE,
-                    "size": len(text.encode()),
+                    "name": _line(f"{skill.name}/{file}"),
+                    "title": f"{_line(skill.title)}: {_line(file)}",
+                    "description": f"An additional file of the skill {skill.name}.",
+                    "mimeType": media_type(file, text=file in skill.auxiliary),
+                    "size": len(content.encode() if isinstance(content, str) else content),
                     "annotations": {"audience": ["assistant"], "priority": 0.1},
                 }
-                for file, text in skill.auxiliary.items()
+                for file, content in (*skill.auxiliary.items(), *skill.blobs.items())
             ]
         return found
 
@@ -159,7 +161,7 @@ class SkillLibrary:
         """Return the contents for `resources/read`.
 
         `skill://NAME` and `skill://NAME/SKILL.md` give the skill with its front matter,
-        `skill://NAME/FILE` gives an auxiliary text.
+        `skill://NAME/FILE` gives another file, as text or base64.
 
         Raises:
           SkillNotFound: there is no such skill or text.
@@ -172,16 +174,20 @@ class SkillLibrary:
             near = correction(name, self._skills)
             hint = f"Did you mean '{near}'?" if near else "resources/list shows all skills."
             raise SkillNotFound(f"Unknown skill '{_line(name)}'. {hint}")
+        kind = MIME_TYPE
         if file in ("", FILE):
             text = render_skill(skill)
         elif file in skill.auxiliary:
-            text = skill.auxiliary[file]
+            text, kind = skill.auxiliary[file], media_type(file, text=True)
+        elif file in skill.blobs:
+            data = base64.b64encode(skill.blobs[file]).decode()
+            return [{"uri": uri, "mimeType": media_type(file, text=False), "blob": data}]
         else:
-            files = ", ".join([FILE, *skill.auxiliary])
+            files = ", ".join([FILE, *skill.files])
             raise SkillNotFound(
                 f"The skill '{skill.name}' has no file '{_line(file)}'. Its files: {files}."
             )
-        return [{"uri": uri, "mimeType": MIME_TYPE, "text": text}]
+        return [{"uri": uri, "mimeType": kind, "text": text}]
 
     def _same_name(self, name: str) -> str:
         """Return the name that differs only in case; some clients lower-case it in a URI."""

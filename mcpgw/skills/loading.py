@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Final, Protocol
 
 import attrs
 
+from mcpgw.skills.files import IGNORED, is_first, is_hidden, named_in
 from mcpgw.skills.hashing import content_hash
 from mcpgw.skills.model import (
     FILE,
@@ -17,18 +18,13 @@ from mcpgw.skills.model import (
     MOST_AUXILIARIES,
     Skill,
     SkillError,
+    UnusableFile,
 )
 from mcpgw.skills.parsing import parse_skill
 
 MOST_SKILLS: Final = 500
 DEEPEST: Final = 6
 """Levels of folders that are searched for skills."""
-BESIDE: Final = ("SKILL.advanced.md", "reference.md", "README.md")
-"""Auxiliary texts in the folder of SKILL.md."""
-BELOW: Final = ("resources", "references")
-"""Subfolders whose `*.md` files are auxiliary texts."""
-
-_IGNORED: Final = frozenset({"node_modules", "__MACOSX", "__pycache__"})
 
 
 class Files(Protocol):
@@ -61,8 +57,9 @@ class Gathered:
 def gather(files: Files) -> Gathered:
     """Read every skill among the files.
 
-    A folder with a SKILL.md is a skill and is not searched for nested skills. Hidden folders are
-    ignored. If two skills have the same name, the second is a problem.
+    A folder with a SKILL.md is a skill and is not searched for nested skills. Skills in hidden
+    folders, such as `.claude/skills`, are read after the others. If two skills have the same name,
+    the second is a problem, unless it is a copy.
 
     Raises:
       SkillError: there are no skills, or too many.
@@ -81,6 +78,8 @@ def gather(files: Files) -> Gathered:
         try:
             skill = _one(files, paths, root)
             if skill.name in skills:
+                if skills[skill.name].content_hash == skill.content_hash:
+                    continue
                 first = skills[skill.name].source_path
                 raise SkillError(
                     skill.source_path, f"the name '{skill.name}' is already used by {first}"
@@ -115,13 +114,17 @@ def _roots(paths: Iterable[str]) -> list[str]:
         for path in paths
         if PurePosixPath(path).name == FILE
     }
-    for folder in sorted(folders):
+    for folder in sorted(folders, key=lambda each: (_is_dotted(each), each)):
         parts = PurePosixPath(folder).parts
-        hidden = any(part.startswith(".") or part in _IGNORED for part in parts)
+        ignored = any(part in IGNORED for part in parts)
         nested = any(outer == "" or folder.startswith(f"{outer}/") for outer in found)
-        if not hidden and not nested and len(parts) <= DEEPEST:
+        if not ignored and not nested and len(parts) <= DEEPEST:
             found.append(folder)
     return found
+
+
+def _is_dotted(folder: str) -> bool:
+    return any(part.startswith(".") for part in folder.split("/"))
 
 
 def _one(files: Files, paths: set[str], root: str) -> Skill:
@@ -129,38 +132,69 @@ def _one(files: Files, paths: set[str], root: str) -> Skill:
     place = _join(files.place, f"{at}{FILE}")
     data = files.read(f"{at}{FILE}", root=root, limit=LARGEST)
     skill = parse_skill(data, place=place)
-    texts = _auxiliary(files, paths, root)
+    found, left_out = _auxiliary(files, paths, root, data)
+    texts: dict[str, str] = {}
+    blobs: dict[str, bytes] = {}
+    for name, content in found.items():
+        if name.endswith(".md") or _is_text(content):
+            texts[name] = decoded(content, _join(files.place, at + name))
+        else:
+            blobs[name] = content
     return attrs.evolve(
         skill,
         source_path=place,
-        content_hash=content_hash(data, texts),
-        auxiliary={
-            name: decoded(text, _join(files.place, at + name)) for name, text in texts.items()
-        },
+        content_hash=content_hash(data, found),
+        auxiliary=texts,
+        blobs=blobs,
+        left_out=tuple(left_out),
     )
 
 
-def _auxiliary(files: Files, paths: set[str], root: str) -> Mapping[str, bytes]:
+def _is_text(data: bytes) -> bool:
+    try:
+        return "\0" not in data.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def _auxiliary(
+    files: Files, paths: Iterable[str], root: str, skill: bytes
+) -> tuple[dict[str, bytes], list[str]]:
+    """Return the files of a skill within the limits, and the paths of those left out.
+
+    The files that its texts name come first, so that the limits leave out what matters least.
+    """
     at = f"{root}/" if root else ""
-    names = [name for name in BESIDE if at + name in paths]
-    for folder in BELOW:
-        inside = f"{at}{folder}/"
-        names += sorted(
-            path.removeprefix(at)
-            for path in paths
-            if path.startswith(inside) and path.endswith(".md") and "/" not in path[len(inside) :]
-        )
-    place = _join(files.place, root)
-    if len(names) > MOST_AUXILIARIES:
-        raise SkillError(place, f"has more than {MOST_AUXILIARIES} auxiliary texts")
-    texts: dict[str, bytes] = {}
+    inside = sorted(path.removeprefix(at) for path in paths if path.startswith(at))
+    names = [name for name in inside if name != FILE and not is_hidden(name)]
+    found: dict[str, bytes] = {}
+    left_out: list[str] = []
+    size = 0
+
+    def take(name: str) -> str:
+        """Read a file unless it exceeds a limit; return its text, if it is one for readers."""
+        nonlocal size
+        if name in found or name in left_out:
+            return ""
+        try:
+            data = files.read(at + name, root=root, limit=LARGEST_AUXILIARY)
+        except UnusableFile:
+            data = None
+        full = len(found) >= MOST_AUXILIARIES
+        if data is None or full or size + len(data) > LARGEST_AUXILIARIES:
+            left_out.append(name)
+            return ""
+        found[name] = data
+        size += len(data)
+        return data.decode("utf-8", "replace") if name.endswith((".md", ".txt")) else ""
+
+    texts = [skill.decode("utf-8", "replace")]
+    texts += [take(name) for name in names if is_first(name)]
+    while texts:
+        texts += [text for name in named_in(texts.pop(0), names) if (text := take(name))]
     for name in names:
-        texts[name] = files.read(at + name, root=root, limit=LARGEST_AUXILIARY)
-        if sum(map(len, texts.values())) > LARGEST_AUXILIARIES:
-            raise SkillError(
-                place, f"the auxiliary texts are larger than {LARGEST_AUXILIARIES >> 20} MiB"
-            )
-    return texts
+        take(name)
+    return dict(sorted(found.items())), left_out
 
 
 def _join(place: str, path: str) -> str:

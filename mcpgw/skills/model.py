@@ -12,11 +12,11 @@ FILE: Final = "SKILL.md"
 
 LARGEST: Final = 1 << 20
 """Greatest size of a SKILL.md, in bytes."""
-LARGEST_AUXILIARY: Final = 256 << 10
-"""Greatest size of one auxiliary text, in bytes."""
-LARGEST_AUXILIARIES: Final = 1 << 20
-"""Greatest size of all auxiliary texts of a skill together, in bytes."""
-MOST_AUXILIARIES: Final = 64
+LARGEST_AUXILIARY: Final = 1 << 20
+"""Greatest size of one auxiliary file, in bytes."""
+LARGEST_AUXILIARIES: Final = 4 << 20
+"""Greatest size of all auxiliary files of a skill together, in bytes."""
+MOST_AUXILIARIES: Final = 256
 
 
 class SkillError(ValueError):
@@ -37,6 +37,10 @@ class SkillError(ValueError):
         place = self.place if self.line is None else f"{self.place}:{self.line}"
         end = "" if self.message.endswith((".", "?", "!")) else "."
         return f"{place}: {self.message}{end}"
+
+
+class UnusableFile(SkillError):
+    """A file that exceeds its limit, is not a regular file, or cannot be read."""
 
 
 @attrs.frozen
@@ -68,6 +72,15 @@ class Skill:
     """`sha256:` and 64 hex digits; see `hashing.content_hash`."""
     auxiliary: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     """The other texts of the skill, by their path in its folder."""
+    blobs: Mapping[str, bytes] = attrs.field(factory=dict, repr=False)
+    """Its files that are not texts, such as images, in the same way."""
+    left_out: tuple[str, ...] = attrs.field(default=(), eq=False)
+    """Files that exceed the limits or cannot be read; only known when the skill is read."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The paths of all files besides SKILL.md."""
+        return (*self.auxiliary, *self.blobs)
 
     @property
     def title(self) -> str:
@@ -76,6 +89,16 @@ class Skill:
             if line.startswith("# ") and line[2:].strip():
                 return line[2:].strip(" #")
         return self.name
+
+
+def name_problem(name: str) -> str:
+    """Return why a text cannot be the name of a skill, "" if it can.
+
+    A name is a part of URIs, and a folder for clients that store skills.
+    """
+    if any(sign in name for sign in "/\\") or name.strip(". ") == "":
+        return "must not contain '/' or '\\', or consist of dots; use letters, digits and '-'"
+    return ""
 
 
 def shown(text: str) -> str:

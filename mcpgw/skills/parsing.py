@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 
 from mcpgw.skills.fences import fenced_blocks
-from mcpgw.skills.model import FILE, LARGEST, CodeBlock, Skill, SkillError
+from mcpgw.skills.model import FILE, LARGEST, CodeBlock, Skill, SkillError, name_problem
 
 MOST_VALUES: Final = 2_000
 """Values that the front matter keys unknown to the gateway may hold together."""
@@ -190,6 +190,8 @@ class _Reader:
             raise self.error("name", "must not be empty")
         if len(name) > LONGEST_NAME:
             raise self.error("name", f"must have at most {LONGEST_NAME} characters")
+        if problem := name_problem(name):
+            raise self.error("name", problem)
         if not name.isprintable():
             raise self.error("name", "must be one line without control characters")
         return name

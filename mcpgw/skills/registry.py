@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import json
 import os
@@ -9,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
-from mcpgw.skills.model import CodeBlock, Skill, SkillError
+from mcpgw.skills.model import CodeBlock, Skill, SkillError, name_problem
 from mcpgw.state.files import write_atomically
 from mcpgw.state.folder import state_folder
 
@@ -138,8 +139,11 @@ def entry_of(skill: Skill) -> dict[str, object]:
         "source_path": skill.source_path,
         "source_url": skill.source_url,
         "content_hash": skill.content_hash,
-        "auxiliary_files": list(skill.auxiliary),
+        "auxiliary_files": list(skill.files),
         "auxiliary_texts": dict(skill.auxiliary),
+        "auxiliary_blobs": {
+            path: base64.b64encode(data).decode() for path, data in skill.blobs.items()
+        },
     }
     required = {"name": skill.name, "description": skill.description}
     return {**required, **{key: value for key, value in fields.items() if value}}
@@ -229,9 +233,11 @@ def _document(path: Path, data: bytes) -> dict[str, object]:
 def _skill(name: str, entry: object) -> Skill:
     if not isinstance(entry, dict):
         raise SkillError(name, "the entry must be an object")
-    fields = {key: _text(name, entry, key) for key in _TEXTS}
+    fields: dict[str, Any] = {key: _text(name, entry, key) for key in _TEXTS}
     if not name or not name.isprintable() or not fields["description"]:
         raise SkillError(name, "a name and a description are required")
+    if problem := name_problem(name):
+        raise SkillError(name, f"'name' {problem}")
     extra = entry.get("extra") or {}
     if not isinstance(extra, dict):
         raise SkillError(name, "'extra' must be an object")
@@ -244,6 +250,7 @@ def _skill(name: str, entry: object) -> Skill:
         code_blocks=_blocks(name, entry.get("code_blocks")),
         extra=extra,
         auxiliary=_auxiliary(name, entry.get("auxiliary_texts")),
+        blobs=_blobs(name, entry.get("auxiliary_blobs")),
     )
 
 
@@ -273,11 +280,21 @@ def _blocks(name: str, value: object) -> tuple[CodeBlock, ...]:
     )
 
 
-def _auxiliary(name: str, value: object) -> dict[str, str]:
+def _auxiliary(name: str, value: object, key: str = "auxiliary_texts") -> dict[str, str]:
     texts = value or {}
     if not isinstance(texts, dict):
-        raise SkillError(name, "'auxiliary_texts' must be an object")
+        raise SkillError(name, f"'{key}' must be an object")
     return {file: _text(name, texts, file) for file in texts if _is_text(file)}
+
+
+def _blobs(name: str, value: object) -> dict[str, bytes]:
+    try:
+        return {
+            file: base64.b64decode(text, validate=True)
+            for file, text in _auxiliary(name, value, "auxiliary_blobs").items()
+        }
+    except ValueError:
+        raise SkillError(name, "'auxiliary_blobs' must be base64") from None
 
 
 def _is_text(value: str) -> bool:

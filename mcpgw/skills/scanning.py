@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from mcpgw.skills.files import CODE
 from mcpgw.skills.model import FILE, Skill
 
 if TYPE_CHECKING:
@@ -40,13 +42,20 @@ def screen(skill: Skill, scan: Scan | None = None) -> tuple[Suspicion, ...]:
     """
     scan_piece = scan if scan is not None else engine()
     found = [
-        Suspicion(finding.severity.name == "HIGH", where, _reason(finding))
+        Suspicion(
+            finding.severity.name == "HIGH" and not _is_code(skill, where), where, _reason(finding)
+        )
         for where, text in _texts(skill)
         for piece in _pieces(text)
         for finding in scan_piece(piece, where)
         if finding.severity.name in ("HIGH", "MEDIUM")
     ]
     return tuple(sorted(dict.fromkeys(found), key=lambda suspicion: not suspicion.severe))
+
+
+def _is_code(skill: Skill, where: str) -> bool:
+    """Return whether a text is a file of code or data, which the rules for prose do not fit."""
+    return where in skill.auxiliary and PurePosixPath(where).suffix.lower() in CODE
 
 
 def _texts(skill: Skill) -> Iterator[tuple[str, str]]:

@@ -118,9 +118,12 @@ class AllowedNetworks:
     Args:
       inside: networks such as `10.0.0.0/8`, hosts such as `localhost` or `*.corp.example`, and
         `*` for everything.
+      private_only: whether to refuse public addresses, for requests that must not leave the
+        operator's network, such as a credential over http.
     """
 
     inside: tuple[str, ...] = ()
+    private_only: bool = False
     _networks: tuple[IPv4Network | IPv6Network, ...] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -163,6 +166,11 @@ class AllowedNetworks:
 
     def check(self, host: str, address: Address) -> None:
         """Raise Refused if a host must not be reached at an address."""
+        if self.private_only and kind(address) == "public":
+            raise Unreachable(
+                f"{host} ({address}) is a public address, to which a credential must not be sent"
+                " over http; use https"
+            )
         if not self.allows(host, address):
             where = str(address) if host == str(address) else f"{host} ({address})"
             raise Refused(
@@ -175,10 +183,18 @@ class AllowedNetworks:
 
         Raises:
           Refused: it is a loopback name, or an address that is not allowed.
+          Unreachable: only private addresses are allowed, and the proxy would resolve the name.
         """
         if is_loopback_host(host):
             self.check(host, ip_address("127.0.0.1"))
-        try:
-            self.check(host, ip_address(host))
-        except ValueError:
             return
+        try:
+            address = ip_address(host)
+        except ValueError:
+            if self.private_only:
+                raise Unreachable(
+                    f"a credential must not be sent to {host} over http through a proxy; use https,"
+                    " or add the host to NO_PROXY"
+                ) from None
+            return
+        self.check(host, address)

@@ -6,7 +6,7 @@ Every method blocks for a short transaction; call them from a worker thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -134,17 +134,30 @@ class ApprovalStore:
     def pin_file(self, file: ApprovedFile) -> None:
         """Approve a file as pinned by the operator, and lift its quarantine.
 
+        Records of files of the same name that no longer exist are removed: the file replaces them.
         A review of the same contents stays.
         """
+        self.pin_files([file])
+
+    def pin_files(self, files: Sequence[ApprovedFile]) -> None:
+        """Approve several files as pinned, in one transaction; the rest is as for `pin_file`."""
 
         def work(connection: Connection) -> None:
-            connection.execute("DELETE FROM quarantined_files WHERE path = ?", (file.path,))
-            reviewed = connection.execute(
-                "SELECT 1 FROM approved_files WHERE path = ? AND hash = ? AND reviewed",
-                (file.path, file.hash),
-            ).fetchone()
-            kept = attrs.evolve(file, reviewed=file.reviewed or reviewed is not None)
-            connection.execute(_SAVE_FILE, _file_row(kept))
+            for file in files:
+                connection.execute("DELETE FROM quarantined_files WHERE path = ?", (file.path,))
+                for table in ("quarantined_files", "approved_files"):
+                    rows = connection.execute(
+                        f"SELECT path FROM {table} WHERE name = ?",  # noqa: S608 - a name from above
+                        (file.name,),
+                    ).fetchall()
+                    gone = [row for row in rows if not Path(row[0]).exists()]
+                    connection.executemany(f"DELETE FROM {table} WHERE path = ?", gone)  # noqa: S608
+                reviewed = connection.execute(
+                    "SELECT 1 FROM approved_files WHERE path = ? AND hash = ? AND reviewed",
+                    (file.path, file.hash),
+                ).fetchone()
+                kept = attrs.evolve(file, reviewed=file.reviewed or reviewed is not None)
+                connection.execute(_SAVE_FILE, _file_row(kept))
 
         self.database.write(work)
 

@@ -192,8 +192,8 @@ class Vetting:
 
     @property
     def lenient(self) -> bool:
-        """True if items may be used whose definitions were never seen."""
-        return self.config.tool_poisoning != "block" and self.config.definition_changes == "warn"
+        """True if items may be used whose definitions were never seen, and so by no model."""
+        return self.config.definition_changes == "warn"
 
     async def check(self) -> None:
         """Save new definitions to the database, and load approvals that were written since."""

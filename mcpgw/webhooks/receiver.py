@@ -21,6 +21,7 @@ from mcpgw.webhooks.deduplication import delivery_keys
 from mcpgw.webhooks.definition import Endpoint
 from mcpgw.webhooks.endpoint_stats import Route
 from mcpgw.webhooks.events import Event, timestamp
+from mcpgw.webhooks.failures import Failures
 from mcpgw.webhooks.mapping import Source, event_data, event_type
 from mcpgw.webhooks.payloads import PayloadProblem, payload_of
 from mcpgw.webhooks.signatures import verify, verify_time
@@ -60,14 +61,18 @@ class Receiver:
       store: queues events that no session accepted, and remembers deliveries.
       rate_limit: requests a minute to one endpoint; 0 for no limit.
       body_limit: bytes of the body of a request.
+      loading: whether endpoints may still be missing, since capability files are being read;
+        `replace` ends it.
     """
 
     deliver: Callable[[Event], int]
     store: WebhookStore
     rate_limit: int = PER_MINUTE
     body_limit: int = BODY_LIMIT
+    loading: bool = False
     _routes: dict[str, Route] = attrs.field(factory=dict, init=False)
     _recent: OrderedDict[tuple[str, str], bool] = attrs.field(factory=OrderedDict, init=False)
+    _failures: Failures = attrs.field(factory=Failures, init=False)
     _draining: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     # One thread: SQLite has one writer, so more threads would only wait for it.
     _limiter: trio.CapacityLimiter = attrs.field(
@@ -107,6 +112,7 @@ class Receiver:
                 Route(each) if before is None else Route(each, before.statistics, before.allowance)
             )
         self._routes = routes
+        self.loading = False
 
     async def status(self) -> dict[str, object]:
         """Return the endpoints with their counters, as `gateway_webhook_status` shows them.
@@ -145,6 +151,9 @@ class Receiver:
           size: bytes of the body that are known so far.
         """
         route = self._routes.get(_trimmed(path))
+        if route is None and self.loading:
+            # Senders such as GitHub take 404 as final.
+            return _refusal(503, "The endpoints are being loaded", **{"Retry-After": "5"})
         if route is None:
             return _refusal(404, "Unknown webhook endpoint")
         expected = route.endpoint.method
@@ -162,11 +171,13 @@ class Receiver:
         body: bytes,
         *,
         query: bytes = b"",
+        peer: str = "",
     ) -> Response:
         """Process a request and return the response.
 
-        The checks are, in this order: path, method, size, rate limit, signature, payload,
-        duplicates. With status 200, the event was accepted by a session, is queued in the
+        The checks are, in this order: path, method, size, signature, rate limit, payload,
+        duplicates. Only signed requests count for the rate limit; wrong signatures are limited
+        for each peer. With status 200, the event was accepted by a session, is queued in the
         database, or is not sent to sessions (`notify: false`); with 409 or 503, the sender should
         retry. Delivering an event and remembering its delivery is shielded from cancellation.
 
@@ -176,23 +187,24 @@ class Receiver:
           headers: the headers, with names in any case.
           body: the raw body.
           query: the raw query string; it is the payload of a GET request.
+          peer: the address of the sender; "" if it is unknown, as behind a tunnel.
         """
         refusal = self.screen(method, path, len(body))
         if refusal is not None:
             return refusal
         route = self._routes[_trimmed(path)]
         statistics = route.statistics
-        wait = route.allowance.take(self.rate_limit, trio.current_time())
-        if wait:
-            statistics.rate_limited += 1
-            seconds = str(math.ceil(wait))
-            return _refusal(429, "Too many requests", **{"Retry-After": seconds})
+        if wait := self._failures.wait(peer, trio.current_time()):
+            return _too_many(route, wait)
         plain = {name.lower(): value for name, value in headers.items()}
         now = self.store.clock()
         endpoint = route.endpoint
         reason = verify(endpoint, plain, query if endpoint.method == "GET" else body, now)
         if reason is not None:
+            self._failures.add(peer, trio.current_time())
             return _unverified(route, reason)
+        if wait := route.allowance.take(self.rate_limit, trio.current_time()):
+            return _too_many(route, wait)
         try:
             payload = payload_of(endpoint.method, plain, body, query.decode("utf-8", "replace"))
         except PayloadProblem as problem:
@@ -376,6 +388,11 @@ def _try_again() -> Response:
     return _refusal(
         503, "The event cannot be stored now; send it again later", **{"Retry-After": "60"}
     )
+
+
+def _too_many(route: Route, wait: float) -> Response:
+    route.statistics.rate_limited += 1
+    return _refusal(429, "Too many requests", **{"Retry-After": str(math.ceil(wait))})
 
 
 def _unverified(route: Route, reason: str) -> Response:

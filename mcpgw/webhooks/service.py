@@ -48,11 +48,13 @@ class WebhookService:
     Args:
       folder: the state folder.
       listeners: returns the sessions that can be notified now.
+      expects_endpoints: returns whether capability files are read, which may define endpoints.
       config: the `webhooks` section of the configuration.
     """
 
     folder: Path
     listeners: Callable[[], Iterable[Listener]]
+    expects_endpoints: Callable[[], bool] = lambda: False
     config: WebhooksConfig = attrs.field(factory=WebhooksConfig)
     problems: dict[str, str] = attrs.field(factory=dict)
     """Endpoints that are not open (`CAPABILITY.NAME`), with the reason."""
@@ -73,6 +75,8 @@ class WebhookService:
                 deliver=self._deliver,
                 store=WebhookStore.of(self.folder),
                 rate_limit=self.config.rate_limit,
+                body_limit=self.config.max_body_size,
+                loading=self.expects_endpoints(),
             )
         return self._receiver
 
@@ -105,6 +109,7 @@ class WebhookService:
                 log.warning("webhook.rejected", endpoint=key, reason=why)
         self.problems = problems
         self.receiver.rate_limit = self.config.rate_limit
+        self.receiver.body_limit = self.config.max_body_size
         self.receiver.replace(found)
 
     async def _secret(self, credentials: Credentials, reference: str) -> str | None:

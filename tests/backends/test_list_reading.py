@@ -182,3 +182,71 @@ async def test_a_stored_manifest_is_shown_only_if_vetted(
     assert ([] if holds else [frozenset({"tools"})]) == seen
     record = services.manifests.load_vetted("s", "f")[1]
     assert (None if holds else {"rules": "new"}) == record
+
+
+@attrs.define
+class Paging(Life):
+    """A server that lists one tool a page; `cursors` are the pages' cursors."""
+
+    cursors: tuple[Any, ...] = ()
+    asked: list[Any] = attrs.field(factory=list)
+
+    async def serve(self, request: Request) -> Params:
+        if request.method != "tools/list":
+            return await Life.serve(self, request)
+        self.asked.append(request.params.get("cursor"))
+        page = len(self.asked) - 1
+        return {
+            "tools": [{**READ_TOOL, "name": f"read{page}"}],
+            "nextCursor": self.cursors[page] if page < len(self.cursors) else None,
+        }
+
+
+@pytest.mark.parametrize(
+    ("cursors", "pages"),
+    [
+        ((2, 3, 4), 4),
+        ((1.5,), 2),
+        (("a", "b"), 3),
+        (("a", "a", "a"), 2),
+        ((True,), 1),
+        (({"page": 2},), 1),
+        (([1],), 1),
+    ],
+    ids=str,
+)
+async def test_cursors_of_any_kind(
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
+    cursors: tuple[Any, ...],
+    pages: int,
+) -> None:
+    """Numbers count and are sent back as they came; a cursor that repeats ends the list."""
+    life = Paging(cursors=cursors)
+    async with scripted_pool(monkeypatch, {"one": Script([life])}) as pool:
+        server = pool.get("one")
+        assert server is not None
+        await server.learned()
+        assert pages == len(server.tools)
+    assert life.asked == [None, *cursors[: pages - 1]]
+
+
+async def test_a_log_level_that_is_never_acknowledged_holds_up_nothing(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    @attrs.define
+    class Logging(Life):
+        async def serve(self, request: Request) -> Params:
+            if request.method == "logging/setLevel":
+                await trio.sleep_forever()
+            result = await Life.serve(self, request)
+            if request.method == "initialize":
+                result["capabilities"]["logging"] = {}
+            return result
+
+    monkeypatch.setattr(FakeServices, "log_level", lambda _self, _instance: "debug")
+    async with scripted_pool(monkeypatch, {"one": Script([Logging()])}) as pool:
+        server = pool.get("one")
+        assert server is not None
+        with trio.fail_after(1):
+            await server.learned()

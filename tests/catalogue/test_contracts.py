@@ -19,7 +19,7 @@ import pytest
 
 from mcpgw.capabilities.builtin import builtin_folder
 from mcpgw.capabilities.commands import command_line
-from mcpgw.capabilities.executor import with_defaults
+from mcpgw.capabilities.inputs import with_defaults
 from mcpgw.capabilities.parsing import read_capability
 from mcpgw.capabilities.requests import values_of
 from mcpgw.config.yamlfile import parse
@@ -166,7 +166,7 @@ async def test_contract(path: Path, stage: Playback, tmp_path: Path) -> None:
     arguments = contract.get("arguments") or {}
     environ = {k: str(v) for k, v in (contract.get("environment") or {}).items()}
     if "argv" in contract:
-        inputs = with_defaults(capability.schema.input, arguments)
+        inputs = with_defaults(capability, arguments)
         assert capability.primary is not None
         argv = command_line(capability.primary.config.command, values_of(inputs, environ))
         assert contract["argv"] == argv

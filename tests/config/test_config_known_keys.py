@@ -120,6 +120,7 @@ def test_what_we_use_is_known_or_ours() -> None:
         "sandbox",
         "spec_preview",
         "search",
+        "webhooks.max_body_size",
         *(f"cost_governance.{key}" for key in prices),
         *(f"backends.*.{key}" for key in (*sections, *shaping)),
     } == top

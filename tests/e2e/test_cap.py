@@ -776,12 +776,12 @@ class TestImport:
         done = cap("import", "spec.json", "-o", "out")
         assert (
             "Imported 3 tools from spec.json. Review out/ before loading.\n"
-            "  addpet  (POST /pets)\n  get_orders_id  (GET /orders/{id})\n"
-            "  listpets  (GET /pets)\nCapabilities written to out/\n"
+            "  add_pet  (POST /pets)\n  get_orders_id  (GET /orders/{id})\n"
+            "  list_pets  (GET /pets)\nCapabilities written to out/\n"
         ) == done.stdout
         assert "Skipped: GET /evil: tool poisoning: " in done.stderr
         assert "If it is legitimate, import it with --allow evil" in done.stderr
-        names = ["addpet", "get_orders_id", "listpets"]
+        names = ["add_pet", "get_orders_id", "list_pets"]
         assert [f"out/{name}.yaml" for name in names] == written(cap.folder / ".")[:3]
         assert ["pinned"] * 3 == [row["state"] for row in cap.json("verify", "out")]
         assert all(row["valid"] for row in cap.json("validate", "out"))
@@ -846,22 +846,23 @@ class TestImport:
         assert library.get("evil") is not None
 
     def test_twice(self, cap: Shell) -> None:
-        """Generated files are replaced; one that a person changed only with `--overwrite`."""
+        """Generated files are replaced; one that a person changed only with `--overwrite`, and it
+        does not stop the others."""
         fill(cap.folder, {"spec.json": json.dumps(document())})
         words = ("import", "spec.json", "-o", "out")
         cap(*words)
         first = {path.name: path.read_bytes() for path in (cap.folder / "out").iterdir()}
         cap(*words)
         assert first == {path.name: path.read_bytes() for path in (cap.folder / "out").iterdir()}
-        mine = cap.folder / "out/listpets.yaml"
+        mine = cap.folder / "out/list_pets.yaml"
         mine.write_text(mine.read_text() + "# mine\n")
-        (cap.folder / "out/addpet.yaml").unlink()
-        for more in ((), ("--dry-run",)):
-            done = cap.fails(FAILED, *words, *more)
-            assert "out/listpets.yaml already exists" in done
-            assert "--overwrite" in done
+        (cap.folder / "out/add_pet.yaml").unlink()
+        for more in (("--dry-run",), ()):
+            done = cap(*words, *more)
+            assert "Kept: out/list_pets.yaml" in done.stderr
+            assert "--overwrite" in done.stderr
+            assert bool(more) != (cap.folder / "out/add_pet.yaml").exists()
         assert mine.read_text().endswith("# mine\n")
-        assert not (cap.folder / "out/addpet.yaml").exists()
         cap(*words, "--overwrite")
         assert first == {path.name: path.read_bytes() for path in (cap.folder / "out").iterdir()}
         assert ["pinned"] * 3 == [row["state"] for row in cap.json("verify", "out")]
@@ -871,18 +872,18 @@ class TestImport:
         fill(cap.folder, {"spec.json": json.dumps(document())})
         base = ("import", "spec.json", "--dry-run")
         for words, wanted in (
-            (("--include", "tag:pets"), ["addpet", "listpets"]),
+            (("--include", "tag:pets"), ["add_pet", "list_pets"]),
             (("--include", "path:/orders/*"), ["get_orders_id"]),
-            (("--include", "method:post", "--include", "list*"), ["addpet", "listpets"]),
+            (("--include", "method:post", "--include", "list*"), ["add_pet", "list_pets"]),
             (("--exclude", "tag:pets"), ["get_orders_id"]),
-            (("--include", "tag:pets", "--exclude", "method:POST", "-p", "zoo"), ["zoo_listpets"]),
+            (("--include", "tag:pets", "--exclude", "method:POST", "-p", "zoo"), ["zoo_list_pets"]),
         ):
             assert wanted == named(cap.json(*base, *words))
         report = cap.json(*base, "--include", "nothing", status=FAILED)
         assert ([], 4) == (report["capabilities"], len(report["skipped"]))
         key = ("--include", "list*", "--auth-key", "env:ZOO_KEY", "-o", "out")
         cap("import", "spec.json", *key, "--prefix", "zoo")
-        assert "env:ZOO_KEY" == cap.json("show", "out/zoo_listpets.yaml")["credential"]
+        assert "env:ZOO_KEY" == cap.json("show", "out/zoo_list_pets.yaml")["credential"]
 
     def test_nothing_is_wanted(self, cap: Shell) -> None:
         """If nothing was written, nothing is reported as written."""
@@ -945,10 +946,10 @@ class TestImport:
         assert ([], []) == (stage.asked, written(cap.folder))
         cap.env = {"MCP_GATEWAY_ALLOW_PRIVATE": " 192.0.2.1, 127.0.0.1"}
         report = cap.json("import", spec, "-o", "out", "--prefix", "zoo")
-        assert ["zoo_addpet", "zoo_get_orders_id", "zoo_listpets"] == named(report)
+        assert ["zoo_add_pet", "zoo_get_orders_id", "zoo_list_pets"] == named(report)
         assert (spec, "out", False) == tuple(report[k] for k in ("source", "output", "dry_run"))
         assert [("GET", "/evil")] == [(s["method"], s["path"]) for s in report["skipped"]]
-        text = (cap.folder / "out/zoo_listpets.yaml").read_text()
+        text = (cap.folder / "out/zoo_list_pets.yaml").read_text()
         assert f"{stage.url}/api" in text
         files = written(cap.folder)
         assert "HTTP 404" in cap.fails(UNAVAILABLE, "import", f"{stage.url}/gone.json")
@@ -981,7 +982,7 @@ class TestImportUrl:
         assert [] == written(cap.folder)
         done = cap(*words, "--prefix", "zoo", "--exclude", "tag:store")
         assert done.stdout.startswith(f"Imported 2 tools from {stage.url}/openapi.json.")
-        assert ["out/zoo_addpet.yaml", "out/zoo_listpets.yaml"] == written(cap.folder)
+        assert ["out/zoo_add_pet.yaml", "out/zoo_list_pets.yaml"] == written(cap.folder)
         assert "of-the-test" not in "".join(p.read_text() for p in (cap.folder / "out").iterdir())
         assert "no OpenAPI document was found" in cap(*words[:2], status=UNAVAILABLE).stderr
 

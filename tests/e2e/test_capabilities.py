@@ -431,6 +431,35 @@ async def test_skills_are_found_and_read(tmp_path: Path) -> None:
             assert {"skill://brew-tea", "skill://gateway-find-tools"} <= uris
 
 
+async def test_a_cached_response_states_its_age(stage: Playback, tmp_path: Path) -> None:
+    """It counts as a cache hit and costs nothing; a write in between drops it."""
+    (tmp_path / "caps").mkdir()
+    read = weather(stage).replace("  primary:", "  primary:\n    cost_per_call: 0.5")
+    (tmp_path / "caps/weather_here.yaml").write_text(f"{read}cache: {{strategy: ttl, ttl: 60}}\n")
+    (tmp_path / "caps/set_weather.yaml").write_text(
+        weather(stage)
+        .replace("weather_here", "set_weather")
+        .replace("read_only: true", "read_only: false")
+        .replace("/{city}", "/{city}\n      method: POST")
+    )
+    async with running(tmp_path, "cost_governance: {enabled: true}") as gateway:
+        first = await invoke(gateway, "weather_here", city="Bern")
+        second = await invoke(gateway, "weather_here", city="Bern")
+        assert "gateway/cached_for_s" not in first["_meta"]
+        assert 0 <= second["_meta"]["gateway/cached_for_s"] < PATIENCE
+        assert first["content"] == second["content"]
+        assert 1 == len(stage.asked)
+        stats = await answer(gateway, "gateway_get_stats")
+        assert 1 == stats["cache_hits"]
+        report = await answer(gateway, "gateway_cost_report")
+        assert "0.5" in json.dumps(report)
+        assert "1.0" not in json.dumps(report)
+        await invoke(gateway, "set_weather", city="Bern")
+        third = await invoke(gateway, "weather_here", city="Bern")
+        assert "gateway/cached_for_s" not in third["_meta"]
+        assert 3 == len(stage.asked)
+
+
 class TestWebhooks:
     SECRET = "wh-secret-of-the-test"
 

@@ -224,4 +224,8 @@ async def test_a_tool_as_a_rest_route(tmp_path: Path) -> None:
         assert ["/echo"] == list(document["paths"])
         answer = await client.post("/openapi/one/echo", json={"text": "hi"})
         assert (200, "hi") == (answer.status_code, json.loads(answer.text)["text"])
+        for wrong in (False, 5, None, ["hi"], {"a": "hi"}):
+            refused = await client.post("/openapi/one/echo", json={"text": wrong})
+            assert 400 == refused.status_code, "values of a wrong type must not be converted"
+            assert "must be a string" in refused.json()["detail"]
         assert 404 == (await client.post("/openapi/one/none", json={})).status_code

@@ -22,6 +22,8 @@ REFERENCES = st.sampled_from(
         "https://example.com/x.json",
         "#/paths/~1pets/get",
         "#",
+        "#here",
+        "https://s.example/a#/properties/pet",
     ]
 )
 SCHEMAS: Any = st.deferred(
@@ -41,7 +43,7 @@ SCHEMAS: Any = st.deferred(
                     5,
                 ]
             ),
-            "format": st.sampled_from(["binary", "int64", "date", 3]),
+            "format": st.sampled_from(["binary", "byte", "int64", "date", 3]),
             "properties": st.dictionaries(WORDS, SCHEMAS, max_size=3),
             "required": st.lists(WORDS, max_size=2) | st.booleans(),
             "items": SCHEMAS,
@@ -49,6 +51,14 @@ SCHEMAS: Any = st.deferred(
             "oneOf": st.lists(SCHEMAS, max_size=2),
             "enum": st.lists(st.integers() | TEXTS, max_size=3),
             "nullable": st.booleans(),
+            "not": SCHEMAS,
+            "prefixItems": st.lists(SCHEMAS, max_size=2),
+            "patternProperties": st.dictionaries(st.sampled_from(["^x", "("]), SCHEMAS, max_size=1),
+            "if": SCHEMAS,
+            "$id": st.sampled_from(["https://s.example/a", "a", 5]),
+            "$anchor": st.sampled_from(["here", 5]),
+            "contentMediaType": st.sampled_from(["image/png", "application/json"]),
+            "discriminator": st.just({"propertyName": "pet"}),
             "minimum": st.integers() | TEXTS,
             "exclusiveMinimum": st.booleans() | st.integers(),
             "pattern": st.sampled_from(["^a+$", "(", "[z-a]"]),
@@ -67,19 +77,49 @@ MEDIA = st.dictionaries(
             *("application/octet-stream", "text/plain", "application/xml", "*/*", "image/png"),
         ]
     ),
-    st.fixed_dictionaries({}, optional={"schema": SCHEMAS, "example": st.integers() | TEXTS}),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "schema": SCHEMAS,
+            "example": st.integers() | TEXTS,
+            "encoding": st.dictionaries(
+                WORDS,
+                st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "contentType": st.sampled_from(["image/png, image/*", "text/csv", 5]),
+                        "style": st.sampled_from(["form", "deepObject", "spaceDelimited", 1]),
+                        "explode": st.booleans(),
+                        "headers": st.dictionaries(WORDS, st.just({"schema": {}}), max_size=1),
+                    },
+                ),
+                max_size=2,
+            ),
+        },
+    ),
     max_size=2,
 )
 PARAMETERS = st.fixed_dictionaries(
     {},
     optional={
         "name": WORDS,
-        "in": st.sampled_from(["path", "query", "header", "cookie", "body", "formData", "mind"]),
+        "in": st.sampled_from(
+            ["path", "query", "header", "cookie", "body", "formData", "querystring", "mind"]
+        ),
         "required": st.booleans(),
         "schema": SCHEMAS,
         "type": st.sampled_from(["string", "array", "file"]),
-        "style": st.sampled_from(["form", "deepObject", "pipeDelimited", 1]),
+        "style": st.sampled_from(
+            ["form", "deepObject", "pipeDelimited", "matrix", "label", "cookie", 1]
+        ),
         "explode": st.booleans(),
+        "allowReserved": st.booleans(),
+        "allowEmptyValue": st.booleans(),
+        "content": st.dictionaries(
+            st.sampled_from(["application/json", "text/plain"]),
+            st.fixed_dictionaries({}, optional={"schema": SCHEMAS}),
+            max_size=1,
+        ),
         "collectionFormat": st.sampled_from(["csv", "multi", "tsv"]),
         "description": TEXTS,
         "example": st.integers() | TEXTS,

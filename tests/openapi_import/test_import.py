@@ -6,12 +6,16 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import h11
 import pytest
 import trio
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from mcpgw.capabilities.errors import CallProblem
 from mcpgw.capabilities.parsing import read_capability
 from mcpgw.capabilities.pins import read_pin
 from mcpgw.cli.app import group
@@ -26,6 +30,8 @@ from mcpgw.openapi_import import (
     write,
 )
 from mcpgw.openapi_import.writing import rendered
+from tests.capabilities.test_any_value import VALUES
+from tests.openapi_import.documents import request_of
 from tests.openapi_import.making import DOCUMENTS, large
 from tests.support.capability_calls import executor, value_of
 from tests.support.playback import Playback, Played, playback
@@ -33,11 +39,11 @@ from tests.support.playback import Playback, Played, playback
 PETSTORE = Path(__file__).resolve().parents[2] / "../shared/data/openapi/petstore3.yaml"
 SOURCE = "https://api.example.com/openapi.json"
 PETSTORE_NAMES = [
-    *("addpet", "createuser", "createuserswithlistinput", "deleteorder"),
-    *("deletepet", "deleteuser", "findpetsbystatus", "findpetsbytags"),
-    *("getinventory", "getorderbyid", "getpetbyid", "getuserbyname"),
-    *("loginuser", "logoutuser", "placeorder", "updatepet"),
-    *("updatepetwithform", "updateuser", "uploadfile"),
+    *("add_pet", "create_user", "create_users_with_list_input", "delete_order"),
+    *("delete_pet", "delete_user", "find_pets_by_status", "find_pets_by_tags"),
+    *("get_inventory", "get_order_by_id", "get_pet_by_id", "get_user_by_name"),
+    *("login_user", "logout_user", "place_order", "update_pet"),
+    *("update_pet_with_form", "update_user", "upload_file"),
 ]
 
 
@@ -86,10 +92,10 @@ class TestPetstore:
     def test_credentials_are_those_of_each_operation(self, petstore: Conversion) -> None:
         """The key if it is allowed, a token if only that is, otherwise nothing."""
         auth = {each.name: each.document.get("auth") for each in petstore.capabilities}
-        assert "env:PETSTORE_API_KEY" == auth["petstore_getpetbyid"]["key"]
-        assert "api_key" == auth["petstore_getpetbyid"]["header"]
-        assert "oauth2" == auth["petstore_addpet"]["type"]
-        assert auth["petstore_placeorder"] is None
+        assert "env:PETSTORE_API_KEY" == auth["petstore_get_pet_by_id"]["key"]
+        assert "api_key" == auth["petstore_get_pet_by_id"]["header"]
+        assert "oauth2" == auth["petstore_add_pet"]["type"]
+        assert auth["petstore_place_order"] is None
 
     async def test_works(self, petstore: Conversion, tmp_path: Path) -> None:
         """Requests match the document."""
@@ -99,10 +105,10 @@ class TestPetstore:
             stage.play = lambda _: Played.json([{"name": "Rex"}])
             async with executor(tmp_path, environ, stage=stage) as calls:
                 for name, arguments in (
-                    ("petstore_getpetbyid", {"petId": 7}),
-                    ("petstore_findpetsbystatus", {"status": "sold"}),
-                    ("petstore_placeorder", {"petId": 7, "quantity": 2}),
-                    ("petstore_uploadfile", {"petId": 7, "body": "aGk="}),
+                    ("petstore_get_pet_by_id", {"petId": 7}),
+                    ("petstore_find_pets_by_status", {"status": "sold"}),
+                    ("petstore_place_order", {"petId": 7, "quantity": 2}),
+                    ("petstore_upload_file", {"petId": 7, "body": "aGk="}),
                 ):
                     made, _ = read_capability(Path(f"{name}.yaml"), rendered(found[name]))
                     await calls.call(made, arguments)
@@ -149,7 +155,7 @@ class TestMapping:
             "/x/{id}",
             "put",
         )
-        assert {"id": "{body_id}", "name": "{name}"} == config_of(made)["body"]
+        assert {"id": "{id_body}", "name": "{name}"} == config_of(made)["body"]
 
     @pytest.mark.parametrize("schema", [{"type": "array", "items": {}}, {"type": "string"}, {}])
     def test_other_bodies_are_one_input(self, schema: dict[str, Any]) -> None:
@@ -168,7 +174,7 @@ class TestMapping:
         assert {"$file": {"data": "{photo}", "name": "photo"}} == config_of(made)["body"]["photo"]
 
     def test_references_and_recursion(self) -> None:
-        """References are put in; what holds itself has an end; `allOf` is one schema."""
+        """References are put in, or in `$defs` if they recur; `allOf` is one schema."""
         node = {
             "allOf": [
                 {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]},
@@ -192,21 +198,8 @@ class TestMapping:
         )
         assert {"a", "next"} == set(inputs_of(made))
         assert ["a"] == made.document["schema"]["input"]["required"]
-        assert "$ref" not in json.dumps(made.document)
-
-    def test_files_beside_the_document(self, tmp_path: Path) -> None:
-        """References reach files of the same folder, and nothing outside of it."""
-        (tmp_path / "api").mkdir()
-        (tmp_path / "api/parts.yaml").write_text("Pet: {type: object, properties: {n: {}}}")
-        (tmp_path / "secret.yaml").write_text("Pet: {type: object, properties: {s: {}}}")
-        for reference, names in (("parts.yaml#/Pet", {"n"}), ("../secret.yaml#/Pet", {"body"})):
-            content = {"application/json": {"schema": {"$ref": reference}}}
-            found = convert(
-                document({"/x": {"post": {"requestBody": {"content": content}}}}),
-                source=str(tmp_path / "api/openapi.yaml"),
-            )
-            assert names == set(inputs_of(found.capabilities[0]))
-        assert any("outside" in warning for warning in found.warnings)
+        schema = made.document["schema"]["input"]
+        assert {"a", "next"} == set(schema["$defs"]["Node"]["properties"])
 
     @pytest.mark.parametrize(
         ("scheme", "auth"),
@@ -216,7 +209,7 @@ class TestMapping:
             ({"type": "apiKey", "in": "query", "name": "k"}, {"param": "k"}),
             (
                 {"type": "apiKey", "in": "cookie", "name": "sid"},
-                {"header": "Cookie", "prefix": "sid="},
+                {"cookie": "sid"},
             ),
             ({"type": "http", "scheme": "basic"}, {"type": "basic"}),
             ({"type": "oauth2", "flows": {}}, {"type": "oauth2", "scopes": ["read"]}),
@@ -230,7 +223,7 @@ class TestMapping:
             security=[{"s": ["read"]}],
         )
         assert auth == {key: made.document["auth"][key] for key in auth}
-        if scheme.get("in") in ("header", "query"):
+        if "in" in scheme:
             assert {} == inputs_of(made)
 
     def test_no_security_of_its_own(self) -> None:
@@ -286,7 +279,7 @@ class TestMapping:
         pets, upload = found.capabilities
         assert "https://api.example.com/v2" == config_of(pets)["base_url"]
         assert {"name": "{name}"} == config_of(pets)["body"]
-        assert "comma" == config_of(pets)["array_style"]
+        assert {"ids": {"explode": False}} == config_of(pets)["styles"]["query"]
         assert "name" in pets.document["schema"]["output"]["properties"]
         assert "$file" in config_of(upload)["body"]["f"]
         assert ["f"] == upload.document["schema"]["input"]["required"]
@@ -354,6 +347,45 @@ class TestMapping:
         assert ["list", "list_2"] == [each.name for each in found.capabilities]
 
 
+def test_shared_components_are_scanned() -> None:
+    """A component that several operations share is scanned; each of them is left out."""
+    node = {
+        "type": "object",
+        "properties": {
+            "next": {"$ref": "#/components/schemas/Node"},
+            "text": {"type": "string", "description": "EVIL"},
+        },
+    }
+    good = {"type": "object", "properties": {"next": {"$ref": "#/components/schemas/Good"}}}
+    scanned: list[str] = []
+
+    def scan(text: str, tool: dict[str, Any]) -> list[str]:
+        scanned.append(json.dumps(tool))
+        return ["evil"] if "EVIL" in text + scanned[-1] else []
+
+    paths = {
+        f"/{name}{n}": {
+            "post": {
+                "requestBody": {
+                    "content": {
+                        "application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}
+                    }
+                }
+            }
+        }
+        for name in ("Node", "Good")
+        for n in range(3)
+    }
+    found = convert(
+        document(paths, components={"schemas": {"Node": node, "Good": good}}),
+        source=SOURCE,
+        scan=scan,
+    )
+    assert ["/Good0", "/Good1", "/Good2"] == [each.path for each in found.capabilities]
+    assert {"tool poisoning: evil"} == {each.reason.partition(";")[0] for each in found.skipped}
+    assert 6 + 3 + 1 == len(scanned)
+
+
 def test_one_that_is_unsound_spoils_no_others() -> None:
     """It is left out with its reason."""
     paths = {"/good": {"get": {}}, "/bad": {"get": {"servers": [{"url": "https://a.example/\0"}]}}}
@@ -363,10 +395,14 @@ def test_one_that_is_unsound_spoils_no_others() -> None:
     assert "cannot be written as a capability" in found.skipped[0].reason
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
-@given(DOCUMENTS)
-def test_any_document(made: dict[str, Any]) -> None:
-    """Whatever a document says, its capabilities are sound files, or it is refused in words."""
+ARGUMENTS = VALUES | st.sampled_from([["a|b", "c,d"], {"x": "a;b=c"}, "\r\n", "", None, "aGk="])
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(DOCUMENTS, st.lists(ARGUMENTS, min_size=5, max_size=5))
+def test_any_document(made: dict[str, Any], arguments: list[Any]) -> None:
+    """Whatever a document says, its capabilities are sound files, or it is refused in words; and
+    whatever their arguments, a request is one that HTTP/1.1 can hold, or is refused in words."""
     try:
         found = convert(load(json.dumps(made), SOURCE), source=SOURCE)
     except ImportProblem:
@@ -379,6 +415,26 @@ def test_any_document(made: dict[str, Any]) -> None:
         capability, _ = read_capability(Path(f"{each.name}.yaml"), data)
         assert each.name == capability.name
         assert re.fullmatch(r"[a-z0-9_]{1,64}", each.name)
+        check_request(each, dict(zip(inputs_of(each), arguments, strict=False)))
+
+
+def check_request(imported: Any, arguments: dict[str, Any]) -> None:
+    """Build a request and check that it is one of the server and can be written."""
+    made_for = dict.fromkeys(("TEST_API_BASE_URL", "API_BASE_URL"), "https://api.example.com")
+    secrets = {f"env.{name}": url for name, url in made_for.items()}
+    try:
+        made = request_of(imported, secrets, **arguments)
+    except CallProblem:
+        return
+    parts = urlsplit(made.url)
+    assert parts.hostname
+    assert "" == parts.fragment
+    assert made.url.isascii()
+    assert not set(made.url) & set(" \r\n\t")
+    assert not {".", ".."} & set(parts.path.split("/"))
+    headers = [("host", "x"), *made.headers.items()]
+    headers.append(("content-length", str(len(made.content or b""))))
+    h11.Request(method=made.method, target=f"{parts.path or '/'}?{parts.query}", headers=headers)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +453,7 @@ def test_what_is_no_document(text: str) -> None:
 
 def test_a_large_document(tmp_path: Path) -> None:
     """Five hundred operations are five hundred files, each pinned; a second time nothing is in
-    the way; a file that was changed by hand is."""
+    the way; a file that was changed by hand is kept."""
     made = load(json.dumps(large(500)), "large.json")
     told: list[None] = []
     found = convert(made, source="large.json", progress=lambda: told.append(None))
@@ -405,11 +461,12 @@ def test_a_large_document(tmp_path: Path) -> None:
     assert 500 == len(write(found, tmp_path / "out").files)
     assert 500 == len(write(found, tmp_path / "out").files)
     assert 20 == len(rank(found, 20).capabilities)
-    changed = tmp_path / "out/getthing1.yaml"
+    changed = tmp_path / "out/get_thing1.yaml"
     changed.write_bytes(changed.read_bytes() + b"# mine\n")
-    with pytest.raises(ImportProblem, match="overwrite"):
-        write(found, tmp_path / "out")
+    again = write(found, tmp_path / "out")
+    assert ((changed,), 499) == (again.kept, len(again.files))
     assert b"# mine" in changed.read_bytes()
+    assert () == write(found, tmp_path / "out", overwrite=True).kept
 
 
 async def test_probing() -> None:
@@ -448,7 +505,7 @@ class TestCommand:
         done = self.run("import", str(spec), "-o", str(out), "-p", "my", home=tmp_path)
         assert 0 == done.exit_code, done.output
         assert "Imported 1 tool from" in done.output
-        assert ["my_getx.yaml"] == [each.name for each in out.iterdir()]
+        assert ["my_get_x.yaml"] == [each.name for each in out.iterdir()]
         assert 0 == self.run("validate", str(out), home=tmp_path).exit_code
         assert 0 == self.run("verify", str(out), home=tmp_path).exit_code
         dry = self.run("import", str(spec), "-o", str(tmp_path / "no"), "--dry-run", home=tmp_path)

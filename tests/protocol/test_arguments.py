@@ -106,7 +106,9 @@ class TestCoercion:
         ],
     )
     def test_what_was_meant(self, schema: dict[str, Any], given: Any, wanted: Any) -> None:
-        """A value becomes what is wanted if it plainly means the same."""
+        """A value becomes what is wanted if it plainly means the same; programs must send that."""
+        with pytest.raises(InvalidArguments):
+            checker(form("x", x=schema)).check({"x": given}, exact=True)
         found = check(form("x", x=schema), x=given)["x"]
         assert (wanted, type(wanted)) == (found, type(found))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -120,7 +121,7 @@ def test_without_folder_and_registry() -> None:
 def test_resources(library: SkillLibrary) -> None:
     """Every skill and every auxiliary text is a resource that can be read under its URI."""
     foreign = attrs.evolve(
-        plain("a b/c", "Two\nlines\x1b[2J " + "x" * 2000), auxiliary={"r é.md": "é"}
+        plain("a b?c", "Two\nlines\x1b[2J " + "x" * 2000), auxiliary={"r é.md": "é"}
     )
     add_skills(registry_of(library), (foreign,))
     library.refresh()
@@ -129,8 +130,8 @@ def test_resources(library: SkillLibrary) -> None:
         "skill://beta",
         "skill://zeta",
         "skill://zeta/reference.md",
-        "skill://a%20b%2Fc",
-        "skill://a%20b%2Fc/r%20%C3%A9.md",
+        "skill://a%20b%3Fc",
+        "skill://a%20b%3Fc/r%20%C3%A9.md",
     ] == list(found)
     for uri, each in found.items():
         assert each["description"].isprintable()
@@ -297,3 +298,33 @@ def test_the_wheel_ships_the_skills() -> None:
     targets = project["tool"]["hatch"]["build"]["targets"]
     assert "mcpgw/_data/skills" == targets["wheel"]["force-include"]["skills"]
     assert "skills" in targets["sdist"]["include"]
+
+
+def test_files_of_any_kind(library: SkillLibrary) -> None:
+    """Each has its media type; bytes are base64, also after a restart."""
+    data = bytes(range(256))
+    skill = attrs.evolve(
+        plain("alpha"),
+        auxiliary={"scripts/run.py": "print()", "notes": "plain", "odd\nname.md": "x"},
+        blobs={"assets/logo.png": data, "data.bin": b"\0"},
+    )
+    add_skills(registry_of(library), (skill,))
+    for each in (library, SkillLibrary(registry_of(library), None)):
+        each.refresh()
+        listed = {one["uri"]: one for one in each.resources()}
+        kinds = {
+            "scripts/run.py": "text/x-python",
+            "notes": "text/plain",
+            "odd%0Aname.md": "text/markdown",
+            "assets/logo.png": "image/png",
+            "data.bin": "application/octet-stream",
+        }
+        for file, kind in kinds.items():
+            uri = f"skill://alpha/{file}"
+            (content,) = each.read(uri)
+            assert (kind, kind) == (listed[uri]["mimeType"], content["mimeType"])
+            assert listed[uri]["name"].isprintable()
+        (content,) = each.read("skill://alpha/assets/logo.png")
+        assert "text" not in content
+        assert data == base64.b64decode(content["blob"])
+        assert len(data) == listed["skill://alpha/assets/logo.png"]["size"]

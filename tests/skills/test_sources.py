@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import os
+import shutil
 import stat
 import subprocess
 import tarfile
@@ -59,12 +60,17 @@ def test_a_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_many(tmp_path: Path) -> None:
-    """Each folder with a SKILL.md is a skill with its texts; hidden and inner ones are not."""
+    """Each folder with a SKILL.md is a skill with its files; those inside of one are files."""
     gathered = read_source(write(tmp_path, MANY))
-    assert ["two", "one"] == [skill.name for skill in gathered.skills]
-    assert {"reference.md": "More.\n", "resources/a.md": "a", "resources/b.md": "b"} == dict(
-        gathered.skills[1].auxiliary
-    )
+    assert ["two", "one", "three"] == [skill.name for skill in gathered.skills]
+    assert {
+        "inner/SKILL.md": text_of("inner"),
+        "reference.md": "More.\n",
+        "resources/a.md": "a",
+        "resources/b.md": "b",
+        "resources/deep/c.md": "c",
+        "resources/run.sh": "rm -rf /",
+    } == dict(gathered.skills[1].auxiliary)
     assert () == gathered.problems
 
 
@@ -72,7 +78,8 @@ def test_the_hash_is_what_a_shell_prints(tmp_path: Path) -> None:
     """The content hash is the SHA-256 of what `sha256sum` prints of the skill's files."""
     write(tmp_path, MANY)
     (skill,) = read_source(tmp_path / "one").skills
-    files = ["SKILL.md", "reference.md", "resources/a.md", "resources/b.md"]
+    files = ["SKILL.md", *skill.files]
+    assert "resources/run.sh" in files
     listing = "".join(
         f"{hashlib.sha256((tmp_path / 'one' / file).read_bytes()).hexdigest()}  {file}\n"
         for file in files
@@ -84,8 +91,13 @@ def test_the_hash_is_what_a_shell_prints(tmp_path: Path) -> None:
 def test_the_hash_by_a_real_shell(tmp_path: Path) -> None:
     """A person can check the hash with the tool of the system."""
     write(tmp_path, MANY)
+    (tmp_path / "one/inner/SKILL.md").unlink()
+    (tmp_path / "one/image.png").write_bytes(b"\x89PNG\0")
     (skill,) = read_source(tmp_path / "one").skills
-    line = "sha256sum SKILL.md reference.md resources/a.md resources/b.md | sha256sum"
+    line = (
+        "{ echo SKILL.md; find . -type f ! -name SKILL.md | sed s:./:: | LC_ALL=C sort; }"
+        " | xargs sha256sum | sha256sum"
+    )
     done = subprocess.run(
         ["sh", "-c", line], cwd=tmp_path / "one", capture_output=True, check=True, text=True
     )
@@ -94,9 +106,12 @@ def test_the_hash_by_a_real_shell(tmp_path: Path) -> None:
 
 def test_one_bad_skill_among_many(tmp_path: Path) -> None:
     """An invalid skill is reported, and the others are read."""
-    write(tmp_path, {**MANY, "bad/SKILL.md": "no front matter", "copy/SKILL.md": text_of("two")})
+    write(
+        tmp_path,
+        {**MANY, "bad/SKILL.md": "no front matter", "copy/SKILL.md": text_of("two", "Other.")},
+    )
     gathered = read_source(tmp_path)
-    assert {"one", "two"} == {skill.name for skill in gathered.skills}
+    assert {"one", "two", "three"} == {skill.name for skill in gathered.skills}
     told = [str(problem) for problem in gathered.problems]
     assert any("bad/SKILL.md:1: must start with" in text for text in told)
     assert any("the name 'two' is already used by" in text for text in told)
@@ -128,22 +143,32 @@ def test_links_inside_of_a_skill(tmp_path: Path) -> None:
     (skill / "reference.md").symlink_to("docs/a.md")
     (skill / "resources").symlink_to("docs")
     (found,) = read_source(skill).skills
-    assert {"reference.md": "A"} == dict(found.auxiliary)
+    assert {"docs/a.md": "A", "reference.md": "A"} == dict(found.auxiliary)
 
 
 def test_limits_of_a_folder(tmp_path: Path) -> None:
-    """Texts that are too large, too many or no text refuse the skill and say so."""
-    write(tmp_path, {"SKILL.md": text_of("one"), "README.md": "x" * 300_000})
-    assert "larger than 256 KiB" in str(read_source(tmp_path).problems[0])
+    """Files that are too large or too many are left out, the named ones last; a Markdown file must
+    be a text."""
+    body = "See z/300.md and `y.bin`.\n"
+    write(tmp_path, {"SKILL.md": text_of("one", body=body), "README.md": "x" * (LARGEST + 1)})
+    (skill,) = read_source(tmp_path).skills
+    assert (("README.md",), ()) == (skill.left_out, skill.files)
     (tmp_path / "README.md").write_bytes(b"ok\n\xff")
     assert "README.md:2: the text is not UTF-8" in str(read_source(tmp_path).problems[0])
     (tmp_path / "README.md").write_bytes(b"\0")
     assert "it contains a zero byte" in str(read_source(tmp_path).problems[0])
     (tmp_path / "README.md").unlink()
-    write(tmp_path, {f"resources/{n}.md": "x" * 200_000 for n in range(6)})
-    assert "larger than 1 MiB" in str(read_source(tmp_path).problems[0])
-    write(tmp_path, {f"resources/{n}.md": "x" for n in range(MOST_AUXILIARIES + 1)})
-    assert "more than 64 auxiliary texts" in str(read_source(tmp_path).problems[0])
+    (tmp_path / "y.bin").write_bytes(b"\0" * LARGEST)
+    write(tmp_path, {f"a/{n}.txt": "x" * (LARGEST - 1) for n in range(6)})
+    (skill,) = read_source(tmp_path).skills
+    assert ("a/0.txt", "a/1.txt", "a/2.txt", "y.bin") == skill.files
+    assert ("a/3.txt", "a/4.txt", "a/5.txt") == skill.left_out
+    write(tmp_path, {f"a/{n}.txt": "x" for n in range(6)})
+    write(tmp_path, {f"z/{n}.md": "x" for n in range(MOST_AUXILIARIES + 60)})
+    (skill,) = read_source(tmp_path).skills
+    assert MOST_AUXILIARIES == len(skill.files)
+    assert "z/300.md" in skill.files
+    assert 67 == len(skill.left_out)
     (tmp_path / "SKILL.md").write_text("x" * (LARGEST + 1))
     assert "larger than 1024 KiB" in str(read_source(tmp_path).problems[0])
 
@@ -158,10 +183,9 @@ def test_archives(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "skills.archive"
     file.write_bytes(data)
     gathered = read_source(file)
-    assert ["two", "one"] == [skill.name for skill in gathered.skills]
-    assert ["reference.md", "resources/a.md", "resources/b.md"] == list(
-        gathered.skills[1].auxiliary
-    )
+    assert ["two", "one", "three"] == [skill.name for skill in gathered.skills]
+    assert gathered.skills[1].files == read_source(write(tmp_path / "f", MANY)).skills[1].files
+    shutil.rmtree(tmp_path / "f")
     assert f"{file}/one/SKILL.md" == gathered.skills[1].source_path
     assert [file] == list(tmp_path.iterdir())
 
@@ -315,7 +339,7 @@ async def test_an_archive_on_the_web() -> None:
     """An archive is known by its first bytes, whatever the address."""
     gathered = await fetch_source("http://example.com/download", Web(zipped(MANY)))
     assert {"http://example.com/download"} == {skill.source_url for skill in gathered.skills}
-    assert ["two", "one"] == [skill.name for skill in gathered.skills]
+    assert ["two", "one", "three"] == [skill.name for skill in gathered.skills]
 
 
 async def test_the_page_of_a_file_at_github() -> None:
@@ -345,3 +369,97 @@ async def test_addresses_that_are_refused(url: str, data: bytes, words: str) -> 
         await fetch_source(url, Web(data))
     assert words in str(caught.value)
     assert "pw@" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "files"),
+    [
+        ("See [forms](forms.md).", ["forms.md"]),
+        ('See [forms](./forms.md#top "Forms").', ["forms.md"]),
+        ("See [it](<docs/my file.md>) and [that](docs/other%20file.md).", ["docs/my file.md"]),
+        ("Run `python scripts/fill.py --all`.", ["scripts/fill.py"]),
+        ("Run scripts/fill.py.", ["scripts/fill.py"]),
+        ("Read examples/a.md first.", ["examples/a.md", "examples/b.md"]),
+        ("Use assets/logo.png.", ["assets/logo.png"]),
+        ("Keep LICENSE.", ["LICENSE"]),
+    ],
+)
+def test_named_files_come_before_others(tmp_path: Path, body: str, files: list[str]) -> None:
+    """However a text names them, and also if only a named text names them."""
+    skill = write(tmp_path / "skill", {"SKILL.md": text_of("one", body=body)})
+    write(skill, {f"0/{n}": "x" for n in range(MOST_AUXILIARIES + 5)})
+    write(skill, {file: "Then b.md." for file in files if not file.endswith(".png")})
+    if "assets/logo.png" in files:
+        (skill / "assets").mkdir()
+        (skill / "assets/logo.png").write_bytes(b"\x89PNG\r\n\0")
+    (found,) = read_source(skill).skills
+    assert set(files) <= set(found.files)
+    assert MOST_AUXILIARIES == len(found.files)
+    assert ("assets/logo.png" in files) is ("assets/logo.png" in found.blobs)
+
+
+def test_what_is_hidden_stays_out(tmp_path: Path) -> None:
+    """Neither secrets beside a skill nor folders of tools are taken, even if a text names them."""
+    skill = write(
+        tmp_path / ".curated/one",
+        {
+            "SKILL.md": text_of("one", body="See .env and node_modules/x.md and .git/config."),
+            ".env": "SECRET=1",
+            ".git/config": "x",
+            "node_modules/x.md": "x",
+            "docs/.draft.md": "x",
+            "docs/a.md": "x",
+        },
+    )
+    write(tmp_path, {".git/hooks/SKILL.md": text_of("hook"), "node_modules/p/SKILL.md": "x"})
+    for source in (tmp_path, skill):
+        (found,) = read_source(source).skills
+        assert ("one", ("docs/a.md",)) == (found.name, found.files)
+    archive = {
+        path.relative_to(tmp_path).as_posix(): path.read_text()
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    (found,) = gather(read_archive(zipped(archive), "z")).skills
+    assert ("one", ("docs/a.md",)) == (found.name, found.files)
+
+
+def test_copies_for_other_clients_are_one_skill(tmp_path: Path) -> None:
+    """The same skill in hidden folders is ignored; another one of its name is a conflict."""
+    files = {f"{at}/one/SKILL.md": text_of("one") for at in ("skills", ".claude", ".agents")}
+    gathered = read_source(write(tmp_path, files))
+    assert [f"{tmp_path}/skills/one/SKILL.md"] == [each.source_path for each in gathered.skills]
+    assert () == gathered.problems
+    write(tmp_path, {".claude/one/SKILL.md": text_of("one", "Another.")})
+    assert 1 == len(read_source(tmp_path).problems)
+
+
+@pytest.mark.parametrize("make", ["link", "fifo", "loop", "folder"])
+def test_odd_files_are_left_out(tmp_path: Path, make: str) -> None:
+    """Dangling links and special files do not refuse a skill."""
+    skill = write(tmp_path / "skill", {"SKILL.md": text_of("one"), "a/b.txt": "x"})
+    if make == "fifo":
+        os.mkfifo(skill / "odd.txt")
+    else:
+        (skill / "odd.txt").symlink_to({"link": "gone", "loop": "odd.txt", "folder": "a"}[make])
+    (found,) = read_source(skill).skills
+    assert ("a/b.txt",) == found.files
+
+
+@pytest.mark.parametrize("path", ["data.txt", "deep/er/notes.md"])
+def test_any_link_out_of_a_skill_is_refused(tmp_path: Path, path: str) -> None:
+    """Whatever its name and place."""
+    (tmp_path / "secret").write_text("secret")
+    skill = write(tmp_path / "skill", {"SKILL.md": text_of("one"), path: "x"})
+    (skill / path).unlink()
+    (skill / path).symlink_to(tmp_path / "secret")
+    gathered = read_source(skill)
+    assert () == gathered.skills
+    assert "Path traversal blocked" in str(gathered.problems[0])
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", "a/b", "a\\b", "..", "."])
+def test_names_that_are_paths(tmp_path: Path, name: str) -> None:
+    """They are refused, since clients use names as folders."""
+    write(tmp_path, {"SKILL.md": text_of(f"'{name}'")})
+    assert "must not contain '/'" in str(read_source(tmp_path).problems[0])

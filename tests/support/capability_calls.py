@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,21 @@ class Redirected(Sender):
         inside = AllowedNetworks(("127.0.0.0/8",))
         answer = await super().send(local, address_policy=inside, timeout=timeout, limit=limit)
         return attrs.evolve(answer, url=outgoing.url)
+
+
+class Between(Sender):
+    """Sends nothing itself, but calls a function of the test."""
+
+    def __init__(self, send: Callable[..., Awaitable[HttpResponse]]) -> None:
+        super().__init__(Network({}))
+        self._call = send
+
+    async def send(
+        self, outgoing: HttpRequest, *, address_policy: AllowedNetworks, timeout: float, limit: int
+    ) -> HttpResponse:
+        return await self._call(
+            outgoing, address_policy=address_policy, timeout=timeout, limit=limit
+        )
 
 
 def capability(text: str, name: str = "example") -> Capability:

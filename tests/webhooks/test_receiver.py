@@ -18,6 +18,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from mcpgw.observe.log import configure
 from mcpgw.state.database import Database
 from mcpgw.webhooks.events import Event
+from mcpgw.webhooks.failures import MOST_PEERS, PER_PEER
 from mcpgw.webhooks.receiver import Receiver, Response
 from mcpgw.webhooks.store import HELD, Bounds, Claim, WebhookStore
 
@@ -66,6 +67,7 @@ class TestOrder:
         assert 401 == (await to.receive("POST", PATH, {}, bad)).status
         answer = await to.receive("POST", PATH, github(bad), bad)
         assert 400 == answer.status
+        assert 400 == (await to.receive("POST", PATH, github(bad), bad)).status
         assert "Invalid JSON: Expecting value at character 0" == answer.json["error"]
         answer = await to.receive("POST", PATH, github(b"{}"), b"{}")
         assert (429, {"Retry-After": "30"}) == (answer.status, answer.headers)
@@ -76,7 +78,7 @@ class TestOrder:
             "duplicates": 0,
             "signature_failures": 1,
             "rate_limited": 1,
-            "invalid": 1,
+            "invalid": 2,
             "transform_failures": 0,
             "queued": 0,
         } == await stats(to)
@@ -93,6 +95,16 @@ class TestOrder:
             assert refusal is not None
             assert status == refusal.status
         assert to.screen("post", PATH + "/", 1024 * 1024) is None
+
+    async def test_while_endpoints_are_loaded(self, tmp_path: Path) -> None:
+        """An unknown path may become known, so the sender is asked to try again."""
+        to = receiver(tmp_path)
+        to.loading = True
+        answer = await to.receive("POST", PATH, {}, b"")
+        assert (503, "5") == (answer.status, answer.headers["Retry-After"])
+        to.replace([made()])
+        assert 200 == (await post(to, {})).status
+        assert 404 == (await post(to, {}, path="/webhooks/other")).status
 
     async def test_signature_before_json(self, tmp_path: Path) -> None:
         """An unsigned body is not parsed: even a deeply nested one is only refused."""
@@ -301,8 +313,7 @@ class TestRate:
     async def test_limit(self, tmp_path: Path, mock_clock: MockClock) -> None:
         """A minute's requests may come at once; then one comes in as its place is free again."""
         to = receiver(tmp_path, made(), made("other"), rate_limit=6)
-        statuses = [(await to.receive("POST", PATH, {}, b"")).status for _ in range(8)]
-        assert [401] * 6 + [429] * 2 == statuses
+        assert [200] * 6 + [429] * 2 == [(await post(to, {})).status for _ in range(8)]
         assert 200 == (await post(to, {}, path="/webhooks/other")).status
         answer = await post(to, {})
         assert (429, "10") == (answer.status, answer.headers["Retry-After"])
@@ -311,6 +322,34 @@ class TestRate:
         assert 429 == (await post(to, {})).status
         mock_clock.jump(3600.0)
         assert [200] * 6 + [429] == [(await post(to, {})).status for _ in range(7)]
+
+    @pytest.mark.parametrize("headers", [{}, {"X-Hub-Signature-256": f"sha256={'0' * 64}"}])
+    async def test_junk_takes_no_place(
+        self, headers: dict[str, str], tmp_path: Path, mock_clock: MockClock
+    ) -> None:
+        """Wrong signatures have a limit of their own, for each peer; others are not affected."""
+        to = receiver(tmp_path, made(), rate_limit=6)
+        body = b"{}"
+
+        async def send(peer: str, signed: bool) -> int:
+            given = github(body) if signed else headers
+            return (await to.receive("POST", PATH, given, body, peer=peer)).status
+
+        junk = [await send("192.0.2.1", False) for _ in range(PER_PEER + 40)]
+        assert [401] * PER_PEER + [429] * 40 == junk
+        assert 200 == await send("192.0.2.2", True)
+        assert 429 == await send("192.0.2.1", True)
+        assert [401] * 500 == [await send("", False) for _ in range(500)]
+        assert 200 == await send("", True)
+        mock_clock.jump(60.0)
+        assert 200 == await send("192.0.2.1", True)
+
+    async def test_peers_are_forgotten(self, tmp_path: Path, mock_clock: MockClock) -> None:
+        """A sender with many addresses does not fill the memory."""
+        to = receiver(tmp_path, made())
+        for number in range(MOST_PEERS + 500):
+            await to.receive("POST", PATH, {}, b"", peer=f"2001:db8::{number:x}")
+        assert MOST_PEERS == len(to._failures._peers)
 
     async def test_none(self, tmp_path: Path, mock_clock: MockClock) -> None:
         """With 0 there is no limit."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from mcpgw.cli.configuration import configured
 from mcpgw.cli.exit_codes import FAILED, OK
 from mcpgw.cli.output import format_option, print_json
 from mcpgw.text.plural import plural
+
+if TYPE_CHECKING:
+    from mcpgw.capabilities.model import Provider
 
 
 @click.command("validate")
@@ -73,7 +76,7 @@ def _checked(path: Path) -> dict[str, Any]:
     row["problems"] += [_problem("AX-010", None, text) for text in blocked]
     row["problems"] += [_problem("AX-010", None, text, "warn") for text in doubts]
     primary = capability.primary
-    method = f"{primary.service} ({primary.config.method})" if primary else "webhooks only"
+    method = _described(primary) if primary else "webhooks only"
     auth = capability.auth
     row |= {
         "valid": pinned.holds and not blocked,
@@ -88,6 +91,18 @@ def _checked(path: Path) -> dict[str, Any]:
         "sha256": pinned.actual,
     }
     return row
+
+
+def _described(provider: Provider) -> str:
+    """Return the service of a provider with what it calls."""
+    config = provider.config
+    target = {
+        "rest": config.method,
+        "jsonrpc": config.method,
+        "mcp": f"{config.server}: {config.tool}",
+        "cli": str(config.command[0]) if config.command else "",
+    }.get(provider.service)
+    return f"{provider.service} ({target})" if target else provider.service
 
 
 def _problem(code: str, line: int | None, message: str, severity: str = "error") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,7 @@ from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:
     from mcpgw.capabilities.errors import CallProblem
-    from mcpgw.openapi_import import Conversion
+    from mcpgw.openapi_import import Conversion, Read, Written
 
 LARGEST_SPEC: Final = 20 * 1024 * 1024
 
@@ -42,13 +42,15 @@ def _import_options(function: Any) -> Any:
         ),
         click.option("--exclude", multiple=True, help="Operations to skip, in the same form."),
         click.option("--deprecated", is_flag=True, help="Include deprecated operations."),
+        click.option("--base-url", default="", help="Base URL in place of the document's servers."),
+        click.option("--details", is_flag=True, help="List all skipped operations and notes."),
         click.option("--dry-run", is_flag=True, help="Write nothing."),
         click.option(
             "--allow-private",
             multiple=True,
             metavar="HOST",
-            help="Private host or network to fetch from; also MCP_GATEWAY_ALLOW_PRIVATE,"
-            " comma-separated.",
+            help="Private host or network to fetch from and to call; also"
+            " MCP_GATEWAY_ALLOW_PRIVATE, comma-separated.",
         ),
         click.option(
             "--allow",
@@ -115,6 +117,50 @@ def _document(ctx: click.Context, spec: str, options: Mapping[str, Any]) -> str:
         ctx.exit(FAILED)
 
 
+def _reader(spec: str, options: Mapping[str, Any], headers: Mapping[str, str]) -> Read | None:
+    """Return a reader of the documents that a document from a URL refers to."""
+    if not spec.startswith(("http://", "https://")):
+        return None
+    from mcpgw.capabilities.errors import CallProblem
+    from mcpgw.capabilities.fetching import fetch_response
+    from mcpgw.openapi_import import ReadProblem, remote_reader
+
+    inside = _inside(options)
+
+    def fetch(url: str) -> bytes:
+        try:
+            answer = trio.run(
+                lambda: fetch_response(url, limit=LARGEST_SPEC, headers=headers, inside=inside)
+            )
+        except CallProblem as problem:
+            raise ReadProblem(f"cannot be fetched: {_with_hint(problem)}") from None
+        if answer.status != 200:
+            raise ReadProblem(f"cannot be fetched: HTTP {answer.status}")
+        return answer.content
+
+    return remote_reader(spec, fetch)
+
+
+def _private(options: Mapping[str, Any]) -> Callable[[str], bool]:
+    """Return a function that tells whether a host is a private one that is allowed."""
+    from fnmatch import fnmatchcase
+    from ipaddress import ip_address
+
+    from mcpgw.transports.address_policy import AllowedNetworks, is_loopback_host, kind
+
+    inside = _inside(options)
+    allowed = AllowedNetworks(inside)
+
+    def private(host: str) -> bool:
+        try:
+            address = ip_address("127.0.0.1" if is_loopback_host(host) else host)
+        except ValueError:
+            return any(each != "*" and fnmatchcase(host, each.lower()) for each in inside)
+        return kind(address) != "public" and allowed.allows(host, address)
+
+    return private
+
+
 def _inside(options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the private hosts and networks that documents may be fetched from."""
     named = os.environ.get("MCP_GATEWAY_ALLOW_PRIVATE", "").split(",")
@@ -133,6 +179,7 @@ def _convert_and_write(
     options: Mapping[str, Any],
     *,
     most: int | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> None:
     from mcpgw.openapi_import import Filter, ImportProblem, convert, rank, write
     from mcpgw.state.database import StateError
@@ -154,6 +201,9 @@ def _convert_and_write(
                 auth_key=options.get("auth_key"),
                 cost_per_call=options["cost_per_call"],
                 deprecated=options["deprecated"],
+                base_url=_base_url(options["base_url"]),
+                private=_private(options),
+                read=_reader(source, options, headers or {}),
                 scan=None if policy == "off" else _scan,
                 allow=options["allow"],
                 warn_only=policy == "warn",
@@ -222,55 +272,35 @@ def _approve(files: Iterable[Path], reviewed: Collection[str]) -> None:
     from mcpgw.state.folder import state_folder
     from mcpgw.trust.approvals import ApprovalStore, ApprovedFile
 
-    store = ApprovalStore.of(state_folder(os.environ))
+    found = []
     for path in files:
         place = path.parent.resolve() / path.name
         digest = content_hash(path.read_bytes())
         by_person = path.stem in reviewed
-        store.pin_file(ApprovedFile(str(place), path.stem, digest, True, by_person))
+        found.append(ApprovedFile(str(place), path.stem, digest, True, by_person))
+    if found:
+        ApprovalStore.of(state_folder(os.environ)).pin_files(found)
 
 
-def _report(conversion: Conversion, written: Any, source: str, options: Mapping[str, Any]) -> None:
-    output = options["output"]
+def _base_url(text: str) -> str:
+    """Return the URL of `--base-url`, which must be one."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise click.BadParameter(f"{text!r} must be an http or https URL", param_hint="--base-url")
+    return text
+
+
+def _report(
+    conversion: Conversion, written: Written, source: str, options: Mapping[str, Any]
+) -> None:
+    from mcpgw.cli.cap.import_report import as_json, as_text
+
     if options["form"] == "json":
-        print_json(
-            {
-                "source": source,
-                "output": str(output),
-                "dry_run": options["dry_run"],
-                "capabilities": [
-                    {"name": c.name, "method": c.method, "path": c.path, "notes": list(c.notes)}
-                    for c in conversion.capabilities
-                ],
-                "skipped": [
-                    {"method": s.method, "path": s.path, "reason": s.reason}
-                    | ({"allow": s.suspicious} if s.suspicious else {})
-                    for s in conversion.skipped
-                ],
-                "warnings": list(conversion.warnings),
-            }
-        )
-        return
-    total = len(conversion.capabilities)
-    verb = "Would import" if options["dry_run"] else "Imported"
-    click.echo(f"{verb} {plural(total, 'tool')} from {source}. Review {output}/ before loading.")
-    for each in conversion.capabilities:
-        click.echo(f"  {each.name}  ({each.method} {each.path})")
-        for note in each.notes:
-            click.echo(f"      {note}")
-    for skipped in conversion.skipped:
-        click.echo(f"Skipped: {skipped.method} {skipped.path}: {skipped.reason}", err=True)
-        if skipped.suspicious:
-            click.echo(
-                f"  If it is legitimate, import it with --allow {skipped.suspicious}", err=True
-            )
-    for warning in conversion.warnings:
-        click.echo(f"Note: {warning}", err=True)
-    unused = sorted(set(options["allow"]) - {c.name for c in conversion.capabilities})
-    if unused:
-        click.echo(f"Warning: --allow {', '.join(unused)}: no capability has this name.", err=True)
-    if written.files:
-        click.echo(f"Capabilities written to {output}/")
+        print_json(as_json(conversion, written, source, options))
+    else:
+        as_text(conversion, written, source, options)
 
 
 @click.command("import-url")
@@ -324,4 +354,4 @@ def import_url_command(
     except ImportProblem as problem:
         click.echo(f"Error: {problem}", err=True)
         ctx.exit(FAILED)
-    _convert_and_write(ctx, document, found[0], options, most=max_endpoints)
+    _convert_and_write(ctx, document, found[0], options, most=max_endpoints, headers=headers)

@@ -156,7 +156,7 @@ def show_command(ctx: click.Context, /, name: str, form: str, **options: Any) ->
         "host": entry.facts.get("host"),
         "credential": (auth.key or auth.client_secret) if auth.used else None,
         "how_to_get_it": auth.description or None,
-        "read_only": capability.metadata.read_only,
+        "read_only": capability.read_only,
         "docs": capability.metadata.docs or None,
         "tool": dict(entry.definition),
         "examples": [

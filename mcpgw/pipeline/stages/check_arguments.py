@@ -37,7 +37,8 @@ class CheckArguments:
             if checker is not None:
                 arguments = call.params.get("arguments")
                 try:
-                    checked = checker.check(arguments if isinstance(arguments, dict) else {})
+                    given = arguments if isinstance(arguments, dict) else {}
+                    checked = checker.check(given, exact=call.exact)
                 except InvalidArguments as error:
                     raise _refusal(call, error) from error
                 if checked is not arguments:

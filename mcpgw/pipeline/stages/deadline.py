@@ -28,13 +28,17 @@ async def deadline(call: Call, proceed: Proceed) -> Params:
     with call.deadline:
         return await proceed(call)
     if call.sent:
+        noise = ""
         if call.connection is not None:
             call.connection.doubt(call.received)
+            noise = call.connection.peer.noise.described(since=call.noise)
         raise CallFailed(
             Recovery.BACKEND_TIMEOUT,
             f"Server '{call.server}' did not answer '{call.name}' within {timeout:g} s;"
-            " the call was cancelled.",
-            f"Raise backends.{call.server}.timeout if it needs longer.",
+            f" the call was cancelled.{f' Meanwhile {noise}.' if noise else ''}",
+            "The server may have answered with something that is not a message."
+            if noise
+            else f"Raise backends.{call.server}.timeout if it needs longer.",
             happened=not call.repeatable,
         )
     raise CallFailed(

@@ -8,6 +8,7 @@ from mcpgw.backends.pool import BackendPool
 from mcpgw.backends.states import Replaced, Unavailable
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.pipeline.definitions import is_listed, item_of, refuse_withheld, withheld_of
+from mcpgw.pipeline.stages.live_definition import list_patience
 from mcpgw.pipeline.stages.resolve import unreachable
 from mcpgw.protocol.peer import Params
 
@@ -57,7 +58,7 @@ class FindTool:
         if call.backend.breaker_open:
             return
         try:
-            await call.instance.learned(again=again)
+            await call.instance.learned(again=again, patience=list_patience(call))
         except Replaced:
             raise
         except Unavailable as error:

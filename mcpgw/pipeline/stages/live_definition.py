@@ -25,7 +25,7 @@ async def live_definition(call: Call, proceed: Proceed) -> Params:
     if item is None and not call.transparent:
         return await proceed(call)
     instance = call.instance
-    patience = min(LIST_PATIENCE, call.backend.config.timeout / 2)
+    patience = list_patience(call)
     while True:
         connection = instance.connection or await instance.connected()
         live = connection.listed.is_set() or await instance.lists_read(connection, patience)
@@ -35,6 +35,11 @@ async def live_definition(call: Call, proceed: Proceed) -> Params:
     if item is not None and call.method in ("tools/call", "prompts/get"):
         _check_listed(call, *item, live=live)
     return await proceed(call)
+
+
+def list_patience(call: Call) -> float:
+    """Return the seconds that a call waits for the lists of a server that is ready."""
+    return min(LIST_PATIENCE, call.timeout / 2)
 
 
 def _check_listed(call: Call, kind: str, name: str, *, live: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from mcpgw.backends.connection import Connection
+from mcpgw.config.schema import BuiltinConfig
 from mcpgw.pipeline.call import Call
 from mcpgw.pipeline.stages.deadline import CEILING
 from mcpgw.protocol.peer import Params
@@ -25,6 +26,7 @@ async def send(call: Call) -> Params:
     call.incarnation = instance.incarnation
     call.sent_at = trio.current_time()
     call.received = connection.peer.received
+    call.noise = connection.peer.noise.lines
     instance.calls += 1
     try:
         result = await _ask(call, connection)
@@ -36,6 +38,18 @@ async def send(call: Call) -> Params:
 
 
 async def _ask(call: Call, connection: Connection) -> Params:
+    if not isinstance(call.backend.config, BuiltinConfig):
+        return await _request(call, connection)
+    # The built-in server bounds its waits by the deadline, and has a response cache of its own.
+    left = call.deadline.deadline - trio.current_time()
+    meta = {**(call.params.get("_meta") or {}), "mcpgw/seconds_left": round(left, 3)}
+    call.params = {**call.params, "_meta": meta}
+    result = await _request(call, connection)
+    call.cached = "gateway/cached_for_s" in (result.get("_meta") or {})
+    return result
+
+
+async def _request(call: Call, connection: Connection) -> Params:
     client_request = call.client_request
     wanted = client_request is not None and client_request.progress_token is not None
     if call.transparent and not wanted:

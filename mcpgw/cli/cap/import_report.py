@@ -1,0 +1,116 @@
+"""Reports of imports: written, kept and stale files, skipped operations, notes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import click
+
+from mcpgw.text.plural import plural
+
+if TYPE_CHECKING:
+    from mcpgw.openapi_import import Conversion, Written
+
+MOST_OF_A_KIND: Final = 3
+"""Lines of one kind that are shown without `--details`."""
+MOST_WARNINGS: Final = 10
+
+
+def as_json(
+    conversion: Conversion, written: Written, source: str, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the report of an import as JSON."""
+    return {
+        "source": source,
+        "output": str(options["output"]),
+        "dry_run": options["dry_run"],
+        "capabilities": [
+            {"name": each.name, "method": each.method, "path": each.path, "notes": list(each.notes)}
+            for each in conversion.capabilities
+        ],
+        "skipped": [
+            {"method": each.method, "path": each.path, "reason": each.reason}
+            | ({"allow": each.suspicious} if each.suspicious else {})
+            for each in conversion.skipped
+        ],
+        "kept": [str(path) for path in written.kept],
+        "stale": [{"file": str(path), "reason": reason} for path, reason in written.stale],
+        "warnings": list(conversion.warnings),
+    }
+
+
+def as_text(
+    conversion: Conversion, written: Written, source: str, options: Mapping[str, Any]
+) -> None:
+    """Print the report of an import. Many lines of one kind become one with their count."""
+    output, details = options["output"], options["details"]
+    verb = "Would import" if options["dry_run"] else "Imported"
+    total = len(conversion.capabilities) - len(written.kept)
+    click.echo(f"{verb} {plural(total, 'tool')} from {source}. Review {output}/ before loading.")
+    notes = Counter(note for each in conversion.capabilities for note in each.notes)
+    often = [note for note, count in notes.items() if count > MOST_OF_A_KIND and not details]
+    kept = {path.stem for path in written.kept}
+    for each in conversion.capabilities:
+        if each.name in kept:
+            continue
+        click.echo(f"  {each.name}  ({each.method} {each.path})")
+        for note in each.notes:
+            if note not in often:
+                click.echo(f"      {note}")
+    for note in often:
+        click.echo(f"Note: {plural(notes[note], 'tool')}: {note} (--details lists them)", err=True)
+    _skipped(conversion, details=details)
+    for path in written.kept:
+        click.echo(
+            f"Kept: {path} was not generated, or was edited since. Use --overwrite to replace it.",
+            err=True,
+        )
+    for path, reason in written.stale:
+        click.echo(f"Stale: {path}: {reason}. Delete the file if it is not needed.", err=True)
+    unused = sorted(set(options["allow"]) - {each.name for each in conversion.capabilities})
+    if unused:
+        click.echo(f"Warning: --allow {', '.join(unused)}: no capability has this name.", err=True)
+    _limited([f"Note: {each}" for each in conversion.warnings], MOST_WARNINGS, details=details)
+    if written.files:
+        click.echo(f"Capabilities written to {output}/")
+    _private(conversion)
+
+
+def _skipped(conversion: Conversion, *, details: bool) -> None:
+    reasons = Counter(each.reason for each in conversion.skipped)
+    for each in conversion.skipped:
+        if details or reasons[each.reason] <= MOST_OF_A_KIND:
+            click.echo(f"Skipped: {each.method} {each.path}: {each.reason}", err=True)
+            if each.suspicious:
+                hint = f"  If it is legitimate, import it with --allow {each.suspicious}"
+                click.echo(hint, err=True)
+    for reason, count in reasons.items():
+        if not details and count > MOST_OF_A_KIND:
+            number = plural(count, "operation")
+            click.echo(f"Skipped: {number}: {reason} (--details lists them)", err=True)
+
+
+def _limited(lines: Iterable[str], most: int, *, details: bool) -> None:
+    found = list(lines)
+    for line in found if details else found[:most]:
+        click.echo(line, err=True)
+    if len(found) > most and not details:
+        click.echo(f"... and {len(found) - most} more (--details lists them)", err=True)
+
+
+def _private(conversion: Conversion) -> None:
+    """Print the setting that requests to private addresses need."""
+    hosts = {
+        urlsplit(each.document["providers"]["primary"]["config"]["base_url"]).hostname
+        for each in conversion.capabilities
+        if "network" in each.document
+    }
+    if hosts:
+        names = ", ".join(sorted(str(host) for host in hosts))
+        click.echo(
+            "These tools call private addresses. To run them, add to gateway.yaml:\n"
+            f"  capabilities:\n    allow_private: [{names}]"
+        )
