@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
+
+
+def _keep_descriptors() -> None:
+    """Open closed standard descriptors, so that no file or socket gets one of their numbers."""
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        while os.open(os.devnull, os.O_RDWR) < 2:
+            pass
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
     # Garbage collection during imports finds nothing and takes a tenth of the start time.
     gc.disable()
+    _keep_descriptors()
     from mcpgw.cli.fast_path import run_quickly
 
     status = run_quickly(sys.argv[1:])

@@ -78,12 +78,15 @@ def context_of_request(
     return cast("CallContext", contexts[-1]) if contexts else None
 
 
-def context_of_notification(peer: Peer, about: RequestId | None) -> CallContext | None:
-    """Return the call that a notification belongs to; None if that is not clear."""
-    if about is not None:
-        return cast("CallContext | None", peer.owner(about))
-    contexts = _of_clients(peer)
-    return cast("CallContext", contexts[0]) if len(contexts) == 1 else None
+def contexts_of_notification(peer: Peer, about: RequestId | None) -> tuple[CallContext, ...]:
+    """Return the calls that a notification may belong to.
+
+    It is the call on whose stream the notification came, else one of the calls that clients wait
+    for, the oldest first. Empty if no client has a call there.
+    """
+    if about is not None and (owner := peer.owner(about)) is not None:
+        return (cast("CallContext", owner),)
+    return tuple(_of_clients(peer))
 
 
 def _advice(server: str, scope: str) -> str:

@@ -11,6 +11,8 @@ import trio
 
 from mcpgw.backends.process import open_process
 from mcpgw.backends.services import ProcessServices
+from mcpgw.config.chain import HEADER
+from mcpgw.config.environment import CHAIN
 from mcpgw.config.schema import BackendConfig
 from mcpgw.observe.redactor import Redactor
 from mcpgw.protocol.channel import Channel
@@ -120,7 +122,7 @@ def open_endpoint(
     if config.transport == "stdio":
         return open_process(
             config.command,
-            env=config.env,
+            env={CHAIN: processes.chain(config.name), **config.env},
             environ=processes.environ,
             cwd=config.cwd,
             limit=processes.message_limit,
@@ -181,7 +183,7 @@ def _channel(
     common: dict[str, Any] = {
         "name": config.name,
         "network": processes.network,
-        "headers": config.headers,
+        "headers": {HEADER: processes.chain(config.name), **config.headers},
         "authorizer": authorizer,
         "limit": processes.message_limit,
         "timeouts": timeouts,

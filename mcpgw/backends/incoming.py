@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from mcpgw.backends.call_context import context_of_notification, context_of_request
+from mcpgw.backends.call_context import context_of_request, contexts_of_notification
 from mcpgw.backends.guarded_channel import REFUSED
 from mcpgw.backends.links import elicitation_fault
 from mcpgw.backends.list_sync import ListSync
@@ -59,8 +59,8 @@ class IncomingMessages:
     def notified(self, method: str, params: Params, about: RequestId | None) -> None:
         """Record which lists have changed; forward all other notifications."""
         if not self.instance.lists.changed(method):
-            context = context_of_notification(self.peer, about)
-            self.instance.services.clients.notified(self.instance, context, method, params)
+            contexts = contexts_of_notification(self.peer, about)
+            self.instance.services.clients.notified(self.instance, contexts, method, params)
 
     def paused(self, about: RequestId) -> None:
         """Close the client's stream of a call whose server has closed its own for a while."""

@@ -58,6 +58,10 @@ _URLS: Final = frozenset(
 """Those whose value is a URL. One with a user or password is not inherited."""
 
 
+_LONGEST_SHEBANG: Final = 256
+"""Bytes of a script's first line that are read to explain why it does not start."""
+
+
 @attrs.frozen
 class SpawnFailed(Exception):
     """The command could not be started.
@@ -241,7 +245,7 @@ def _spawn(
         if program is None and os.sep in command[0] and cwd is not None:
             program = shutil.which(Path(cwd, command[0]).absolute())
         if program is None:
-            raise SpawnFailed(_not_found(command[0], env), permanent=True)
+            raise SpawnFailed(_not_found(command, env), permanent=True)
     except OSError as error:  # such as a folder that this user may not enter
         raise SpawnFailed(
             f"cannot start {command[0]!r}: {error.strerror}: {error.filename!r}", permanent=False
@@ -260,14 +264,47 @@ def _spawn(
         number = getattr(error, "errno", None)
         transient = number in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
         raise SpawnFailed(
-            f"cannot start {command[0]!r}: {error}", permanent=not transient
+            f"cannot start {command[0]!r}: {_cause(program, error)}", permanent=not transient
         ) from error
 
 
-def _not_found(program: str, env: Mapping[str, str]) -> str:
+def _cause(program: str, error: Exception) -> str:
+    """Return why an existing program cannot be started: often its first line is the cause."""
+    if not isinstance(error, FileNotFoundError | OSError) or isinstance(error, PermissionError):
+        return str(error)
+    try:
+        with Path(program).open("rb") as file:
+            line = file.readline(_LONGEST_SHEBANG)
+    except OSError:
+        return str(error)
+    if error.errno == errno.ENOEXEC:
+        return (
+            f"{error}; it is neither a program for this machine nor a script that begins with `#!`"
+        )
+    if error.errno != errno.ENOENT or not line.startswith(b"#!"):
+        return str(error)
+    words = line[2:].decode("utf-8", "replace").strip(" \t\n").split(" ")
+    if words[0].endswith("\r"):
+        return (
+            "its first line ends with a carriage return, as in files from Windows; convert its"
+            " line ends, for example with dos2unix"
+        )
+    return f"its interpreter {words[0]!r}, which its first line names, does not exist"
+
+
+def _not_found(command: Sequence[str], env: Mapping[str, str]) -> str:
+    program = command[0]
     if os.sep in program:
-        exists = Path(program).exists()
-        return f"{program!r} {'is not executable' if exists else 'does not exist'}"
+        if Path(program).exists():
+            return f"{program!r} is not executable"
+        for end in range(2, len(command) + 1):
+            whole = " ".join(command[:end])
+            if Path(whole).is_file():
+                return (
+                    f"{program!r} does not exist, but {whole!r} does: put a path with blanks in"
+                    " quotes, or write the command as a list of words"
+                )
+        return f"{program!r} does not exist"
     hint = {
         "npx": "install Node.js",
         "node": "install Node.js",

@@ -52,6 +52,9 @@ class ProcessServices(Protocol):
     def network(self) -> Network:
         """TLS context and proxies, shared by all network backends."""
 
+    def chain(self, server: str) -> str:
+        """Return the chain of gateways to pass on to a server (`mcpgw.config.chain`)."""
+
     async def serve_builtin(
         self, server: str, channel: Channel, *, task_status: trio.TaskStatus[None]
     ) -> None:
@@ -86,9 +89,12 @@ class ClientRequests(Protocol):
         """
 
     def notified(
-        self, instance: Instance, context: CallContext | None, method: str, params: Params
+        self, instance: Instance, contexts: Sequence[CallContext], method: str, params: Params
     ) -> None:
-        """Forward a notification that does not concern the backend's lists."""
+        """Forward a notification that does not concern the backend's lists.
+
+        `contexts` are the calls that it may belong to.
+        """
 
     def subscribed_resources(self, instance: Instance) -> Iterable[str]:
         """Return the URIs of the resources that clients are subscribed to."""

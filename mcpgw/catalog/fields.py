@@ -77,6 +77,27 @@ def sentences_of(definition: Mapping[str, Any]) -> tuple[str, str]:
     return (text[: end.end()], text[end.end() :]) if end else (text, "")
 
 
+_DEPRECATED: Final = re.compile(
+    r"\W*deprecated\b"
+    r"|.{0,300}(?:[(\[*]\s*deprecated\b"
+    r"|\b(?:tool|function|method|endpoint|operation|command|api|it) (?:is|has been)"
+    r" (?:now |being )?deprecated\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def is_deprecated(definition: Mapping[str, Any]) -> bool:
+    """Return whether a tool says that it must no longer be used.
+
+    It says so at the beginning of its title or description, in brackets, or in a sentence about
+    itself; a tool that lists deprecated packages does not.
+    """
+    if definition.get("deprecated") is True:
+        return True
+    texts = (title_of(definition), string_of(definition, "description"))
+    return any("deprecated" in text.lower() and _DEPRECATED.match(text) for text in texts)
+
+
 def keywords_of(definition: Mapping[str, Any]) -> str:
     """Return the additional search words of a definition, from `_meta`."""
     meta = definition.get("_meta")

@@ -106,8 +106,10 @@ def fit(corpus: Corpus, plan: Plan, page: list[Candidate]) -> float:
     """
     found = 0.0
     rarest = corpus.rarity(1)
-    for terms, unknown in zip(plan.clauses, plan.unknown, strict=True):
+    for place, (terms, unknown) in enumerate(zip(plan.clauses, plan.unknown, strict=True)):
         wanted = [(term, corpus.own_rarity(term)) for term in terms if term.weight]
+        if plan.foreign[place] and not any(term.own for term in terms):
+            continue  # resemblance alone is not a fit
         mass = unknown * rarest + sum(term.weight * rarity for term, rarity in wanted)
         if not mass:
             continue

@@ -12,7 +12,7 @@ from mcpgw.catalog.clauses import Clause, clauses
 from mcpgw.catalog.stems import stem
 from mcpgw.catalog.synonyms import Synonyms, sequence
 from mcpgw.catalog.vocabulary import Vocabulary
-from mcpgw.text.words import identifier_parts, prose_tokens, token_words
+from mcpgw.text.words import identifier_parts, prose_tokens, token_words, without_contractions
 
 MAX_QUERY: Final = 4_000
 """Characters read of a query."""
@@ -47,6 +47,21 @@ LITERAL_WEIGHT: Final = 0.7
 PROPER_NAME: Final = 0.3
 """Weight of an unknown proper name, relative to another unknown word, in `page.fit`: it is the
 subject of a request, and tools do not mention it."""
+
+_FUNCTION_WORDS: Final = (
+    "der das und ist wird mein meine eine einen einem mit nach auf nicht wie wo ich wir im am zum"
+    " le les une est pour avec dans sur que qui mon mes nos aux ces je il elle"
+    " el los las una para por como mi mis cual donde quiero"
+    " uma meu minha meus onde quero gli della nel nella che mio mia sono"
+    " het een van voor naar mijn wat ik och att det ett jag som til og jeg mig"
+)
+# Words that are not English; those that are English too or common in code are left out.
+FUNCTION_WORDS: Final = frozenset(_FUNCTION_WORDS.split())
+"""Frequent words of other European languages: a request that has one is not full of typos."""
+
+REPAIRED_FROM: Final = 6
+"""Letters of a word that is repaired in such a clause: nearly every shorter one resembles some
+known word."""
 
 MIN_JOINED: Final = 6
 """Letters from which an unknown word may be a mistyped name of several words."""
@@ -89,7 +104,8 @@ class Plan:
     """The terms to look up, by clause; `corrections` maps a word typed to the word used.
 
     `sizes` are the numbers of different content words in each clause, `unknown` the weights of
-    its unknown words, and `pairs` the neighbouring stems.
+    its unknown words, and `pairs` the neighbouring stems. `foreign` tells which clauses consist
+    mostly of unknown words.
     """
 
     clauses: tuple[tuple[Term, ...], ...]
@@ -97,6 +113,7 @@ class Plan:
     sizes: tuple[int, ...]
     unknown: tuple[float, ...]
     pairs: tuple[tuple[str, str], ...]
+    foreign: tuple[bool, ...] = ()
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -108,7 +125,7 @@ def plan(query: str, lexicon: Lexicon) -> Plan:
     """Turn a query into terms; words that cannot be resolved are left out."""
     planned: list[_Reading] = []
     room = MAX_WORDS
-    parts = clauses(query, short=SHORT, longest=MAX_QUERY)
+    parts = clauses(without_contractions(query), short=SHORT, longest=MAX_QUERY)
     for clause in parts:
         reading = _Reading(clause, lexicon, alone=len(parts) == 1, room=room)
         room -= len(reading.stems)
@@ -124,6 +141,7 @@ def plan(query: str, lexicon: Lexicon) -> Plan:
         tuple(len(set(reading.stems.values())) for reading in planned),
         tuple(reading.unknown for reading in planned),
         tuple(dict.fromkeys(pair for reading in planned for pair in reading.pairs())),
+        tuple(reading.foreign for reading in planned),
     )
 
 
@@ -141,6 +159,7 @@ class _Reading:
     corrections: dict[str, str]
     unknown: float
     names: frozenset[str]
+    foreign: bool
 
     def __init__(self, clause: Clause, lexicon: Lexicon, *, alone: bool, room: int) -> None:
         self.lexicon = lexicon
@@ -154,6 +173,13 @@ class _Reading:
         self.corrections = {}
         self.unknown = 0.0
         self.names = _proper(clause.text)
+        unknown = [word for word in self.words if not self._is_known(self.stems[word])]
+        self.foreign = 2 * len(unknown) > len(self.words) and (
+            not self.short or _has_function_words(unknown)
+        )
+
+    def _is_known(self, key: str) -> bool:
+        return key in self.lexicon.stems or (key,) in self.lexicon.synonyms
 
     def pairs(self) -> list[tuple[str, str]]:
         """Return the neighbouring stems, ignoring stop words between them."""
@@ -163,9 +189,8 @@ class _Reading:
     def terms(self) -> tuple[Term, ...]:
         lexicon = self.lexicon
         # One typo in a short query makes its other words suspect: `from` may mean `form`.
-        suspect = self.short and any(
-            key not in lexicon.stems and (key,) not in lexicon.synonyms
-            for key in self.stems.values()
+        suspect = (
+            self.short and not self.foreign and not all(map(self._is_known, self.stems.values()))
         )
         terms: list[Term] = []
         seen: set[str] = set()
@@ -218,7 +243,9 @@ class _Reading:
         return _expanded({key: weight}, (key,), weight, self.lexicon) or _one(key, weight)
 
     def _repaired(self, word: str) -> list[Term]:
-        repaired = _repaired(word, self.lexicon, short=self.short)
+        repaired = None
+        if word not in self.names and not (self.foreign and len(word) < REPAIRED_FROM):
+            repaired = _repaired(word, self.lexicon, short=self.short)
         if repaired is None:
             self.unknown += self._unknown_weight(word)
             return []
@@ -248,6 +275,12 @@ class _Reading:
                     if term is not None:
                         found[key] = attrs.evolve(term, weight=0.0)
         return list(found.values())
+
+
+def _has_function_words(unknown: list[str]) -> bool:
+    """Return whether unknown words are those of another language, not typos that resemble them."""
+    found = FUNCTION_WORDS.intersection(unknown)
+    return len(found) > 1 or any(len(word) > 3 for word in found)
 
 
 def _expanded(
@@ -287,8 +320,13 @@ def _words(clause: Clause, *, alone: bool) -> tuple[list[str], list[str]]:
 
 
 def _proper(text: str) -> frozenset[str]:
-    """Return the words written with a capital, apart from the first."""
-    tokens = prose_tokens(text)[1:]
+    """Return the words written with a capital in a text that is not in capitals throughout.
+
+    The first word of a sentence is left out. They are names of things, which are not repaired.
+    """
+    first, *tokens = prose_tokens(text) or [""]
+    if first[:1].isupper() and all(token[0].isupper() or token.isdigit() for token in tokens):
+        return frozenset()
     return frozenset(word for token in tokens if token[0].isupper() for word in token_words(token))
 
 

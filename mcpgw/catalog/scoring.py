@@ -42,6 +42,9 @@ NAMED_WEIGHT: Final = 0.25
 WHOLE_WEIGHT: Final = 0.7
 """Weight of matching a compound request as a whole, relative to matching one of its clauses."""
 
+DEPRECATED: Final = 0.4
+"""Factor on the score of a tool that calls itself deprecated: what replaces it ranks above it."""
+
 Keep = Callable[[Document], bool]
 
 
@@ -108,7 +111,13 @@ def score(
         scores = _mixed(corpus, plan, by_clause, scores, wide)
         shares = {number: _shares(number, by_clause) for number in scores}
     candidates = [
-        Candidate(number, documents[number], value, shares.get(number, ()), named.get(number, 0))
+        Candidate(
+            number,
+            documents[number],
+            value * DEPRECATED if documents[number].deprecated else value,
+            shares.get(number, ()),
+            named.get(number, 0),
+        )
         for number, value in scores.items()
     ]
     candidates.sort(key=order)
@@ -137,7 +146,9 @@ def best(scores: dict[int, float], count: int) -> list[int]:
 
 def _summed(parts: Iterable[Part]) -> tuple[dict[int, float], float]:
     """Return the scores of all tools that the parts find, and the unit of the scores."""
-    found = sorted((part for part in parts if part.count), key=lambda part: -part.count)
+    found = sorted(
+        (part for part in parts if part.count and part.worth), key=lambda part: -part.count
+    )
     scores: dict[int, float] = {}
     if not found:
         return scores, 1.0

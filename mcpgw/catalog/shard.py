@@ -22,6 +22,7 @@ from mcpgw.catalog.fields import (
     SERVER,
     SERVER_TEXT,
     TITLE,
+    is_deprecated,
     keywords_of,
     parameter_texts,
     sentences_of,
@@ -78,6 +79,8 @@ class Document:
     tool: str
     definition: Mapping[str, Any]
     fields: tuple[Words, ...]
+    deprecated: bool = False
+    """True if its definition says that it must no longer be used."""
 
 
 @attrs.define(eq=False)
@@ -205,7 +208,9 @@ class ShardBuilder:
                 postings[word] = {number: impact}
             else:
                 posting[number] = impact
-        self.shard.documents[number] = Document(self.server, name, definition, fields)
+        self.shard.documents[number] = Document(
+            self.server, name, definition, fields, is_deprecated(definition)
+        )
         same = self.shard.exact.get(key, ())
         if len(same) < MAX_SAME:
             self.shard.exact[key] = (*same, number)

@@ -1,4 +1,4 @@
-"""Differences between sibling tools: words that only some tools of a family have."""
+"""Differences between sibling tools: sentences that only one tool of a family has."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from typing import Any, Final, Protocol
 from mcpgw.catalog.fields import string_of
 from mcpgw.text.words import identifier_parts
 
-SHOWN: Final = 8
-"""Distinguishing words that are shown for a tool."""
+LEAST: Final = 3
+"""Words of a sentence that is shown."""
+LONGEST: Final = 200
+"""Characters of a sentence that is shown."""
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['’.\-][^\W_]+)*")
+_BETWEEN: Final = re.compile(r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)\s+(?=[A-Z\u00c0-\u00de\d`(])")
+"""Between two sentences of a line."""
+_WHOLE: Final = re.compile(r"[A-Z\u00c0-\u00de\d`'\"(].*[.!?]")
+"""A whole sentence, unlike a heading or an item of a list."""
 
 
 class Found(Protocol):
@@ -27,26 +33,45 @@ class Found(Protocol):
 
 
 def differential(hits: Iterable[Found]) -> dict[tuple[str, str], str]:
-    """Return the words that distinguish each tool of a family, by server and tool.
+    """Return a sentence that distinguishes each tool of a family, by server and tool.
 
     A family is two or more tools of one server, on one page of hits, whose names start with the
-    same word. The result has the first eight words of each tool's description that not every
-    member has, in order and capitalised. Tools without such words are left out.
+    same word. The sentence is the one of the tool's description, after the first, with the most
+    words that no other member has. Tools without such a sentence are left out: their name and
+    first sentence tell them apart, or nothing does.
     """
-    families: dict[tuple[str, str], dict[str, list[str]]] = {}
+    families: dict[tuple[str, str], dict[str, str]] = {}
     for hit in hits:
         parts = identifier_parts(hit.tool)
         if parts:
-            words = _WORD.findall(string_of(hit.definition, "description"))
-            families.setdefault((hit.server, parts[0]), {}).setdefault(hit.tool, words)
+            text = string_of(hit.definition, "description")
+            families.setdefault((hit.server, parts[0]), {}).setdefault(hit.tool, text)
     differences: dict[tuple[str, str], str] = {}
     for (server, _), members in families.items():
         if len(members) < 2:
             continue
-        shared = set.intersection(*(set(map(str.casefold, words)) for words in members.values()))
-        for tool, words in members.items():
-            own = [word for word in words if word.casefold() not in shared][:SHOWN]
-            if own:
-                text = " ".join(own)
-                differences[server, tool] = text[0].upper() + text[1:]
+        words = {tool: _words(text) for tool, text in members.items()}
+        for tool, text in members.items():
+            others = set().union(*(known for name, known in words.items() if name != tool))
+            sentence = _own_sentence(text, others)
+            if sentence:
+                differences[server, tool] = sentence
     return differences
+
+
+def _own_sentence(text: str, others: set[str]) -> str:
+    best, most = "", 0
+    for sentence in _sentences(text)[1:]:
+        count = len(_words(sentence) - others)
+        if count > most and len(sentence) <= LONGEST and len(sentence.split()) >= LEAST:
+            best, most = sentence, count
+    return best
+
+
+def _words(text: str) -> set[str]:
+    return set(map(str.casefold, _WORD.findall(text)))
+
+
+def _sentences(text: str) -> list[str]:
+    found = (part for line in text.splitlines() for part in _BETWEEN.split(line.strip()))
+    return [part for part in found if _WHOLE.fullmatch(part)]

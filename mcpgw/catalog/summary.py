@@ -12,6 +12,9 @@ MAX_LENGTH: Final = 160
 MAX_CHOICES: Final = 4
 """Values of an enumeration that are shown."""
 
+MAX_FORMS: Final = 3
+"""Alternatives of a whole schema that are shown."""
+
 _MAX_NAME: Final = 48
 _MAX_CHOICE: Final = 16
 _MORE_ROOM: Final = 12
@@ -22,17 +25,54 @@ def input_summary(schema: object) -> str:
 
     An asterisk marks required parameters, which come first; each group is in the schema's order.
     Enumerations show their first values, nested objects and arrays only their type. The result
-    has at most `MAX_LENGTH` characters and ends in `+N more` if parameters are left out. It is ""
-    for a schema that is missing, malformed or without parameters.
+    has at most `MAX_LENGTH` characters for each form and ends in `+N more` if parameters are left
+    out. Alternatives of the whole schema are forms, joined by `or`. It is "" for a schema that is
+    missing, malformed or without parameters.
     """
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    if not isinstance(schema, Mapping) or not isinstance(properties, Mapping):
+    if not isinstance(schema, Mapping):
         return ""
+    forms = [_fitted(parts) for form in _forms(schema) if (parts := _parts(*form))]
+    shown = list(dict.fromkeys(forms))
+    more = f" or +{len(shown) - MAX_FORMS} more" if len(shown) > MAX_FORMS else ""
+    return " or ".join(shown[:MAX_FORMS]) + more
+
+
+def _forms(schema: Mapping[str, Any]) -> list[tuple[dict[str, Any], set[str]]]:
+    """Return the parameters of a schema and the names of the required ones, for each form."""
+    whole = _own(schema)
+    for each in _list(schema.get("allOf")):
+        properties, required = _own(_resolved(schema, each))
+        whole = ({**whole[0], **properties}, whole[1] | required)
+    alternatives = _list(schema.get("anyOf")) or _list(schema.get("oneOf"))
+    found = [_own(_resolved(schema, each)) for each in alternatives]
+    if not any(properties for properties, _ in found):
+        return [whole]
+    return [({**whole[0], **properties}, whole[1] | required) for properties, required in found]
+
+
+def _own(schema: Mapping[str, Any]) -> tuple[dict[str, Any], set[str]]:
+    properties = schema.get("properties")
     required = {name for name in _list(schema.get("required")) if isinstance(name, str)}
+    return dict(properties) if isinstance(properties, Mapping) else {}, required
+
+
+def _resolved(document: Mapping[str, Any], schema: object) -> Mapping[str, Any]:
+    """Return an alternative, or the definition of the document that it refers to."""
+    if not isinstance(schema, Mapping):
+        return {}
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and reference.startswith(("#/$defs/", "#/definitions/")):
+        _, place, name = reference.split("/", 2)
+        definitions = document.get(place)
+        found = definitions.get(name) if isinstance(definitions, Mapping) else None
+        return found if isinstance(found, Mapping) else {}
+    return schema
+
+
+def _parts(properties: Mapping[Any, Any], required: set[str]) -> list[str]:
     names = [name for name in properties if isinstance(name, str)]
     names.sort(key=lambda name: name not in required)
-    parts = [_part(name, properties[name], required=name in required) for name in names]
-    return _fitted(parts)
+    return [_part(name, properties[name], required=name in required) for name in names]
 
 
 def _fitted(parts: list[str]) -> str:

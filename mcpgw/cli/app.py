@@ -13,6 +13,7 @@ import click
 
 from mcpgw import __version__
 from mcpgw.cli.exit_codes import INTERRUPTED, OK
+from mcpgw.cli.standard_streams import with_output
 from mcpgw.config.environment import CONFIG, LOG_FORMAT, LOG_LEVEL
 from mcpgw.observe import log
 
@@ -38,6 +39,16 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
         return sorted(_COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command of the arguments; fail with the closest name for an unknown one."""
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            from mcpgw.text.did_you_mean import did_you_mean
+
+            ctx.fail(f"No such command {args[0]!r}.{did_you_mean(args[0], _COMMANDS)}")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command's module and return its `command`."""
@@ -137,7 +148,14 @@ def app() -> None:
         # Lone surrogates (`\ud800` is valid JSON), and characters the terminal cannot show.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    sys.exit(with_output(_run_group))
+
+
+def _run_group() -> int:
     try:
         group(prog_name="mcp-gateway")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
+    return OK

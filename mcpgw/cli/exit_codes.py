@@ -19,7 +19,7 @@ class ExitStatus(int):
 OK: Final = ExitStatus(0, "success")
 FAILED: Final = ExitStatus(1, "failure, such as an invalid configuration")
 USAGE: Final = ExitStatus(2, "invalid command line or arguments")
-NOT_FOUND: Final = ExitStatus(3, "no such server or tool")
+NOT_FOUND: Final = ExitStatus(3, "nothing found, or no such server, tool, capability or skill")
 TOOL_ERROR: Final = ExitStatus(4, "the tool returned an error")
 UNAVAILABLE: Final = ExitStatus(5, "the server is not running, or did not answer in time")
 INTERRUPTED: Final = ExitStatus(130, "interrupted from the keyboard")

@@ -9,11 +9,13 @@ from __future__ import annotations
 import gc
 import os
 import stat
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from mcpgw import __version__
-from mcpgw.config.environment import CONFIG, LOG_FORMAT, LOG_LEVEL
+from mcpgw.config.environment import CHAIN, CONFIG, LOG_FORMAT, LOG_LEVEL
 from mcpgw.observe import log
 
 _WITH_VALUE: Final = {
@@ -32,8 +34,9 @@ def run_quickly(arguments: list[str]) -> int | None:
       The exit status, or None for any other command line.
     """
     if arguments in (["--version"], ["-V"]):
-        print(f"mcp-gateway {__version__}")
-        return 0
+        from mcpgw.cli.standard_streams import with_output
+
+        return with_output(_print_version)
     options = _parse(arguments)
     if options is None or (options.get("mode") or default_mode()) != "stdio":
         return None
@@ -45,6 +48,11 @@ def run_quickly(arguments: list[str]) -> int | None:
     return serve(config=options.get("config") or os.environ.get(CONFIG) or "")
 
 
+def _print_version() -> int:
+    print(f"mcp-gateway {__version__}")
+    return 0
+
+
 def serve(*, config: str) -> int:
     """Serve one client over stdin and stdout. Return the exit status."""
     import trio
@@ -54,7 +62,28 @@ def serve(*, config: str) -> int:
     gc.freeze()
     gc.enable()
     path = Path(config).expanduser() if config else None
+    if problem := closed_problem() or loop_problem(path, os.environ):
+        sys.stderr.write(f"Error: {problem}\n")
+        return 1
     return trio.run(tree.run, tree.ServeOptions(path, dict(os.environ)))
+
+
+def closed_problem() -> str:
+    """Return why no client can be served at stdin and stdout; "" if one can."""
+    for name, stream in (("stdin", sys.stdin), ("stdout", sys.stdout)):
+        if stream is None:
+            return f"{name} is closed; a client must be connected to it. See also --mode http."
+    return ""
+
+
+def loop_problem(config_path: Path | None, environ: Mapping[str, str]) -> str:
+    """Return why a gateway that was started by another one must not start; "" if it may."""
+    if CHAIN not in environ:
+        return ""
+    from mcpgw.config import loader
+    from mcpgw.config.chain import problem_of_start
+
+    return problem_of_start(config_path or loader.find(environ, Path.cwd()), environ)
 
 
 def default_mode() -> str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exit_codes import NOT_FOUND, OK
-from mcpgw.cli.in_process import LEARNING, ask, with_context
+from mcpgw.cli.in_process import ask, at_terminal, learn, timeout_option, with_context
 from mcpgw.cli.output import form_option, print_json, say
 from mcpgw.meta.context import GatewayContext
 from mcpgw.observe.printable import printable
+
+ENOUGH: Final = 10.0
+"""Seconds that a search waits for all servers once some have answered."""
 
 
 @click.command("search")
@@ -30,6 +33,7 @@ from mcpgw.observe.printable import printable
 @form_option(
     "table", "json", "plain", help_text="Output format; plain is one SERVER:TOOL per line."
 )
+@timeout_option
 @log_options
 @click.pass_context
 def command(
@@ -39,18 +43,19 @@ def command(
     limit: int,
     explain: bool,
     form: str,
+    timeout: float | None,
     **options: Any,
 ) -> None:
     """Find tools by describing a task.
 
-    Servers whose tools are not yet known are started once. The exit status is 3 if no tool
-    matches.
+    Servers whose tools are not yet known are started once. Once some have answered, the search
+    waits a few seconds for the others. The exit status is 3 if no tool matches.
     """
 
     async def run(context: GatewayContext) -> int:
         from mcpgw.meta.discovery import search_tools
 
-        await context.pool.learn(patience=LEARNING, thorough=True)
+        await learn(context, timeout, enough=ENOUGH, waiting=_tell_waiting)
         arguments = {"query": " ".join(words), "limit": limit, "explain": explain}
         result = await search_tools(ask(context, arguments))
         found = result["structuredContent"]
@@ -58,9 +63,18 @@ def command(
             print_json(found)
         else:
             _print(found, plain=form == "plain")
+        for name in found.get("starting", ()):
+            say(
+                f"Warning: the tools of '{name}' are not known yet; --timeout waits longer.",
+                err=True,
+            )
         return OK if found["matches"] and found.get("fits", True) else NOT_FOUND
 
     ctx.exit(with_context(ctx, options, run))
+
+
+def _tell_waiting(names: list[str]) -> None:
+    say(f"Waiting for {', '.join(names)} ...", err=True)
 
 
 def _print(found: Mapping[str, Any], *, plain: bool) -> None:
@@ -82,4 +96,4 @@ def _print(found: Mapping[str, Any], *, plain: bool) -> None:
         for reason in (match.get("ranking") or {}).get("reasons", ()):
             say(f"{'':6}  {'':<{width}}  {reason}")
     if hint := found.get("hint"):
-        say(hint, err=True)
+        say(at_terminal(hint), err=True)

@@ -10,8 +10,8 @@ import click
 import trio
 
 from mcpgw.cli.app import log_options, settle
-from mcpgw.cli.exit_codes import INTERRUPTED
-from mcpgw.cli.fast_path import default_mode
+from mcpgw.cli.exit_codes import FAILED, INTERRUPTED
+from mcpgw.cli.fast_path import closed_problem, default_mode, loop_problem
 
 
 @click.command("serve")
@@ -62,6 +62,10 @@ def command(
     path = settle(ctx, config, log_level, log_format, level="info")
     config_path = Path(path).expanduser() if path else None
     environ = dict(os.environ)
+    closed = closed_problem() if mode != "http" else ""
+    if problem := closed or loop_problem(config_path, environ):
+        click.echo(f"Error: {problem}", err=True)
+        ctx.exit(FAILED)
     if mode in ("proxy", "auto"):
         from mcpgw.gateway.discovery import find_running_gateway
         from mcpgw.gateway.proxy import serve_proxy

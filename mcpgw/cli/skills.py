@@ -15,7 +15,7 @@ import click
 import trio
 
 from mcpgw.cli.app import log_options, settle
-from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, OK
+from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, NOT_FOUND, OK
 from mcpgw.cli.in_process import Stop
 from mcpgw.cli.output import format_option, print_json, say, say_lines
 from mcpgw.skills import registry as registries
@@ -168,7 +168,7 @@ def search_command(
                 say(f"  {name:<{_NAME}} {_cut(hit.skill.description)}".rstrip())
         else:
             say(f"No skills matched '{shown_line(query)}'.")
-        return OK
+        return OK if hits else NOT_FOUND
 
     ctx.exit(_guarded(run))
 
@@ -321,7 +321,7 @@ def _unknown(name: str, names: list[str]) -> Stop:
 
     near = correction(name, names)
     hint = f"Did you mean '{near}'?" if near else "`mcp-gateway skills list` lists all skills."
-    return Stop(f"Skill '{name}' not found. {hint}", FAILED)
+    return Stop(f"Skill '{name}' not found. {hint}", NOT_FOUND)
 
 
 def _print_imported(skill: Skill, path: Path, *, updated: bool) -> None:

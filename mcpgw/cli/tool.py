@@ -6,27 +6,38 @@ Results go to stdout, everything else to stderr. The exit status distinguishes t
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import attrs
 import click
 import trio
 
 from mcpgw.backends.verdict import refused
 from mcpgw.cli.app import log_options
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, TOOL_ERROR, UNAVAILABLE, USAGE
-from mcpgw.cli.in_process import LEARNING, Stop, ask, with_context
+from mcpgw.cli.in_process import (
+    LEARNING,
+    Stop,
+    ask,
+    at_terminal,
+    learn,
+    timeout_option,
+    with_context,
+)
 from mcpgw.cli.output import form_option, print_json, print_result, say, say_lines
 from mcpgw.meta.context import GatewayContext
 from mcpgw.observe.printable import printable
+from mcpgw.text.sentences import sentence
 
 if TYPE_CHECKING:
     from mcpgw.backends.server import BackendServer
 
 _STATUS_OF: Final = {
     "TOOL_NOT_FOUND": NOT_FOUND,
-    "INVALID_PARAM": TOOL_ERROR,
+    "INVALID_PARAM": USAGE,
     "BACKEND_ERROR": UNAVAILABLE,
     "BACKEND_TIMEOUT": UNAVAILABLE,
     "BACKEND_UNREACHABLE": UNAVAILABLE,
@@ -48,54 +59,69 @@ def command() -> None:
 
 @command.command("list")
 @click.option("-s", "--server", default=None, help="Only tools of this server.")
+@timeout_option
 @form_option(*FORMS)
 @log_options
 @click.pass_context
-def list_command(ctx: click.Context, /, server: str | None, form: str, **options: Any) -> None:
+def list_command(
+    ctx: click.Context,
+    /,
+    server: str | None,
+    timeout: float | None,
+    form: str,
+    **options: Any,
+) -> None:
     """List the tools of all servers.
 
-    Servers whose tools are not yet known are started once.
+    Servers whose tools are not yet known are started once. The tools of those that answer within a
+    few seconds are printed first, if others take longer.
     """
 
     async def run(context: GatewayContext) -> int:
         if server is not None and context.pool.get(server) is None:
             _stop_without_server(context, server)
-        pending = await context.pool.learn(patience=LEARNING, only=server, thorough=True)
-        await context.pool.look_again(patience=LEARNING, only=server)
-        rows = [
-            {"server": backend.name, "name": name, "description": _one_line(tool)}
-            for backend in context.pool
-            if server in (None, backend.name)
-            for name, tool in backend.tools.items()
-        ]
+        listing = _Listing(form, server)
+
+        def waiting(names: list[str]) -> None:
+            say(f"Waiting for {', '.join(names)} ...", err=True)
+            if form != "json":
+                listing.print_known(context)
+
+        await learn(context, timeout, only=server, waiting=waiting)
+        await context.pool.look_again(
+            patience=LEARNING if timeout is None else timeout, only=server
+        )
         if not len(context.pool):
             hint = "Add one under `backends` in gateway.yaml."
             say(f"Warning: no servers are configured. {hint}", err=True)
-        _print_list(rows, form)
+        listing.print_known(context)
         silent = [b for b in context.pool if not b.known and server in (None, b.name)]
         for backend in silent:
-            say_lines(f"Warning: {backend.situation()}", err=True)
+            say_lines(f"Warning: {_why_unknown(backend)}", err=True)
         for backend in context.pool:
             if server in (None, backend.name):
                 _warn_of_lists(backend)
-        return OK if not silent and not pending else FAILED
+        return FAILED if silent else OK
 
     ctx.exit(with_context(ctx, options, run))
 
 
 @command.command("inspect")
 @click.argument("tool")
+@timeout_option
 @form_option(*FORMS)
 @log_options
 @click.pass_context
-def inspect_command(ctx: click.Context, /, tool: str, form: str, **options: Any) -> None:
+def inspect_command(
+    ctx: click.Context, /, tool: str, timeout: float | None, form: str, **options: Any
+) -> None:
     """Show the definition of a tool.
 
     TOOL is SERVER:TOOL, or a name that only one server has.
     """
 
     async def run(context: GatewayContext) -> int:
-        server, definition = await _find(context, tool)
+        server, definition = await _find(context, tool, timeout)
         if form == "json":
             print_json({"server": server, **definition})
         else:
@@ -109,6 +135,7 @@ def inspect_command(ctx: click.Context, /, tool: str, form: str, **options: Any)
 @click.argument("tool")
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("-j", "--json", "-a", "--args", "json_text", default=None, help="Arguments as JSON.")
+@timeout_option
 @form_option(*FORMS, default="json")
 @log_options
 @click.pass_context
@@ -118,6 +145,7 @@ def invoke_command(
     tool: str,
     arguments: tuple[str, ...],
     json_text: str | None,
+    timeout: float | None,
     form: str,
     **options: Any,
 ) -> None:
@@ -128,7 +156,8 @@ def invoke_command(
     schema of the tool requires a string. With --json -, stdin is read to its end, without a
     timeout.
 
-    With --format plain, only the texts of the result are printed.
+    With --format plain, only the texts of the result are printed. If the call was refused or could
+    not be made, the reason is on stderr.
     """
     if json_text == "-":
         json_text, piped = _read_stdin(), ""
@@ -139,7 +168,7 @@ def invoke_command(
     async def run(context: GatewayContext) -> int:
         from mcpgw.meta.invoke import invoke
 
-        server, definition = await _find(context, tool)
+        server, definition = await _find(context, tool, timeout)
         given.update(_pairs(arguments, definition))
         if not given and _needs_arguments(definition) and not _at_terminal():
             # A program may still be preparing them; nothing else can provide them.
@@ -164,7 +193,7 @@ def _warn_of_lists(backend: BackendServer) -> None:
         what = plural(len(verdict.withheld), "definition")
         if verdict.blocked is not None:
             what = "all definitions"
-        click.echo(
+        say(
             f"Warning: server '{backend.name}': {what} withheld; see mcp-gateway approvals list",
             err=True,
         )
@@ -179,7 +208,9 @@ def _stop_without_server(context: GatewayContext, name: str) -> NoReturn:
     raise Stop(f"Server '{name}' not found.{hint}", NOT_FOUND)
 
 
-async def _find(context: GatewayContext, wanted: str) -> tuple[str, dict[str, Any]]:
+async def _find(
+    context: GatewayContext, wanted: str, timeout: float | None
+) -> tuple[str, dict[str, Any]]:
     """Return the server and the definition of a tool; start servers only if necessary."""
     from mcpgw.backends.states import Unavailable
     from mcpgw.text.did_you_mean import did_you_mean
@@ -190,11 +221,13 @@ async def _find(context: GatewayContext, wanted: str) -> tuple[str, dict[str, An
         if backend is None:
             _stop_without_server(context, server)
         if name not in backend.tools:
-            with trio.move_on_after(LEARNING):
+            with trio.move_on_after(LEARNING if timeout is None else timeout):
                 try:
                     await backend.learned()
                 except Unavailable as error:
-                    raise Stop(str(error), UNAVAILABLE) from error
+                    raise Stop(sentence(str(error)), UNAVAILABLE) from error
+            if not backend.known:
+                raise Stop(sentence(_why_unknown(backend)), UNAVAILABLE)
             withheld = backend.lists.refusal("tool", backend.tool_view.own_name(name) or name)
             if name not in backend.tools and withheld is not None:
                 raise Stop(" ".join(refused(server, "tool", withheld)), FAILED)
@@ -202,7 +235,7 @@ async def _find(context: GatewayContext, wanted: str) -> tuple[str, dict[str, An
     else:
         name = wanted
         if not any(name in backend.tools for backend in context.pool):
-            await context.pool.learn(patience=LEARNING, thorough=True)
+            await learn(context, timeout)
         owners = list(context.pool)
     found = [(backend.name, backend.tools[name]) for backend in owners if name in backend.tools]
     if len(found) > 1:
@@ -210,8 +243,20 @@ async def _find(context: GatewayContext, wanted: str) -> tuple[str, dict[str, An
         raise Stop(f"Several servers have '{name}'; specify one of: {choices}", USAGE)
     if not found:
         known = [tool for backend in owners for tool in backend.tools]
-        raise Stop(f"Tool not found: '{wanted}'.{did_you_mean(name, known)}", NOT_FOUND)
+        silent = [backend for backend in owners if not backend.known]
+        reasons = " ".join(sentence(_why_unknown(backend)) for backend in silent)
+        missing = f" Not known: {reasons}" if silent else ""
+        raise Stop(f"Tool not found: '{wanted}'.{did_you_mean(name, known)}{missing}", NOT_FOUND)
     return found[0]
+
+
+def _why_unknown(backend: BackendServer) -> str:
+    """Return why the tools of a server are not known."""
+    from mcpgw.backends.states import State
+
+    if backend.state is State.READY:
+        return f"Server '{backend.name}' has not answered `tools/list` in time"
+    return backend.situation()
 
 
 def _at_terminal() -> bool:
@@ -274,38 +319,86 @@ def _json_or_text(value: str) -> Any:
 
 
 def _print_result(result: Mapping[str, Any], form: str) -> int:
+    status = _status_of(result)
+    # The gateway's message about a call that it did not make is not a result of the tool.
+    own = status not in (OK, TOOL_ERROR)
     if form == "json":
         print_json(result)
-    else:
+    if form != "json" or own:
         for block in result.get("content", ()):
             if isinstance(block, Mapping) and block.get("type") == "text":
-                print_result(str(block.get("text", "")))
+                text = block.get("text", "")
+                if own:
+                    say_lines(f"Error: {at_terminal(str(text))}", err=True)
+                else:
+                    print_result(str(text))
             elif isinstance(block, Mapping):
                 say(f"[{block.get('type')} {block.get('mimeType', '')}]".replace(" ]", "]"))
+    return status
+
+
+def _status_of(result: Mapping[str, Any]) -> int:
     if not result.get("isError"):
         return OK
     meta = result.get("_meta")
     if isinstance(meta, Mapping) and "gateway/backend_error" in meta:
         return TOOL_ERROR
     recovery = result.get("recovery")
-    code = recovery.get("error_code") if isinstance(recovery, Mapping) else None
-    return _STATUS_OF.get(code or "", TOOL_ERROR)
+    if not isinstance(recovery, Mapping) or not _is_own(result):
+        return TOOL_ERROR
+    return _STATUS_OF.get(recovery.get("error_code") or "", TOOL_ERROR)
 
 
-def _print_list(rows: list[dict[str, str]], form: str) -> None:
-    if form == "json":
-        print_json(rows)
-    elif form == "plain":
-        for row in rows:
-            say(f"{row['server']}:{row['name']}")
-    elif rows:
-        rows = [{key: printable(value) for key, value in row.items()} for row in rows]
-        server = max(len("SERVER"), *(len(row["server"]) for row in rows))
-        name = max(len("TOOL"), *(len(row["name"]) for row in rows))
-        say(f"{'SERVER':{server}}  {'TOOL':{name}}  DESCRIPTION")
+def _is_own(result: Mapping[str, Any]) -> bool:
+    """Return whether an error is the gateway's; a tool's own error may have advice added to it."""
+    meta = result.get("_meta")
+    return isinstance(meta, Mapping) and "gateway/sent" in meta
+
+
+@attrs.define
+class _Listing:
+    """Prints each server's tools once, when they are known."""
+
+    form: str
+    only: str | None
+    _printed: set[str] = attrs.field(factory=set)
+    _widths: tuple[int, int] = (len("SERVER"), len("TOOL"))
+
+    def print_known(self, context: GatewayContext) -> None:
+        """Print the tools of the servers that were not printed yet."""
+        servers = [
+            backend
+            for backend in context.pool
+            if self.only in (None, backend.name)
+            and backend.tools
+            and backend.name not in self._printed
+        ]
+        rows = [
+            {"server": backend.name, "name": name, "description": _one_line(tool)}
+            for backend in servers
+            for name, tool in backend.tools.items()
+        ]
+        first = not self._printed
+        self._printed.update(backend.name for backend in servers)
+        if self.form == "json":
+            print_json(rows)
+        elif self.form == "plain":
+            for row in rows:
+                say(f"{row['server']}:{row['name']}")
+        elif rows:
+            shown = [{key: printable(value) for key, value in row.items()} for row in rows]
+            self._print_table(shown, head=first)
+
+    def _print_table(self, rows: list[dict[str, str]], *, head: bool) -> None:
+        server = max(self._widths[0], *(len(row["server"]) for row in rows))
+        name = max(self._widths[1], *(len(row["name"]) for row in rows))
+        self._widths = server, name
+        room = max(20, shutil.get_terminal_size().columns - server - name - 4)
+        if head:
+            say(f"{'SERVER':{server}}  {'TOOL':{name}}  DESCRIPTION")
         for row in rows:
             text = row["description"]
-            text = text if len(text) <= 60 else text[:59] + "…"
+            text = text if len(text) <= room else text[: room - 1].rstrip() + "…"
             say(f"{row['server']:{server}}  {row['name']:{name}}  {text}".rstrip())
 
 
@@ -317,7 +410,7 @@ def _print_definition(server: str, definition: Mapping[str, Any]) -> None:
     if definition.get("title"):
         say(f"Title:        {definition['title']}")
     say(f"Description:  {_one_line(definition)}")
-    say(f"Arguments:    {input_summary(definition.get('inputSchema'))}")
+    say(f"Arguments:    {input_summary(definition.get('inputSchema')) or 'none'}")
     say("Input schema:")
     print_json(definition.get("inputSchema"))
 

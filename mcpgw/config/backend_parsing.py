@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,8 +20,6 @@ from mcpgw.config.wire_values import (
     without_line_end,
 )
 
-_NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-_.")
-_LONGEST_NAME = 128
 _SCHEMES = {"http_url": ("http", "https"), "ws_url": ("ws", "wss"), "a2a_url": ("http", "https")}
 _TRANSPORTS = ("command", *_SCHEMES)
 _WIRE_HINT = "Correct it where it is set; the value is not shown here, since it may be a secret."
@@ -47,7 +44,6 @@ class BackendForms:
         the settings are read.
         """
         path: Path = ("backends", name)
-        self._check_name(name, path)
         if raw is not None and not isinstance(raw, Mapping):
             self.found.error(
                 path,
@@ -99,21 +95,6 @@ class BackendForms:
                 else value
                 for key, value in form["oauth"].items()
             }
-
-    def _check_name(self, name: str, path: Path) -> None:
-        hint = f"Use 1 to {_LONGEST_NAME} letters (a-z, A-Z), digits, '-', '_' or '.'."
-        invalid = dict.fromkeys(letter for letter in name if letter not in _NAME_CHARACTERS)
-        if not name:
-            self.found.error(path, "the name of a backend must not be empty", hint)
-        elif len(name) > _LONGEST_NAME:
-            self.found.error(
-                path,
-                f"the name has {len(name)} characters; at most {_LONGEST_NAME} are allowed",
-                hint,
-            )
-        elif invalid:
-            letters = ", ".join(map(repr, invalid))
-            self.found.error(path, f"the name must not contain {letters}", hint)
 
     def _check_transport(self, form: Mapping[str, Any], path: Path, *, quiet: bool) -> None:
         given = [key for key in _TRANSPORTS if form.get(key) not in (None, "", [])]
@@ -186,6 +167,10 @@ class BackendForms:
             self.found.error(at, f"must be a string or a list of strings, not {noun(command)}")
             return []
         words = expansion.words(command, at)
+        if isinstance(form["command"], str):  # as a shell does
+            words = [self._at_home(word) for word in words]
+        elif words:
+            words[0] = self._at_home(words[0])
         if words and isinstance(words[0], str) and not words[0].strip():
             self.found.error(at, "the program to start must not be blank")
         args = form.get("args", [])
@@ -199,6 +184,12 @@ class BackendForms:
                 self.found.error((*path, "args", index), message, "Put it in quotes.")
         texts = [item for item in args if isinstance(item, str)]
         return [*words, *expansion.words(texts, (*path, "args"))]
+
+    def _at_home(self, word: object) -> object:
+        """Expand `~/` at the beginning of a word of a command."""
+        if isinstance(word, str) and word.startswith("~/"):
+            return expand_home(word, self.environ)
+        return word
 
 
 @attrs.frozen

@@ -36,6 +36,10 @@ OVERRIDE = Variable(
     "Overrides one key of gateway.yaml, for example MCP_GATEWAY_META_MCP__CACHE_TTL=1m; `__`"
     " separates the levels of maps, and the value is a YAML scalar or `[list]`.",
 )
+CHAIN = Variable(
+    "MCP_GATEWAY_CHAIN",
+    "Set for the commands of servers, so that a gateway that is among its own servers notices it.",
+)
 NO_COLOR = Variable("NO_COLOR", "If set to any value, disables colours in the output.")
 
 ENVIRONMENT: tuple[Variable, ...] = (
@@ -45,5 +49,6 @@ ENVIRONMENT: tuple[Variable, ...] = (
     LOG_LEVEL,
     LOG_FORMAT,
     OVERRIDE,
+    CHAIN,
     NO_COLOR,
 )

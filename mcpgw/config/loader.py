@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,7 @@ from mcpgw.config.overrides import Overridden, apply_overrides
 from mcpgw.config.problems import ConfigError, Finding, Findings, Problem, dotted
 from mcpgw.config.problems import Path as KeyPath
 from mcpgw.config.schema import ALL_BACKENDS, BackendConfig, GatewayConfig
+from mcpgw.config.server_names import NAME_RULE, usable_names, why_unusable
 from mcpgw.config.value_types import noun
 from mcpgw.state.permissions import exposure
 from mcpgw.text.did_you_mean import correction
@@ -209,15 +210,27 @@ def _build(
         raw_backends = None
     forms = BackendForms(environ, config.failsafe, found)
     backends: dict[str, BackendConfig] = {}
-    for name, raw in (raw_backends or {}).items():
-        form = forms.prepare(name, raw) if isinstance(name, str) else None
+    names = usable_names([name for name in raw_backends or {} if isinstance(name, str)])
+    for title, raw in (raw_backends or {}).items():
+        if not isinstance(title, str):
+            continue
+        name = names[title]
+        if name != title:
+            found.warn(
+                ("backends", title),
+                f"{why_unusable(title)}; it is called {name!r} instead",
+                NAME_RULE,
+            )
+        form = forms.prepare(title, raw)
         if form is None:
             continue
-        backend = _structured(form, BackendConfig, ("backends", name), found)
+        if name != title:
+            form = {"description": title, **form, "name": name}
+        backend = _structured(form, BackendConfig, ("backends", title), found)
         if backend is not None:
-            variables = MappingProxyType(forms.variables[name])
+            variables = MappingProxyType(forms.variables[title])
             backends[name] = attrs.evolve(backend, variables=variables)
-    _check_warm_start(config.meta_mcp.warm_start, raw_backends or {}, found)
+    _check_warm_start(config.meta_mcp.warm_start, names.values(), found)
     return attrs.evolve(config, backends=MappingProxyType(backends))
 
 
@@ -232,12 +245,10 @@ def _structured(data: Any, of: type[Any], path: KeyPath, found: Findings) -> Any
     return None
 
 
-def _check_warm_start(
-    names: Sequence[str], backends: Mapping[object, object], found: Findings
-) -> None:
+def _check_warm_start(names: Sequence[str], backends: Collection[str], found: Findings) -> None:
     for name in names:
         if name != ALL_BACKENDS and name not in backends:
-            near = correction(name, (key for key in backends if isinstance(key, str)))
+            near = correction(name, backends)
             hint = f"Did you mean {near!r}?" if near is not None else ""
             path = ("meta_mcp", "warm_start", names.index(name))
             found.warn(path, f"unknown backend {name!r}", hint)

@@ -18,11 +18,13 @@ class Snapshot:
       config: the settings.
       environ: the environment with the files of `env_files` over it.
       folder: what relative paths of the settings are below.
+      file: the file that it was read from; None for the defaults.
     """
 
     config: GatewayConfig = attrs.field(factory=GatewayConfig)
     environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     folder: Path = Path()
+    file: Path | None = None
 
 
 @attrs.define(eq=False)

@@ -201,7 +201,7 @@ async def ask(
     """
     backend = context.pool.get(owner.name) or owner
     call = Call(owner.name, method, method, params, request, session, backend=backend)
-    call.instance = backend.instance(session.id)
+    call.instance = backend.instance(session.instance_id)
     call.supports_input_required = (
         request.client is not None and request.client.supports_input_required
     )

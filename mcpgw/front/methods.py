@@ -24,7 +24,8 @@ async def list_tools(session: Session, context: GatewayContext, request: Request
         await context.learn()
         found = surfaced_tools.filtered(ToolRequest(context, session.state, {}, request), query)
         return page(found, "tools", request.params)
-    return page(context.meta_tools.definitions(context, session.state), "tools", request.params)
+    session.state.listed_tools = found = context.meta_tools.definitions(context, session.state)
+    return page(found, "tools", request.params)
 
 
 async def resolve_tool(session: Session, context: GatewayContext, request: Request) -> Params:

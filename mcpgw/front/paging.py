@@ -13,6 +13,8 @@ from mcpgw.protocol.peer import Params
 
 PAGE: Final = 500
 """Entries per page."""
+LONGEST_CURSOR: Final = 200
+"""Characters of a cursor; those of the gateway are far shorter."""
 
 
 def page(entries: Sequence[dict[str, Any]], key: str, params: Params) -> Params:
@@ -36,10 +38,12 @@ def page(entries: Sequence[dict[str, Any]], key: str, params: Params) -> Params:
 
 def _position(cursor: object, fingerprint: str) -> int:
     try:
-        position, given = json.loads(base64.urlsafe_b64decode(str(cursor)))
+        if not isinstance(cursor, str) or len(cursor) > LONGEST_CURSOR:
+            raise ValueError
+        position, given = json.loads(base64.urlsafe_b64decode(cursor))
         if not isinstance(position, int) or isinstance(position, bool) or position < 0:
             raise ValueError
-    except (ValueError, TypeError):  # from base64 or JSON, or a wrong shape
+    except (ValueError, TypeError, RecursionError):  # base64, JSON, its shape or depth
         raise RpcError(INVALID_PARAMS, "unknown cursor; restart without a cursor") from None
     if given != fingerprint:
         raise RpcError(INVALID_PARAMS, "the list has changed; restart without a cursor")

@@ -6,12 +6,13 @@ level and subscriptions are handled by the gateway, since other sessions may use
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
 import trio
 
+from mcpgw.backends.connection import Connection
 from mcpgw.backends.instance import BackendInstance
 from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Unavailable
@@ -26,6 +27,7 @@ from mcpgw.pipeline.stages.live_definition import LIST_PATIENCE
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params, Request
 from mcpgw.protocol.request import arguments_of
+from mcpgw.text.sentences import sentence
 
 _DEFAULT_INFO: Final = {
     "name": "mcp-gateway",
@@ -54,12 +56,39 @@ async def profile_of(backend: BackendServer, session: str) -> ServerProfile:
     instance = backend.instance(session)
     connection = await instance.connected()
     await instance.lists_read(connection, LIST_PATIENCE)
+    return _profile(instance, connection)
+
+
+def current_profile_of(context: GatewayContext, session: Session) -> Callable[[], ServerProfile]:
+    """Return a function that returns the profile of a session's one server.
+
+    The profile is that of its live connection, or of the latest one while there is none: a session
+    that carries requests of many clients outlives restarts and reloads of the server. The session
+    must be attached.
+    """
+    connection: Connection | None = None
+
+    def current() -> ServerProfile:
+        nonlocal connection
+        backend = context.pool.get(session.target or "")
+        if backend is not None:
+            instance = backend.instance(session.state.instance_id)
+            live = instance.connection
+            if live is not None and live is not connection and live.listed.is_set():
+                connection = live
+                return _profile(instance, live)
+        return session.server_profile
+
+    return current
+
+
+def _profile(instance: BackendInstance, connection: Connection) -> ServerProfile:
     vetted = instance.lists.manifest
     return ServerProfile(
         (vetted.server_info if vetted is not None else {}) or _DEFAULT_INFO,
         tasks.declared(connection.capabilities),
         vetted.instructions if vetted is not None else "",
-        target=backend.name,
+        target=instance.name,
     )
 
 
@@ -81,7 +110,7 @@ async def _call_tool(session: Session, context: GatewayContext, request: Request
     if not isinstance(params.get("arguments"), dict):
         params = {**params, "arguments": arguments_of(params)}
     backend = _backend(session, context)
-    instance = backend.instance(session.state.id)
+    instance = backend.instance(session.state.instance_id)
     params = await tasks.prepared(instance, request, _without_progress_token(params))
     call = Call(backend.name, "tools/call", name, params, request, session.state)
     call.transparent = True
@@ -100,11 +129,11 @@ async def _call_tool(session: Session, context: GatewayContext, request: Request
 async def _forward(session: Session, context: GatewayContext, request: Request) -> Params:
     """Forward any request to the server."""
     backend = _backend(session, context)
-    instance = backend.instance(session.state.id)
+    instance = backend.instance(session.state.instance_id)
     try:
         await instance.connected()
     except Unavailable as error:
-        raise RpcError(BACKEND_UNAVAILABLE, f"{error}.") from error
+        raise RpcError(BACKEND_UNAVAILABLE, sentence(str(error))) from error
     params = _without_progress_token(request.params)
     result = await aggregation.ask(
         context, session.state, backend, request.method, params, request, transparent=True
@@ -147,7 +176,7 @@ async def _task(session: Session, context: GatewayContext, request: Request, met
     task = known.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
     modern = request.client is not None and request.client.supports_input_required
-    if tasks.lost(task, backend.instance(session.state.id)):
+    if tasks.lost(task, backend.instance(session.state.instance_id)):
         return {} if modern and method == "tasks/cancel" else tasks.gone(task, modern=modern)
     params = {**_without_progress_token(request.params), "taskId": task.own_id}
 
@@ -179,7 +208,7 @@ async def _task_result(session: Session, context: GatewayContext, request: Reque
     """Wait for the end of a task, and return the result of its call."""
     task = session.services.tasks.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
-    if tasks.lost(task, backend.instance(session.state.id)):
+    if tasks.lost(task, backend.instance(session.state.instance_id)):
         raise RpcError(BACKEND_UNAVAILABLE, str(tasks.gone(task, modern=False)["statusMessage"]))
     params = {**_without_progress_token(request.params), "taskId": task.own_id}
     if task.modern:
@@ -219,7 +248,7 @@ async def _task_update(session: Session, context: GatewayContext, request: Reque
     """Forward answers to a task's questions (only the extension has this)."""
     task = session.services.tasks.find(session, request.params.get("taskId"))
     backend = _backend(session, context)
-    if not task.modern or tasks.lost(task, backend.instance(session.state.id)):
+    if not task.modern or tasks.lost(task, backend.instance(session.state.instance_id)):
         raise RpcError(INVALID_PARAMS, "this task is not waiting for input")
     params = {**_without_progress_token(request.params), "taskId": task.own_id}
     return await aggregation.ask(

@@ -189,7 +189,7 @@ async def _find(
     if not isinstance(uri, str) or not uri:
         raise RpcError(INVALID_PARAMS, "Missing 'uri' parameter")
     if session.target is not None:
-        instance = context.pool.instance(session.target, session.state.id)
+        instance = context.pool.instance(session.target, session.state.instance_id)
         if instance is None:
             raise RpcError(RESOURCE_NOT_FOUND, f"Server '{session.target}' is no longer configured")
         return instance, uri
@@ -201,7 +201,7 @@ async def _find(
             f"No server supports subscriptions to this resource: {uri}",
             {"uri": uri},
         )
-    return able[0].instance(session.state.id), own
+    return able[0].instance(session.state.instance_id), own
 
 
 def _supports_subscribe(server: BackendServer) -> bool:

@@ -9,6 +9,7 @@ import attrs
 import trio
 
 from mcpgw.front.server_profile import ServerProfile
+from mcpgw.protocol.errors import METHOD_NOT_FOUND, RpcError
 from mcpgw.protocol.peer import Params, Request
 
 if TYPE_CHECKING:
@@ -54,12 +55,29 @@ class SessionServices:
 class ServedSession(Protocol):
     """A session, as far as requests of the stateless era need it."""
 
-    principal: str
-    shared: bool
-    server_profile: ServerProfile
-    seen_capabilities: Params
-    greeted: trio.Event
-    listeners: set[Listener]
+    @property
+    def principal(self) -> str:
+        """The authenticated identity of the client; empty without authentication."""
+
+    @property
+    def shared(self) -> bool:
+        """True if it carries independent requests of many clients."""
+
+    @property
+    def server_profile(self) -> ServerProfile:
+        """The server that is presented to the client."""
+
+    @property
+    def seen_capabilities(self) -> Params:
+        """The capabilities that requests of the stateless era declared so far."""
+
+    @property
+    def greeted(self) -> trio.Event:
+        """Set when the first request was answered."""
+
+    @property
+    def listeners(self) -> set[Listener]:
+        """Open subscriptions of the stateless era."""
 
     @property
     def target(self) -> str | None:
@@ -78,3 +96,17 @@ class ServedSession(Protocol):
 
     async def answer(self, request: Request) -> Params:
         """Answer a request in the form of the handshake revisions."""
+
+
+async def answer(session: ServedSession, request: Request) -> Params:
+    """Answer a request of a session in the form of the handshake revisions.
+
+    Raises:
+      RpcError: there is no such method, or the method raised it.
+    """
+    await session.attached()
+    services = session.services
+    method = services.methods.get(request.method)
+    if method is None:
+        raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
+    return await method(session, services.context, request)

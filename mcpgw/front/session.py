@@ -18,7 +18,7 @@ from mcpgw.front.client_capabilities import (
     with_logger,
 )
 from mcpgw.front.server_profile import GATEWAY_PROFILE, ServerProfile
-from mcpgw.front.services import Listener, SessionServices
+from mcpgw.front.services import Listener, SessionServices, answer
 from mcpgw.protocol.errors import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -82,6 +82,9 @@ class Session:
     profile: str | None = None
     """The routing profile that the client asked for in `initialize`."""
     log_level: str | None = None
+    current_profile: Callable[[], ServerProfile] | None = None
+    """Returns the profile for the next request, if the session outlives connections of its one
+    server; otherwise None."""
     listeners: set[Listener] = attrs.field(factory=set)
     """Open subscriptions of the stateless era."""
     _companions: list[Callable[[], Awaitable[None]]] = attrs.field(factory=list)
@@ -188,6 +191,7 @@ class Session:
     def _discover(self, params: Params) -> Params:
         from mcpgw.front import stateless
 
+        self._update_profile()
         result = stateless.discover(self, params)
         self.greeted.set()
         return result
@@ -198,6 +202,7 @@ class Session:
         if self.shared or is_modern(request.params):
             from mcpgw.front import stateless
 
+            self._update_profile()
             return await stateless.serve(self, request)
         if not self.protocol_version:
             raise RpcError(INVALID_REQUEST, f"{request.method} was sent before initialize")
@@ -210,6 +215,10 @@ class Session:
             raise
         return _without_stateless_fields(result) if "resultType" in result else result
 
+    def _update_profile(self) -> None:
+        if self.current_profile is not None:
+            self.server_profile = self.current_profile()
+
     async def attached(self) -> None:
         """Wait until the gateway is ready."""
         if self._services is None:
@@ -221,13 +230,7 @@ class Session:
         Raises:
           RpcError: there is no such method, or the method raised it.
         """
-        if self._services is None:
-            await self.attached()
-        services = self.services
-        method = services.methods.get(request.method)
-        if method is None:
-            raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method}")
-        return await method(self, services.context, request)
+        return await answer(self, request)
 
     # -- notifications -------------------------------------------------------------------
 
@@ -235,7 +238,7 @@ class Session:
         if method == "notifications/initialized":
             self.initialized.set()
         elif method == "notifications/roots/list_changed" and self._services is not None:
-            self._services.context.roots_changed(self.server_profile.target)
+            self._services.context.roots_changed(self.state, self.server_profile.target)
 
     # -- requests and notifications to the client (protocol.peer.Client) -------------------
 
@@ -298,11 +301,19 @@ class Session:
         )
 
     def send(self, method: str, params: Params) -> bool:
-        """Send a notification outside of any request; return False if it was dropped."""
+        """Send a notification outside of any request.
+
+        Returns:
+          False if it was dropped: the client has left, or does not read. It is sent to a client
+          that is not ready for notifications yet, too.
+        """
         return self.peer.notify(method, params)
 
     def notify_change(self, method: str, params: Params | None = None) -> bool:
         """Notify the client of a change, directly and through its open subscriptions.
+
+        A client that has not sent `notifications/initialized` is not notified: it may not have
+        listed anything yet (MCP 2025-11-25, lifecycle).
 
         Returns:
           False if it must be notified again later because it does not read.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import attrs
@@ -36,6 +36,8 @@ class SessionRegistry:
     """Queued notifications, each with its server; None stands for all servers."""
     _undelivered: dict[Session, set[str]] = attrs.field(factory=dict)
     """Notifications that a session could not take yet."""
+    tools_of: Callable[[SessionState], object] | None = None
+    """Returns the definitions that a session of the whole gateway would list now."""
     _wake: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
 
     def __iter__(self) -> Iterator[Session]:
@@ -99,6 +101,16 @@ class SessionRegistry:
             if session.protocol_version and target in (None, instance.name):
                 yield session
 
+    def _has_listed(self, session: Session) -> bool:
+        """Return whether a client has listed just the tools that it would list now.
+
+        Many changes of servers concern none of the gateway's own tools.
+        """
+        state = self._states.get(session)
+        if state is None or state.listed_tools is None or session.server_profile.target is not None:
+            return False
+        return self.tools_of is not None and self.tools_of(state) == state.listed_tools
+
     # -- notifications -----------------------------------------------------------------------
 
     def queue_change(self, kinds: frozenset[str], server: str | None = None) -> None:
@@ -116,6 +128,8 @@ class SessionRegistry:
             for session in self:
                 own = session.server_profile.target
                 wanted = {m for m, server in changed if own is None or server in (None, own)}
+                if LIST_CHANGED["tools"] in wanted and self._has_listed(session):
+                    wanted.remove(LIST_CHANGED["tools"])
                 wanted |= self._undelivered.pop(session, set())
                 if late := {
                     method for method in sorted(wanted) if not session.notify_change(method)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import trio
 
 from mcpgw.config.revisions import MODERN_VERSION
 from mcpgw.front.client_capabilities import (
@@ -18,7 +19,8 @@ from mcpgw.front.client_capabilities import (
     missing_capability,
     with_logger,
 )
-from mcpgw.front.services import ServedSession
+from mcpgw.front.server_profile import ServerProfile
+from mcpgw.front.services import Listener, ServedSession, SessionServices, answer
 from mcpgw.protocol.errors import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
@@ -33,6 +35,7 @@ from mcpgw.protocol.mcp import (
     CLIENT_INFO_META,
     LOG_LEVEL_META,
     LOG_LEVELS,
+    PROFILE_META,
     SERVER_INFO_META,
     VERSION_META,
 )
@@ -40,6 +43,7 @@ from mcpgw.protocol.peer import Params, ProgressCallback, Request
 
 if TYPE_CHECKING:
     from mcpgw.front.input_required import ParkedCall
+    from mcpgw.pipeline.session_state import SessionState
 
 ROUND_METHODS: Final = ("tools/call", "prompts/get", "resources/read")
 """The requests that may be answered by `input_required`."""
@@ -65,7 +69,13 @@ _CACHEABLE: Final = frozenset(
         "resources/read",
     }
 )
-_TERMS: Final = (VERSION_META, CAPABILITIES_META, CLIENT_INFO_META, LOG_LEVEL_META)
+_TERMS: Final = (
+    VERSION_META,
+    CAPABILITIES_META,
+    CLIENT_INFO_META,
+    LOG_LEVEL_META,
+    PROFILE_META,
+)
 
 
 @attrs.frozen
@@ -75,6 +85,8 @@ class Terms:
     capabilities: Mapping[str, Any]
     client_info: Mapping[str, Any]
     log_level: str | None
+    profile: str | None = None
+    """The routing profile for this request."""
 
 
 def read_terms(params: Params) -> Terms:
@@ -105,7 +117,13 @@ def read_terms(params: Params) -> Terms:
             INVALID_PARAMS,
             f"'{LOG_LEVEL_META}' must be one of {', '.join(LOG_LEVELS)}, not {level!r:.40}",
         )
-    return Terms(capabilities, info if isinstance(info, dict) else {}, level)
+    profile = meta.get(PROFILE_META)
+    return Terms(
+        capabilities,
+        info if isinstance(info, dict) else {},
+        level,
+        profile if isinstance(profile, str) and profile else None,
+    )
 
 
 def discover(session: ServedSession, params: Params) -> Params:
@@ -136,6 +154,9 @@ async def serve(session: ServedSession, request: Request) -> Params:
         from mcpgw.front.subscriptions_listen import listen
 
         return await listen(session, request)
+    if session.shared:
+        await session.attached()
+        session = SingleRequest(session, session.state.of_one_request(terms.profile))
     exchange = Exchange(session, terms)
     request.client = exchange
     request.params = _without_terms(request.params)
@@ -158,6 +179,66 @@ async def _answer(session: ServedSession, exchange: Exchange, request: Request) 
         await session.attached()
         return await session.services.parked_calls.serve(exchange, request, session.answer)
     return await session.answer(request)
+
+
+@attrs.define(eq=False)
+class SingleRequest:
+    """The session of one request on a channel that carries the requests of many clients.
+
+    It has a state of its own, because one client's requests must not affect another's. All else is
+    that of the channel's session. A parked call keeps it over its rounds.
+    """
+
+    channel_session: ServedSession
+    state: SessionState
+
+    @property
+    def principal(self) -> str:
+        """The authenticated identity of the client; empty without authentication."""
+        return self.channel_session.principal
+
+    @property
+    def shared(self) -> bool:
+        """True: the requests on the channel are independent of each other."""
+        return self.channel_session.shared
+
+    @property
+    def server_profile(self) -> ServerProfile:
+        """The server that is presented to the client."""
+        return self.channel_session.server_profile
+
+    @property
+    def target(self) -> str | None:
+        """The one server that it shows; None if it shows the whole gateway."""
+        return self.channel_session.target
+
+    @property
+    def seen_capabilities(self) -> Params:
+        """The capabilities that requests on the channel declared so far."""
+        return self.channel_session.seen_capabilities
+
+    @property
+    def greeted(self) -> trio.Event:
+        """Set when the first request on the channel was answered."""
+        return self.channel_session.greeted
+
+    @property
+    def listeners(self) -> set[Listener]:
+        """The open subscriptions of the channel."""
+        return self.channel_session.listeners
+
+    @property
+    def services(self) -> SessionServices:
+        """The parts that answer requests, with the state of this one."""
+        return attrs.evolve(self.channel_session.services, state=self.state)
+
+    async def attached(self) -> None:
+        """Wait until the gateway is ready."""
+        await self.channel_session.attached()
+
+    async def answer(self, request: Request) -> Params:
+        """Answer a request in the form of the handshake revisions; raises as a session does."""
+        return await answer(self, request)
 
 
 @attrs.define(eq=False)

@@ -14,6 +14,7 @@ import trio
 
 from mcpgw.backends.guardian import Guardian
 from mcpgw.backends.services import Instance
+from mcpgw.config.chain import GatewayChain
 from mcpgw.config.oauth import OAuthConfig
 from mcpgw.config.schema import BackendConfig
 from mcpgw.config.settings import Settings, Snapshot
@@ -44,6 +45,7 @@ class GatewayProcessServices:
     sessions: SessionRegistry
     many_clients: bool = False
     guardian: Guardian = attrs.field(factory=Guardian)
+    gateway_chain: GatewayChain = attrs.field(factory=GatewayChain)
     message_limit: int = attrs.field(
         default=attrs.Factory(
             lambda self: self.settings.config.server.max_body_size, takes_self=True
@@ -65,6 +67,7 @@ class GatewayProcessServices:
 
     def configure(self, snapshot: Snapshot) -> None:
         """Apply a new configuration."""
+        self.gateway_chain.file = snapshot.file
         if snapshot.environ != self._network_environ:
             self._network_environ, self._network = snapshot.environ, None
 
@@ -129,6 +132,10 @@ class GatewayProcessServices:
                     return
         if oauth.open_browser:
             await open_browser(url)
+
+    def chain(self, server: str) -> str:
+        """Return the chain of gateways to pass on to a server."""
+        return self.gateway_chain.to(server)
 
     async def serve_builtin(
         self, server: str, channel: Channel, *, task_status: trio.TaskStatus[None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
@@ -14,9 +14,12 @@ from mcpgw.front.resource_subscriptions import ResourceSubscriptions
 from mcpgw.front.session import Session
 from mcpgw.front.session_registry import SessionRegistry
 from mcpgw.front.tasks import Tasks
+from mcpgw.observe.log import get_logger
 from mcpgw.protocol.errors import INTERNAL_ERROR, METHOD_NOT_FOUND, ConnectionLost, RpcError
 from mcpgw.protocol.mcp import LOG_LEVELS
 from mcpgw.protocol.peer import Client, Params, ProgressCallback
+
+log = get_logger("mcpgw.gateway")
 
 CLIENT_PATIENCE: Final = 600.0
 """Seconds that a call has at least while its server waits for an answer of the client: a person
@@ -126,16 +129,11 @@ class GatewayClientRequests:
         return {"roots": list(roots.values())}
 
     def notified(
-        self, instance: Instance, context: CallContext | None, method: str, params: Params
+        self, instance: Instance, contexts: Sequence[CallContext], method: str, params: Params
     ) -> None:
         """Forward log messages, resource updates, task states and completed elicitations."""
         if method == "notifications/message":
-            request = context.client_request if context is not None else None
-            if request is not None and request.client is not None:
-                request.client.log(request, instance.name, params)
-                return
-            for session in self.sessions.clients_of(instance):
-                session.log(None, instance.name, params)
+            self._log(instance, contexts, params)
         elif method in _TASK_NOTIFICATIONS:
             task, renamed = self.tasks.named(instance, params)
             for session in self.sessions.of_state(task.session) if task is not None else ():
@@ -146,6 +144,26 @@ class GatewayClientRequests:
             client = self._elicited.pop(str(params.get("elicitationId")), None)
             if isinstance(client, Session):
                 client.send(method, params)
+
+    def _log(self, instance: Instance, contexts: Sequence[CallContext], params: Params) -> None:
+        """Forward a log message to the client whose call the server is working on.
+
+        It may contain what one client's call is about, so it goes to all clients only if none of
+        them has a call in flight, and to no client if several have one.
+        """
+        requests = [
+            request
+            for context in contexts
+            if (request := context.client_request) is not None and request.client is not None
+        ]
+        clients = {id(request.client.identity) for request in requests if request.client}
+        if not requests:
+            for session in self.sessions.clients_of(instance):
+                session.log(None, instance.name, params)
+        elif len(clients) == 1 and requests[-1].client is not None:
+            requests[-1].client.log(requests[-1], instance.name, params)
+        else:
+            log.debug("message.not_routed", server=instance.name, clients=len(clients))
 
     def subscribed_resources(self, instance: Instance) -> Iterable[str]:
         """Return the resources of an instance that clients are subscribed to."""

@@ -16,6 +16,8 @@ from mcpgw.backends.server import BackendServer
 from mcpgw.backends.services import BackendServices, Instance
 from mcpgw.capabilities.service import CapabilityService
 from mcpgw.catalog.index import ToolIndex
+from mcpgw.config.chain import read_chain
+from mcpgw.config.environment import CHAIN
 from mcpgw.config.schema import GatewayConfig
 from mcpgw.config.settings import Settings, Snapshot
 from mcpgw.front import methods
@@ -103,6 +105,7 @@ class Gateway:
         for session in self.sessions:
             sessions.add(session)
         self.processes = GatewayProcessServices(folder, settings, sessions, self.many_clients)
+        self.processes.gateway_chain.above = read_chain(self.process_environ.get(CHAIN, ""))
         self.vetting = Vetting(ApprovalStore.of(folder), self._rescan)
         clients = GatewayClientRequests(
             sessions, self.tasks, self.resource_subscriptions, self.many_clients
@@ -130,6 +133,7 @@ class Gateway:
             sessions=sessions,
             settings=settings,
         )
+        sessions.tools_of = partial(self.context.meta_tools.definitions, self.context)
         self.capability_service = self.context.capability_service = CapabilityService(
             folder,
             lambda: settings.environ,
@@ -191,6 +195,8 @@ class Gateway:
                     await trio.sleep_forever()
                 nursery.start_soon(self.vetting.save_at_end)
                 self.reloader.load_first(self.given)
+                if self.config.tool_profiles.enabled:
+                    self.context.usage.expect_totals()
                 self.loaded.set()
                 for session in self.session_registry:
                     self.attach(session)

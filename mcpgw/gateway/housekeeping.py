@@ -13,7 +13,7 @@ from mcpgw.backends.pool import BackendPool
 from mcpgw.capabilities.service import CapabilityService
 from mcpgw.front.session_registry import SessionRegistry
 from mcpgw.meta.context import GatewayContext
-from mcpgw.observe.log import get_logger
+from mcpgw.observe.log import get_logger, write_preface
 from mcpgw.observe.log import prepare as prepare_log
 from mcpgw.state.file_watcher import FileWatcher
 
@@ -58,6 +58,7 @@ async def prepare(pool: BackendPool, capabilities: CapabilityService) -> None:
     await trio.sleep(QUIET)
     # Otherwise the first log line would have to wait for these imports.
     await trio.to_thread.run_sync(prepare_log, abandon_on_cancel=True)
+    write_preface()
     _settle_memory()
     builtin = pool.get(capabilities.name)
     if builtin is not None:

@@ -15,6 +15,7 @@ import trio
 from mcpgw import __version__
 from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Unavailable
+from mcpgw.config.chain import read_chain
 from mcpgw.config.loopback import is_loopback
 from mcpgw.config.schema import GatewayConfig
 from mcpgw.config.server import AUTO_TOKEN
@@ -25,7 +26,7 @@ from mcpgw.front.http.gateway_api import (
     NoSuchTarget,
 )
 from mcpgw.front.http.settings import HttpSettings
-from mcpgw.front.passthrough import no_such_server, profile_of
+from mcpgw.front.passthrough import current_profile_of, no_such_server, profile_of
 from mcpgw.front.server_profile import GATEWAY_PROFILE
 from mcpgw.front.session import END_GRACE, Session
 from mcpgw.gateway.gateway import Gateway
@@ -36,7 +37,9 @@ from mcpgw.observe.redactor import Redactor
 from mcpgw.pipeline.call import Call, CallFailed
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import BACKEND_UNAVAILABLE, RpcError
+from mcpgw.shaping.pages import ResultPages
 from mcpgw.state.folder import state_folder
+from mcpgw.text.sentences import sentence
 
 if TYPE_CHECKING:
     from mcpgw.front.http.openapi.routes import OpenApiRoutes
@@ -51,6 +54,10 @@ EXPOSED: Final = (
     " use --allow-unauthenticated"
 )
 """Why the gateway does not listen beyond this machine without authentication."""
+MOST_RESULTS_OF_MANY: Final = 256
+"""Long results that are kept for all clients of one identity that have no session."""
+MOST_CHARACTERS_OF_MANY: Final = 32_000_000
+"""Characters of these results together."""
 
 
 @attrs.define(eq=False)
@@ -85,6 +92,10 @@ class HttpGateway:
         await self.core.loaded.wait()
         caller = "" if principal == ANONYMOUS else principal
         state = SessionState(caller=caller)
+        if stateless:
+            state.pages = ResultPages(
+                MOST_RESULTS_OF_MANY, MOST_CHARACTERS_OF_MANY, unguessable=True
+            )
         target = target or self.only
         server_profile = GATEWAY_PROFILE
         if target is not None:
@@ -97,11 +108,13 @@ class HttpGateway:
             except (Unavailable, trio.TooSlowError) as error:
                 self.core.pool.end_session(state.id)
                 why = str(error) or backend.situation()
-                raise RpcError(BACKEND_UNAVAILABLE, f"{why}.") from error
+                raise RpcError(BACKEND_UNAVAILABLE, sentence(why)) from error
         session = Session(
             channel, END_GRACE, server_profile=server_profile, principal=caller, shared=stateless
         )
         self.core.begin(session, state)
+        if stateless and server_profile.target is not None:
+            session.current_profile = current_profile_of(self.core.context, session)
         await self._nursery.start(self._serve, session, channel)
 
     async def _serve(
@@ -124,6 +137,17 @@ class HttpGateway:
             return None  # the meta-tools have no header parameters
         backend = self.core.pool.get(target)
         return backend.tools.get(name) if backend is not None else None
+
+    def loop(self, chain: str, target: str | None) -> str:
+        """Return why a client is this gateway itself, by the chain that it passed on; "" if not."""
+        processes, names = self.core.processes, self.core.pool.names
+        server = processes.gateway_chain.loop(read_chain(chain), target or self.only, names)
+        if not server:
+            return ""
+        return (
+            f"the gateway is among its own servers: '{server}' leads back to it. Remove that server"
+            " from `backends`, or connect it to another address"
+        )
 
     def health(self) -> HealthReport:
         """Return the health of the gateway; failing servers do not make the gateway unready."""
@@ -262,7 +286,7 @@ def openapi_routes(gateway: Gateway, settings: HttpSettings) -> OpenApiRoutes:
                 with trio.fail_after(backend.config.start_timeout):
                     await backend.learned()
             except (Unavailable, trio.TooSlowError) as error:
-                raise RpcError(BACKEND_UNAVAILABLE, f"{backend.situation()}.") from error
+                raise RpcError(BACKEND_UNAVAILABLE, sentence(backend.situation())) from error
         return tuple(backend.tools.values())
 
     def info(server: str) -> Mapping[str, Any]:

@@ -16,6 +16,8 @@ import attrs
 import trio
 
 from mcpgw.backends.guarded_channel import GuardedChannel
+from mcpgw.config.chain import HEADER, read_chain
+from mcpgw.config.environment import CHAIN
 from mcpgw.observe.log import get_logger
 from mcpgw.observe.redactor import Redactor
 from mcpgw.protocol.channel import Arrived, Channel, Failed, Received
@@ -198,7 +200,8 @@ class Proxy:
             await self._fail(request, why)
 
     async def _fail(self, request: RequestId, why: str) -> None:
-        del self._waiting[request]
+        if self._waiting.pop(request, None) is None:
+            return  # cancelled while another answer was sent
         self._answered.unpark_all()
         await self.client.send(_error(request, BACKEND_UNAVAILABLE, why))
 
@@ -344,6 +347,8 @@ async def serve_proxy(
         # Read again each time: a restarted gateway may have another port and token.
         found = await trio.to_thread.run_sync(gateway_address, config_path, environ, host, port)
         headers = {"Authorization": f"Bearer {found.token}"} if found.token else {}
+        if CHAIN in environ:
+            headers[HEADER] = ",".join(read_chain(environ[CHAIN]))
         return network_channel(found.url, network, headers=headers, kind="streamable")
 
     return await bridge_stdio(open_server)

@@ -58,6 +58,8 @@ class ConfigReloader:
     _previous: GatewayConfig = attrs.field(factory=GatewayConfig)
     _file: Path | None = None
     """The file in use; None for the defaults."""
+    _told: bool = False
+    """True once the log has the file in use."""
     _seen: dict[Path, Stamp] = attrs.field(factory=dict)
     """The watched files as they were at the last check."""
 
@@ -131,6 +133,15 @@ class ConfigReloader:
         config = self.settings.config
         return any(getattr(self._previous, name) != getattr(config, name) for name in sections)
 
+    def _tell_file(self, file: Path | None, places: Iterable[Path]) -> None:
+        """Log which configuration is in use: it depends on the working folder."""
+        self._told = True
+        if file is not None:
+            log.preface("config.used", path=str(file))
+        else:
+            looked = ", ".join(map(str, places))
+            log.preface("config.used", path="none", hint=f"the defaults are used; tried: {looked}")
+
     def _load(self) -> Params:
         from mcpgw.config import changes, loader
         from mcpgw.config.problems import ConfigError, Problem
@@ -152,12 +163,15 @@ class ConfigReloader:
         fresh = loader.load(path, environ=self.environ)
         self._previous = self.settings.config
         outcome = changes.diff(self._previous, fresh.config)
+        file = here / path if path else None
+        if path != self._file or not self._told:
+            self._tell_file(file, places)
         for warning in fresh.warnings:
             log.warning("config.warning", problem=OwnWords(warning))
         watched = fresh.watched or places
         self._seen = {**_stamps(watched), **{p: self._seen[p] for p in watched if p in self._seen}}
         folder = path.parent if path else here
-        self.settings.update(Snapshot(fresh.config, fresh.environ, folder))
+        self.settings.update(Snapshot(fresh.config, fresh.environ, folder, file))
         self.problem, self._file = "", path
         restart = [change.name for change in outcome.sections if change.outcome == "restart"]
         return {

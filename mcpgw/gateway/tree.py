@@ -32,6 +32,7 @@ run                            gateway/tree.py
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -90,6 +91,13 @@ async def run(options: ServeOptions) -> int:
       The exit status: 0, or 1 if the configuration could not be loaded or the port is taken.
     """
     return await _Tree(options).run()
+
+
+def end_at_once(number: int) -> None:
+    """End the process by a signal, as after its second one: a user who repeats it does not want to
+    wait for calls in flight. The guardian ends all children."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 @attrs.define(eq=False)
@@ -178,6 +186,8 @@ class _Tree:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as received:
             async for number in received:
                 log.info("gateway.signal_received", signal=signal.Signals(number).name)
+                if self._stop.is_set():
+                    end_at_once(number)
                 self._stop.set()
                 if self.session is not None:
                     self.session.peer.finish(SIGNAL_GRACE)

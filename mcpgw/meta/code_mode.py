@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.meta.discovery import counts, find_tools
-from mcpgw.meta.invoke import OWN, invoke_tool
+from mcpgw.meta.invoke import OWN, beside, invoke_tool, names_of
 from mcpgw.meta.tool import (
     INVOKES,
     READS,
@@ -25,6 +25,7 @@ from mcpgw.protocol.peer import Params
 from mcpgw.shaping.results import texts
 from mcpgw.text.did_you_mean import did_you_mean
 
+_ARGUMENTS: Final = ("tool", "arguments", "chain", "args", "params")
 MAX_STEPS: Final = 50
 """The most steps of one chain."""
 
@@ -92,10 +93,11 @@ async def execute(tool_request: ToolRequest) -> Params:
             raise RpcError(INVALID_PARAMS, f"'chain' is not valid JSON: {error}") from error
     if chain is None:
         server, tool = _target(tool_request, text_argument(tool_request.arguments, "tool"))
-        arguments = object_argument(tool_request.arguments, "arguments", "args", "params")
+        arguments = _arguments(tool_request, tool_request.arguments, server, tool)
         return await invoke_tool(tool_request, server, tool, arguments)
     if not isinstance(chain, list) or not 0 < len(chain) <= MAX_STEPS:
         raise RpcError(INVALID_PARAMS, f"'chain' must be a list of 1 to {MAX_STEPS} steps")
+    beside(tool_request.arguments, {}, _ARGUMENTS, {})
     return await _run(tool_request, chain)
 
 
@@ -110,7 +112,7 @@ async def _run(tool_request: ToolRequest, chain: list[Any]) -> Params:
             raise RpcError(INVALID_PARAMS, f"Chain step {number} must be an object")
         reference = text_argument(step, "tool")
         server, tool = _target(tool_request, reference)
-        arguments = interpolate(object_argument(step, "arguments", "args", "params"), scope)
+        arguments = interpolate(_arguments(tool_request, step, server, tool), scope)
         result = await invoke_tool(tool_request, server, tool, arguments, full=True)
         if result.get("isError") is True:
             text = " ".join(texts(result))
@@ -123,6 +125,12 @@ async def _run(tool_request: ToolRequest, chain: list[Any]) -> Params:
         scope[f"step{number}"] = scope["prev"] = payload
         results.append({"step": number, "tool": f"{server}:{tool}", "result": payload})
     return answer({"steps": len(results), "results": results})
+
+
+def _arguments(tool_request: ToolRequest, call: Params, server: str, tool: str) -> Params:
+    """Return the arguments of a call or of a step of a chain."""
+    given = object_argument(call, "arguments", "args", "params")
+    return beside(call, given, _ARGUMENTS, names_of(tool_request, server, tool))
 
 
 def _target(tool_request: ToolRequest, reference: str) -> tuple[str, str]:
@@ -174,6 +182,7 @@ TOOLS = (
         required=("query",),
         result_keys=("matches",),
         listed=_on,
+        unlisted=("q",),
     ),
     MetaTool(
         name="gateway_execute",
@@ -190,5 +199,6 @@ TOOLS = (
             "chain": {"type": "array", "items": {"type": "object"}},
         },
         listed=_on,
+        takes_others=True,
     ),
 )

@@ -43,6 +43,9 @@ class MetaTools(Protocol):
     def __contains__(self, name: object) -> bool:
         """Tell whether a tool of this name is one of the gateway's own."""
 
+    def properties(self, name: str) -> Mapping[str, Any] | None:
+        """Return the arguments of one of the gateway's own tools; None if there is none."""
+
     def definitions(self, context: GatewayContext, session: SessionState) -> list[dict[str, Any]]:
         """Return the answer of `tools/list`."""
 
@@ -145,11 +148,19 @@ class GatewayContext:
             return sum(1 for _ in self.tools(session))
         return sum(len(backend.tools) for backend in self.pool)
 
-    def roots_changed(self, server: str | None = None) -> None:
-        """Notify all backends, or one server's instances, that the client's roots have changed."""
+    def roots_changed(self, session: SessionState, server: str | None = None) -> None:
+        """Notify the instances that a session uses that the client's roots have changed.
+
+        Args:
+          session: the session of the client.
+          server: the one server that the session shows; None for all.
+        """
         for backend in self.pool:
             for instance in backend if server in (None, backend.name) else ():
-                if instance.connection is not None:
+                if instance.connection is not None and instance.session in (
+                    "",
+                    session.instance_id,
+                ):
                     instance.connection.roots_changed()
 
     def log_level_changed(self) -> None:

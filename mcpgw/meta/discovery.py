@@ -331,8 +331,22 @@ def _has_role(tool: Mapping[str, Any], role: str) -> bool:
 
 
 def counts(context: GatewayContext) -> str:
-    """Return the number of tools and servers, such as `12 tools on 3 servers`."""
-    return f"{plural(context.count_tools(), 'tool')} on {plural(len(context.pool), 'server')}"
+    """Return the number of tools and servers, such as `12 tools on 3 servers and APIs`.
+
+    Clients keep definitions in their prompt caches, so the text must not change while a gateway
+    starts: the tools are counted once those of all servers are known, and those of the built-in
+    server, which is loaded later, are not counted.
+    """
+    service = context.capability_service
+    builtin = service.name if service is not None else ""
+    servers = [backend for backend in context.pool if backend.name != builtin]
+    apis = len(servers) < len(context.pool)
+    if not servers and apis:
+        return "tools for APIs"
+    known = all(backend.known for backend in servers)
+    number = sum(len(backend.tools) for backend in servers)
+    text = f"{plural(number, 'tool')} on" if known else "tools of"
+    return f"{text} {plural(len(servers), 'server')}{' and APIs' if apis else ''}"
 
 
 TOOLS = (
@@ -361,6 +375,7 @@ TOOLS = (
             "role": {"type": "string", "enum": list(ROLES)},
         },
         result_keys=("tools",),
+        unlisted=("backend", "offset"),
     ),
     MetaTool(
         name="gateway_search_tools",
@@ -378,5 +393,6 @@ TOOLS = (
         },
         required=("query",),
         result_keys=("matches",),
+        unlisted=("q",),
     ),
 )

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
 from mcpgw.meta.context import GatewayContext, ToolRequest
-from mcpgw.meta.tool import INVOKES, MetaTool, object_argument, text_argument
+from mcpgw.meta.tool import (
+    INVOKES,
+    LONGEST_NAME,
+    MetaTool,
+    object_argument,
+    others,
+    text_argument,
+    unknown_argument,
+)
 from mcpgw.pipeline.call import Call, CallFailed, Recovery
 from mcpgw.pipeline.error_classifier import recovery_object
 from mcpgw.protocol.errors import INVALID_PARAMS, URL_ELICITATION_REQUIRED, RpcError
@@ -18,6 +27,22 @@ OWN: Final = "gateway"
 """The server name by which the gateway's own tools can be invoked."""
 READ_RESULT: Final = "read_result"
 """The gateway's own tool that returns the next part of a long result."""
+OWN_ARGUMENTS: Final[Mapping[str, Any]] = {"id": {}, "offset": {}}
+"""The arguments of `read_result`."""
+OPTIONS: Final = ("_full", "_fields")
+"""Arguments of every call that are for the gateway."""
+_FORM: Final = frozenset({"server", "tool", "arguments"})
+_NAMES: Final = (
+    "server",
+    "tool",
+    "arguments",
+    "idempotency_key",
+    "backend",
+    "server_name",
+    "args",
+    "params",
+)
+"""All names that `gateway_invoke` accepts for its arguments."""
 LONGEST_CACHE_KEY: Final = 64
 """Characters to which a `prompt_cache_key` is cut."""
 
@@ -40,10 +65,56 @@ async def invoke(tool_request: ToolRequest) -> Params:
     given = arguments.get("arguments")
     if not isinstance(given, dict):
         given = object_argument(arguments, "arguments", "args", "params")
+    if not arguments.keys() <= _FORM:
+        given = beside(arguments, given, _NAMES, names_of(tool_request, server, tool))
     key = ""
     if "idempotency_key" in arguments:
         key = text_argument(arguments, "idempotency_key", required=False)
     return await invoke_tool(tool_request, server, tool, given, idempotency_key=key, top=True)
+
+
+def names_of(tool_request: ToolRequest, server: str, tool: str) -> Mapping[str, Any] | None:
+    """Return the properties of a tool's input schema by name; None if any name may be right."""
+    context = tool_request.context
+    if server == OWN and _is_own(tool_request, tool):
+        return OWN_ARGUMENTS if tool == READ_RESULT else context.meta_tools.properties(tool)
+    definition = context.find((context.server_named(server), tool))
+    schema = definition.get("inputSchema") if definition is not None else None
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return properties if isinstance(properties, dict) and properties else None
+
+
+def beside(
+    arguments: Params, given: Params, own: tuple[str, ...], names: Mapping[str, Any] | None
+) -> Params:
+    """Return the arguments of a called tool, with those that a model put beside `arguments`.
+
+    Args:
+      arguments: the arguments of the meta-tool.
+      given: the object of the called tool's arguments, as far as there is one.
+      own: the names of the meta-tool's own arguments.
+      names: the called tool's arguments; None if they are not known, or any name is allowed.
+
+    Raises:
+      RpcError: some are beside `arguments` although that is given, or are not the called tool's.
+    """
+    found = others(arguments, own)
+    options = {name: arguments[name] for name in found if name in OPTIONS}
+    found = [name for name in found if name not in OPTIONS]
+    wrong = [name for name in found if names is not None and name not in names]
+    if found and (wrong or given):
+        shown = {name: "…" for name in own[:2] if name in arguments}
+        inner = dict.fromkeys([*given, *(set(found) - set(wrong) or names or ("name",))], "…")
+        form = json.dumps({**shown, "arguments": inner}, ensure_ascii=False)
+        what = (
+            unknown_argument(wrong[0], [*own[:4], *(names or ())])
+            if wrong
+            else f"'{found[0][:LONGEST_NAME]}' is given beside 'arguments'"
+        )
+        raise RpcError(
+            INVALID_PARAMS, f"{what}. Put the arguments of the tool into 'arguments': {form}"
+        )
+    return {**given, **options, **{name: arguments[name] for name in found}}
 
 
 async def invoke_tool(
@@ -228,8 +299,11 @@ def read_result(tool_request: ToolRequest) -> Params:
     """Return the next part of a result that was cut.
 
     Raises:
-      RpcError: there is no such result, or the offset is outside of it.
+      RpcError: there is no such result, the offset is outside of it, or an argument is unknown.
     """
+    if names := others(tool_request.arguments, OWN_ARGUMENTS):
+        known = unknown_argument(names[0], OWN_ARGUMENTS)
+        raise RpcError(INVALID_PARAMS, f"{known}. {READ_RESULT} has the arguments: id, offset.")
     result_id = text_argument(tool_request.arguments, "id")
     offset = tool_request.arguments.get("offset", 0)
     if isinstance(offset, str) and offset.isdecimal():
@@ -293,5 +367,6 @@ TOOLS = (
             "arguments": {"type": "object"},
         },
         required=("server", "tool"),
+        takes_others=True,
     ),
 )

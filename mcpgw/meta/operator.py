@@ -231,6 +231,7 @@ TOOLS = (
         properties={"server": {"type": "string"}},
         required=("server",),
         result_keys=("server", "status"),
+        unlisted=("backend",),
     ),
     MetaTool(
         name="gateway_revive_server",
@@ -243,6 +244,7 @@ TOOLS = (
         properties={"server": {"type": "string"}},
         required=("server",),
         result_keys=("server", "status"),
+        unlisted=("backend",),
     ),
     MetaTool(
         name="gateway_restart_server",
@@ -256,6 +258,7 @@ TOOLS = (
         required=("server",),
         result_keys=("server", "state"),
         listed=_operators,
+        unlisted=("backend",),
     ),
     MetaTool(
         name="gateway_reload_config",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from mcpgw.meta.context import GatewayContext, ToolRequest
-from mcpgw.meta.invoke import invoke_tool
+from mcpgw.meta.invoke import beside, invoke_tool
 from mcpgw.meta.tool import INVOKES, MetaTool, answer, flag, object_argument, text_argument
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.mcp import is_repeatable
@@ -13,8 +14,10 @@ from mcpgw.protocol.peer import Params
 from mcpgw.text.did_you_mean import did_you_mean
 
 if TYPE_CHECKING:
+    from mcpgw.playbooks.model import Playbook
     from mcpgw.playbooks.runner import PlaybookFailed
 
+_ARGUMENTS: Final = ("name", "dry_run", "arguments", "playbook", "args", "inputs")
 NAMED: int = 4
 """The most playbooks that the tool's description names."""
 
@@ -41,6 +44,7 @@ async def run_playbook(tool_request: ToolRequest) -> Params:
         hint = did_you_mean(name, known) or f" Known: {', '.join(known) or 'none'}."
         raise RpcError(INVALID_PARAMS, f"Playbook not found: {name}.{hint}")
     inputs = object_argument(tool_request.arguments, "arguments", "args", "inputs")
+    inputs = beside(tool_request.arguments, inputs, _ARGUMENTS, _inputs_of(playbook))
     dry = flag(tool_request.arguments, "dry_run")
 
     async def step(server: str, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +69,11 @@ async def run_playbook(tool_request: ToolRequest) -> Params:
     if page is not uncut:
         page["structuredContent"] = {**payload, "output": page["_meta"]}
     return page
+
+
+def _inputs_of(playbook: Playbook) -> Mapping[str, Any] | None:
+    properties = (playbook.inputs or {}).get("properties")
+    return properties if isinstance(properties, Mapping) and properties else None
 
 
 def _may_retry(tool_request: ToolRequest, server: str, tool: str, result: Params) -> bool:
@@ -106,5 +115,6 @@ TOOLS = (
         },
         required=("name",),
         result_keys=("output", "steps_completed"),
+        takes_others=True,
     ),
 )

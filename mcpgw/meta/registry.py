@@ -19,9 +19,12 @@ from mcpgw.meta import (
 )
 from mcpgw.meta.context import GatewayContext, ToolRequest
 from mcpgw.meta.tool import MetaTool
+from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
 from mcpgw.protocol.peer import Params
+
+log = get_logger("mcpgw.call")
 
 META_TOOLS: Final[tuple[MetaTool, ...]] = (
     *discovery.TOOLS,
@@ -48,6 +51,12 @@ class MetaToolRegistry:
 
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
+
+    def properties(self, name: str) -> Mapping[str, Any] | None:
+        """Return the arguments of a meta-tool by name; None if there is no such tool, or if its
+        arguments may be another tool's."""
+        tool = self._by_name.get(name)
+        return None if tool is None or tool.takes_others else tool.properties
 
     def listed(self, context: GatewayContext) -> list[MetaTool]:
         """Return the meta-tools of a configuration: in code mode its two, otherwise the others."""
@@ -76,6 +85,8 @@ class MetaToolRegistry:
             return await invoke.invoke_tool(
                 tool_request, server, name, tool_request.arguments, direct=True
             )
+        tool.check_names(tool_request.arguments)
+        log.debug("meta_tool.called", tool=name, session=tool_request.session.id)
         return await tool.call(tool_request)
 
     def _unknown(self, tool_request: ToolRequest, name: str) -> RpcError:

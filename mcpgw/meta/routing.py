@@ -7,6 +7,7 @@ from typing import Any, Final
 from mcpgw.config.governance import RoutingProfileConfig
 from mcpgw.meta.context import ToolRequest
 from mcpgw.meta.tool import READS, WRITES, MetaTool, answer, text_argument
+from mcpgw.pipeline.session_state import SessionState
 from mcpgw.protocol.errors import INVALID_PARAMS, INVALID_REQUEST, RpcError
 from mcpgw.protocol.peer import Params
 from mcpgw.text.did_you_mean import did_you_mean
@@ -19,7 +20,7 @@ async def set_profile(tool_request: ToolRequest) -> Params:
     """Change the session's routing profile.
 
     Raises:
-      RpcError: there is no profile of this name.
+      RpcError: there is no profile of this name, or the request has no session.
     """
     context, session = tool_request.context, tool_request.session
     name = text_argument(tool_request.arguments, "profile", "name")
@@ -28,6 +29,9 @@ async def set_profile(tool_request: ToolRequest) -> Params:
         names = ", ".join(sorted(known)) or "none configured"
         hint = did_you_mean(name, known)
         raise RpcError(INVALID_REQUEST, f"Unknown routing profile '{name}'.{hint} Known: {names}")
+    _check_lasting(
+        session, "a routing profile", f"Send the header X-MCP-Profile: {name} with each request, or"
+    )
     session.profile = name
     context.notify_tools_changed(session)
     return answer(
@@ -70,7 +74,11 @@ async def list_profiles(tool_request: ToolRequest) -> Params:
 
 
 async def set_state(tool_request: ToolRequest) -> Params:
-    """Change the session's workflow state; `visible_in_states` of tools refers to it."""
+    """Change the session's workflow state; `visible_in_states` of tools refers to it.
+
+    Raises:
+      RpcError: the name is too long, or the request has no session.
+    """
     context, session = tool_request.context, tool_request.session
     state = text_argument(tool_request.arguments, "state")
     if len(state) > LONGEST_STATE:
@@ -78,6 +86,7 @@ async def set_state(tool_request: ToolRequest) -> Params:
             INVALID_PARAMS,
             f"'state' must have at most {LONGEST_STATE} characters, not {len(state)}",
         )
+    _check_lasting(session, "a workflow state", "To use one,")
     previous, session.state = session.state, state
     if previous != state:
         context.notify_tools_changed(session)
@@ -89,6 +98,16 @@ async def set_state(tool_request: ToolRequest) -> Params:
             "session_id": session.id,
         }
     )
+
+
+def _check_lasting(session: SessionState, what: str, remedy: str) -> None:
+    """Refuse a change that would end with the request."""
+    if not session.lasting:
+        raise RpcError(
+            INVALID_REQUEST,
+            f"This request has no session, so {what} would apply to no other request. {remedy}"
+            " begin a session with `initialize`.",
+        )
 
 
 def _describe(name: str, profile: RoutingProfileConfig) -> dict[str, Any]:
@@ -120,6 +139,7 @@ TOOLS = (
         properties={"profile": {"type": "string"}},
         required=("profile",),
         result_keys=("profile", "description"),
+        unlisted=("name",),
     ),
     MetaTool(
         name="gateway_get_profile",

@@ -36,6 +36,7 @@ async def get_stats(tool_request: ToolRequest) -> Params:
         raise RpcError(
             INVALID_PARAMS, f"'price_per_million' must be a number >= 0, not {price!r:.40}"
         )
+    await usage.totals()
     behind = tokens(_definitions_without_gateway(context))
     shown = tokens(context.meta_tools.definitions(context, tool_request.session))
     saved = max(0, behind - shown)
@@ -160,6 +161,7 @@ async def cost_report(tool_request: ToolRequest) -> Params:
     else:
         chosen = context.sessions.find_state(session_id) if session_id else tool_request.session
         session = None if chosen is None else _session_costs(chosen)
+    await context.usage.totals()
     tools = context.usage.tools().values()
     callers = {row[3] for row in context.usage.spend(days=30) if row[3]}
     today = context.usage.spent_today()

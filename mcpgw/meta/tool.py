@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -32,10 +32,19 @@ class Hints:
         }
 
 
+LONGEST_NAME: Final = 60
+"""Characters of an unknown name that are shown."""
 READS: Final = Hints(read_only=True, destructive=False, idempotent=True, open_world=False)
-INVOKES: Final = Hints(read_only=False, destructive=False, idempotent=False, open_world=True)
+INVOKES: Final = Hints(read_only=False, destructive=True, idempotent=False, open_world=True)
+"""Of a tool that calls any other tool: it may do all that any of them does."""
 WRITES: Final = Hints(read_only=False, destructive=False, idempotent=True, open_world=False)
 DESTROYS: Final = Hints(read_only=False, destructive=True, idempotent=True, open_world=False)
+
+
+PLACEHOLDERS: Final = frozenset(
+    {"random_string", "dummy", "placeholder", "_placeholder", "_noargs"}
+)
+"""Names that clients send to tools without arguments, because their model APIs require one."""
 
 
 def always(_context: GatewayContext) -> bool:
@@ -54,6 +63,8 @@ class MetaTool:
       call: handles a call.
       properties: JSON Schema of each argument.
       required: the required arguments.
+      unlisted: further names that it accepts for its arguments, or for rarely used ones.
+      takes_others: whether `call` itself handles unknown arguments, which may be another tool's.
       result_keys: the keys that `structuredContent` always has; None if the result is a backend's.
       listed: whether `tools/list` of a configuration includes it; it can be called anyway.
     """
@@ -65,8 +76,29 @@ class MetaTool:
     call: Callable[[ToolRequest], Awaitable[Params]]
     properties: Mapping[str, Any] = attrs.field(factory=dict)
     required: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
+    takes_others: bool = False
     result_keys: tuple[str, ...] | None = None
     listed: Callable[[GatewayContext], bool] = always
+
+    def check_names(self, arguments: Mapping[str, Any]) -> None:
+        """Check that all arguments are known, so that none is ignored.
+
+        Raises:
+          RpcError: one is not.
+        """
+        if self.takes_others:
+            return
+        names = others(arguments, (*self.properties, *self.unlisted))
+        if not self.properties:
+            names = [name for name in names if name not in PLACEHOLDERS]
+        if names:
+            known = ", ".join(self.properties) or "none"
+            raise RpcError(
+                INVALID_PARAMS,
+                f"{unknown_argument(names[0], self.properties)}. {self.name} has the arguments:"
+                f" {known}.",
+            )
 
     def definition(self, context: GatewayContext) -> dict[str, Any]:
         """Return the tool's entry in `tools/list`."""
@@ -83,6 +115,21 @@ class MetaTool:
         if self.result_keys is not None:
             definition["outputSchema"] = {"type": "object", "required": list(self.result_keys)}
         return definition
+
+
+def others(arguments: Mapping[str, Any], known: Iterable[str]) -> list[str]:
+    """Return the names of arguments that are not known, without those whose value is null."""
+    names = {*known, "_meta"}
+    return [name for name, value in arguments.items() if name not in names and value is not None]
+
+
+def unknown_argument(name: str, known: Iterable[str]) -> str:
+    """Return that an argument is unknown, with the name that was probably meant."""
+    from mcpgw.text.did_you_mean import nearest
+
+    near = nearest(name, list(known), count=1)
+    hint = f" (did you mean '{near[0]}'?)" if near else ""
+    return f"Unknown argument '{name[:LONGEST_NAME]}'{hint}"
 
 
 def answer(payload: Mapping[str, Any]) -> Params:

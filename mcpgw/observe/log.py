@@ -42,6 +42,8 @@ class _Settings:
     logger: Any = None
     redactors: tuple[weakref.ref[Redactor], ...] = ()
     """Replaced as a whole, because worker threads log too."""
+    preface: list[tuple[str, str, dict[str, Any]]] = attrs.field(factory=list)
+    """Lines that are written before the next one: source, event, data."""
 
 
 # Like every logging library, this module has process-wide settings.
@@ -93,6 +95,14 @@ class Logger:
         """Return true if lines of this level are written."""
         return LEVELS[level] >= _settings.threshold
 
+    def preface(self, event: str, **data: Any) -> None:
+        """Write a line about a normal event before the next line, whatever that is.
+
+        The log is not made ready for it, which would take longer than the start of a gateway.
+        """
+        if _settings.threshold <= 20:
+            _settings.preface.append((self.name, event, data))
+
     def debug(self, event: str, **data: Any) -> None:
         """Write a line that helps to find faults."""
         if _settings.threshold <= 10:
@@ -118,7 +128,16 @@ def get_logger(name: str) -> Logger:
     return Logger(name)
 
 
+def write_preface() -> None:
+    """Write the lines that wait for the next one."""
+    waiting, _settings.preface = _settings.preface, []
+    for name, event, data in waiting:
+        _write("info", name, event, data)
+
+
 def _write(level: str, name: str, event: str, data: dict[str, Any]) -> None:
+    if _settings.preface:
+        write_preface()
     if _settings.logger is None:
         _settings.logger = _make()
     getattr(_settings.logger, level)(event, source=name, **data)

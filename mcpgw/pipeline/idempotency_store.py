@@ -11,8 +11,8 @@ from mcpgw.pipeline.call import Call, CallFailed
 from mcpgw.pipeline.response_cache import Key, cache_key
 from mcpgw.protocol.peer import Params
 
-Name = tuple[str, str, str]
-"""Caller, server, idempotency key."""
+Name = tuple[str, str, str, str]
+"""Caller, server, session of the server's instance ("" for the shared one), idempotency key."""
 
 
 @attrs.define(eq=False)
@@ -68,4 +68,4 @@ class IdempotencyStore:
 
 
 def _name(call: Call) -> Name:
-    return call.session.caller, call.server, call.idempotency_key
+    return call.session.caller, call.server, call.instance.session, call.idempotency_key

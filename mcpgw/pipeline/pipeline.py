@@ -75,7 +75,7 @@ class Pipeline:
         limits = self.config.sandbox.active
         stages = (
             None if transparent else trace,  # an id for the result, the log and the backend
-            Accounting(self.usage, self.prices),  # counters and costs, for every outcome
+            Accounting(self.pool, self.usage, self.prices),  # counters and costs, for every outcome
             Sandbox(limits) if limits is not None else None,
             Resolve(self.pool),  # finds the server, or suggests names
         )

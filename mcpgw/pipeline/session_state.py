@@ -48,24 +48,44 @@ class SessionState:
     last_tool: ToolKey | None = None
     calls: int = 0
     """Calls that count towards the sandbox limit."""
+    lasting: bool = True
+    """False if it ends with this one request: the client has no session."""
+    instance_id: str = attrs.field(default=attrs.Factory(lambda self: self.id, takes_self=True))
+    """The `session` of the instances that serve it at servers with `scope: session`."""
     promoted: dict[ToolKey, None] = attrs.field(factory=dict)
     """Tools added to this session's `tools/list` when they were used, oldest first."""
     costs: dict[ToolKey, ToolCost] = attrs.field(factory=dict)
+    listed_tools: object = None
+    """The definitions that the client has listed; None if it has listed none."""
     pages: ResultPages = attrs.field(factory=ResultPages)
     _cache_key: str = ""
 
     def __repr__(self) -> str:
         return f"<SessionState {self.id} state={self.state!r} calls={self.calls}>"
 
+    def of_one_request(self, profile: str | None = None) -> SessionState:
+        """Return the state of one request that is sent without a session.
+
+        It shares nothing with other requests but the instances of servers, and the pages of long
+        results, which only a client that received their ids can read.
+        """
+        return SessionState(
+            caller=self.caller,
+            profile=profile,
+            lasting=False,
+            instance_id=self.instance_id,
+            pages=self.pages,
+        )
+
     @property
     def prompt_cache_key(self) -> str:
         """A key for the prompt cache of a backend that calls a model.
 
-        It is the same for the whole session, so that all calls share the cache, and a hash, so
-        that it reveals nothing about the session.
+        It is the same for the whole session, so that all calls share the cache (without a session:
+        for all requests of the caller), and a hash, so that it reveals nothing about the session.
         """
         if not self._cache_key:
-            self._cache_key = hashlib.sha256(self.id.encode()).hexdigest()[:32]
+            self._cache_key = hashlib.sha256(self.instance_id.encode()).hexdigest()[:32]
         return self._cache_key
 
     def spend(self, tool: ToolKey, tokens: int, micro: int) -> None:

@@ -42,6 +42,17 @@ class Spending:
     """The prices of the calls in flight."""
     _logged: dict[tuple[str, float], int] = attrs.field(factory=dict)
     """The day on which an alert was last logged, by budget and percentage."""
+    _totals_missed: bool = False
+    """True if the log says that the spending of others is not known."""
+
+    async def know_totals(self) -> None:
+        """Wait until the spending of earlier runs and other gateways is known, or log that it is
+        not."""
+        if await self.usage.totals():
+            self._totals_missed = False
+        elif not self._totals_missed:
+            self._totals_missed = True
+            log.warning("cost.totals_unknown", hint="budgets count only the calls of this gateway")
 
     def check(self, call: Call, price: int) -> list[tuple[AlertConfig, str]]:
         """Return the alerts triggered by a call of this price, each with a message.

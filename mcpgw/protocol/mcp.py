@@ -16,6 +16,8 @@ LOG_LEVEL_META: Final = "io.modelcontextprotocol/logLevel"
 SERVER_INFO_META: Final = "io.modelcontextprotocol/serverInfo"
 SUBSCRIPTION_META: Final = "io.modelcontextprotocol/subscriptionId"
 """The keys of `_meta` of the stateless era (MCP 2026-07-28, base protocol, `_meta`)."""
+PROFILE_META: Final = "mcpgw/profile"
+"""The key of `_meta` for the routing profile of a request without a session."""
 
 TASKS_EXTENSION: Final = "io.modelcontextprotocol/tasks"
 """The extension of the stateless era for calls whose result is fetched later."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any, Final
 
 import attrs
@@ -11,6 +12,8 @@ from mcpgw.shaping.results import Result, dump
 
 MOST_RESULTS: Final = 16
 """Results that are kept for one session."""
+_ID_BYTES: Final = 16
+"""Random bytes of an unguessable result id."""
 MOST_CHARACTERS: Final = 8_000_000
 """Characters of all kept results of one session together."""
 SEAM: Final = 10
@@ -36,6 +39,8 @@ class ResultPages:
     most_results: int = MOST_RESULTS
     most_characters: int = MOST_CHARACTERS
     """Of all kept results together; a single longer result is not kept."""
+    unguessable: bool = False
+    """True if clients of one identity share it: only the id of a result lets them read it."""
     _kept: dict[str, str] = attrs.field(factory=dict, init=False)
     _held: int = attrs.field(default=0, init=False)
     _count: int = attrs.field(default=0, init=False)
@@ -79,9 +84,9 @@ class ResultPages:
         whole = self._kept.get(result_id)
         if whole is None:
             kept = ", ".join(self._kept) or "none"
+            known = "Older" if self.unguessable else f"Results kept: {kept}; older"
             raise NoSuchResult(
-                f"Unknown result {result_id!r:.40}. Results kept: {kept}; older ones were dropped."
-                " Call the tool again."
+                f"Unknown result {result_id!r:.40}. {known} ones were dropped. Call the tool again."
             )
         if not 0 <= offset < len(whole):
             raise NoSuchResult(
@@ -114,7 +119,7 @@ class ResultPages:
         if len(whole) > self.most_characters or self.most_results < 1:
             return None
         self._count += 1
-        result_id = f"r{self._count}"
+        result_id = f"r{os.urandom(_ID_BYTES).hex() if self.unguessable else self._count}"
         self._kept[result_id] = whole
         self._held += len(whole)
         while len(self._kept) > self.most_results or self._held > self.most_characters:

@@ -19,6 +19,12 @@ _STOP_WORDS: Final = (
 STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
 """Function words that are neither indexed nor searched for in prose."""
 
+_CONTRACTION: Final = re.compile(
+    r"\b(?P<word>[a-z]+)['\u2019](?:m|re|ve|ll|d|s|t)\b", re.IGNORECASE
+)
+"""A word with a contracted one after it: `I'm`, `what's`, `aren't`."""
+_SHORTENED: Final = {"can": "can", "won": "will", "shan": "shall", "ain": "is"}
+"""The verbs before `'t` that differ from the written form without `n't`."""
 _ASCII_PROSE: Final = re.compile(r"[A-Za-z0-9]+")
 _WIDE_PROSE: Final = re.compile(r"[A-Za-z0-9\u0080-\U0010ffff]+")
 # Capitals with a plural s (`IDs`), capitals before a new word (`HTTP|Response`), a word.
@@ -48,6 +54,22 @@ def prose_tokens(text: str) -> list[str]:
         else:
             found.extend(_unicode_runs(run))
     return found
+
+
+def without_contractions(text: str) -> str:
+    """Return a text with the first words of its contractions alone: `are` for `aren't`."""
+    if "'" in text or "\u2019" in text:
+        return _CONTRACTION.sub(_uncontracted, text)
+    return text
+
+
+def _uncontracted(found: re.Match[str]) -> str:
+    word = found["word"]
+    if found.group()[-1] not in "tT":
+        return word
+    if word.lower() in _SHORTENED:
+        return _SHORTENED[word.lower()]
+    return word[:-1] if word[-1] in "nN" else word
 
 
 def token_words(token: str) -> tuple[str, ...]:

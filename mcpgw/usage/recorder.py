@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
+import trio
 
 from mcpgw.usage.latency import bucket_of
 from mcpgw.usage.model import (
@@ -36,6 +37,8 @@ LONGEST_NAME: Final = 200
 """Maximum length of a name, which a model may have invented."""
 LONGEST_CALL: Final = 10**9
 """Maximum duration of a call in seconds; longer ones are clock errors."""
+TOTALS_PATIENCE: Final = 5.0
+"""Seconds that a call with a budget, or a report, waits for the totals of earlier runs."""
 OTHER: Final = "OTHER"
 """Replaces errors that are not codes, because texts of errors are never stored."""
 
@@ -86,8 +89,38 @@ class Usage:
     _spent: Spent = attrs.field(factory=lambda: Spent(-1), init=False)
     _pruned: int = attrs.field(default=-1, init=False)
     """Unix hour of the last removal of old counts."""
+    _first_exchange: trio.Event | None = attrs.field(default=None, init=False)
+    """Set after the first exchange with the state file; None if there is none to wait for."""
+    _totals_read: bool = attrs.field(default=False, init=False)
+    """True once the state file was read."""
     _number: int = attrs.field(default=0, init=False)
     _writer: str = attrs.field(factory=lambda: os.urandom(12).hex(), init=False)
+
+    # -- the totals of earlier runs ----------------------------------------------------------
+
+    def expect_totals(self) -> None:
+        """Have `totals` wait for the first exchange with the state file, which follows."""
+        self._first_exchange = trio.Event()
+
+    def exchanged(self) -> None:
+        """Record that an exchange with the state file has ended, whether it succeeded or not."""
+        if self._first_exchange is not None:
+            self._first_exchange.set()
+
+    async def totals(self, patience: float = TOTALS_PATIENCE) -> bool:
+        """Wait until the totals of earlier runs and other gateways are included.
+
+        Returns:
+          False if the state file could not be read, or not within `patience` seconds: only the
+          counts of this gateway are known.
+        """
+        event = self._first_exchange
+        if event is None:
+            return True
+        if not event.is_set():
+            with trio.move_on_after(patience):
+                await event.wait()
+        return self._totals_read
 
     # -- recording -------------------------------------------------------------------------
 
@@ -278,6 +311,7 @@ class Usage:
     def settle(self, delta: Delta, totals: Totals) -> None:
         """Record that a delta was written, and adopt the totals read after it."""
         self._following.clear()
+        self._totals_read = True
         if self._sent is delta:
             self._written.add(delta.counts)
             self._sent = None

@@ -50,7 +50,10 @@ async def keep(
     try:
         while True:
             looked = trio.current_time()
-            fine = await synchronizer.exchange()
+            try:
+                fine = await synchronizer.exchange()
+            finally:
+                usage.exchanged()
             while True:
                 await trio.sleep(min(interval, look))
                 if trio.current_time() - looked >= look or (fine and usage.changed):

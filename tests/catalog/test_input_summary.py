@@ -77,3 +77,40 @@ def test_a_summary_is_one_short_line(properties: dict[str, Any]) -> None:
     summary = input_summary({"properties": properties, "required": list(properties)})
     assert len(summary) <= MAX_LENGTH
     assert summary.splitlines() in ([summary], [])
+
+
+ID = {"properties": {"id": {"type": "integer"}}, "required": ["id"]}
+NAME = {"properties": {"name": {"type": "string"}}, "required": ["name"]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": "object", "anyOf": [ID, NAME]}, "id*: integer or name*: string"),
+        ({"type": "object", "oneOf": [ID, ID]}, "id*: integer"),
+        (
+            {"properties": {"all": {"type": "boolean"}}, "anyOf": [ID, NAME]},
+            "id*: integer, all: boolean or name*: string, all: boolean",
+        ),
+        ({"allOf": [ID, NAME]}, "id*: integer, name*: string"),
+        (
+            {"$defs": {"A": ID}, "oneOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}, NAME]},
+            "id*: integer or name*: string",
+        ),
+        (
+            {
+                "properties": {**ID["properties"], **NAME["properties"]},
+                "anyOf": [{"required": ["id"]}, {"required": ["name"]}],
+            },
+            "id: integer, name: string",
+        ),
+        (
+            {"anyOf": [{"properties": {f"a{number}": {}}} for number in range(5)]},
+            "a0: any or a1: any or a2: any or +2 more",
+        ),
+        ({"anyOf": "x", "allOf": 7, "oneOf": [None, 3]}, ""),
+    ],
+)
+def test_alternatives_of_the_whole_schema(schema: dict[str, Any], expected: str) -> None:
+    """A schema whose parameters are in its alternatives is not one without parameters."""
+    assert expected == input_summary(schema)

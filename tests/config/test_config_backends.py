@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mcpgw.config.failsafe import FailsafeConfig, RetryConfig
 from mcpgw.config.schema import BackendConfig
+from mcpgw.config.server_names import usable_names, why_unusable
 
 from .conftest import Faults, LoadYaml
 
@@ -145,19 +148,63 @@ def test_a_backend_that_cannot_work_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("written", "name", "message"),
     [
-        ("''", "the name of a backend must not be empty"),
-        ("'a/b:c/'", "the name must not contain '/', ':'"),
-        ("é", "the name must not contain 'é'"),
-        ("'" + "n" * 129 + "'", "the name has 129 characters; at most 128 are allowed"),
-        ("12", "the name of a key must be a string"),
+        ("'My Server'", "My-Server", "the name must not contain ' '"),
+        ("'a/b:c/'", "a-b-c", "the name must not contain '/', ':'"),
+        ("'@scope/server'", "scope-server", "the name must not contain '@', '/'"),
+        ("Büro", "Buro", "the name must not contain 'ü'"),
+        ("'天气'", "server-4d9473", "the name must not contain '天', '气'"),
+        ("''", "server-e3b0c4", "the name of a backend must not be empty"),
+        ("'" + "n" * 129 + "'", "n" * 128, "the name has 129 characters; at most 128 are allowed"),
     ],
 )
-def test_names_of_backends(faults: Faults, name: str, message: str) -> None:
-    """A name that cannot be written in every place is refused, and the character named."""
-    (problem,) = faults(f"backends: {{{name}: {{command: x}}}}").problems
-    assert message == problem.message
+def test_names_that_cannot_be_used(
+    load_yaml: LoadYaml, written: str, name: str, message: str
+) -> None:
+    """The server gets a usable name, its own describes it, and the others are not affected."""
+    loaded = load_yaml(f"backends: {{{written}: {{command: x}}, other: {{command: y}}}}")
+    assert [name, "other"] == list(loaded.config.backends)
+    server = loaded.config.backends[name]
+    assert (name, written.strip("'")) == (server.name, server.description)
+    (warning,) = loaded.warnings
+    assert f"{message}; it is called {name!r} instead" == warning.message
+    assert 1 == warning.line
+
+
+def test_a_name_that_is_no_string(faults: Faults) -> None:
+    """YAML reads `12` as a number."""
+    (problem,) = faults("backends: {12: {command: x}}").problems
+    assert "the name of a key must be a string" == problem.message
+
+
+def test_names_that_become_the_same(load_yaml: LoadYaml) -> None:
+    """A usable name belongs to the server that has it; others are numbered in their order."""
+    loaded = load_yaml(
+        "meta_mcp: {warm_start: ['a b', a-b-2]}\n"
+        "backends:\n"
+        "  a b: {command: first, description: My own words}\n"
+        "  a:b: {command: second}\n"
+        "  a-b: {command: third}\n"
+    )
+    commands = {name: each.command[0] for name, each in loaded.config.backends.items()}
+    assert {"a-b-2": "first", "a-b-3": "second", "a-b": "third"} == commands
+    assert "My own words" == loaded.config.backends["a-b-2"].description
+    assert ["unknown backend 'a b'"] == [
+        each.message for each in loaded.warnings if "warm_start" in each.key
+    ]
+
+
+@given(st.lists(st.text(max_size=140), max_size=6, unique=True))
+def test_every_name_gets_a_usable_one_of_its_own(titles: list[str]) -> None:
+    """Whatever a file has, no server is lost, and usable names stay."""
+    names = usable_names(titles)
+    assert titles == sorted(names, key=titles.index)
+    assert len(titles) == len(set(names.values()))
+    for title, name in names.items():
+        assert "" == why_unusable(name)
+        if not why_unusable(title):
+            assert title == name
 
 
 def test_unset_variables_are_warned_about(load_yaml: LoadYaml) -> None:
@@ -281,3 +328,18 @@ def test_the_fingerprint_covers_what_is_offered() -> None:
     assert len(offering) + 1 == len({backend.fingerprint() for backend in [base, *offering]})
     assert {base.fingerprint()} == {backend.fingerprint() for backend in same}
     assert 64 == len(base.fingerprint())
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("~/srv --root ~/data", ["/home/ann/srv", "--root", "/home/ann/data"]),
+        ("'\"~/my srv\" x~/y'", ["/home/ann/my srv", "x~/y"]),
+        ("[~/srv, ~/data]", ["/home/ann/srv", "~/data"]),
+        ("python ~", ["python", "~"]),
+    ],
+)
+def test_the_home_folder_in_a_command(load_yaml: LoadYaml, command: str, words: list[str]) -> None:
+    """`~/` is expanded as a shell would: in each word of a text, in the program of a list."""
+    loaded = load_yaml(f"backends: {{a: {{command: {command}}}}}", {"HOME": "/home/ann"})
+    assert words == list(loaded.config.backends["a"].command)

@@ -203,18 +203,18 @@ backends:
         "gateway.yaml:6: failsafe.retry.max_attempts: must be at least 0, not -1.",
         "gateway.yaml:6: failsafe.retry.multiplier: must be a number without quotes, not 'x'.",
         (
-            "gateway.yaml:8: backends.a b: the name must not contain ' '."
-            " Use 1 to 128 letters (a-z, A-Z), digits, '-', '_' or '.'."
-        ),
-        (
             "gateway.yaml:8: backends.a b: the backend has no transport."
             " Set 'command' (a program to start), 'http_url' or 'ws_url'."
         ),
         "gateway.yaml:9: backends.a b.comand: unknown key. Did you mean 'command'?",
         "gateway.yaml:4: server.colour: unknown key, ignored.",
+        (
+            "gateway.yaml:8: backends.a b: the name must not contain ' '; it is called 'a-b'"
+            " instead. Use 1 to 128 letters (a-z, A-Z), digits, '-', '_' or '.'."
+        ),
     ] == lines_of(error)
     assert "colour" not in str(error)
-    assert "\n\n".join(lines_of(error)[:-1]) == str(error)
+    assert "\n\n".join(lines_of(error)[:-2]) == str(error)
 
 
 @pytest.mark.parametrize(

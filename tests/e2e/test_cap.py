@@ -381,9 +381,10 @@ class TestLooking:
         (row,) = cap.json("list", "caps", "--category", "food")
         wanted = {"name": "b", "description": "x" * 200, "category": "food", "requires_key": False}
         assert wanted == {key: row[key] for key in wanted}
-        for folder in ("none", "nowhere"):
-            assert f"No capabilities found in {folder}\n" == cap("list", folder).stdout
-            assert [] == cap.json("list", folder)
+        for folder, status in (("none", OK), ("nowhere", NOT_FOUND)):
+            done = cap("list", folder, status=status)
+            assert f"No capabilities found in {folder}\n" == done.stdout
+            assert [] == cap.json("list", folder, status=status)
         assert [] == cap.json("list", "caps", "--category", "nothing")
         shipped = cap.json("list")
         assert len(shipped) > 100
@@ -426,7 +427,7 @@ class TestLooking:
         assert "hash mismatch" in cap.fails(NOT_FOUND, "show", "wrong")
 
     def test_search_and_registry(self, cap: Shell) -> None:
-        """All words must match, the name weighs most; an empty result is not a failure."""
+        """All words must match, the name weighs most; an empty result has a status of its own."""
         auth = "auth: {type: bearer, key: 'env:K', required: true}\n"
         fill(
             cap.folder / "caps",
@@ -445,8 +446,9 @@ class TestLooking:
         ) == done.stdout
         rows = cap.json("search", "clock", *there)
         assert ["a", "city", "other"] == sorted(row["name"] for row in rows)
-        assert "No capabilities match 'city zebra'.\n" == cap("search", "city zebra", *there).stdout
-        assert [] == cap.json("search", "city zebra", *there)
+        done = cap("search", "city zebra", *there, status=NOT_FOUND)
+        assert "No capabilities match 'city zebra'.\n" == done.stdout
+        assert [] == cap.json("search", "city zebra", *there, status=NOT_FOUND)
         assert "public_holidays" in {row["name"] for row in cap.json("search", "holiday country")}
         told = [cap(name, *there).stdout for name in ("registry", "registry-list")]
         assert told[0] == told[1]

@@ -98,7 +98,7 @@ async def test_a_running_process_shows_in_the_list(tmp_path: Path) -> None:
         await clients.first.call("pid")
         [entry] = (await clients.operator.meta("gateway_list_servers"))["servers"]
 
-        assert (True, "ready", 5) == (entry["running"], entry["state"], entry["tools_count"])
+        assert (True, "ready", 6) == (entry["running"], entry["state"], entry["tools_count"])
 
 
 async def test_updates_reach_the_session_whose_process_sent_them(tmp_path: Path) -> None:
@@ -206,3 +206,29 @@ async def test_cached_results_are_a_sessions_own(tmp_path: Path) -> None:
 
     assert [False, True, False] == cached
     assert pids[0] == pids[1] != pids[2]
+
+
+async def test_changed_roots_concern_the_process_of_their_client(tmp_path: Path) -> None:
+    """A client's changed roots are reported to its own process, not to that of another."""
+    async with two_clients(tmp_path) as clients:
+        for client in (clients.first, clients.second):
+            assert "0" == await client.call("roots_changed")
+        await clients.first.notify("notifications/roots/list_changed")
+
+        assert "1" == await clients.first.call("roots_changed")
+        assert "0" == await clients.second.call("roots_changed")
+
+
+async def test_an_idempotency_key_belongs_to_the_process_of_its_client(tmp_path: Path) -> None:
+    """Two clients that use the same key each get the answer of their own process."""
+    async with two_clients(tmp_path) as clients:
+        call = {"server": "one", "tool": "pid", "arguments": {}, "idempotency_key": "k1"}
+        said = []
+        async with http_session(clients.gateway.base, "/mcp") as other:
+            for client in (clients.operator, other, clients.operator):
+                result = await client.request(
+                    "tools/call", {"name": "gateway_invoke", "arguments": call}
+                )
+                said.append(result["content"][0]["text"])
+
+        assert said[0] == said[2] != said[1]

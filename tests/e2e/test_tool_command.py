@@ -293,3 +293,88 @@ class TestInvoke:
             out, err = process.communicate(timeout=PATIENCE)
         assert (INTERRUPTED, "") == (process.returncode, out)
         assert "Traceback" not in err
+
+
+EXAMPLE = [sys.executable, "-m", "mcpgw.example"]
+HANG = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+
+
+class TestServersThatDoNotAnswer:
+    def test_a_list_has_the_others(self, shell: Shell) -> None:
+        """The known tools are printed, and the missing server is named."""
+        shell.configure({"one": fake("--tools", "echo"), "hang": HANG})
+        done = shell.run("tool", "list", "-f", "plain", "--timeout", "1.5")
+        assert (FAILED, "one:echo\n") == (done.status, done.out)
+        assert "Server 'hang' has been starting" in done.err
+
+    def test_a_list_is_printed_while_it_waits(self, shell: Shell) -> None:
+        """After a few seconds the tools that are known are there, before the wait is over."""
+        shell.configure({"one": fake("--tools", "echo"), "hang": HANG})
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mcpgw", "tool", "list", "-f", "plain"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            cwd=shell.folder,
+            env=shell.environment(PYTHONUNBUFFERED="1"),
+            text=True,
+        )
+        began = time.monotonic()
+        assert process.stdout is not None
+        assert "one:echo\n" == process.stdout.readline()
+        assert time.monotonic() - began < 30
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
+        assert "Waiting for hang" in err
+        assert INTERRUPTED == process.returncode
+
+    @pytest.mark.parametrize("name", ["hang:echo", "echo"])
+    def test_a_call_says_so(self, shell: Shell, name: str) -> None:
+        """A tool is not said to be missing from a server that has not answered `initialize`."""
+        shell.configure({"hang": HANG})
+        done = shell.run("tool", "invoke", name, "--timeout", "1")
+        assert (UNAVAILABLE if ":" in name else NOT_FOUND) == done.status
+        assert "has not answered `initialize` yet" in done.err
+
+    def test_a_search_has_the_others(self, shell: Shell) -> None:
+        """The ranking is of the tools that are known, and the missing server is named."""
+        shell.configure({"one": fake("--tools", "echo"), "hang": HANG})
+        done = shell.run("search", "echo", "-f", "plain", "--timeout", "1.5")
+        assert (OK, "one:echo\n") == (done.status, done.out)
+        assert "'hang' are not known yet" in done.err
+
+
+class TestOwnErrors:
+    def test_wrong_arguments_are_a_wrong_command_line(self, shell: Shell) -> None:
+        """The call is not made: the reason is on stderr, and no result on stdout."""
+        shell.configure({"one": EXAMPLE})
+        done = shell.run("tool", "invoke", "one:slugify", "txt=hi", "-f", "plain")
+        assert (USAGE, "") == (done.status, done.out)
+        assert "'txt' (did you mean 'text'?)" in done.err
+
+    def test_json_output_stays_json(self, shell: Shell) -> None:
+        """A program gets the whole answer; a person the reason."""
+        shell.configure({"one": EXAMPLE})
+        done = shell.run("tool", "invoke", "one:slugify", "txt=hi")
+        assert USAGE == done.status
+        assert "INVALID_PARAM" == done.json["recovery"]["error_code"]
+        assert "did you mean" in done.err
+
+    def test_an_invalid_option_of_a_call(self, shell: Shell) -> None:
+        """It is refused in one line."""
+        done = shell.run("tool", "invoke", "one:echo", "text=hi", "_fields=1")
+        assert (USAGE, "") == (done.status, done.out)
+        assert "'_fields' must be a list" in done.err
+
+    def test_no_meta_tool_is_named(self, shell: Shell) -> None:
+        """A person at a terminal cannot call `gateway_list_servers`."""
+        shell.configure({"one": [sys.executable, "-c", "raise SystemExit(3)"]})
+        said = [
+            shell.run("tool", "invoke", "one:echo", "-f", "plain"),
+            shell.run("search", "no such thing at all"),
+            shell.run("tool", "list"),
+        ]
+        for done in said:
+            assert done.status != OK
+            assert "gateway_" not in done.err + done.out
+            assert ".." not in done.err.replace("...", "")

@@ -100,12 +100,12 @@ def test_the_shipped_skills_are_listed(shell: Shell, monkeypatch: pytest.MonkeyP
 
 
 def test_searching(shell: Shell, source: Path) -> None:
-    """Matches are printed best first; status 0 even without any."""
+    """Matches are printed best first; without any the status is 3."""
     shell("import", str(source))
     assert f"1 match(es) for 'one thing':\n  {'one':<32} Do one thing.\n" == (
         shell("search", "one", "thing").stdout
     )
-    assert "No skills matched 'zebra'.\n" == shell("search", "zebra").stdout
+    assert "No skills matched 'zebra'.\n" == shell("search", "zebra", status=3).stdout
     found = shell.json("search", "thing")
     assert isinstance(found, dict)
     assert ("thing", 50.0) == (found["query"], found["matches"][0]["score"])
@@ -126,12 +126,12 @@ def test_showing(shell: Shell, source: Path) -> None:
 
 
 def test_removing(shell: Shell, source: Path) -> None:
-    """A skill is removed; an unknown name exits with 1 and a suggestion."""
+    """A skill is removed; an unknown name exits with 3 and a suggestion."""
     shell("import", str(source))
-    told = shell("remove", "onne", status=1).stderr
+    told = shell("remove", "onne", status=3).stderr
     assert "Error: Skill 'onne' not found. Did you mean 'one'?\n" == told
     assert f"Removed 'one' from {shell.registry}\n" == shell("remove", "one").stdout
-    assert "Skill 'one' not found." in shell("show", "one", status=1).stderr
+    assert "Skill 'one' not found." in shell("show", "one", status=3).stderr
     assert [] == listed(shell)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 subscribed: set[str] = set()
 tasks: dict[str, str] = {}
 level = ""
+roots_changed = 0
 
 
 def send(message: dict[str, Any]) -> None:
@@ -46,6 +47,8 @@ def call(params: dict[str, Any]) -> dict[str, Any]:
             return text(os.getpid())
         case "level":
             return text(level)
+        case "roots_changed":
+            return text(roots_changed)
         case "touch":
             uri = arguments["uri"]
             if uri in subscribed:
@@ -80,7 +83,7 @@ def answer(method: str, params: dict[str, Any]) -> dict[str, Any]:
                 "serverInfo": info,
             }
         case "tools/list":
-            names = ("pid", "level", "touch", "work", "finish")
+            names = ("pid", "level", "touch", "work", "finish", "roots_changed")
             schema = {"type": "object"}
             found: list[dict[str, Any]] = [{"name": n, "inputSchema": schema} for n in names]
             found[3]["execution"] = {"taskSupport": "optional"}
@@ -102,8 +105,11 @@ def answer(method: str, params: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Serve until the end of input."""
+    global roots_changed
     for line in sys.stdin:
         message = json.loads(line)
+        if message.get("method") == "notifications/roots/list_changed":
+            roots_changed += 1
         if "id" in message and "method" in message:
             result = answer(message["method"], message.get("params") or {})
             send({"id": message["id"], "result": result})

@@ -168,6 +168,9 @@ class FakeServices:
     def capability_refusal(self, server: str, name: str) -> str:
         return ""
 
+    def chain(self, server: str) -> str:
+        return ""
+
     async def serve_builtin(self, server: str, channel: Any, *, task_status: Any) -> None:
         raise AssertionError("no built-in server is configured")
 

@@ -11,7 +11,7 @@ import click
 
 from mcpgw.cli.app import log_options
 from mcpgw.cli.cap.common import library_of, named
-from mcpgw.cli.exit_codes import OK
+from mcpgw.cli.exit_codes import NOT_FOUND, OK
 from mcpgw.cli.output import format_option, print_json, say, say_lines
 from mcpgw.text.plural import plural
 
@@ -47,7 +47,7 @@ def list_command(
             say(f"  {entry.name} - {_short(entry)}{auth}")
     for path, why in library.refused.items():
         say_lines(f"Not used: {path}: {why}", err=True)
-    ctx.exit(OK)
+    ctx.exit(OK if folder is None or folder.exists() else NOT_FOUND)
 
 
 @click.command("registry-list")
@@ -107,7 +107,7 @@ def search_command(
     else:
         say(f"Found {len(found)} capability(ies) matching '{query}':")
         _print_entries(found)
-    ctx.exit(OK)
+    ctx.exit(OK if found else NOT_FOUND)
 
 
 def _matching(entries: Iterable[Entry], query: str) -> list[Entry]:

@@ -10,9 +10,10 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from mcpgw.config.chain import HEADER
 from mcpgw.front.http import endpoint, legacy_sse, websocket
 from mcpgw.front.http.access import AccessChecks, refuse_any
-from mcpgw.front.http.asgi import App, Receive, Refusal, Scope, Send
+from mcpgw.front.http.asgi import App, Receive, Refusal, Scope, Send, headers_of, text
 from mcpgw.front.http.endpoint import Endpoint
 from mcpgw.front.http.event_buffer import MemoryBudget
 from mcpgw.front.http.gateway_api import GatewayApi
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
 NO_STORE: Final = {"cache-control": "no-store"}
+
+
+_CHAIN: Final = HEADER.encode()
 
 
 @attrs.define(eq=False)
@@ -57,6 +61,14 @@ class HttpApp:
         await (self.before or self.access_checked)(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan" and _CHAIN in headers_of(scope):
+            for prefix in (endpoint.PATH, legacy_sse.PATH, websocket.PATH):
+                if _is_under(scope["path"], prefix):
+                    target = endpoint.target_of(scope["path"], prefix)
+                    chain = text(headers_of(scope), _CHAIN) or ""
+                    if problem := self.endpoint.gateway_api.loop(chain, target):
+                        await refuse_any(scope, send, Refusal(508, problem))
+                        return
         if scope["type"] == "http":
             path: str = scope["path"]
             if _is_under(path, endpoint.PATH):

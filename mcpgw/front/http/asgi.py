@@ -211,6 +211,18 @@ def _accepts(accept: bytes, needed: tuple[bytes, ...]) -> bool:
 
 
 @lru_cache(maxsize=64)
+def names_events(accept: bytes | None) -> bool:
+    """Return whether a client names event streams: one that accepts any type may not read them."""
+    if accept is None:
+        return False
+    media = b"text/event-stream"
+    return any(
+        item.partition(b";")[0].strip() == media and _accepts(item, (media,))
+        for item in accept.lower().split(b",")
+    )
+
+
+@lru_cache(maxsize=64)
 def prefers_events(accept: bytes | None) -> bool:
     """Return whether a client lists event streams before plain JSON."""
     if accept is None:

@@ -41,7 +41,7 @@ from mcpgw.front.http.responses import (
 )
 from mcpgw.front.http.sessions import HttpSession, HttpSessions
 from mcpgw.front.http.settings import HttpSettings
-from mcpgw.front.http.stateless import StatelessEndpoint
+from mcpgw.front.http.stateless import PROFILE, StatelessEndpoint
 from mcpgw.observe.log import get_logger
 from mcpgw.protocol.jsonrpc import Malformed, Message, check, decode, valid_id
 from mcpgw.protocol.mcp import (
@@ -62,9 +62,10 @@ PRIMED_SINCE: Final = "2025-11-25"
 
 SESSION: Final = b"mcp-session-id"
 VERSION: Final = b"mcp-protocol-version"
-PROFILE: Final = b"x-mcp-profile"
 _SESSION_HEADERS: Final = frozenset({SESSION, VERSION})
 """A client that sends one of these has a session, or should have one."""
+_ANSWERS: Final = (b"application/json", b"text/event-stream")
+"""Media types that a client with a session must accept: its answers have either."""
 _SPACE: Final = b" \t\r\n"
 
 
@@ -126,12 +127,13 @@ class Endpoint:
         self, headers: Headers, target: str | None, principal: str, receive: Receive, send: Send
     ) -> None:
         check_json(headers)
-        check_accepts(headers, b"application/json", b"text/event-stream")
+        check_accepts(headers, b"application/json")
         body = await read_body(headers, receive, self.settings)
         message = decode(body.strip(_SPACE) if body[:1] in _SPACES else body)
         if isinstance(message, Malformed):
             raise Refusal(400, message.reason, message.code)
         if isinstance(message, list):
+            check_accepts(headers, *_ANSWERS)
             await self._post_batch(message, headers, target, principal, receive, send)
             return
         if (fault := check(message)) is not None:
@@ -139,11 +141,16 @@ class Endpoint:
             raise Refusal(400, fault.message, fault.code, known if valid_id(known) else None)
         if "method" in message and is_stateless(message, headers):
             await self.stateless.post(message, headers, target, principal, receive, send)
-        elif SESSION not in headers and message.get("method") == "initialize" and "id" in message:
+            return
+        if _is_single(message, headers):
+            await self.stateless.post_without_session(
+                message, headers, target, principal, receive, send
+            )
+            return
+        check_accepts(headers, *_ANSWERS)
+        if SESSION not in headers and message.get("method") == "initialize" and "id" in message:
             _apply_profile_header(message, headers)
             await self._initialize(message, target, principal, send)
-        elif "method" in message and "id" in message and not _SESSION_HEADERS & headers.keys():
-            await self.stateless.post_without_session(message, target, principal, receive, send)
         else:
             try:
                 session = self._session(headers, target, principal)
@@ -258,7 +265,7 @@ class Endpoint:
                 opened = True
         finally:
             if not opened:
-                session.session_channel.drop()
+                self.sessions.give_up(session)
         await send_whole(send, 200, answer, [(SESSION, session.id.encode())] if opened else None)
 
     async def _open(self, session: HttpSession, message: Message) -> None:
@@ -310,6 +317,16 @@ class Endpoint:
         if lost:
             log.warning("http.messages_lost", count=lost, hint="increase streaming.buffer_size")
         return event_buffer
+
+
+def _is_single(message: Message, headers: Headers) -> bool:
+    """Return whether a message is a request for which the client has no session and opens none."""
+    return (
+        "method" in message
+        and "id" in message
+        and message["method"] != "initialize"
+        and not _SESSION_HEADERS & headers.keys()
+    )
 
 
 def _apply_profile_header(message: Message, headers: Headers) -> None:

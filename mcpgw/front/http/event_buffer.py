@@ -91,6 +91,8 @@ class EventBuffer:
     """The id of the request that it answers, as the client sent it."""
     inner_id: RequestId | None = None
     """The id of the same request on the session's channel."""
+    answer_only: bool = False
+    """The client reads one JSON message: what comes before the answer is dropped."""
     failure: int | None = None
     """The error code of the answer, if that is an error."""
     ended: bool = False

@@ -84,5 +84,13 @@ class GatewayApi(Protocol):
     def tool(self, target: str | None, name: str) -> Mapping[str, Any] | None:
         """Return a tool's definition as clients see it, or None if it is unknown."""
 
+    def loop(self, chain: str, target: str | None) -> str:
+        """Return why a client is this gateway itself; "" if it is not.
+
+        Args:
+          chain: the client's chain of gateways (`mcpgw.config.chain`).
+          target: a backend's name; None for the surface of all backends.
+        """
+
     def health(self) -> HealthReport:
         """Return the gateway's health, without waiting."""

@@ -238,6 +238,8 @@ class SessionChannel:
             message = _with_own_ids(message, "params", event_buffer)
         if event_buffer is None or (self.rewrite_ids and "id" in message):
             return False  # the stateless era does not have requests to a client
+        if event_buffer.answer_only:
+            return False
         try:
             return event_buffer.put(encode(message))
         except ValueError as error:

@@ -79,6 +79,8 @@ class HttpSessions:
     settings: HttpSettings
     memory_budget: MemoryBudget
     _open: dict[str, HttpSession] = attrs.field(factory=dict)
+    _opening: int = 0
+    """Sessions that are made, and neither added nor given up yet."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -87,20 +89,22 @@ class HttpSessions:
         return iter(tuple(self._open.values()))
 
     def make(self, principal: str, target: str | None) -> HttpSession:
-        """Return a new session, which requests can use only after `add`.
+        """Return a new session, which requests can use only after `add`; if that is not called,
+        `give_up` must be.
 
         Raises:
           Refusal: too many sessions are open (503).
         """
-        if len(self._open) >= self.settings.max_sessions:
+        if len(self._open) + self._opening >= self.settings.max_sessions:
             self.expire()
             self._evict()
-        if len(self._open) >= self.settings.max_sessions:
+        if len(self._open) + self._opening >= self.settings.max_sessions:
             reason = (
                 f"{self.settings.max_sessions} sessions are open, which is the limit"
                 " (streaming.max_sessions); try again later"
             )
             raise Refusal(503, reason, INTERNAL_ERROR, headers=[(b"retry-after", b"60")])
+        self._opening += 1
         streams = Streams(self.settings, self.memory_budget)
         return HttpSession(
             secrets.token_urlsafe(_ID_BYTES),
@@ -112,7 +116,13 @@ class HttpSessions:
 
     def add(self, session: HttpSession) -> None:
         """Make a session available to its client."""
+        self._opening -= 1
         self._open[session.id] = session
+
+    def give_up(self, session: HttpSession) -> None:
+        """End a session that was not opened."""
+        self._opening -= 1
+        session.session_channel.drop()
 
     def find(self, session_id: str, principal: str, target: str | None) -> HttpSession:
         """Return a session of this client for this target.
@@ -148,7 +158,7 @@ class HttpSessions:
         A client that abandoned it is most likely gone; any other opens a new session.
         """
         idle = max(self, key=HttpSession.idle_time, default=None)
-        full = len(self._open) >= self.settings.max_sessions
+        full = len(self._open) + self._opening >= self.settings.max_sessions
         if full and idle is not None and idle.idle_time() >= EVICT_AFTER:
             log.info("http.session_evicted", idle_seconds=round(idle.idle_time()))
             self.end(idle)

@@ -1,18 +1,32 @@
 """Requests of the stateless era (MCP 2026-07-28): each is complete, with its own headers.
 
-One long-lived peer for each backend and principal serves them all. It also serves single requests
-that name no revision, such as those of a script with `curl`.
+One long-lived peer for each backend and principal serves them all, each with a session state of its
+own. It also serves single requests that name no revision, such as those of a script with `curl`.
+
+A client that names `text/event-stream` in its `Accept` header gets an event stream if the answer
+takes longer than `status_wait`; all others get one JSON message, however long it takes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
 import attrs
 import trio
 
-from mcpgw.front.http.asgi import Headers, Receive, Send, enter, respond
+from mcpgw.front.http.asgi import (
+    CLOSE,
+    Headers,
+    Receive,
+    Refusal,
+    Send,
+    enter,
+    names_events,
+    respond,
+    text,
+)
 from mcpgw.front.http.event_buffer import EventBuffer, MemoryBudget
 from mcpgw.front.http.gateway_api import GatewayApi
 from mcpgw.front.http.responses import (
@@ -27,6 +41,7 @@ from mcpgw.front.http.settings import HttpSettings
 from mcpgw.front.http.standard_headers import HeaderCheck
 from mcpgw.protocol.errors import (
     HEADER_MISMATCH,
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
@@ -35,7 +50,7 @@ from mcpgw.protocol.errors import (
     UNSUPPORTED_VERSION,
 )
 from mcpgw.protocol.jsonrpc import Message
-from mcpgw.protocol.mcp import CAPABILITIES_META, MODERN_VERSION, VERSION_META
+from mcpgw.protocol.mcp import CAPABILITIES_META, MODERN_VERSION, PROFILE_META, VERSION_META
 from mcpgw.transports.sse_codec import COMMENT
 
 STATUS: Final[dict[int, int]] = {
@@ -48,6 +63,12 @@ STATUS: Final[dict[int, int]] = {
     int(METHOD_NOT_FOUND): 404,
 }
 """The HTTP status of a response by its error code; 200 for all others (MCP 2026-07-28)."""
+
+
+PROFILE: Final = b"x-mcp-profile"
+"""The header that names the routing profile of a session, or of a request without one."""
+_OPEN_ENDED: Final = "subscriptions/listen"
+"""A request whose answer comes when the stream ends, so it needs a stream."""
 
 
 @attrs.define(eq=False)
@@ -88,10 +109,16 @@ class StatelessEndpoint:
             await respond(send, 202)
             return
         self._check(message, headers, target)
-        await self._serve(message, target, principal, STATUS, receive, send)
+        await self._serve(message, headers, target, principal, STATUS, receive, send)
 
     async def post_without_session(
-        self, message: Message, target: str | None, principal: str, receive: Receive, send: Send
+        self,
+        message: Message,
+        headers: Headers,
+        target: str | None,
+        principal: str,
+        receive: Receive,
+        send: Send,
     ) -> None:
         """Answer a request that names neither a revision nor a session.
 
@@ -106,31 +133,39 @@ class StatelessEndpoint:
         own = {VERSION_META: MODERN_VERSION, CAPABILITIES_META: {}}
         carried = {**meta, **own} if isinstance(meta, dict) else own
         message = {**message, "params": {**params, "_meta": carried}}
-        await self._serve(message, target, principal, {}, receive, send)
+        await self._serve(message, headers, target, principal, {}, receive, send)
 
     async def _serve(
         self,
         message: Message,
+        headers: Headers,
         target: str | None,
         principal: str,
         statuses: Mapping[int, int],
         receive: Receive,
         send: Send,
     ) -> None:
+        streams = names_events(headers.get(b"accept"))
+        if not streams and message["method"] == _OPEN_ENDED:
+            raise Refusal(406, "the Accept header must name text/event-stream", id=message["id"])
         session_channel = await self._channel(target, principal, message)
-        event_buffer = EventBuffer(self.settings, self.memory_budget)
+        event_buffer = EventBuffer(self.settings, self.memory_budget, answer_only=not streams)
         try:
-            await session_channel.post(message, event_buffer)
+            await session_channel.post(_with_profile(message, headers), event_buffer)
             answer = await wait_whole(event_buffer, self.settings.answer_wait)
             if answer is None and not event_buffer.ended:
+                longest = self.settings.status_wait if streams else math.inf
                 async with watched(receive) as watch:
-                    answer = await wait_whole(event_buffer, self.settings.status_wait)
+                    answer = await wait_whole(event_buffer, longest)
                 if watch.disconnected:
                     return
             if answer is not None:
                 await send_whole(send, statuses.get(event_buffer.failure or 0, 200), answer)
-            else:
+            elif streams:
                 await stream(event_buffer, FIRST_READER, COMMENT, receive, send, self.settings)
+            else:
+                reason = "the gateway is shutting down"
+                raise Refusal(503, reason, INTERNAL_ERROR, message["id"], headers=[CLOSE])
         finally:
             # A client of this era cancels by closing the stream.
             session_channel.abandon(event_buffer)
@@ -171,3 +206,13 @@ class StatelessEndpoint:
         """End every stream, answered or not."""
         for session_channel in self._channels.values():
             session_channel.end()
+
+
+def _with_profile(message: Message, headers: Headers) -> Message:
+    """Return the message with the routing profile of its header in `_meta`."""
+    profile = text(headers, PROFILE)
+    params = message.get("params") or {}
+    meta = params.get("_meta")
+    if profile is None or not isinstance(meta, dict) or PROFILE_META in meta:
+        return message
+    return {**message, "params": {**params, "_meta": {**meta, PROFILE_META: profile}}}

@@ -21,12 +21,14 @@ class Budget:
     async def __call__(self, call: Call, proceed: Proceed) -> Params:
         """Refuse a call that exceeds a budget; add warnings to the results of other calls.
 
-        Tools without a price are not checked. The price of a call in flight counts as spent.
+        Tools without a price are not checked. The price of a call in flight counts as spent. The
+        first call of a gateway waits until the spending of earlier runs is known.
         """
         spending = self.spending
         price = spending.prices.per_call(call.backend, call.name)
         if not price and spending.prices.per_million_tokens(call.server, call.name) is None:
             return await proceed(call)
+        await spending.know_totals()
         alerts = spending.check(call, price)
         spending.reserve(call, price)
         try:

@@ -11,6 +11,7 @@ from mcpgw.observe.log import get_logger
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.arguments import ArgumentChecker, InvalidArguments, compiled
 from mcpgw.protocol.peer import Params
+from mcpgw.text.sentences import sentence
 
 log = get_logger("mcpgw.call")
 
@@ -62,7 +63,7 @@ def _refusal(call: Call, error: InvalidArguments) -> CallFailed:
     form = input_summary(call.tool.get("inputSchema"))
     return CallFailed(
         Recovery.INVALID_PARAM,
-        f"Invalid arguments for '{call.name}': {error}.",
+        sentence(f"Invalid arguments for '{call.name}': {error}"),
         f"Expected: {form or 'no arguments'} (* = required).",
         related=tuple(error.misspelt.values()),
     )

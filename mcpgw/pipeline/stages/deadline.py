@@ -8,6 +8,7 @@ import trio
 
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.peer import Params
+from mcpgw.text.sentences import sentence
 
 CEILING: Final = 20
 """Greatest multiple of its `timeout` that a tool may take if it reports progress (MCP 2025-11-25,
@@ -43,6 +44,6 @@ async def deadline(call: Call, proceed: Proceed) -> Params:
     raise CallFailed(
         Recovery.BACKEND_TIMEOUT,
         f"'{call.name}' timed out after {timeout:g} s before being sent."
-        f" {call.instance.situation()}.",
+        f" {sentence(call.instance.situation())}",
         "gateway_list_servers shows its state.",
     )

@@ -9,6 +9,7 @@ from mcpgw.backends.server import BackendServer
 from mcpgw.backends.states import Replaced, Unavailable
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.peer import Params
+from mcpgw.text.sentences import sentence
 
 
 @attrs.frozen
@@ -27,7 +28,7 @@ class Resolve:
             backend = self.pool.get(call.server)
             if backend is None:
                 raise self._no_server(call)
-            call.backend, call.instance = backend, backend.instance(call.session.id)
+            call.backend, call.instance = backend, backend.instance(call.session.instance_id)
             try:
                 return await proceed(call)
             except Replaced as error:
@@ -58,10 +59,12 @@ def unreachable(backend: BackendServer, error: Unavailable) -> CallFailed:
     """Convert the error of a backend that is not running to a failed call."""
     if backend.killed:
         return CallFailed(
-            Recovery.SERVER_DISABLED, f"{error}.", "gateway_revive_server enables it again."
+            Recovery.SERVER_DISABLED,
+            sentence(str(error)),
+            "gateway_revive_server enables it again.",
         )
     if backend.failure is not None and backend.failure.permanent:
         hint = "Correct its entry in gateway.yaml; the file is reloaded automatically."
     else:
         hint = "gateway_list_servers shows its state."
-    return CallFailed(Recovery.BACKEND_UNREACHABLE, f"{error}.", hint)
+    return CallFailed(Recovery.BACKEND_UNREACHABLE, sentence(str(error)), hint)

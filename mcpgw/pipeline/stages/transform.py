@@ -9,6 +9,7 @@ from mcpgw.config.transforms import ResponseTransform
 from mcpgw.pipeline.call import Call, CallFailed, Proceed, Recovery
 from mcpgw.protocol.peer import Params
 from mcpgw.shaping.response import ResponseShaper, project_result
+from mcpgw.text.sentences import sentence
 
 
 @attrs.define(eq=False)
@@ -42,6 +43,6 @@ def _paths(fields: tuple[str, ...]) -> tuple[JsonPath, ...]:
     except PathError as error:
         raise CallFailed(
             Recovery.INVALID_PARAM,
-            f"'_fields': {error}.",
+            sentence(f"'_fields': {error}"),
             "Write paths such as `title`, `author.name` or `items[].id`.",
         ) from error

@@ -68,6 +68,9 @@ class FakeGateway:
     def tool(self, target: str | None, name: str) -> Mapping[str, Any] | None:
         return self.tools.get(name)
 
+    def loop(self, chain: str, target: str | None) -> str:
+        return f"{target} leads back" if "s-" in chain else ""
+
     def health(self) -> HealthReport:
         return self.report
 

@@ -21,6 +21,8 @@ from tests.front.http.support import (
 )
 from tests.support.patience import PATIENCE
 
+VERSION = "MCP-Protocol-Version"
+
 
 async def ask(client: Client, message: dict[str, Any], **headers: str | None) -> Any:
     message = modern(message)
@@ -150,6 +152,106 @@ class TestAnswers:
             await client.post(message, modern_headers(message), "/mcp/calm")
 
             assert 2 == len(served.gateway_api.peers)
+
+
+class TestForm:
+    """The form of an answer: one JSON message or an event stream."""
+
+    @pytest.mark.parametrize(
+        "accept",
+        [
+            None,
+            "*/*",
+            "application/json",
+            "text/*, application/json",
+            "application/*;q=0.5, text/event-stream;q=0",
+            "application/json, text/event-streams",
+        ],
+    )
+    @pytest.mark.parametrize("era", ["plain", "stateless"])
+    @pytest.mark.parametrize("name", ["wait", "progress"])
+    async def test_is_json_if_no_stream_is_named(
+        self, accept: str | None, era: str, name: str
+    ) -> None:
+        """However long the call takes and whatever it reports before its answer."""
+        async with serving(answer_wait=0.001, status_wait=0.002) as served:
+            client = await served.connect()
+            message = tool(name, {"steps": 3, "wait": True}, token="t")
+            headers: dict[str, str | None] = {VERSION: None}
+            if era == "stateless":
+                message = modern(message)
+                headers = modern_headers(message)
+            await client.send("POST", "/mcp", to_json(message), {**headers, "Accept": accept})
+            await served.gateway_api.started.wait()
+            await trio.sleep(0.05)
+            served.gateway_api.go_on.set()
+            reply = await client.reply()
+
+            assert (200, "application/json") == (reply.status, reply.headers["content-type"])
+            assert {"waited", "steps"} & reply.json["result"].keys()
+
+    async def test_is_a_stream_if_one_is_named(self) -> None:
+        """A client that reads event streams gets the reports, and the answer at the end."""
+        async with serving(answer_wait=0.001, status_wait=0.002) as served:
+            client = await served.connect()
+            accept = "application/json;q=0.9, Text/Event-Stream;q=0.1"
+            await client.send(
+                "POST", "/mcp", to_json(tool("wait")), {"Accept": accept, VERSION: None}
+            )
+            await served.gateway_api.started.wait()
+            await trio.sleep(0.05)
+            served.gateway_api.go_on.set()
+
+            assert "text/event-stream" == (await client.reply()).headers["content-type"]
+
+    async def test_of_a_subscription_needs_a_stream(self) -> None:
+        """A request that is answered only at its end is refused without a stream to report on."""
+        async with serving() as served:
+            client = await served.connect()
+            reply = await ask(client, call("subscriptions/listen"), Accept="application/json")
+
+            assert (406, 1) == (reply.status, reply.json["id"])
+
+    @pytest.mark.parametrize("accept", ["text/event-stream", "application/json;q=0", "text/html"])
+    async def test_that_is_not_accepted_is_refused(self, accept: str) -> None:
+        """A client must read JSON, because a quick answer is JSON."""
+        async with serving() as served:
+            client = await served.connect()
+            reply = await client.post(tool("echo"), {"Accept": accept, VERSION: None})
+
+            assert 406 == reply.status
+
+    async def test_at_the_shutdown_is_an_error(self) -> None:
+        """A call that is cut off by the end of the gateway is answered with an error."""
+        async with serving(answer_wait=0.001, shutdown_grace=0.05) as served:
+            client = await served.connect()
+            await client.send(
+                "POST", "/mcp", to_json(tool("wait")), {"Accept": "*/*", VERSION: None}
+            )
+            await served.gateway_api.started.wait()
+            await trio.sleep(0.05)
+            served.shutdown.set()
+            reply = await client.reply()
+
+            assert "application/json" == reply.headers["content-type"]
+            assert reply.json["error"]["message"]
+
+
+class TestProfile:
+    async def test_of_the_header_is_passed_with_the_request(self) -> None:
+        """`X-MCP-Profile` goes into `_meta`, unless the client has put one there."""
+        async with serving() as served:
+            client = await served.connect()
+            chosen = {"X-MCP-Profile": "narrow", VERSION: None}
+            await client.post(tool("echo"), chosen)
+            await ask(client, tool("echo"), X_MCP_Profile="narrow")
+            own = tool("echo")
+            own["params"]["_meta"] = {"mcpgw/profile": "wide"}
+            await client.post(own, chosen)
+            await client.post(tool("echo"), {VERSION: None})
+
+            sent = [r.params["_meta"].get("mcpgw/profile") for r in served.gateway_api.served]
+            assert ["narrow", "narrow", "wide", None] == sent
 
 
 class TestHeaders:
