@@ -79,7 +79,13 @@ class GuardedChannel:
             reason = self.redactor.known(received.error.reason)
             return Failed(received.request, attrs.evolve(received.error, reason=reason))
         if isinstance(received, Malformed):
-            return attrs.evolve(received, reason=self.redactor.foreign(received.reason))
+            embedded = received.embedded
+            return attrs.evolve(
+                received,
+                reason=self.redactor.foreign(received.reason),
+                excerpt=self.redactor.foreign(received.excerpt),
+                embedded=None if embedded is None else self._message(embedded),
+            )
         if isinstance(received, list):
             batch: list[Any] = self.redactor.result(received)
             return batch

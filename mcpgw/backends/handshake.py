@@ -33,6 +33,32 @@ class HandshakeFailed(Exception):
     """The backend refused the handshake, or speaks no protocol version that we support."""
 
 
+async def open_in_time(
+    peer: Peer,
+    seconds: float,
+    *,
+    capabilities: Params,
+    protocol_version: str | None,
+    known_version: str | None,
+) -> Connection:
+    """Open a connection as `open_connection` does, within a number of seconds.
+
+    Raises:
+      HandshakeFailed: as `open_connection` does, or the time is over.
+      ConnectionLost: the connection ended first.
+    """
+    with trio.move_on_after(seconds):
+        return await open_connection(
+            peer,
+            capabilities=capabilities,
+            protocol_version=protocol_version,
+            known_version=known_version,
+        )
+    noise = peer.noise.described()
+    reason = f"it did not answer `initialize` within {seconds:g} s"
+    raise HandshakeFailed(f"{reason}; {noise}" if noise else reason)
+
+
 async def open_connection(
     peer: Peer,
     *,

@@ -14,7 +14,7 @@ from mcpgw.backends.attendance import attend
 from mcpgw.backends.connection import Connection
 from mcpgw.backends.endpoint import Endpoint, open_endpoint
 from mcpgw.backends.guarded_channel import GuardedChannel, redactor_of
-from mcpgw.backends.handshake import HandshakeFailed, open_connection
+from mcpgw.backends.handshake import HandshakeFailed, open_in_time
 from mcpgw.backends.incoming import IncomingMessages
 from mcpgw.backends.list_sync import ListSync
 from mcpgw.backends.process import SpawnFailed
@@ -369,25 +369,18 @@ class BackendInstance:
             nursery.start_soon(watch)
             nursery.start_soon(stop_handing_out)
             try:
-                with trio.move_on_after(self.config.start_timeout) as start:
-                    manifest = self.lists.manifest
-                    connection = await open_connection(
-                        peer,
-                        capabilities=self.services.clients.client_capabilities(self),
-                        protocol_version=self.config.protocol_version,
-                        known_version=manifest.protocol_version if manifest else None,
-                    )
-                if start.cancelled_caught:
-                    note = f"it did not answer `initialize` within {self.config.start_timeout:g} s"
-                    if noise := peer.noise.described():
-                        note += f"; {noise}"
-                    nursery.cancel_scope.cancel()
-                else:
-                    ready = True
-                    note = "it ended unexpectedly"
-                    self._ready(connection)
-                    note = await attend(self, connection) or note
-                    nursery.cancel_scope.cancel()
+                manifest = self.lists.manifest
+                connection = await open_in_time(
+                    peer,
+                    self.config.start_timeout,
+                    capabilities=self.services.clients.client_capabilities(self),
+                    protocol_version=self.config.protocol_version,
+                    known_version=manifest.protocol_version if manifest else None,
+                )
+                ready, note = True, "it ended unexpectedly"
+                self._ready(connection)
+                note = await attend(self, connection) or note
+                nursery.cancel_scope.cancel()
             except HandshakeFailed as error:
                 note = str(error)
                 nursery.cancel_scope.cancel()

@@ -315,7 +315,7 @@ async def test_an_internal_error_is_a_failure_like_any_other(
         server = pool.get("one")
         assert server is not None
         with monkeypatch.context() as broken:
-            broken.setattr(instance, "open_connection", None)
+            broken.setattr(instance, "open_in_time", None)
             with pytest.raises(Unavailable, match="internal gateway error"):
                 await server.learned()
         assert 3 == server.breaker.failures
