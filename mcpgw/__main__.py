@@ -8,10 +8,17 @@ import sys
 
 
 def _keep_descriptors() -> None:
-    """Open closed standard descriptors, so that no file or socket gets one of their numbers."""
+    """Open closed standard descriptors, so that no file or socket gets one of their numbers.
+
+    A closed stderr is replaced by a stream that discards everything. A closed stdin or stdout stays
+    None: a command that needs it reports that.
+    """
     if None in (sys.stdin, sys.stdout, sys.stderr):
-        while os.open(os.devnull, os.O_RDWR) < 2:
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
             pass
+        os.close(number)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def main() -> None:

@@ -206,3 +206,23 @@ def test_the_log_names_the_configuration_first(shell: Shell) -> None:
     )
     assert "path=none" in done.err.splitlines()[0]
     assert "gateway.yaml" in done.err.splitlines()[0]
+
+
+@pytest.mark.parametrize("mode", ["stdio", "http"])
+def test_a_closed_stderr_is_no_failure(shell: Shell, mode: str) -> None:
+    """Log lines, such as that of a server that does not start, go nowhere; calls are answered."""
+    about = {"protocolVersion": "2025-11-25", "capabilities": {}}
+    about["clientInfo"] = {"name": "t", "version": "1"}
+    first = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
+    call = {"server": "one", "tool": "echo", "arguments": {"text": "hi"}}
+    params = {"name": "gateway_invoke", "arguments": call}
+    second = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}
+    if mode == "stdio":
+        messages = shell.folder / "messages"
+        messages.write_text("".join(f"{json.dumps(each)}\n" for each in (first, second)))
+        done = sh(shell, f"{MCPGW} serve --mode stdio <messages 2>&-")
+        assert OK == done.returncode
+        assert '"hi"' in done.stdout
+        return
+    done = sh(shell, f"timeout -s INT 3 {MCPGW} serve --mode http --port 0 2>&-; echo $?")
+    assert "124\n" == done.stdout
