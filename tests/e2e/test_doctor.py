@@ -127,6 +127,7 @@ def test_servers(tmp_path: Path) -> None:
                 "sick": {"http_url": f"{stage.url}/sick"},
                 "away": {"http_url": f"http://127.0.0.1:{free_port()}/mcp"},
                 "off": {"command": "nobody", "enabled": False},
+                "lost": {"command": fake(), "cwd": "/nowhere/at/all"},
             }
         )
         done = doctor(tmp_path, "-f", "json", config=config)
@@ -140,7 +141,9 @@ def test_servers(tmp_path: Path) -> None:
         "well: HTTP": "pass",
         "sick: HTTP": "fail",
         "away: HTTP": "fail",
+        "lost: command": "fail",
     } == states
+    assert "the working folder '/nowhere/at/all' does not exist" == found["lost: command"]["detail"]
     export = found["tavily: TAVILY_API_KEY"]["fixability"]["command"]
     assert "export TAVILY_API_KEY=<value>" == export
     config["backends"]["tavily"]["env"] = {"TAVILY_API_KEY": "${MINE}"}

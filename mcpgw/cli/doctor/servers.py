@@ -60,8 +60,11 @@ def _command(backend: BackendConfig, environ: Mapping[str, str], here: Path) -> 
     word = backend.command[0]
     path = backend.env.get("PATH") or environ.get("PATH")
     folder = Path(backend.cwd).expanduser() if backend.cwd else here
-    found = shutil.which(word if os.sep not in word else str(folder / word), path=path)
     kind = (f"{backend.name}: command", "backend_stdio")
+    if not folder.is_dir():
+        hint = f"Correct backends.{backend.name}.cwd, or create the folder."
+        return Check(*kind, "fail", f"the working folder {str(folder)!r} does not exist", hint)
+    found = shutil.which(word if os.sep not in word else str(folder / word), path=path)
     if found is not None:
         return Check(*kind, "pass", f"{word} is {found}")
     hint = _INSTALL_HINTS.get(Path(word).name, "Install it, or use its full path.")
