@@ -403,7 +403,7 @@ def deadlines() -> list[str]:
         ("Listing resources or prompts: wait for servers without a manifest",
          seconds(aggregation.LIST_PATIENCE), "fixed"),
         ("`mcp-gateway tool`: wait for servers without a manifest",
-         seconds(tool_command.LEARNING), "fixed"),
+         seconds(tool_command.LEARNING), "`--timeout`"),
         ("A call after a start: wait for the server's lists, or half the call's timeout if shorter",
          seconds(live_definition.LIST_PATIENCE), "fixed"),
         ("Answer of a server to a request for one of its lists",

@@ -303,7 +303,8 @@ class Metadata:
     execution_time: str = setting("", "instant, fast, medium or slow.", TEXT)
     read_only: bool | None = setting(
         None,
-        "Whether it changes nothing; true for a `rest` provider with GET or HEAD if unset.",
+        "Whether it changes nothing; true for a `rest` provider with GET, HEAD or OPTIONS if"
+        " unset.",
         optional(FLAG),
     )
     destructive: bool | None = setting(None, "Whether it may destroy data.", optional(FLAG))

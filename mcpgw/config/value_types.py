@@ -220,9 +220,10 @@ def choice(*words: str) -> Kind[str]:
     def read(value: object) -> str:
         if isinstance(value, str) and value.lower() in words:
             return value.lower()
-        raise SettingError.mismatch(f"must be one of {', '.join(words)}", value)
+        raise SettingError.mismatch(f"must be {kind}", value)
 
-    return Kind(f"one of {', '.join(words)}", read, str)
+    kind = f"one of {', '.join(filter(None, words))}"
+    return Kind(kind, read, str)
 
 
 def map_of(kind: Kind[T]) -> Kind[Mapping[str, T]]:
