@@ -166,6 +166,10 @@ def _capability(document: Mapping[Any, Any], path: Path, found: Findings) -> Cap
 
     if not _is_plain(document, found):
         return None
+    if "backends" in document and "providers" not in document:
+        message = "this is a gateway.yaml, not a capability file"
+        found.error(("backends",), message, "`mcp-gateway doctor --config FILE` checks it.")
+        return None
     data = dict(document)
     providers = data.pop("providers", None)
     flat = {**data, **_providers(providers, "providers" in document, data, found)}

@@ -39,6 +39,8 @@ def pin_file(path: Path, folder: Path, *, data: bytes | None = None) -> str:
         raise ValueError(f"{path}:{error.line or 1}: {error.message}") from None
     if len(contents) > LARGEST or not isinstance(document, dict):
         raise ValueError(f"{path} is not a capability file")
+    if not {"providers", "webhooks"} & document.keys():
+        raise ValueError(f"{path} is not a capability file: it has no `providers`")
     pinned = with_pin(contents)
     name = str(document.get("name") or path.stem)
     try:

@@ -277,6 +277,7 @@ class TestPin:
                 "syntax.yaml": "a: [1\n",
                 "latin.yaml": b"a: \xff\n",
                 "list.yaml": "- a\n",
+                "gateway.yaml": "backends: {}\n",
             },
         )
         (cap.folder / "none").mkdir()
@@ -287,6 +288,7 @@ class TestPin:
             "Error: caps/syntax.yaml:",
             "Error: caps/latin.yaml must be UTF-8\n",
             "Error: caps/list.yaml is not a capability file\n",
+            "Error: caps/gateway.yaml is not a capability file: it has no `providers`\n",
             "Error: gone.yaml cannot be read: No such file or directory\n",
         ):
             assert said in done.stderr
@@ -381,11 +383,13 @@ class TestLooking:
         (row,) = cap.json("list", "caps", "--category", "food")
         wanted = {"name": "b", "description": "x" * 200, "category": "food", "requires_key": False}
         assert wanted == {key: row[key] for key in wanted}
-        for folder, status in (("none", OK), ("nowhere", NOT_FOUND)):
+        for folder, status, why in (("none", OK, ""), ("nowhere", NOT_FOUND, ": no such folder")):
             done = cap("list", folder, status=status)
-            assert f"No capabilities found in {folder}\n" == done.stdout
+            assert f"No capabilities found in {folder}{why}\n" == done.stdout
             assert [] == cap.json("list", folder, status=status)
         assert [] == cap.json("list", "caps", "--category", "nothing")
+        done = cap("list", "caps", "--category", "nothing")
+        assert "No capabilities of the category 'nothing' found in caps\n" == done.stdout
         shipped = cap.json("list")
         assert len(shipped) > 100
         assert {"public_holidays", "weather_current"} <= {row["name"] for row in shipped}
@@ -444,6 +448,7 @@ class TestLooking:
             "  city - Tells the time of a city. [key]\n    Tags: clock\n"
             "  a - A city and its time.\n    Tags: clock\n"
         ) == done.stdout
+        assert done.stdout == cap("search", "CITY", "time", *there).stdout
         rows = cap.json("search", "clock", *there)
         assert ["a", "city", "other"] == sorted(row["name"] for row in rows)
         done = cap("search", "city zebra", *there, status=NOT_FOUND)

@@ -48,7 +48,8 @@ def as_text(
     output, details = options["output"], options["details"]
     verb = "Would import" if options["dry_run"] else "Imported"
     total = len(conversion.capabilities) - len(written.kept)
-    say(f"{verb} {plural(total, 'tool')} from {source}. Review {output}/ before loading.")
+    review = f" Review {output}/ before loading." if total else ""
+    say(f"{verb} {plural(total, 'tool')} from {source}.{review}")
     notes = Counter(note for each in conversion.capabilities for note in each.notes)
     often = [note for note, count in notes.items() if count > MOST_OF_A_KIND and not details]
     kept = {path.stem for path in written.kept}

@@ -79,7 +79,7 @@ def import_command(ctx: click.Context, /, spec: str, **options: Any) -> None:
     Writes one capability file for each operation of SPEC. Operations that look like tool poisoning
     are reported and not written, unless `security.tool_poisoning` in gateway.yaml is `warn` or
     `off`, or --allow names them; the gateway then offers just the file that was written. The exit
-    status is 0 if at least one capability was imported, else 1.
+    status is 0 if at least one capability was imported or kept, else 1.
     """
     from mcpgw.openapi_import import ImportProblem, load
 

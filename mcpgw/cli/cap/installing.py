@@ -15,6 +15,7 @@ from mcpgw.cli.cap.common import library_of, scanned
 from mcpgw.cli.configuration import usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK
 from mcpgw.cli.output import format_option, print_json, say, say_lines
+from mcpgw.text.did_you_mean import did_you_mean
 
 REPOSITORY: Final = "mcpgw/capabilities"
 RAW: Final = "https://raw.githubusercontent.com"
@@ -67,7 +68,8 @@ def install_command(
         library, _ = library_of(ctx, options, None, builtin=True)
         entry = library.get(name)
         if entry is None:
-            say_lines(f"Error: built-in capability '{name}' not found.", err=True)
+            hint = did_you_mean(name, [each.name for each in library.entries()])
+            say_lines(f"Error: Built-in capability '{name}' not found.{hint}", err=True)
             ctx.exit(NOT_FOUND)
         data, category = entry.path.read_bytes(), entry.path.parent.name
     problem = _refusal(name, data)

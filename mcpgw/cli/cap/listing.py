@@ -39,7 +39,9 @@ def list_command(
     if form == "json":
         print_json([_row(entry) for entry in entries])
     elif not entries:
-        say(f"No capabilities found in {name}")
+        of = f" of the category '{category}'" if category else ""
+        gone = ": no such folder" if folder is not None and not folder.is_dir() else ""
+        say(f"No capabilities{of} found in {name}{gone}")
     else:
         say(f"Found {plural(len(entries), 'capability', 'capabilities')} in {name}:")
         for entry in entries:
@@ -83,7 +85,7 @@ registry_command = click.Command(
 
 
 @click.command("search")
-@click.argument("query")
+@click.argument("words", nargs=-1, required=True)
 @click.option(
     "--capabilities",
     "folder",
@@ -95,10 +97,11 @@ registry_command = click.Command(
 @log_options
 @click.pass_context
 def search_command(
-    ctx: click.Context, /, query: str, folder: Path | None, form: str, **options: Any
+    ctx: click.Context, /, words: tuple[str, ...], folder: Path | None, form: str, **options: Any
 ) -> None:
     """Search capabilities by name, description and tags."""
     library, _ = library_of(ctx, options, folder, builtin=True)
+    query = " ".join(words)
     found = _matching(library.entries(), query)
     if form == "json":
         print_json([_row(entry) for entry in found])
