@@ -230,7 +230,7 @@ def _build(
         if backend is not None:
             variables = MappingProxyType(forms.variables[title])
             backends[name] = attrs.evolve(backend, variables=variables)
-    _check_warm_start(config.meta_mcp.warm_start, names.values(), found)
+    _check_references(config, names.values(), found)
     return attrs.evolve(config, backends=MappingProxyType(backends))
 
 
@@ -245,13 +245,30 @@ def _structured(data: Any, of: type[Any], path: KeyPath, found: Findings) -> Any
     return None
 
 
-def _check_warm_start(names: Sequence[str], backends: Collection[str], found: Findings) -> None:
-    for name in names:
-        if name != ALL_BACKENDS and name not in backends:
-            near = correction(name, backends)
+def _check_references(config: GatewayConfig, backends: Collection[str], found: Findings) -> None:
+    """Warn of settings that name a backend or routing profile that is not configured."""
+
+    def check(
+        path: KeyPath, what: str, name: str, known: Collection[str], effect: str = ""
+    ) -> None:
+        if name not in known:
+            near = correction(name, known)
             hint = f"Did you mean {near!r}?" if near is not None else ""
-            path = ("meta_mcp", "warm_start", names.index(name))
-            found.warn(path, f"unknown backend {name!r}", hint)
+            found.warn(path, f"unknown {what} {name!r}{effect}", hint)
+
+    meta = config.meta_mcp
+    for index, name in enumerate(meta.warm_start):
+        check(("meta_mcp", "warm_start", index), "backend", name, {*backends, ALL_BACKENDS})
+    offered = {*backends, config.capabilities.name, "capabilities"}
+    for index, tool in enumerate(meta.surfaced_tools):
+        check(("meta_mcp", "surfaced_tools", index, "server"), "backend", tool.server, offered)
+    profile = config.default_routing_profile
+    if profile != GatewayConfig().default_routing_profile:
+        effect = ", so all tools are allowed"
+        check(
+            ("default_routing_profile",),
+            *("routing profile", profile, config.routing_profiles, effect),
+        )
 
 
 @attrs.frozen

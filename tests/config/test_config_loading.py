@@ -333,6 +333,33 @@ def test_warm_start_of_a_backend_that_is_not_there(load_yaml: LoadYaml) -> None:
     ] == [str(warning) for warning in loaded.warnings]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "meta_mcp: {surfaced_tools: [{server: githb, tool: x}]}",
+            "meta_mcp.surfaced_tools[0].server: unknown backend 'githb'. Did you mean 'github'?",
+        ),
+        ("meta_mcp: {surfaced_tools: [{server: capabilities, tool: x}]}", ""),
+        ("capabilities: {name: apis}\nmeta_mcp: {surfaced_tools: [{server: apis, tool: x}]}", ""),
+        (
+            "default_routing_profile: readin\nrouting_profiles: {reading: {}}",
+            (
+                "default_routing_profile: unknown routing profile 'readin', so all tools are"
+                " allowed. Did you mean 'reading'?"
+            ),
+        ),
+        ("default_routing_profile: reading\nrouting_profiles: {reading: {}}", ""),
+        ("default_routing_profile: default", ""),
+    ],
+)
+def test_names_that_are_not_there(load_yaml: LoadYaml, text: str, told: str) -> None:
+    """A setting that names a server or profile that is not configured is warned about."""
+    loaded = load_yaml(f"backends: {{github: {{command: x}}}}\n{text}")
+    warnings = [str(warning).partition(": ")[2] for warning in loaded.warnings]
+    assert ([told] if told else []) == warnings
+
+
 def test_env_files_lie_over_the_environment(
     load_yaml: LoadYaml, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
