@@ -31,7 +31,7 @@ from mcpgw.front.server_profile import GATEWAY_PROFILE
 from mcpgw.front.session import END_GRACE, Session
 from mcpgw.gateway.gateway import Gateway
 from mcpgw.gateway.run_file import RunFile
-from mcpgw.gateway.tokens import bearer_token
+from mcpgw.gateway.tokens import bearer_token, missing_token
 from mcpgw.observe.log import get_logger, protect
 from mcpgw.observe.redactor import Redactor
 from mcpgw.pipeline.call import Call, CallFailed
@@ -193,7 +193,7 @@ async def listen(
     if generated:
         token = f"mcp_{secrets.token_urlsafe(32)}"
     if config.auth.enabled and not token:
-        return "auth.enabled is true, but auth.bearer_token is not set; set a token, or `auto`"
+        return missing_token(config.auth)
     allowed = allow_unauthenticated or config.server.allow_unauthenticated
     if not token and not allowed and not is_loopback(host):
         return EXPOSED.format(host=host or "all addresses")

@@ -18,3 +18,13 @@ def bearer_token(auth: AuthConfig, environ: Mapping[str, str]) -> str:
     if reference is not None:
         return without_line_end(environ.get(reference[1], ""))
     return without_line_end(expand(auth.bearer_token, environ).text)
+
+
+def missing_token(auth: AuthConfig) -> str:
+    """Describe why authentication is enabled without a token, and what to set."""
+    if auth.bearer_token is None:
+        return "auth.enabled is true, but auth.bearer_token is not set; set a token, or `auto`"
+    name = auth.bearer_token.removeprefix("env:")
+    if name != auth.bearer_token:
+        return f"auth.bearer_token is env:{name}, but the variable {name} is not set"
+    return "auth.enabled is true, but auth.bearer_token is empty; set a token, or `auto`"

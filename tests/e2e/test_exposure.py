@@ -122,3 +122,6 @@ def test_the_doctor_says_so(tmp_path: Path) -> None:
         auth = {"enabled": True, "bearer_token": "words-of-a-token"}
         shell.configure({}, server={"host": "0.0.0.0"}, auth=auth)
         assert "Exposure" not in shell.run("doctor").out
+        shell.configure({}, auth={"enabled": True, "bearer_token": "env:NOT_SET_ANYWHERE"})
+        told = shell.run("doctor").out
+        assert "[FAIL] Authentication: auth.bearer_token is env:NOT_SET_ANYWHERE, but" in told

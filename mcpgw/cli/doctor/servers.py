@@ -135,12 +135,17 @@ def check_front(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Check]:
 
 
 def _check_exposure(loaded: Loaded) -> Iterator[Check]:
-    """Check that a front that other machines reach needs a token."""
+    """Check that a required token is set, and that a front that other machines reach has one."""
     from mcpgw.config.loopback import is_loopback
-    from mcpgw.gateway.tokens import bearer_token
+    from mcpgw.gateway.tokens import bearer_token, missing_token
 
-    server = loaded.config.server
-    if is_loopback(server.host) or bearer_token(loaded.config.auth, loaded.environ):
+    server, auth = loaded.config.server, loaded.config.auth
+    token = bearer_token(auth, loaded.environ)
+    if auth.enabled and not token:
+        yield Check(
+            "Authentication", "port", "fail", missing_token(auth), "`serve` does not listen."
+        )
+    if is_loopback(server.host) or token:
         return
     yield Check(
         *("Exposure", "port", "warn" if server.allow_unauthenticated else "fail"),
