@@ -39,7 +39,9 @@ def situation(
     """
     if killed:
         return f"Server '{server}' is disabled by the operator's kill switch"
-    if state is not State.STARTING:
+    if state is State.OPEN:
+        text = f"The circuit breaker of server '{server}' is open"
+    elif state is not State.STARTING:
         text = f"Server '{server}' is {state.value}"
     else:
         seconds = trio.current_time() - since

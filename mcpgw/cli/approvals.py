@@ -164,8 +164,8 @@ def accept_command(
     ]
     missing = sorted(set(names) - {each.name for each in waiting})
     if missing or not waiting:
-        what = ", ".join(missing) if missing else f"'{server}'"
-        say(f"Error: nothing is pending of {what}.", err=True)
+        named = "".join(f" '{name}'" for name in missing)
+        say(f"Error: '{server}' has no pending definitions{named}.", err=True)
         ctx.exit(NOT_FOUND)
     severe = [each for each in waiting if each.cause in SEVERE and not (names or digest)]
     for each in severe:
@@ -251,7 +251,11 @@ def forget_command(
     elif names:
         found = [each for each in found if each.name in names]
     if not found and not files:
-        say("Error: there are no such entries.", err=True)
+        if missing:
+            say("No entries of missing files or servers.")
+            ctx.exit(OK)
+        named = " with these names" if names else ""
+        say(f"Error: There are no entries of '{server}'{named}.", err=True)
         ctx.exit(NOT_FOUND)
     try:
         store.forget([_key(each) for each in found], files)

@@ -19,7 +19,7 @@ from mcpgw.cli.app import log_options
 from mcpgw.cli.configuration import configured, usable_state_folder
 from mcpgw.cli.exit_codes import FAILED, INTERRUPTED, NOT_FOUND, OK, UNAVAILABLE
 from mcpgw.cli.in_process import Stop
-from mcpgw.cli.output import print_json, say, say_lines
+from mcpgw.cli.output import format_option, print_json, say, say_lines
 from mcpgw.observe.log import get_logger
 
 if TYPE_CHECKING:
@@ -105,10 +105,13 @@ def login_command(
 
 @command.command("status")
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
+@format_option
 @log_options
 @click.pass_context
-def status_command(ctx: click.Context, /, name: str | None, as_json: bool, **options: Any) -> None:
+def status_command(
+    ctx: click.Context, /, name: str | None, as_json: bool, form: str, **options: Any
+) -> None:
     """Show the logins to network servers and APIs.
 
     No server is contacted. With NAME, only that server or API is shown, and the exit status is 1
@@ -118,7 +121,7 @@ def status_command(ctx: click.Context, /, name: str | None, as_json: bool, **opt
 
     async def run() -> int:
         states = servers.states(name)
-        if as_json:
+        if as_json or form == "json":
             rows = [_as_json(server, state) for server, state in states.items()]
             print_json(rows[0] if name else rows)
         else:

@@ -72,13 +72,16 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     given = [name for name in ("stdio_command", "url") if options[name]]
     if len(given) != 1:
         raise click.UsageError("either --stdio COMMAND or --url URL is required")
+    url = options["url"]
+    if url and not url.startswith(("http://", "https://", "ws://", "wss://")):
+        raise click.UsageError(f"--url must start with http, https, ws or wss, not {url!r:.60}")
     try:
         if options["to"] == "stdio":
-            if not options["url"]:
+            if not url:
                 raise click.UsageError(
                     "--stdio with --to stdio has no effect; run the command itself"
                 )
-            ctx.exit(trio.run(_to_stdio, options["url"], _headers(options["headers"])))
+            ctx.exit(trio.run(_to_stdio, url, _headers(options["headers"])))
         from mcpgw.gateway import tree
 
         ctx.exit(trio.run(tree.run, _serve_options(options)))
@@ -152,8 +155,6 @@ def _backend(options: Mapping[str, Any]) -> BackendConfig:
 
     url = options["url"]
     if url:
-        if not url.startswith(("http://", "https://", "ws://", "wss://")):
-            raise click.UsageError(f"--url must start with http, https, ws or wss, not {url!r:.60}")
         return _network_backend(url, _headers(options["headers"]))
     try:
         words = split_command(options["stdio_command"])

@@ -131,6 +131,7 @@ MIXED: dict[str, str | bytes] = {
     "wrong.yaml": WRONG + capability("wrong"),
     "twice.yaml": WRONG + WRONG + capability("twice"),
     "empty.yaml": "",
+    "gateway.yaml": "server: {port: 1}\nbackends: {}\n",
     "notes.txt": "no capability\n",
     ".hidden/x.yaml": "a: [1\n",
 }
@@ -161,6 +162,7 @@ class TestValidate:
             f"expected {'ab' * 32}, actual ",
             "[ERROR] CAP-000 caps/twice.yaml: 2 lines start with 'sha256:'",
             "[ERROR] CAP-000 caps/empty.yaml",
+            "[ERROR] CAP-000 caps/gateway.yaml:2: backends: this is a gateway.yaml, not a",
         ):
             assert said in done.stderr
         for never in ("hidden", "notes.txt"):

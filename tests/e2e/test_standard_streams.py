@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mcpgw.cli.exit_codes import FAILED, OK, USAGE
+from mcpgw.cli.exit_codes import FAILED, NOT_FOUND, OK, USAGE
 from tests.e2e.shell import Shell, shell_in
 from tests.support.driver import fake
 from tests.support.patience import PATIENCE
@@ -165,6 +165,26 @@ def test_a_misspelt_command_is_corrected(shell: Shell, word: str, meant: str) ->
     done = shell.run(word)
     assert USAGE == done.status
     assert f"Did you mean: {meant}?" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        ("bridge --url docs.example.org/mcp --to stdio", USAGE, "must start with http"),
+        ("bridge --url ftp://docs.example.org --to ws", USAGE, "must start with http"),
+        ("approvals accept nobody", NOT_FOUND, "'nobody' has no pending definitions."),
+        ("approvals accept nobody a", NOT_FOUND, "'nobody' has no pending definitions 'a'."),
+        ("approvals forget nobody", NOT_FOUND, "There are no entries of 'nobody'."),
+        ("approvals forget --missing", OK, ""),
+        ("cap install weather_curent", NOT_FOUND, "Did you mean: weather_current"),
+    ],
+)
+def test_wrong_arguments(shell: Shell, arguments: str, status: int, told: str) -> None:
+    """The error names the value and, if there is one, the right one."""
+    done = shell.run(*arguments.split())
+    assert status == done.status
+    assert told in done.err
+    assert bool(told) == bool(done.err)
 
 
 def test_the_log_names_the_configuration_first(shell: Shell) -> None:

@@ -62,6 +62,7 @@ def test_login_status_logout(shell: Shell, browser: Path, place: AuthorizationPl
     status = shell("status", "notes", "--json")
     assert OK == status.exit_code
     told = json.loads(status.stdout)
+    assert status.stdout == shell("status", "notes", "--format", "json").stdout
     assert ("valid", place.issuer, True) == (told["state"], told["issuer"], told["refreshable"])
     table = shell("status")
     assert OK == table.exit_code
