@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
 
+import mcpgw.cli
 from mcpgw.cli.app import group
 
 LIMIT = 60
@@ -52,3 +55,16 @@ def test_every_option_is_explained(path: str) -> None:
     """No option is without a help text."""
     options = [each for each in COMMANDS[path].params if isinstance(each, click.Option)]
     assert [] == [each.name for each in options if not each.help]
+
+
+def test_lines_are_printed_one_by_one() -> None:
+    """`say` escapes line breaks, so a text of the program that contains one is a mistake."""
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path in Path(mcpgw.cli.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say"
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and "\n" in str(part.value)
+    ]
+    assert [] == found

@@ -767,6 +767,19 @@ def named(report: Any) -> list[str]:
 
 
 class TestImport:
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "10.1.2.3", "[::1]"])
+    def test_a_private_address(self, cap: Shell, host: str) -> None:
+        """What is needed to call it is printed, line by line, with and without the option."""
+        name = host.strip("[]")
+        servers = [{"url": f"http://{host}:8000"}]
+        fill(cap.folder, {"spec.json": json.dumps(document() | {"servers": servers})})
+        told = cap("import", "spec.json", "-o", "one").stderr
+        assert f"Warning: {name} is a private address, and calls to it are refused." in told
+        assert f"--allow-private {name}" in told
+        done = cap("import", "spec.json", "-o", "two", "--allow-private", name)
+        assert f"gateway.yaml:\n  capabilities:\n    allow_private: [{name}]\n" in done.stdout
+        assert "Warning" not in done.stderr
+
     def test_a_file(self, cap: Shell) -> None:
         """Each operation is a pinned file; a poisoned one is left out, and said so."""
         fill(cap.folder, {"spec.json": json.dumps(document())})

@@ -102,15 +102,33 @@ def _limited(lines: Iterable[str], most: int, *, details: bool) -> None:
 
 
 def _private(conversion: Conversion) -> None:
-    """Print the setting that requests to private addresses need."""
-    hosts = {
-        urlsplit(each.document["providers"]["primary"]["config"]["base_url"]).hostname
-        for each in conversion.capabilities
-        if "network" in each.document
-    }
-    if hosts:
-        names = ", ".join(sorted(str(host) for host in hosts))
+    """Print what requests to private addresses need."""
+    allowed, refused = set(), set()
+    for each in conversion.capabilities:
+        host = urlsplit(each.document["providers"]["primary"]["config"]["base_url"]).hostname or ""
+        if "network" in each.document:
+            allowed.add(host)
+        elif _is_private(host):
+            refused.add(host)
+    if allowed:
+        say("These tools call private addresses. To run them, add to gateway.yaml:")
+        say("  capabilities:")
+        say(f"    allow_private: [{', '.join(sorted(allowed))}]")
+    for host in sorted(refused):
         say(
-            "These tools call private addresses. To run them, add to gateway.yaml:\n"
-            f"  capabilities:\n    allow_private: [{names}]"
+            f"Warning: {host} is a private address, and calls to it are refused. Import with"
+            f" --allow-private {host} to allow them.",
+            err=True,
         )
+
+
+def _is_private(host: str) -> bool:
+    """Return whether a host is a private address, as far as its name tells."""
+    from ipaddress import ip_address
+
+    from mcpgw.transports.address_policy import is_loopback_host, kind
+
+    try:
+        return is_loopback_host(host) or kind(ip_address(host)) != "public"
+    except ValueError:
+        return False
