@@ -28,6 +28,9 @@ capabilities:
   directories: [capabilities]
   builtin: true  # also use the built-in ones
 """
+_NO_CAPABILITIES: Final = """
+capabilities: {enabled: false}  # no built-in REST APIs
+"""
 _BACKENDS: Final = """
 # MCP servers, by a name of your choice.
 backends:
@@ -94,7 +97,7 @@ def write_first(target: Path, profile: str, *, examples: bool) -> tuple[Path, ..
       OSError: a file already exists or cannot be written; no file is written then.
     """
     local = profile == "local"
-    wanted = {target: (_HEAD + (_CAPABILITIES if local else "") + _BACKENDS).encode()}
+    wanted = {target: (_HEAD + (_CAPABILITIES if local else _NO_CAPABILITIES) + _BACKENDS).encode()}
     if local and examples:
         wanted |= _examples(target.parent / "capabilities")
     _write(wanted)

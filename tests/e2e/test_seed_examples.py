@@ -243,8 +243,10 @@ class TestInit:
         assert "Created deep/er/gateway.yaml" in done.stdout
         written = [each for each in tmp_path.rglob("*") if each.is_file()]
         assert [tmp_path / "deep/er/gateway.yaml"] == written
-        listed = command(tmp_path, "tool", "list", "-c", "deep/er/gateway.yaml")
-        assert (0, "") == (listed.returncode, listed.stderr)
+        listed = command(tmp_path, "tool", "list", "-c", "deep/er/gateway.yaml", "-f", "json")
+        assert (0, "[]\n") == (listed.returncode, listed.stdout)
+        assert "Warning: no servers are configured." in listed.stderr
+        assert 1 == len(listed.stderr.splitlines())
 
     def test_a_file_in_the_way(self, tmp_path: Path) -> None:
         """It is named, not stumbled over."""
