@@ -769,7 +769,7 @@ def named(report: Any) -> list[str]:
 class TestImport:
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "10.1.2.3", "[::1]"])
     def test_a_private_address(self, cap: Shell, host: str) -> None:
-        """What is needed to call it is printed, line by line, with and without the option."""
+        """The setting or option that its calls need is printed, line by line."""
         name = host.strip("[]")
         servers = [{"url": f"http://{host}:8000"}]
         fill(cap.folder, {"spec.json": json.dumps(document() | {"servers": servers})})
