@@ -65,5 +65,4 @@ def _refusal(call: Call, error: InvalidArguments) -> CallFailed:
         Recovery.INVALID_PARAM,
         sentence(f"Invalid arguments for '{call.name}': {error}"),
         f"Expected: {form or 'no arguments'} (* = required).",
-        related=tuple(error.misspelt.values()),
     )
