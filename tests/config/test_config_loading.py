@@ -360,6 +360,19 @@ def test_names_that_are_not_there(load_yaml: LoadYaml, text: str, told: str) -> 
     assert ([told] if told else []) == warnings
 
 
+@pytest.mark.parametrize(
+    ("chosen", "name"),
+    [(None, "reading"), ("", "reading"), ("raeding", "reading"), ("other", "other")],
+)
+def test_an_unknown_profile_lifts_no_restriction(
+    load_yaml: LoadYaml, chosen: str | None, name: str
+) -> None:
+    """A session that chose a profile that does not exist has the default one."""
+    profiles = "routing_profiles: {reading: {allow_tools: [a]}, other: {}}"
+    config = load_yaml(f"default_routing_profile: reading\n{profiles}").config
+    assert (name, config.routing_profiles[name]) == config.routing_profile(chosen)
+
+
 def test_env_files_lie_over_the_environment(
     load_yaml: LoadYaml, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
