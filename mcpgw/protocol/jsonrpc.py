@@ -279,10 +279,12 @@ def _scan_head(text: str) -> tuple[RequestId | None, bool]:
             answers = answers or key in ("result", "error")
             position = _after_space(text, position + 1)
             value, position = _decode_value(text, position)
-            if key == "id" and valid_id(value):
-                request_id = value
             position = _after_space(text, position)
-            if text[position] != ",":
+            if text[position] not in ",}":
+                break
+            if key == "id" and valid_id(value):
+                request_id = value  # a number before the end could be longer
+            if text[position] == "}":
                 break
     except (ValueError, IndexError, RecursionError):
         pass  # the head ends inside a value: use the members before it
