@@ -246,7 +246,11 @@ async def _find(
         silent = [backend for backend in owners if not backend.known]
         reasons = " ".join(sentence(_why_unknown(backend)) for backend in silent)
         missing = f" Not known: {reasons}" if silent else ""
-        raise Stop(f"Tool not found: '{wanted}'.{did_you_mean(name, known)}{missing}", NOT_FOUND)
+        hint = did_you_mean(name, known)
+        if name in context.pool.names or (colon and not name):
+            about = server if colon else name
+            hint = f" '{about}' is a server; `tool list --server {about}` lists its tools."
+        raise Stop(f"Tool not found: '{wanted}'.{hint}{missing}", NOT_FOUND)
     return found[0]
 
 

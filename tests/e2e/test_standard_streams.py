@@ -176,6 +176,8 @@ def test_a_misspelt_command_is_corrected(shell: Shell, word: str, meant: str) ->
         ("approvals accept nobody a", NOT_FOUND, "'nobody' has no pending definitions 'a'."),
         ("approvals forget nobody", NOT_FOUND, "There are no entries of 'nobody'."),
         ("approvals forget --missing", OK, ""),
+        ("tool inspect one", NOT_FOUND, "'one' is a server; `tool list --server one` lists"),
+        ("tool invoke one:", NOT_FOUND, "'one' is a server; `tool list --server one` lists"),
         ("cap install weather_curent", NOT_FOUND, "Did you mean: weather_current"),
     ],
 )
