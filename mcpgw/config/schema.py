@@ -421,13 +421,11 @@ class GatewayConfig:
         """Return the name and the rules of the routing profile of a session.
 
         Args:
-          chosen: the profile that the session chose, None for the default one. A chosen profile
-            that is not configured counts as none, so that a typo lifts no restriction. A default
-            one that is not configured allows everything.
+          chosen: the profile that the session chose; the default one if None or not configured.
+            A default one that is not configured allows everything.
         """
-        name = chosen or self.default_routing_profile
-        if name not in self.routing_profiles:
-            name = self.default_routing_profile
+        known = chosen and chosen in self.routing_profiles  # a typo must not lift a restriction
+        name = chosen if chosen and known else self.default_routing_profile
         return name, self.routing_profiles.get(name, EVERYTHING)
 
 
