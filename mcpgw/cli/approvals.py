@@ -80,8 +80,9 @@ def list_command(
         say(f"  {file.reason}")
     waiting = sum(bool(each.pending_hash) for each in found)
     if waiting:
+        say("")
         say(
-            f"\n{plural(waiting, 'pending definition')}."
+            f"{plural(waiting, 'pending definition')}."
             " Review: mcp-gateway approvals show SERVER [NAME]"
         )
     elif not found and not files:

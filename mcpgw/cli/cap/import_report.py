@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from mcpgw.cli.output import say
+from mcpgw.cli.output import say, say_lines
 from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _private(conversion: Conversion) -> None:
     }
     if hosts:
         names = ", ".join(sorted(str(host) for host in hosts))
-        say(
+        say_lines(
             "These tools call private addresses. To run them, add to gateway.yaml:\n"
             f"  capabilities:\n    allow_private: [{names}]"
         )
