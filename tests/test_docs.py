@@ -479,7 +479,12 @@ class TestNotImplemented:
         assert [] == [key for key in unused if key not in said]
         read = {row.key.replace("<name>", "NAME") for row in settings_table()}
         # Settings that are read without effect, or mentioned as an alternative.
-        pointed_to = {"backends.NAME.passthrough", "backends.NAME.a2a_url", "backends.NAME.timeout"}
+        pointed_to = {
+            "backends.NAME.passthrough",
+            "backends.NAME.a2a_url",
+            "backends.NAME.timeout",
+            "server.allow_unauthenticated",
+        }
         assert pointed_to >= read & set(said)
 
     def test_its_commands_do_not_exist(self, make_docs: ModuleType) -> None:

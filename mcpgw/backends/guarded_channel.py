@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from mcpgw.backends.links import input_fault, required_fault, with_safe_images
+from mcpgw.backends.links import WITH_ICONS, input_fault, required_fault, with_safe_images
 from mcpgw.config.schema import BackendConfig
 from mcpgw.config.secrets import secrets_of, secrets_of_proxies
 from mcpgw.observe.log import protect
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 REFUSED: Final = "the server's request to open a URL was refused"
 
 _PROTOCOL: Final = ("jsonrpc", "id", "method")
+_INSPECTED: Final = frozenset((*WITH_ICONS, "serverInfo", "inputRequests"))
+"""Members of results that are looked into."""
 _OPAQUE: Final = ("nextCursor", "progressToken", "requestId")
 """Values that go back to the server as they came."""
 
@@ -111,13 +113,15 @@ class GuardedChannel:
 
     def _message(self, message: Message) -> Message:
         result = message.get("result")
-        if isinstance(result, dict):
+        if result.__class__ is dict and not _INSPECTED.isdisjoint(result):
             if fault := input_fault(result.get("inputRequests")):
                 error = {"code": INTERNAL_ERROR, "message": f"{REFUSED}: {fault}"}
                 return {"jsonrpc": "2.0", "id": message.get("id"), "error": error}
             if (safe := with_safe_images(result)) is not result:
                 message = {**message, "result": safe}
         redactor = self.redactor
+        if not redactor and "error" not in message:
+            return message
         changed: Message = {}
         for key, value in message.items():
             if key in _PROTOCOL:

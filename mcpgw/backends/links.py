@@ -16,7 +16,7 @@ from mcpgw.observe.printable import printable
 
 LONGEST: Final = 8_192
 """Characters of a link; no browser needs more."""
-_WITH_ICONS: Final = ("tools", "resources", "resourceTemplates", "prompts")
+WITH_ICONS: Final = ("tools", "resources", "resourceTemplates", "prompts")
 
 
 def link_fault(url: object) -> str:
@@ -72,7 +72,7 @@ def required_fault(data: object) -> str:
 def with_safe_images(result: dict[str, Any]) -> dict[str, Any]:
     """Return a result without icons and pages of other schemes than http(s), and `data:` images."""
     changed: dict[str, Any] = {}
-    for key in _WITH_ICONS:
+    for key in WITH_ICONS:
         entries = result.get(key)
         if isinstance(entries, list) and any(_unsafe(each) for each in entries):
             changed[key] = [_safe(each) for each in entries]

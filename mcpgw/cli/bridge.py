@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 import trio
 
 from mcpgw.cli.app import log_options, settle
+from mcpgw.cli.configuration import usable_state_folder
 from mcpgw.cli.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -78,7 +80,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
                 raise click.UsageError(
                     "--stdio with --to stdio has no effect; run the command itself"
                 )
-            ctx.exit(trio.run(_to_stdio, options["url"], _headers(options["headers"])))
+            folder = usable_state_folder()
+            ctx.exit(trio.run(_to_stdio, options["url"], _headers(options["headers"]), folder))
         from mcpgw.gateway import tree
 
         ctx.exit(trio.run(tree.run, _serve_options(options)))
@@ -86,14 +89,13 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         ctx.exit(INTERRUPTED)
 
 
-async def _to_stdio(url: str, headers: Mapping[str, str]) -> int:
+async def _to_stdio(url: str, headers: Mapping[str, str], folder: Path) -> int:
     from mcpgw.backends.guarded_channel import redactor_of
     from mcpgw.config.oauth import OAuthConfig
     from mcpgw.gateway.proxy import bridge_stdio, network_channel
     from mcpgw.oauth.authorizer import OAuthAuthorizer
     from mcpgw.oauth.browser import open_browser
     from mcpgw.oauth.store import TokenStore
-    from mcpgw.state.folder import state_folder
     from mcpgw.transports.network import Network
 
     network = Network(os.environ)
@@ -107,7 +109,7 @@ async def _to_stdio(url: str, headers: Mapping[str, str]) -> int:
             server=SERVER,
             url=url,
             config=OAuthConfig(),
-            store=TokenStore(state_folder(os.environ) / "oauth"),
+            store=TokenStore(folder / "oauth"),
             network=network,
             present=present,
         )

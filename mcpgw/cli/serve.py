@@ -12,6 +12,7 @@ import trio
 from mcpgw.cli.app import log_options, settle
 from mcpgw.cli.exit_codes import FAILED, INTERRUPTED
 from mcpgw.cli.fast_path import closed_problem, default_mode, loop_problem
+from mcpgw.cli.output import say_lines
 
 
 @click.command("serve")
@@ -64,7 +65,7 @@ def command(
     environ = dict(os.environ)
     closed = closed_problem() if mode != "http" else ""
     if problem := closed or loop_problem(config_path, environ):
-        click.echo(f"Error: {problem}", err=True)
+        say_lines(f"Error: {problem}", err=True)
         ctx.exit(FAILED)
     if mode in ("proxy", "auto"):
         from mcpgw.gateway.discovery import find_running_gateway

@@ -19,6 +19,8 @@ run                            gateway/tree.py
     │           └── idle stop      only with `stop_when_idle_for`
     ├── parked calls           calls that wait for their client's next request
     ├── subscriptions          unsubscribes at servers when the last client leaves
+    ├── guardian               starts the guardian process again if it has ended
+    ├── approvals              writes definitions that were first seen, at the end too
     ├── file watcher           gateway.yaml, capabilities, playbooks, skills, approvals, sources
     ├── webhooks               events that other gateways of the user received
     ├── notifications          one list_changed for many changes

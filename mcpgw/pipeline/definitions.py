@@ -12,7 +12,6 @@ Item = tuple[str, str]
 """The kind of a definition, and its name or URI."""
 
 _NAME_PARAMS: Final = {
-    "tools/call": ("tool", "name"),
     "tools/resolve": ("tool", "name"),
     "prompts/get": ("prompt", "name"),
     "resources/read": ("resource", "uri"),
@@ -43,8 +42,10 @@ class DefinitionWithheld(CallFailed):
 
 def item_of(call: Call) -> Item | None:
     """Return the definition that a call refers to; None if it refers to none."""
-    found = _NAME_PARAMS.get(call.method)
     params = call.params
+    if call.method == "tools/call":
+        return "tool", str(params.get("name", ""))
+    found = _NAME_PARAMS.get(call.method)
     if found is None:
         if call.method != "completion/complete" or not isinstance(params.get("ref"), dict):
             return None
@@ -70,8 +71,10 @@ def withheld_of(call: Call) -> Withheld | str | None:
 
     A tool is known by two names: the one that is offered and the server's own.
     """
-    item = item_of(call)
     lists = call.instance.lists
+    if lists.vetted and (lists.verdict is None or lists.verdict.clean):
+        return None
+    item = item_of(call)
     if item is None:
         verdict = lists.verdict
         other = not call.method.startswith(_WITHOUT_DEFINITION)
@@ -79,8 +82,6 @@ def withheld_of(call: Call) -> Withheld | str | None:
     kind, name = item
     if not lists.vetted:
         return call.backend.services.vetting.capability_refusal(call.backend.name, name) or None
-    if lists.verdict is None or lists.verdict.clean:
-        return None
     if call.method == "tools/call":
         own = call.instance.tool_view.own_name(call.name)
         if own is not None and (found := lists.refusal(kind, own)) is not None:

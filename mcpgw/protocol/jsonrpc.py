@@ -5,6 +5,7 @@ Messages stay plain dictionaries from the reader to the writer, so unknown membe
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from collections.abc import Callable
@@ -98,6 +99,8 @@ def encode(message: Message) -> bytes:
 
 _STARTS: Final = frozenset(bytes([byte]) for byte in b'{["-0123456789tfn')
 """The first bytes of JSON values: checking them first makes a flood of plain text cheap."""
+_LARGE: Final = 500_000
+"""Characters from which on a message is decoded without garbage collection."""
 _BOM: Final = b"\xef\xbb\xbf"
 _EXCERPT: Final = 120
 _HEAD: Final = 4096
@@ -119,7 +122,7 @@ def decode(line: bytes) -> Message | list[Any] | Malformed:
     except UnicodeDecodeError:
         text = str(line, "utf-8", "replace")
     try:
-        value, end = _decode_value(text)
+        value, end = _decode_value(text) if len(text) < _LARGE else _decode_large(text)
         if end != len(text) and text[end:].strip(" \t\r\n"):
             return _malformed(line, f"more than one value (character {end})")
     except RecursionError:
@@ -129,6 +132,18 @@ def decode(line: bytes) -> Message | list[Any] | Malformed:
     if isinstance(value, (dict, list)):
         return value
     return Malformed(INVALID_REQUEST, "a message must be a JSON object", excerpt=text[:_EXCERPT])
+
+
+def _decode_large(text: str) -> tuple[Any, int]:
+    """Decode a message whose thousands of objects would each time be searched for garbage, which
+    takes longer than decoding them."""
+    if not gc.isenabled():
+        return _decode_value(text)
+    gc.disable()
+    try:
+        return _decode_value(text)
+    finally:
+        gc.enable()
 
 
 def _not_standard(line: bytes, text: str, error: ValueError) -> Message | Malformed:
@@ -279,10 +294,12 @@ def _scan_head(text: str) -> tuple[RequestId | None, bool]:
             answers = answers or key in ("result", "error")
             position = _after_space(text, position + 1)
             value, position = _decode_value(text, position)
-            if key == "id" and valid_id(value):
-                request_id = value
             position = _after_space(text, position)
-            if text[position] != ",":
+            if text[position] not in ",}":
+                break
+            if key == "id" and valid_id(value):
+                request_id = value  # a number before the end could be longer
+            if text[position] == "}":
                 break
     except (ValueError, IndexError, RecursionError):
         pass  # the head ends inside a value: use the members before it

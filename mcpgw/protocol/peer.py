@@ -226,7 +226,8 @@ class Peer:
         if line.answers and own_id(line.id) in self._pending:
             self._resolve(own_id(line.id), Error(RpcError(line.code, line.reason)))
         elif self.answer_malformed:
-            await self.channel.send(error_response(line.id, RpcError(line.code, line.reason)))
+            known = None if line.id in self._serving else line.id
+            await self.channel.send(error_response(known, RpcError(line.code, line.reason)))
         elif line.embedded is not None and own_id(line.embedded.get("id")) in self._pending:
             await self._dispatch(line.embedded)  # a banner without a line end precedes it
         else:

@@ -40,8 +40,9 @@ STREAM_FIRST: Final = 0.5
 """Seconds that the first requests wait for the server's standalone stream to open: requests that
 the server sends on it earlier would be lost."""
 CLOSE_PATIENCE: Final = 2.0  # seconds for the DELETE that ends the session
-FORGOTTEN_GRACE: Final = 2.0
-"""Seconds that requests in flight have to fail by themselves once the session is forgotten."""
+CLOSING_GRACE: Final = 2.0
+"""Seconds that requests in flight have to fail by themselves once the session is forgotten or the
+server cannot be reached."""
 
 
 @attrs.define(eq=False)
@@ -49,8 +50,8 @@ class HttpChannel:
     """A conversation with a server over HTTP.
 
     `run` must be running while messages are sent. After the end of the conversation `ending` is the
-    reason. If the server no longer knows the session, `expired` is True and `closing` is set before
-    the end: nothing more is sent, and the requests in flight fail.
+    reason. If the server cannot be reached or no longer knows the session (`expired`), `closing` is
+    set before the end: nothing more is sent, and the requests in flight fail.
 
     Args:
       name: the server's name, for logs and errors.
@@ -200,7 +201,7 @@ class HttpChannel:
             self._arrived.unpark_all()
 
     def _begin(self, message: Any) -> None:
-        if self._ended or self.expired or self._nursery is None:
+        if self._ended or self.closing.is_set() or self._nursery is None:
             raise trio.BrokenResourceError("the conversation has ended")
         body = encode(message)[:-1]
         method = message.get("method")
@@ -245,31 +246,29 @@ class HttpChannel:
         except SessionForgotten as forgotten:
             if request is not None:
                 self._deliver(Failed(request, ConnectionLost(self.name, sent=False)))
-            self._expire(str(forgotten))
+            self.expired = True
+            self._close_soon(str(forgotten))
         except Fatal as fatal:
             if request is not None:
                 self._deliver(Failed(request, ConnectionLost(self.name, sent=fatal.sent)))
-            self._end(fatal.reason)
+            self._close_soon(fatal.reason)
         finally:
             self._carrying -= 1
             self._carried.unpark_all()
             if done is not None:
                 done.set()
 
-    def _expire(self, reason: str) -> None:
+    def _close_soon(self, reason: str) -> None:
         """Send nothing more, and end when the requests in flight have failed too.
 
-        Each of them is refused by the server, and only its own refusal proves that it had no
-        effect.
+        Only the failure of a request itself proves that it had no effect.
         """
-        if self.expired or self._nursery is None:
-            return
-        self.expired = True
-        self.closing.set()
-        self._nursery.start_soon(self._end_after_requests, reason)
+        if not self.closing.is_set() and self._nursery is not None:
+            self.closing.set()
+            self._nursery.start_soon(self._end_after_requests, reason)
 
     async def _end_after_requests(self, reason: str) -> None:
-        with trio.move_on_after(FORGOTTEN_GRACE):
+        with trio.move_on_after(CLOSING_GRACE):
             while self._carrying:
                 await self._carried.park()
         self._end(reason)

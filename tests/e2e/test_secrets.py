@@ -86,7 +86,7 @@ async def test_a_server_that_repeats_its_secret(name: str, where: str, tmp_path:
         assert "after" in str(heard[0])
         for tool in ("gateway_list_servers", "gateway_get_stats", "gateway_list_tools"):
             heard += [await gateway.call(tool, {}, timeout=PATIENCE)]
-        query = {"query": "tool result", "detail": "full"}
+        query = {"query": "tool result", "explain": True}
         heard += [await gateway.call("gateway_search_tools", query, timeout=PATIENCE)]
         heard += gateway.notifications
     said = all_of(gateway, heard)

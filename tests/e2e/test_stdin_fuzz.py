@@ -151,7 +151,8 @@ def wrong_with(line: bytes) -> str:
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         return "no message"
     number = message.get("id", 0)
-    if not isinstance(number, (int, str)) or isinstance(number, bool):
+    whole_number = isinstance(number, float) and number.is_integer()
+    if not (isinstance(number, (int, str)) or whole_number) or isinstance(number, bool):
         return "an odd id"
     if "method" in message:
         return "" if isinstance(message["method"], str) else "an odd method"
@@ -211,7 +212,8 @@ async def reply_to(gateway: Gateway, line: bytes) -> Any:
         (b"{", -32700, None),
         (b"not json", -32700, None),
         (b"\xff\xfe\x00", -32700, None),
-        (b'{"jsonrpc":"2.0","id":1,"method":"ping"} trailing', -32700, None),
+        (b'{"jsonrpc":"2.0","id":899,"method":"ping"} trailing', -32700, 899),
+        (b'{"jsonrpc":"2.0","id":89', -32700, None),
         (b'{"jsonrpc":"2.0","id":NaN,"method":"ping"}', -32700, None),
         (b"[" * 20_000, -32700, None),
         (b"[]", -32600, None),

@@ -111,6 +111,18 @@ def test_commands(shell: Shell, words: tuple[str, ...]) -> None:
     assert not any(line.startswith("fake  row") for line in done.stdout.decode().splitlines())
 
 
+def test_commands_print_through_one_module() -> None:
+    """No command writes text by itself, except texts whose foreign parts were escaped before."""
+    folder = Path(__file__).parents[2] / "mcpgw" / "cli"
+    own = {"output.py", "app.py", "stats.py", "validation.py", "doctor/__init__.py"}
+    others = {
+        str(file.relative_to(folder))
+        for file in folder.rglob("*.py")
+        if "click.echo(" in file.read_text()
+    }
+    assert others <= own
+
+
 def test_withheld_definitions(shell: Shell, tmp_path: Path) -> None:
     """The log and the doctor name what is withheld, in escapes."""
     names = fake("--list-file", shell.folder / "tools.json")

@@ -198,3 +198,26 @@ def test_arguments_that_stand_for_none(given: dict[str, Any]) -> None:
 def test_arguments_of_another_type_are_refused(given: Any) -> None:
     with pytest.raises(RpcError):
         arguments_of({"arguments": given})
+
+
+@pytest.mark.parametrize("end", ["", "5", "5 ", '5,"x":', "5}", '"5"', '"5', '"5" '])
+def test_an_id_that_may_be_cut_is_not_used(end: str) -> None:
+    found = decode(f'{{"jsonrpc":"2.0","id":{end}'.encode())
+    if isinstance(found, Malformed):
+        assert found.id == (5 if end.startswith("5,") else None)
+    else:
+        assert found["id"] == 5
+
+
+async def test_an_unreadable_line_does_not_answer_a_request_in_flight() -> None:
+    here, there = channel_pair()
+
+    async def wait(_request: Any) -> dict[str, Any]:
+        await trio.sleep_forever()
+        return {}
+
+    async with running(make_peer(here, serve=wait, answer_malformed=True)):
+        await there.send({"jsonrpc": "2.0", "id": 1, "method": "x"})
+        await there.send(Malformed(-32700, "not JSON", 1))
+        answer: Any = await there.receive()
+    assert "id" not in answer

@@ -22,7 +22,6 @@ PLACES = (
     "default",
     "output",
     "annotation",
-    "icon",
     "unknown",
 )
 
@@ -50,7 +49,7 @@ def tool(place: str) -> dict[str, Any]:
         },
         "outputSchema": {"type": "object", "properties": {text("output"): {"type": "string"}}},
         "annotations": {"title": text("annotation")},
-        "icons": [{"src": f"https://{MARKER}.example/{text('icon')}"}],
+        "icons": [{"src": f"https://{MARKER}.example/icon.png"}],
         "x-unknown": text("unknown"),
     }
 

@@ -270,3 +270,16 @@ class TestStandaloneStream:
         stream.take(b"retry: " + retry + b"\ndata: x\n\n")
         assert SHORTEST_RETRY <= stream.delay(0) < 2_000_000
         assert SHORTEST_RETRY <= stream.delay(10**6) < 2_000_000
+
+
+async def test_each_of_many_requests_to_a_server_that_is_gone_fails_by_itself() -> None:
+    """None of them was sent, so all may be sent again."""
+    async with talking(greeting, url="http://127.0.0.1:9/mcp") as (_, channel):
+        channel._began = True  # the requests do not wait for the first one
+        for number in range(20):
+            await channel.send({**CALL, "id": 10 + number})
+        failures = [await channel.receive() for _ in range(20)]
+        with pytest.raises(trio.EndOfChannel):
+            await channel.receive()
+    assert not any(each.error.sent for each in failures if isinstance(each, Failed))
+    assert "127.0.0.1:9" in channel.ending

@@ -250,7 +250,7 @@ def _poisoning_policy(ctx: click.Context, options: Mapping[str, Any]) -> str:
         return loader.load(path, environ=os.environ).config.security.tool_poisoning
     except ConfigError as error:
         if given:
-            click.echo(f"Error: {error}", err=True)
+            say_lines(f"Error: {error}", err=True)
             ctx.exit(FAILED)
         return "block"  # an unrelated file; the strictest policy
 

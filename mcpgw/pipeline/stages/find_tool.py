@@ -25,7 +25,7 @@ class FindTool:
         The manifest may be outdated. So for a name that is missing from it or withheld, the live
         list is read first, which starts the backend.
         """
-        if item_of(call) is None:
+        if call.method != "tools/call" and item_of(call) is None:
             return await proceed(call)
         instance = call.instance
         if not instance.lists.prepared:
