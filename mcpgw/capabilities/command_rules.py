@@ -22,8 +22,10 @@ _SHELLS: Final = frozenset(
 _PYTHONS: Final = frozenset({"python", "pypy", "ipython", "pythonw", "py"})
 _NODES: Final = frozenset({"node", "nodejs", "bun", "ts-node", "tsx"})
 _POWERSHELLS: Final = frozenset({"powershell", "pwsh"})
-_LAUNCHERS: Final = frozenset({"su", "runuser", "script", "flock", "npx", "npm"})
+_SESSIONS: Final = frozenset({"su", "runuser", "script", "flock", "npx", "npm"})
+_LAUNCHERS: Final = frozenset({*_SESSIONS, "tar", "gtar", "bsdtar", "rsync", "sort"})
 """Programs that are no interpreters, but have an option that runs a line by a shell."""
+_EDITORS: Final = frozenset({"vim", "vi", "nvim", "ex", "view"})
 _DATABASES: Final = frozenset({"psql", "mysql", "mariadb"})
 """Clients of databases whose statements can start a program (`\\!`)."""
 _FLAGS: Final[Mapping[str, re.Pattern[str]]] = {
@@ -41,19 +43,38 @@ _FLAGS: Final[Mapping[str, re.Pattern[str]]] = {
         (("cmd",), r"(?i)/[a-z:]*[ckr].*"),
         (("expect", "tclsh", "wish"), r"-c.*"),
         (("deno",), r"eval"),
-        (_LAUNCHERS, r"-[A-Za-z]*c|--(?:session-)?command(?:=.*)?|--call(?:=.*)?"),
+        (_SESSIONS, r"-[A-Za-z]*c|--(?:session-)?command(?:=.*)?|--call(?:=.*)?"),
+        (
+            ("tar", "gtar", "bsdtar"),
+            (
+                r"-[A-HJ-Za-z]*[IF].*|--(?:to-command|use-compress|checkpoint-a|rsh-c|rmt-c|info-s"
+                r"|new-volume-s)[a-z-]*(?:=.*)?"
+            ),
+        ),
+        (("rsync",), r"-[A-Za-z]*e.*|--(?:rsh|rsync-path)(?:=.*)?"),
+        (("sort",), r"--compress-p[a-z-]*(?:=.*)?"),
+        (("git",), r"-c|--config-env(?:=.*)?|--exec-path=.*"),
+        (("ghci", "ghc", "gdb", "lldb"), r"-e.*|--?(?:ex|eval-command|one-line)(?:=.*)?|-o"),
+        (_EDITORS, r"-[cS].*|\+.*|--cmd"),
         (_DATABASES, r"-[ce].*|--(?:command|execute)(?:=.*)?"),
     )
     for program in programs
 }
 """By program, the options whose value, attached or in the next word, is code."""
-_SHELL_LINE: Final = frozenset({"eval", "ssh", "mosh", "rsh", "watch", "parallel"})
-"""Programs that join their arguments into a line for a shell."""
+_SHELL_LINE: Final = frozenset(
+    {"eval", "ssh", "mosh", "rsh", "watch", "parallel", "tmux", "make", "gmake"}
+)
+"""Programs that make a line for a shell of their arguments."""
 _FIRST_IS_CODE: Final = frozenset({"awk", "gawk", "mawk", "nawk", "sed", "gsed"})
 """Programs whose first argument is code that can run commands."""
 _REST_IS_CODE: Final = frozenset({*_POWERSHELLS, "cmd", "deno"})
 """Interpreters that take all further words as code."""
 _CODE_FROM_STDIN: Final = frozenset({"at", "batch"})
+_RUNNERS: Final = frozenset(
+    {"docker", "podman", "nerdctl", "kubectl", "oc", "lxc", "incus", "uv", "uvx", "pipx", "poetry"}
+    | {"hatch", "conda", "mamba", "bunx", "direnv", "ssh", "rsh"}
+)
+"""Programs with operands of their own before the program that they run."""
 _WRAPPERS: Final = frozenset(
     {"env", "sudo", "doas", "nice", "nohup", "timeout", "time", "stdbuf", "setsid", "ionice"}
     | {"xargs", "exec", "command", "busybox", "unbuffer", "chroot", "unshare", "nsenter"}
@@ -78,6 +99,11 @@ _VALUED: Final[Mapping[str, frozenset[str]]] = {
         (("timeout",), "-k -s"),
         (("stdbuf",), "-i -o -e"),
         (("xargs",), "-I -L -P -n -d -s -E -a"),
+        (("git",), "-C --git-dir --work-tree --namespace"),
+        (("tmux",), "-L -S -f -t -n -s -c -x -y"),
+        (("make", "gmake"), "-C -f -I -j -l -o -W"),
+        (("docker", "podman", "nerdctl"), "-e -u -w --env --user --workdir --name --network"),
+        (("kubectl", "oc"), "-n -c --namespace --container --context"),
         (("sqlite3",), "-separator -newline -nullvalue -init"),
     )
     for program in programs
@@ -145,7 +171,8 @@ def code_from_inputs(command: Sequence[Any], stdin: str = "") -> CommandProblem 
                 " any command"
             )
             return CommandProblem("command", code.index, message, FIX)
-        if place in programs and _reads_code(program, rest) and any(placeholders(stdin)):
+        runs = place in programs or any(_program(each.text) in _RUNNERS for each in words[:place])
+        if runs and _reads_code(program, rest) and any(placeholders(stdin)):
             message = f"CAP-005: {program} runs what it reads from stdin, so no input may be in it"
             return CommandProblem("stdin", (), message, STDIN_FIX)
     return None
@@ -250,7 +277,7 @@ def _option_code(program: str, rest: Sequence[_Word], *, script: bool) -> _Word 
             place += 1
             script = False
         elif word.text.startswith(("-", "+", "/")) or (
-            place > 1 and rest[place - 2].text.lower() in _VALUED.get(program, ())
+            place > 1 and _takes_value(program, rest[place - 2].text)
         ):
             continue
         elif program in _POWERSHELLS and script and not _names_file(rest[: place - 1]):
@@ -258,6 +285,12 @@ def _option_code(program: str, rest: Sequence[_Word], *, script: bool) -> _Word 
         elif program not in _LAUNCHERS and program not in _DATABASES:
             return word if word.filled and script else None
     return None
+
+
+def _takes_value(program: str, option: str) -> bool:
+    """Return whether the word after an option is its value."""
+    valued = _VALUED.get(program, frozenset())
+    return option in valued or (program in _POWERSHELLS and option.lower() in valued)
 
 
 def _names_file(options: Sequence[_Word]) -> bool:
@@ -309,6 +342,8 @@ def _reads_code(program: str, rest: Sequence[_Word]) -> bool:
     """Return whether a program reads its code from stdin: it has no code and no script."""
     if program in _CODE_FROM_STDIN:
         return True
+    if program in ("ssh", "rsh"):
+        return len(_operands(program, rest)) == 1  # only the host: its shell reads stdin
     if program not in _FLAGS or program in _LAUNCHERS:
         return False
     if any(_FLAGS[program].fullmatch(word.text) for word in rest):

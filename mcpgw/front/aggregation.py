@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
+import trio
+
 from mcpgw.backends.server import BackendServer
 from mcpgw.meta.context import GatewayContext
 from mcpgw.pipeline.call import Call, CallFailed, Recovery
@@ -40,7 +42,8 @@ async def resources(context: GatewayContext, session: SessionState) -> list[dict
     others are listed as `mcpgw://SERVER/URI`, a form that is accepted for every resource.
     """
     await context.pool.learn(patience=LIST_PATIENCE)
-    own = context.skills.resources() if context.skills is not None else []
+    skills = await _loaded_skills(context)
+    own = skills.resources() if skills is not None else []
     return [*_with_unique_uris(context, session, "resources", "uri"), *own]
 
 
@@ -71,8 +74,8 @@ async def read_resource(context: GatewayContext, session: SessionState, request:
     uri = request.params.get("uri")
     if not isinstance(uri, str) or not uri:
         raise RpcError(INVALID_PARAMS, "Missing 'uri' parameter")
-    if context.skills is not None and uri.startswith(SKILL):
-        return _skill(context.skills, uri)
+    if uri.startswith(SKILL) and (skills := await _loaded_skills(context)) is not None:
+        return _skill(skills, uri)
     holders, uri = await owners(context, session, uri)
     params = {**request.params, "uri": uri}
     for position, owner in enumerate(holders):
@@ -83,6 +86,14 @@ async def read_resource(context: GatewayContext, session: SessionState, request:
             if not missing or (position == 0 and len(holders) == 1):
                 raise
     raise RpcError(RESOURCE_NOT_FOUND, f"Resource not found: {uri}", {"uri": uri})
+
+
+async def _loaded_skills(context: GatewayContext) -> SkillLibrary | None:
+    """Return the skills. Right after the start this waits until they are loaded."""
+    if context.skills_loaded is not None:
+        with trio.move_on_after(LIST_PATIENCE):
+            await context.skills_loaded.wait()
+    return context.skills
 
 
 def _skill(skills: SkillLibrary, uri: str) -> Params:

@@ -211,6 +211,7 @@ class Gateway:
                 if self._attended:
                     nursery.start_soon(self._warm_start_first)
                     nursery.start_soon(housekeeping.prepare, self.pool, self.capability_service)
+                    self.context.skills_loaded = trio.Event()
                     skills = partial(
                         housekeeping.watch_skills,
                         self.context,

@@ -85,6 +85,8 @@ async def watch_skills(
             log.warning("skill.rejected", reason=problem)
         if context.skills is None:
             context.skills = skills
+            if context.skills_loaded is not None:
+                context.skills_loaded.set()
         elif changes.any:
             sessions.queue_change(frozenset({"resources"}))
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
+import trio
 
 from mcpgw.backends.pool import BackendPool
 from mcpgw.backends.server import BackendServer
@@ -83,6 +84,9 @@ class GatewayContext:
     capability_service: CapabilityService | None = None
     """The capabilities; None if the gateway has none."""
     skills: SkillLibrary | None = None
+    """The skills; None until they are loaded, or if the gateway loads none."""
+    skills_loaded: trio.Event | None = None
+    """Set once the skills are loaded; None if the gateway loads none."""
     webhook_service: WebhookService | None = None
     """The webhook endpoints."""
     vetting: Vetting | None = None

@@ -191,3 +191,21 @@ async def test_a_longer_pause_is_told_at_once(header: str) -> None:
     assert f"Call again in {header} s." == error.suggest
     assert {"retry_after_s": int(header)} == error.data
     assert 1 == remote.ran
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(500, b'{"error":"boom"}'), (403, b"no"), (400, b"no"), (200, b"")]
+)
+async def test_a_failed_response_is_not_told_as_a_lost_connection(status: int, body: bytes) -> None:
+    """The message has the status, and does not announce a restart of a server that runs."""
+
+    async def refuses(_asked: Asked) -> Answer:
+        return Answer(status, body)
+
+    async with pipeline_to(Remote(refuses)) as (pipeline, _):
+        failure = await fails(pipeline)
+    told = f"{failure.message} {failure.suggest}"
+    assert "gave no usable response to 't'" in told
+    assert "was lost" not in told
+    assert "restarts" not in told
+    assert 200 == status or f"HTTP {status}" in told

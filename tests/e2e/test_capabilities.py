@@ -431,6 +431,18 @@ async def test_skills_are_found_and_read(tmp_path: Path) -> None:
             assert {"skill://brew-tea", "skill://gateway-find-tools"} <= uris
 
 
+async def test_requests_right_after_the_start_wait_for_the_skills(tmp_path: Path) -> None:
+    """They are loaded after the first answers, and no request takes them for missing."""
+    with trio.fail_after(PATIENCE):
+        async with running(tmp_path) as gateway:
+            uri = "skill://gateway-find-tools"
+            read = await gateway.request("resources/read", {"uri": uri})
+            assert uri == read["contents"][0]["uri"]
+        async with running(tmp_path) as gateway:
+            listed = await gateway.request("resources/list", {})
+            assert uri in [each["uri"] for each in listed["resources"]]
+
+
 async def test_a_cached_response_states_its_age(stage: Playback, tmp_path: Path) -> None:
     """It counts as a cache hit and costs nothing; a write in between drops it."""
     (tmp_path / "caps").mkdir()

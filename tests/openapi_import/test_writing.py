@@ -140,7 +140,7 @@ class TestCommand:
             words = ("import", f"{stage.url}/openapi.json", "-o", str(out))
             done = self.run(*words, "--allow-private", "127.0.0.1", home=tmp_path)
             assert 0 == done.exit_code, done.output
-            assert "allow_private: [127.0.0.1]" in done.output
+            assert "\n    allow_private: [127.0.0.1]\n" in done.output
             config = tmp_path / "gateway.yaml"
             config.write_text("capabilities:\n  allow_private: [127.0.0.1]\n")
             test = ("test", str(out / "read_x.yaml"), "-c", str(config))

@@ -58,7 +58,12 @@ def _busy(call: Call, lost: ConnectionLost, seconds: float) -> CallFailed:
 
 async def _explain(call: Call, lost: ConnectionLost, safe: bool, attempts: int) -> CallFailed:
     cause = lost.reason
+    # A reason tells how this request failed, such as an HTTP status; the server may be well.
+    what = f"Server '{call.server}' gave no usable response to '{call.name}'"
+    then = "Check its effect before calling again."
     if not cause:
+        what = f"The connection to server '{call.server}' was lost during '{call.name}'"
+        then = "Check its effect before calling again; the server restarts automatically."
         await call.instance.settled()
         failure = call.instance.failure
         cause = failure.reason if failure else "its process ended"
@@ -66,16 +71,15 @@ async def _explain(call: Call, lost: ConnectionLost, safe: bool, attempts: int) 
     if safe:
         return CallFailed(
             Recovery.BACKEND_ERROR,
-            f"The connection to server '{call.server}' was lost during '{call.name}'"
-            f" ({_attempts(attempts)}): {cause}.",
+            f"{what} ({_attempts(attempts)}): {cause}.",
             "gateway_list_servers shows its state.",
         )
     return CallFailed(
         Recovery.BACKEND_ERROR,
-        f"The connection to server '{call.server}' was lost during '{call.name}': {cause}."
+        f"{what}: {cause}."
         " The call may have taken effect and was not repeated, because the tool is not"
         " declared read-only or idempotent.",
-        "Check its effect before calling again; the server restarts automatically.",
+        then,
         happened=True,
     )
 
