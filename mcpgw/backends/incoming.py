@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -11,9 +12,23 @@ from mcpgw.backends.guarded_channel import REFUSED
 from mcpgw.backends.links import elicitation_fault
 from mcpgw.backends.list_sync import ListSync
 from mcpgw.backends.services import BackendServices, Instance
-from mcpgw.protocol.errors import INVALID_PARAMS, RpcError
+from mcpgw.protocol.errors import INVALID_PARAMS, INVALID_REQUEST, RpcError
 from mcpgw.protocol.jsonrpc import RequestId
 from mcpgw.protocol.peer import Params, Peer, Request
+
+
+def _refuse_initialize(_params: Params) -> Params:
+    raise RpcError(
+        INVALID_REQUEST,
+        "the program sends back what it receives, or is a client; it is not an MCP server",
+    )
+
+
+IMMEDIATE: Final[Mapping[str, Callable[[Params], Params]]] = {
+    "ping": lambda _params: {},
+    "initialize": _refuse_initialize,
+}
+"""Handlers of a server's requests that concern no client."""
 
 
 class ListeningInstance(Instance, Protocol):

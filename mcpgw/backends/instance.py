@@ -15,7 +15,7 @@ from mcpgw.backends.connection import Connection
 from mcpgw.backends.endpoint import Endpoint, open_endpoint
 from mcpgw.backends.guarded_channel import GuardedChannel, redactor_of
 from mcpgw.backends.handshake import HandshakeFailed, open_in_time
-from mcpgw.backends.incoming import IncomingMessages
+from mcpgw.backends.incoming import IMMEDIATE, IncomingMessages
 from mcpgw.backends.list_sync import ListSync
 from mcpgw.backends.process import SpawnFailed
 from mcpgw.backends.restarts import Restarts
@@ -341,7 +341,7 @@ class BackendInstance:
             GuardedChannel(endpoint.channel, self._redactor),
             self.name,
             serve=incoming.serve,
-            immediate={"ping": lambda _params: {}},
+            immediate=IMMEDIATE,
             notified=incoming.notified,
             paused=incoming.paused,
         )

@@ -151,11 +151,22 @@ def _reader(*, pure: bool = False) -> YAML:
 
 @functools.cache
 def _constructor() -> type:
-    """Return the constructor that keeps dates as strings, because JSON has no dates."""
+    """Return the constructor that keeps dates as strings, because JSON has no dates.
+
+    A key that is repeated with the very same value loses nothing, so it is accepted.
+    """
     from ruamel.yaml.constructor import SafeConstructor
 
     class PlainConstructor(SafeConstructor):
-        pass
+        def check_mapping_key(
+            self, node: Any, key_node: Any, mapping: Any, key: Any, value: Any
+        ) -> bool:
+            if key in mapping:
+                same = [each for own, each in node.value if own.value == key_node.value]
+                if all(_equal(each, same[0], COMPARED) for each in same[1:]):
+                    return False
+            unique: bool = super().check_mapping_key(node, key_node, mapping, key, value)
+            return unique
 
     PlainConstructor.add_constructor(
         "tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str
@@ -163,6 +174,24 @@ def _constructor() -> type:
     return PlainConstructor
 
 
+def _equal(one: Any, other: Any, depth: int) -> bool:
+    """Return whether two nodes are written with the same tags and values."""
+    if one is other:
+        return True
+    if depth == 0 or one.id != other.id or one.tag != other.tag:
+        return False
+    if isinstance(one.value, str):
+        return bool(one.value == other.value)
+    return len(one.value) == len(other.value) and all(
+        _equal(left, right, depth - 1)
+        if not isinstance(left, tuple)
+        else all(_equal(a, b, depth - 1) for a, b in zip(left, right, strict=True))
+        for left, right in zip(one.value, other.value, strict=True)
+    )
+
+
+COMPARED: Final = 20
+"""Levels of two values that are compared; deeper ones count as different."""
 _TAB = "tabs are not allowed; indent with spaces"
 _PLAIN: Mapping[str, str] = {
     "mapping values are not allowed": "unexpected ':'; strings that contain ': ' need quotes, and"

@@ -267,12 +267,15 @@ class Proxy:
         # Otherwise the whole connection has ended, and its `ending` gives the reason.
 
 
-async def bridge_stdio(open_server: OpenServer, redactor: Redactor | None = None) -> int:
+async def bridge_stdio(
+    open_server: OpenServer, redactor: Redactor | None = None, *, hint: str = ""
+) -> int:
     """Bridge the process's stdin and stdout to a server; return the exit status.
 
     Args:
       open_server: opens the channel to the server.
       redactor: knows the secrets that are sent to it; None if it is a gateway of this user.
+      hint: what to do if it cannot be reached.
     """
     channel = take_stdio(limit=MESSAGE_LIMIT)
     why = ""
@@ -288,7 +291,7 @@ async def bridge_stdio(open_server: OpenServer, redactor: Redactor | None = None
         with trio.CancelScope(shield=True):
             await channel.aclose()
     if why:
-        log.error("bridge.ended", reason=why)
+        log.error("bridge.ended", reason=why, **({"hint": hint} if hint else {}))
     return 1 if why else 0
 
 
@@ -351,4 +354,4 @@ async def serve_proxy(
             headers[HEADER] = ",".join(read_chain(environ[CHAIN]))
         return network_channel(found.url, network, headers=headers, kind="streamable")
 
-    return await bridge_stdio(open_server)
+    return await bridge_stdio(open_server, hint="start a gateway with: mcp-gateway serve")

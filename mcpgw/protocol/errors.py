@@ -138,13 +138,15 @@ class ConnectionLost(Exception):
 
     `sent` is False only if the request certainly had no effect, because it never left this process
     or was refused unread. Then repeating it is safe, whatever it does. `retry_after` is the time in
-    seconds after which the other side takes requests again, if it refused this one for now.
+    seconds after which the other side takes requests again, if it refused this one for now;
+    `refused` is True if it refused this request as such, so that repeating it is useless.
     """
 
     peer: str
     sent: bool
     reason: str = ""
     retry_after: float | None = None
+    refused: bool = False
 
     def __str__(self) -> str:
         when = "before the answer arrived" if self.sent else "before the request was sent"

@@ -277,7 +277,7 @@ class HttpChannel:
         if request is None:
             log.debug("http.message_lost", server=self.name, reason=lost.reason)
             return
-        error = ConnectionLost(self.name, lost.sent, lost.reason, lost.retry_after)
+        error = ConnectionLost(self.name, lost.sent, lost.reason, lost.retry_after, lost.refused)
         self._deliver(Failed(request, error))
 
     async def _post(

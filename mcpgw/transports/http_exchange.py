@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -60,12 +61,14 @@ class RequestLost(Exception):
       unanswered: the connection ended before the first byte of a response.
       retry_after: the seconds after which the server takes requests again, if it refused this one
         for now (RFC 9110, section 10.2.3).
+      refused: the server refused the request as such, so that repeating it is useless.
     """
 
     reason: str
     sent: bool = True
     unanswered: bool = False
     retry_after: float | None = None
+    refused: bool = False
 
     def __str__(self) -> str:
         return self.reason
@@ -250,7 +253,11 @@ def _cause(error: BaseException) -> str:
     seen: BaseException | None = error
     text = str(error)
     while seen is not None:
-        text = str(seen) or text
+        if isinstance(seen, OSError) and seen.strerror and seen.errno:
+            # Trio's own text repeats the address; a resolver's numbers are not of `errno`.
+            text = os.strerror(seen.errno) if seen.errno > 0 else seen.strerror
+        else:
+            text = str(seen) or text
         if isinstance(seen, BaseExceptionGroup):
             seen = seen.exceptions[0]
         else:

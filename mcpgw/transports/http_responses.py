@@ -39,6 +39,8 @@ from mcpgw.transports.sse_stream import SseStream
 if TYPE_CHECKING:
     import httpx
 
+PASSING: Final = (408, 421, 423, 424, 425, 429)
+"""Statuses below 500 of requests that may succeed if they are repeated (RFC 9110, RFC 8470)."""
 BUSY_PAUSE: Final = 1.0
 """Seconds to wait after status 429 without `Retry-After`."""
 
@@ -160,6 +162,7 @@ class HttpResponses:
                 refusal.reason,
                 sent=refusal.status >= 500,
                 retry_after=refusal.wait if busy else None,
+                refused=refusal.status < 500 and refusal.status not in PASSING,
             )
 
     async def _take_body(self, body: bytes, request: RequestId, message: Message) -> None:

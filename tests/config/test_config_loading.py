@@ -10,6 +10,7 @@ import pytest
 from mcpgw.config.loader import load
 from mcpgw.config.problems import ConfigError, Problem
 from mcpgw.config.schema import GatewayConfig
+from mcpgw.config.yamlfile import YamlSyntaxError, parse
 
 from .conftest import Faults, LoadYaml
 
@@ -411,3 +412,17 @@ def test_a_problem_is_one_paragraph() -> None:
     problem = Problem("a.yaml", 3, "b.c", "is bad", "Do better.")
     assert "a.yaml:3: b.c: is bad. Do better." == str(problem)
     assert "MCP_X: is bad." == str(Problem("MCP_X", None, "", "is bad"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "server: {port: 1}\nserver: {port: 1}\n",
+        "server: {port: 1}\nbackends: {}\nserver:\n  port: 1\n",
+    ],
+)
+def test_a_key_that_is_repeated_with_the_same_value_is_accepted(text: str) -> None:
+    """It loses nothing; another value under the same key is an error."""
+    assert parse(text)["server"] == {"port": 1}  # type: ignore[index]
+    with pytest.raises(YamlSyntaxError, match="duplicate key 'server'"):
+        parse(f"{text}server: {{port: 2}}\n")

@@ -9,13 +9,16 @@ from typing import Any
 
 import attrs
 import pytest
+
+from mcpgw.oauth.authorizer import OAuthAuthorizer
+from tests.oauth.person import Clock, Person, call
+
+pytest.importorskip("fastmcp", reason="fastmcp is not installed")
+
 import uvicorn
 from fastmcp import FastMCP
 from fastmcp.server.auth.auth import ClientRegistrationOptions, RevocationOptions
 from fastmcp.server.auth.providers.in_memory import InMemoryOAuthProvider
-
-from mcpgw.oauth.authorizer import OAuthAuthorizer
-from tests.oauth.person import Clock, Person, call
 
 Make = Callable[..., OAuthAuthorizer]
 ACCEPTED = 400

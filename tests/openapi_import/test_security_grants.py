@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from mcpgw.capabilities.parsing import read_capability
 from mcpgw.openapi_import.conversion import convert
@@ -31,7 +31,7 @@ def imported(scheme: dict[str, Any], **options: Any) -> dict[str, Any]:
         **options,
     )
     document = found.capabilities[0].document
-    text = yaml.safe_dump(document, sort_keys=False)
+    text = json.dumps(document)  # JSON is YAML
     read_capability(Path(f"{document['name']}.yaml"), text.encode())
     auth: dict[str, Any] = document["auth"]
     return auth

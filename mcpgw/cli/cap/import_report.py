@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from mcpgw.cli.output import say, say_lines
+from mcpgw.cli.output import say
 from mcpgw.text.plural import plural
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ async def retry(call: Call, proceed: Proceed) -> Params:
             safe = not lost.sent or call.repeatable
             pause = lost.retry_after or 0.0
             longest = min(LONGEST_WAIT, call.deadline.deadline - trio.current_time())
-            if not safe or attempt >= attempts or pause >= longest:
+            if not safe or lost.refused or attempt >= attempts or pause >= longest:
                 if lost.retry_after is not None:
                     raise _busy(call, lost, lost.retry_after) from lost
                 raise await _explain(call, lost, safe, attempt) from lost
