@@ -43,11 +43,9 @@ LONGEST_ENDING: Final = 1_000
 """Characters of the reason of the end that are kept."""
 
 _NORMAL: Final = 1000
-_NOT_TEXT: Final = 1003
 _TOO_BIG: Final = 1009
 _CLOSE_REASONS: Final = {
     _NORMAL: "",
-    _NOT_TEXT: "MCP messages must be text frames",
     _TOO_BIG: "message too big",
 }
 """Our close codes (RFC 6455, section 7.4.1) and the reasons that are sent with them."""
@@ -338,12 +336,8 @@ class WebSocketChannel:
                 else:
                     self._stop(None, _closed(closed.reason))
                 return
-            if isinstance(frame, bytes):
-                self._stop(
-                    _NOT_TEXT, "the server sent a binary message; MCP messages must be text frames"
-                )
-                return
-            data = frame.encode()
+            # A binary frame is read as UTF-8: some libraries send every message as one.
+            data = frame if isinstance(frame, bytes) else frame.encode()
             if len(data) > self.limit:
                 self._stop(_TOO_BIG, self._too_big())
                 return

@@ -22,13 +22,13 @@ CALLS = 25
 
 
 @contextmanager
-def by_http(seed: int, *era: str) -> Iterator[str]:
-    """Run the server over HTTP; give its URL."""
-    command = [sys.executable, str(SERVER), "http", "0", str(seed), *era]
+def listening(transport: str, seed: int, *era: str) -> Iterator[str]:
+    """Run the server over the network; give its address."""
+    command = [sys.executable, str(SERVER), transport, "0", str(seed), *era]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}/mcp"
+            yield f"127.0.0.1:{int(process.stdout.readline())}/mcp"
         finally:
             process.kill()
 
@@ -42,8 +42,12 @@ async def nothing(_params: Any) -> dict[str, Any]:
 async def test_every_call_is_answered(seed: int, era: list[str]) -> None:
     """Neither the gateway nor a connection ends, and no handler fails."""
     command = [sys.executable, str(SERVER), "stdio", str(seed), *era]
-    with by_http(seed, *era) as url:
-        backends = {"pipe": {"command": command}, "web": {"http_url": url}}
+    with listening("http", seed, *era) as web, listening("ws", seed, *era) as socket:
+        backends = {
+            "pipe": {"command": command},
+            "web": {"http_url": f"http://{web}"},
+            "socket": {"ws_url": f"ws://{socket}"},
+        }
         capabilities = {"elicitation": {}, "sampling": {}, "roots": {}}
         async with running(
             backends,
@@ -58,7 +62,7 @@ async def test_every_call_is_answered(seed: int, era: list[str]) -> None:
                     result = await gateway.invoke(name, "echo", {}, timeout=PATIENCE)
                     assert "fine" == text(result), gateway.describe()
             states = await servers(gateway)
-            assert {"pipe": "ready", "web": "ready"} == {
+            assert dict.fromkeys(backends, "ready") == {
                 name: states[name]["state"] for name in backends
             }
             log = gateway.stderr

@@ -2,6 +2,7 @@
 
     python hostile_server.py stdio SEED [modern]
     python hostile_server.py http PORT SEED [modern]
+    python hostile_server.py ws PORT SEED [modern]
 
 The nonsense is the same for the same seed. Every request is answered correctly all the same.
 """
@@ -183,10 +184,43 @@ def events(lines: list[bytes]) -> bytes:
     return b"".join(parts)
 
 
+def serve_websocket(port: int, nonsense: Nonsense, *, modern: bool) -> None:
+    """One message a frame; the nonsense is in binary frames too."""
+    import trio
+    import trio_websocket
+
+    async def talk(request: Any) -> None:
+        connection = await request.accept()
+        try:
+            while True:
+                line = await connection.get_message()
+                if (response := answer(line.encode(), modern=modern)) is None:
+                    continue
+                for each in [*nonsense.lines(), response, *nonsense.lines()]:
+                    try:
+                        await connection.send_message(each.decode())
+                    except UnicodeDecodeError:
+                        await connection.send_message(each)
+        except trio_websocket.ConnectionClosed:
+            return
+
+    async def serve() -> None:
+        async with trio.open_nursery() as nursery:
+            server = await nursery.start(
+                trio_websocket.serve_websocket, talk, "127.0.0.1", port, None
+            )
+            print(server.port, flush=True)
+
+    trio.run(serve)
+
+
 def main(words: list[str]) -> None:
     modern = words[-1] == "modern"
     if words[0] == "stdio":
         serve_stdio(Nonsense(int(words[1])), modern=modern)
+        return
+    if words[0] == "ws":
+        serve_websocket(int(words[1]), Nonsense(int(words[2])), modern=modern)
         return
     Handler.nonsense, Handler.modern = Nonsense(int(words[2])), modern
     server = ThreadingHTTPServer(("127.0.0.1", int(words[1])), Handler)

@@ -201,6 +201,24 @@ class TestConversation:
                 await asked_back.wait()
                 nursery.cancel_scope.cancel()
 
+    async def test_binary_frames_are_read_as_text(self) -> None:
+        """One that holds no message ends nothing but itself."""
+
+        async def serve(request: WebSocketRequest) -> None:
+            connection = await request.accept()
+            asked = json.loads(await connection.get_message())
+            await connection.send_message(b"\xff\xfe\x00")
+            answer = {"jsonrpc": "2.0", "id": asked["id"], "result": {"ok": True}}
+            await connection.send_message(json.dumps(answer).encode())
+            await trio.sleep_forever()
+
+        async with serving(serve) as url, running(make_channel(url)) as channel:
+            peer = make_peer(channel)  # type: ignore[arg-type]
+            async with trio.open_nursery() as nursery:
+                await nursery.start(peer.run)
+                assert {"ok": True} == await peer.request("x")
+                nursery.cancel_scope.cancel()
+
     async def test_offers_the_subprotocol_and_headers(self) -> None:
         """The handshake offers `mcp` and has our headers, but for those of the protocol itself."""
         seen: dict[str, Any] = {}
@@ -372,22 +390,6 @@ class TestEndings:
         async with serving(serving_once(vanish)) as url:
             ending = await ending_of(url)
         assert "the connection broke without a closing handshake" == ending
-
-    async def test_binary_message(self) -> None:
-        """A binary message is not MCP: the connection is closed with 1003."""
-        codes: list[int] = []
-
-        async def binary(request: WebSocketRequest) -> None:
-            connection = await request.accept()
-            await connection.send_message(b"{}")
-            with pytest.raises(ConnectionClosed) as closed:
-                await connection.get_message()
-            codes.append(code_of(closed.value))
-
-        async with serving(binary) as url:
-            ending = await ending_of(url)
-        assert "the server sent a binary message; MCP messages must be text frames" == ending
-        assert [1003] == codes
 
     @pytest.mark.parametrize("text", ["x" * 5000, "x" * 3_000_000, "€" * 400])
     async def test_message_over_the_limit(self, text: str) -> None:

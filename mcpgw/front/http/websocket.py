@@ -24,7 +24,6 @@ SUBPROTOCOL: Final = "mcp"
 
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
-UNSUPPORTED_DATA: Final = 1003
 TOO_BIG: Final = 1009
 """Close codes (RFC 6455, section 7.4.1, and its registry)."""
 
@@ -70,9 +69,8 @@ class SocketChannel:
             event = await self._receive()
             if event["type"] != "websocket.receive":
                 self._finish(NORMAL)
-            elif (frame := event.get("text")) is None:
-                self._finish(UNSUPPORTED_DATA)
-            elif len(data := frame.encode()) > self.limit:
+            # A binary frame is read as UTF-8: some libraries send every message as one.
+            elif len(data := event.get("bytes") or (event.get("text") or "").encode()) > self.limit:
                 self._finish(TOO_BIG)
             else:
                 message = decode(data.strip())

@@ -81,12 +81,13 @@ async def test_what_is_no_json_gets_an_error_and_the_connection_goes_on() -> Non
         assert {"said": {}} == (await ask(socket, tool("echo")))["result"]
 
 
-async def test_binary_frames_close_it() -> None:
-    """A binary frame closes the connection with 1003."""
+async def test_binary_frames_are_read_as_text() -> None:
+    """A binary frame holds a message or not, like any other; it closes nothing."""
     async with serving() as served, connected(served) as socket:
-        await socket.send_message(b"{}")
-
-        assert 1003 == await closed(socket)
+        await socket.send_message(b"\xff\xfe")
+        assert -32700 == json.loads(await socket.get_message())["error"]["code"]
+        await socket.send_message(json.dumps(tool("echo")).encode())
+        assert {"said": {}} == json.loads(await socket.get_message())["result"]
 
 
 @pytest.mark.parametrize("text", ["x" * 3000, "é" * 600])
